@@ -1,0 +1,49 @@
+# make quick   set up, then run the quick study and print its table and the path of the report
+# make test    set up, then run linter, type checker and tests
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Passed to every pip install, e.g. an --extra-index-url with CPU-only builds of PyTorch.
+PIP_OPTIONS ?=
+PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
+
+.PHONY: quick smoke test lint types unit clean help
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+quick: $(VENV)/.run ## Set up and run the quick study (at most 20 minutes on two cores)
+	$(BIN)/evenface study run quick
+
+smoke: $(VENV)/.run ## Set up and run every stage of the study in small (under 3 minutes)
+	$(BIN)/evenface study run smoke
+
+test: lint types unit ## Set up and run linter, type checker and tests
+
+lint: $(VENV)/.dev ## Linter and formatter
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+
+types: $(VENV)/.dev ## Type checker
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev ## Tests
+	$(BIN)/evenface assets get --all
+	$(BIN)/python -m pytest -n auto
+
+clean: ## Remove the environment (studies and downloaded assets stay)
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "evenface needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[train,render,report,export]"
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.run
