@@ -1,0 +1,463 @@
+"""The manifest: one table that says what every image is.
+
+A row points at one image of one store and tells whose face it is, where it comes from, under which
+licence, and any number of declared attributes (ethnicity, gender, age band, …), each value marked
+``declared`` or ``predicted``. Training sets, mixes and splits are manifests; images are never
+copied. On disk it is a Parquet file whose store paths are relative to its own folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from evenface.data.store import IMAGE_SHAPE, ImageStore
+from evenface.errors import DataError, UsageError
+from evenface.files import atomic_path
+
+MANIFEST_NAME = "manifest.parquet"
+ORIGINS = ("real", "synthetic")
+ATTRIBUTE_SOURCES = ("declared", "predicted")
+UNKNOWN = "unknown"
+"""Group of a row whose attribute has no value."""
+ALL = "all"
+"""The one group of a manifest without attributes."""
+
+_TEXT_COLUMNS = ("store", "identity", "origin", "dataset", "licence", "split", "notes")
+_COLUMNS = ("store", "index", *_TEXT_COLUMNS[1:])
+_METADATA_KEY = b"evenface"
+_VERSION = 1
+
+Values = str | None | Sequence[str | None] | np.ndarray
+"""A column of text: one value for all rows, or one per row."""
+
+
+class Manifest:
+    """Rows describing images, plus the folder that their store paths are relative to.
+
+    Immutable: every operation returns a new manifest. Make one with :meth:`read` or
+    :meth:`from_columns`.
+    """
+
+    def __init__(self, table: pa.Table, folder: Path, attributes: tuple[str, ...]) -> None:
+        self.table = table
+        self.folder = folder
+        self.attributes = attributes
+
+    # --- reading and writing -------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read and check a manifest.
+
+        Args:
+            path: a Parquet file, or a dataset folder (its ``manifest.parquet`` is read).
+
+        Raises:
+            DataError: no such file, not Parquet, columns missing or of a wrong type, no rows,
+                values that are not allowed, a store that is missing or too short.
+        """
+        path = Path(path)
+        if path.is_dir():
+            path = path / MANIFEST_NAME
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such manifest. Make one with 'evenface data import', 'render' or 'mix'"
+            )
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}: not a readable Parquet file ({error})") from None
+        attributes = _read_attributes(table.schema, path)
+        table = _conform(table, attributes, where=str(path))
+        manifest = cls(table, path.parent.resolve(), attributes)
+        manifest._check_stores(str(path))
+        return manifest
+
+    @classmethod
+    def from_columns(
+        cls,
+        folder: str | Path,
+        *,
+        index: Sequence[int] | np.ndarray,
+        identity: Values,
+        origin: Values,
+        dataset: Values,
+        licence: Values,
+        store: Values = ".",
+        split: Values = "",
+        notes: Values = "",
+        attributes: Mapping[str, Values] | None = None,
+        attribute_sources: Mapping[str, Values] | None = None,
+    ) -> Self:
+        """Build a manifest from columns.
+
+        Args:
+            folder: what ``store`` paths are relative to.
+            index: (N,) position of each image in its store.
+            identity, origin, dataset, licence, store, split, notes: one text for all rows or N.
+            attributes: attribute name → values; None where unknown.
+            attribute_sources: attribute name → "declared" (the default) or "predicted".
+
+        Raises:
+            ValueError: lengths that differ, or values that are not allowed.
+        """
+        attributes = dict(attributes or {})
+        sources = dict(attribute_sources or {})
+        if unknown := sorted(set(sources) - set(attributes)):
+            raise ValueError(f"sources of attributes that are not given: {', '.join(unknown)}")
+        rows = len(index)
+        columns: dict[str, pa.Array] = {
+            "store": _text(store, rows),
+            "index": pa.array(np.asarray(index), type=pa.int64()),
+            "identity": _text(identity, rows),
+            "origin": _text(origin, rows),
+            "dataset": _text(dataset, rows),
+            "licence": _text(licence, rows),
+            "split": _text(split, rows),
+            "notes": _text(notes, rows),
+        }
+        for name, values in attributes.items():
+            column = _text(values, rows)
+            source = _text(sources.get(name, "declared"), rows)
+            columns[name] = column
+            columns[f"{name}_source"] = pc.if_else(column.is_valid(), source, "")
+        names = tuple(attributes)
+        try:
+            table = _conform(pa.table(columns), names, where="columns", allow_empty=True)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return cls(table, Path(folder).resolve(), names)
+
+    def write(self, path: str | Path) -> None:
+        """Write atomically; store paths are made relative to the file's own folder.
+
+        Raises:
+            DataError: there are no rows.
+        """
+        path = Path(path)
+        if not len(self):
+            raise DataError(f"{path}: a manifest without rows is not written")
+        folder = path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        table = self._rebased(folder.resolve())
+        header = json.dumps({"version": _VERSION, "attributes": list(self.attributes)})
+        table = table.replace_schema_metadata({_METADATA_KEY: header.encode()})
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    # --- columns -------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> np.ndarray:
+        """One column, (N,): int64 for ``index``, else objects (str, or None where unknown).
+
+        Raises:
+            UsageError: no such column; the message lists the columns.
+        """
+        if name == "index":
+            return np.asarray(self.table.column("index").to_numpy())
+        categories, codes = self._encoded(name)
+        return np.array([*categories, None], dtype=object)[codes]
+
+    def identities(self) -> list[str]:
+        """The identities, sorted by code point."""
+        return sorted(self._encoded("identity")[0])
+
+    def labels(self) -> np.ndarray:
+        """int64 (N,): each row's index into :meth:`identities`."""
+        categories, codes = self._encoded("identity")
+        rank = np.empty(len(categories), dtype=np.int64)
+        rank[np.argsort(np.array(categories, dtype=object), kind="stable")] = np.arange(
+            len(categories)
+        )
+        return rank[codes]
+
+    def groups(self, group_by: str | Sequence[str] | None = None) -> np.ndarray:
+        """Each row's group, (N,) objects (str).
+
+        Args:
+            group_by: an attribute, or several to be crossed (values joined by " × "). None: the
+                first attribute, or the single group "all" where there is none.
+
+        A row without a value is of group "unknown".
+
+        Raises:
+            UsageError: an unknown attribute; the message lists the known ones.
+        """
+        if group_by is None:
+            group_by = self.attributes[:1]
+        names = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+        if missing := [name for name in names if name not in self.attributes]:
+            known = ", ".join(self.attributes) or "none"
+            raise UsageError(f"no attribute {missing[0]!r} in this manifest; it has: {known}")
+        if not names:
+            return np.full(len(self), ALL, dtype=object)
+        joined, codes = self._group_codes(names[0])
+        for name in names[1:]:
+            values, more = self._group_codes(name)
+            pairs, codes = np.unique(codes * len(values) + more, return_inverse=True)
+            joined = [f"{joined[p // len(values)]} × {values[p % len(values)]}" for p in pairs]
+        return np.array(joined, dtype=object)[codes]
+
+    # --- subsets -------------------------------------------------------------------------------
+
+    def select(self, rows: np.ndarray | Sequence[int] | Sequence[bool]) -> Self:
+        """The rows of a boolean mask (N,), or of indices in the order given.
+
+        Raises:
+            ValueError: a mask of another length.
+            IndexError: an index beyond the end.
+        """
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise ValueError(f"mask has shape {rows.shape}, expected ({len(self)},)")
+            rows = np.flatnonzero(rows)
+        taken = self.table.take(pa.array(rows.astype(np.int64)))
+        return self._with_table(taken)
+
+    def where(self, **equal: str | int | Iterable[str]) -> Self:
+        """Rows whose columns equal the given values (or one of several), e.g. split="train".
+
+        Raises:
+            UsageError: no such column.
+        """
+        mask = np.ones(len(self), dtype=bool)
+        for name, wanted in equal.items():
+            values = self._column(name)
+            options = [wanted] if isinstance(wanted, str | int) else list(wanted)
+            found = pc.is_in(values, value_set=pa.array(options, type=values.type))
+            mask &= found.to_numpy()
+        return self.select(mask)
+
+    @classmethod
+    def concat(cls, manifests: Sequence[Manifest]) -> Self:
+        """One after the other. Attributes are united; a row without one has no value there.
+
+        Raises:
+            ValueError: no manifest given.
+        """
+        if not manifests:
+            raise ValueError("nothing to concatenate")
+        folder = manifests[0].folder
+        names = tuple(dict.fromkeys(name for m in manifests for name in m.attributes))
+        tables = [_with_attributes(m._rebased(folder), names) for m in manifests]
+        return cls(pa.concat_tables(tables).combine_chunks(), folder, names)
+
+    def with_column(self, name: str, values: Values) -> Self:
+        """A copy with a text column (not ``store``; no attribute) replaced.
+
+        Raises:
+            ValueError: no such column, or values that are not allowed.
+        """
+        if name not in _TEXT_COLUMNS[1:]:
+            raise ValueError(f"column {name!r} cannot be replaced")
+        place = self.table.schema.get_field_index(name)
+        table = self.table.set_column(place, name, _text(values, len(self)))
+        try:
+            table = _conform(table, self.attributes, where="columns", allow_empty=True)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self._with_table(table)
+
+    # --- images --------------------------------------------------------------------------------
+
+    @cached_property
+    def stores(self) -> dict[str, ImageStore]:
+        """Store path as written in the rows → opened store.
+
+        Raises:
+            DataError: a store is missing or damaged.
+        """
+        return {
+            name: ImageStore.open(Path(os.path.normpath(self.folder / name)))
+            for name in sorted(self._encoded("store")[0])
+        }
+
+    def images(self, rows: np.ndarray | Sequence[int] | slice | None = None) -> np.ndarray:
+        """Read images: uint8 (n, 112, 112, 3) RGB, in the order of ``rows`` (None: all rows)."""
+        wanted = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
+        names, codes = self._encoded("store")
+        codes, index = codes[wanted], self._index[wanted]
+        present = np.unique(codes)
+        if len(present) == 1:
+            return self.stores[names[present[0]]][index]
+        images = np.empty((len(wanted), *IMAGE_SHAPE), dtype=np.uint8)
+        for code in present:
+            of_store = codes == code
+            images[of_store] = self.stores[names[code]][index[of_store]]
+        return images
+
+    # --- fingerprints --------------------------------------------------------------------------
+
+    @cached_property
+    def image_fingerprint(self) -> str:
+        """SHA-256 over the images the rows point at, in row order: what embeddings depend on."""
+        digest = hashlib.sha256(b"images")
+        names, codes = self._encoded("store")
+        prints = [self.stores[name].fingerprint for name in names]
+        _hash_text(digest, prints, codes)
+        digest.update(np.ascontiguousarray(self._index, dtype="<i8").data)
+        return digest.hexdigest()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over images, identities and attributes in row order; not over where they lie."""
+        digest = hashlib.sha256(self.image_fingerprint.encode())
+        for name in ("identity", *sorted(self.attributes)):
+            digest.update(name.encode())
+            _hash_text(digest, *self._encoded(name))
+        return digest.hexdigest()
+
+    # --- helpers -------------------------------------------------------------------------------
+
+    @property
+    def _index(self) -> np.ndarray:
+        return self.column("index")
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        if name not in self.table.column_names:
+            known = ", ".join(self.table.column_names)
+            raise UsageError(f"no column {name!r} in this manifest; it has: {known}")
+        return self.table.column(name)
+
+    def _encoded(self, name: str) -> tuple[list[str], np.ndarray]:
+        """Distinct values by first appearance, and int64 codes (N,); −1 where there is none."""
+        column = self._column(name)
+        if not len(column):
+            return [], np.empty(0, dtype=np.int64)
+        encoded = column.combine_chunks().dictionary_encode()
+        codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+        return encoded.dictionary.to_pylist(), codes
+
+    def _group_codes(self, name: str) -> tuple[list[str], np.ndarray]:
+        values, codes = self._encoded(name)
+        return [*values, UNKNOWN], np.where(codes < 0, len(values), codes)
+
+    def _with_table(self, table: pa.Table) -> Self:
+        return type(self)(table, self.folder, self.attributes)
+
+    def _rebased(self, folder: Path) -> pa.Table:
+        """The table with store paths relative to ``folder`` (resolved)."""
+        if folder == self.folder:
+            return self.table
+        names, codes = self._encoded("store")
+        moved = [Path(os.path.relpath(self.folder / name, folder)).as_posix() for name in names]
+        column = pa.array(moved, type=pa.string()).take(pa.array(codes))
+        return self.table.set_column(0, "store", column)
+
+    def _check_stores(self, where: str) -> None:
+        names, codes = self._encoded("store")
+        for code, name in enumerate(names):
+            size = len(self.stores[name])
+            rows = np.flatnonzero(codes == code)
+            index = self._index[rows]
+            bad = (index < 0) | (index >= size)
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise DataError(
+                    f"{where}: row {rows[row]:,} points at image {index[row]:,}, but the store "
+                    f"{self.stores[name].path} has {size:,} images"
+                )
+
+
+def _text(values: Values, rows: int) -> pa.Array:
+    if values is None or isinstance(values, str):
+        return pa.repeat(pa.scalar(values, type=pa.string()), rows)
+    if len(values) != rows:
+        raise ValueError(f"a column has {len(values)} values for {rows} rows")
+    return pa.array(values, type=pa.string(), from_pandas=False)
+
+
+def _hash_text(digest: Any, categories: list[str], codes: np.ndarray) -> None:
+    digest.update(json.dumps(categories).encode())
+    digest.update(np.ascontiguousarray(codes, dtype="<i8").data)
+
+
+def _with_attributes(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    columns = {name: table.column(name) for name in _COLUMNS}
+    for name in names:
+        known = name in table.column_names
+        columns[name] = table.column(name) if known else _text(None, table.num_rows)
+        source = f"{name}_source"
+        columns[source] = table.column(source) if known else _text("", table.num_rows)
+    return pa.table(columns)
+
+
+def _read_attributes(schema: pa.Schema, path: Path) -> tuple[str, ...]:
+    raw = (schema.metadata or {}).get(_METADATA_KEY)
+    if raw is None:
+        raise DataError(f"{path}: a Parquet file, but no evenface manifest (no metadata)")
+    try:
+        header = json.loads(raw)
+        version, names = header["version"], tuple(header["attributes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged manifest metadata ({error})") from None
+    if version != _VERSION:
+        raise DataError(
+            f"{path}: manifest version {version!r}; this program reads version {_VERSION}"
+        )
+    return names
+
+
+def _conform(
+    table: pa.Table, attributes: tuple[str, ...], *, where: str, allow_empty: bool = False
+) -> pa.Table:
+    """The table with exactly the manifest's columns in order and types, values checked."""
+    for name in attributes:
+        taken = {*_COLUMNS, *(f"{other}_source" for other in attributes)}
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
+            raise DataError(
+                f"{where}: {name!r} cannot name an attribute (lower-case letters, digits and _; "
+                "no name of another column)"
+            )
+    wanted = [*_COLUMNS, *(c for name in attributes for c in (name, f"{name}_source"))]
+    if missing := [name for name in wanted if name not in table.column_names]:
+        raise DataError(f"{where}: columns are missing: {', '.join(missing)}")
+    columns = {}
+    for name in wanted:
+        column = table.column(name)
+        kind = pa.int64() if name == "index" else pa.string()
+        fits = pa.types.is_integer if name == "index" else _is_text
+        if not fits(column.type):
+            raise DataError(f"{where}: column {name!r} is {column.type}, expected {kind}")
+        columns[name] = column.cast(kind)
+        if column.null_count and name not in attributes:
+            raise DataError(f"{where}: column {name!r} has {column.null_count:,} empty cells")
+    result = pa.table(columns)
+    if not allow_empty and not result.num_rows:
+        raise DataError(f"{where}: the manifest has no rows")
+    _check_values(result, "origin", ORIGINS, where)
+    for name in attributes:
+        _check_values(result, f"{name}_source", (*ATTRIBUTE_SOURCES, ""), where)
+        marked = pc.not_equal(result.column(f"{name}_source"), "")
+        if not pc.all(pc.equal(marked, pc.is_valid(result.column(name)))).as_py() and len(result):
+            raise DataError(f"{where}: '{name}_source' must be set exactly where {name!r} is")
+    return result
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_values(table: pa.Table, name: str, allowed: tuple[str, ...], where: str) -> None:
+    found = set(table.column(name).unique().to_pylist())
+    if bad := sorted(found - set(allowed)):
+        options = ", ".join(repr(value) for value in allowed)
+        raise DataError(f"{where}: column {name!r} holds {bad[0]!r}; allowed: {options}")

@@ -1,0 +1,225 @@
+"""The image store: aligned faces packed into one memory-mapped file, with checksums.
+
+A store is a folder with ``images.bin`` (N × 112 × 112 × 3 bytes: uint8, RGB, row-major, nothing
+else) and ``store.json`` (counts and checksums). ``store.json`` is written last: a folder without
+it is no store, whatever else lies there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from evenface.errors import DataError
+from evenface.files import fingerprint, read_json, write_json
+
+IMAGE_SIZE = 112
+IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
+IMAGE_BYTES = IMAGE_SIZE * IMAGE_SIZE * 3
+BLOCK_IMAGES = 1024
+
+IMAGES_NAME = "images.bin"
+HEADER_NAME = "store.json"
+_PARTIAL_NAME = "images.bin.partial"
+_FORMAT = "evenface-image-store"
+_VERSION = 1
+
+
+class ImageStore:
+    """Read access to a finished store. Open it with :meth:`open`.
+
+    Pickling sends the path only, so that a store can be handed to worker processes.
+    """
+
+    def __init__(self, path: Path, images: np.ndarray, blocks: list[str], digest: str) -> None:
+        self.path = path
+        self.fingerprint = digest
+        self._images = images
+        self._blocks = blocks
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Memory-map the store in ``folder``.
+
+        Raises:
+            DataError: no store there, an unknown version, or a file that was cut or changed in
+                size. Contents are checked by :meth:`verify`, not here.
+        """
+        folder = Path(folder)
+        header_path = folder / HEADER_NAME
+        if not header_path.is_file():
+            raise DataError(
+                f"{folder}: no image store here (no {HEADER_NAME}). It may be an import that was "
+                "interrupted: run the same command again"
+            )
+        count, blocks = _read_header(header_path)
+        images_path = folder / IMAGES_NAME
+        size = images_path.stat().st_size if images_path.is_file() else -1
+        if size != count * IMAGE_BYTES:
+            found = f"{size:,} bytes" if size >= 0 else "no file"
+            raise DataError(
+                f"{images_path}: {HEADER_NAME} promises {count:,} images "
+                f"({count * IMAGE_BYTES:,} bytes), found {found}. Import or render it anew"
+            )
+        shape = (count, *IMAGE_SHAPE)
+        images = (
+            np.memmap(images_path, dtype=np.uint8, mode="r", shape=shape)
+            if count
+            else np.empty(shape, dtype=np.uint8)
+        )
+        return cls(folder, images, blocks, _fingerprint(count, blocks))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, indices: int | slice | np.ndarray | list[int]) -> np.ndarray:
+        """A contiguous copy: uint8 (n, 112, 112, 3) RGB, or (112, 112, 3) for a single int.
+
+        Raises IndexError beyond the end.
+        """
+        return np.array(self._images[indices], order="C", copy=True, subok=False)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return (type(self).open, (self.path,))
+
+    def verify(self) -> None:
+        """Read every byte and compare it with the checksums.
+
+        Raises:
+            DataError: names the first block of images that differs.
+        """
+        with open(self.path / IMAGES_NAME, "rb") as handle:
+            for number, expected in enumerate(self._blocks):
+                block = handle.read(BLOCK_IMAGES * IMAGE_BYTES)
+                if hashlib.sha256(block).hexdigest() != expected:
+                    first = number * BLOCK_IMAGES
+                    last = min(first + BLOCK_IMAGES, len(self)) - 1
+                    raise DataError(
+                        f"{self.path / IMAGES_NAME}: images {first:,} to {last:,} (block {number}) "
+                        "do not match their checksum; the file was damaged. Import or render it "
+                        "anew"
+                    )
+
+
+class ImageStoreWriter:
+    """Writes a store image by image in constant memory; a context manager.
+
+    ``images.bin`` and ``store.json`` get their names when the block ends without an exception;
+    otherwise nothing is left but what a killed process cannot tidy up, which the next writer
+    overwrites.
+
+    Raises DataError on entry when the folder holds a finished store already.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._count = 0
+        self._blocks: list[str] = []
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        if (self.folder / HEADER_NAME).exists():
+            raise DataError(
+                f"{self.folder}: holds a finished image store already. Choose another folder or "
+                "delete this one"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.folder / _PARTIAL_NAME, "wb")
+        return self
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, images: np.ndarray) -> int:
+        """Append images.
+
+        Args:
+            images: uint8 (n, 112, 112, 3) or (112, 112, 3), RGB.
+
+        Returns:
+            Index of the first of them.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        batch = images[None] if images.ndim == 3 else images
+        if batch.dtype != np.uint8 or batch.shape[1:] != IMAGE_SHAPE:
+            raise ValueError(
+                f"expected uint8 images (n, 112, 112, 3), got {images.dtype} {images.shape}"
+            )
+        first = self._count
+        for start in range(0, len(batch), BLOCK_IMAGES):
+            self._append_some(np.ascontiguousarray(batch[start : start + BLOCK_IMAGES]))
+        return first
+
+    def _append_some(self, batch: np.ndarray) -> None:
+        self._file.write(batch.data)
+        room = BLOCK_IMAGES - self._count % BLOCK_IMAGES
+        self._hash.update(batch[:room].data)
+        if len(batch) >= room:
+            self._blocks.append(self._hash.hexdigest())
+            self._hash = hashlib.sha256(batch[room:].data)
+        self._count += len(batch)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        partial = self.folder / _PARTIAL_NAME
+        try:
+            with self._file:
+                if kind is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            if kind is None:
+                self._finalise(partial)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _finalise(self, partial: Path) -> None:
+        if self._count % BLOCK_IMAGES:
+            self._blocks.append(self._hash.hexdigest())
+        os.replace(partial, self.folder / IMAGES_NAME)
+        header = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "images": self._count,
+            "shape": list(IMAGE_SHAPE),
+            "dtype": "uint8",
+            "colour": "RGB",
+            "fingerprint": _fingerprint(self._count, self._blocks),
+            "block_images": BLOCK_IMAGES,
+            "block_sha256": self._blocks,
+        }
+        write_json(self.folder / HEADER_NAME, header)
+
+
+def _fingerprint(count: int, blocks: list[str]) -> str:
+    return fingerprint({"format": _FORMAT, "images": count, "blocks": blocks})
+
+
+def _read_header(path: Path) -> tuple[int, list[str]]:
+    header = read_json(path)
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise DataError(f"{path}: not the header of an image store")
+    if header.get("version") != _VERSION:
+        raise DataError(
+            f"{path}: image store version {header.get('version')!r}; this program reads "
+            f"version {_VERSION}"
+        )
+    count, blocks = header.get("images"), header.get("block_sha256")
+    if (
+        not isinstance(count, int)
+        or not isinstance(blocks, list)
+        or len(blocks) != -(-count // BLOCK_IMAGES)
+        or header.get("fingerprint") != _fingerprint(count, blocks)
+    ):
+        raise DataError(f"{path}: damaged (counts, checksums and fingerprint do not agree)")
+    return count, blocks
