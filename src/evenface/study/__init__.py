@@ -1,1 +1,1 @@
-
+"""The study: a grid of training sets × distillation, its state, and its results."""

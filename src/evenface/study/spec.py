@@ -1,0 +1,151 @@
+"""What a study is: one typed, validated YAML file. Importing this needs neither torch nor faces."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from evenface.errors import UsageError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RenderedFaces(_Part):
+    """Faces made by the generator (extra ``render``)."""
+
+    kind: Literal["render"] = "render"
+    look: str
+    split: Literal["teacher", "train", "validation", "test"] = "train"
+    identities_per_group: PositiveInt
+    images_per_identity: PositiveInt
+    first_identity: int = Field(default=0, ge=0)
+
+
+class FolderFaces(_Part):
+    """The user's own faces: a folder ``[<group>/]<identity>/<image>`` or a data set folder."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+    origin: Literal["real", "synthetic"]
+    align: Literal["auto", "always", "never"] = "auto"
+    max_bad_rate: float = Field(default=0.0, ge=0, le=1)
+
+
+class HeldOutFaces(_Part):
+    """A share of the real faces' identities, taken out of training."""
+
+    kind: Literal["held-out"] = "held-out"
+    fraction: float = Field(default=0.3, gt=0, lt=1)
+
+
+Faces = Annotated[RenderedFaces | FolderFaces, Field(discriminator="kind")]
+TestFaces = Annotated[RenderedFaces | FolderFaces | HeldOutFaces, Field(discriminator="kind")]
+
+
+class FacesSpec(_Part):
+    """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
+
+    real: Faces
+    synthetic: Faces
+    test: TestFaces
+    group_by: str | None = None  # None: the attribute that the real faces declare first
+
+
+class MixSpec(_Part):
+    """The ethnicity-aware mix; see :func:`evenface.data.mix.mix`."""
+
+    real_fraction: float = Field(default=0.7, ge=0, le=1)
+    balance: Literal["identities", "images", "none"] = "identities"
+
+
+class StudentSpec(_Part):
+    """A named training recipe and what differs from it (dotted keys)."""
+
+    recipe: str
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+class EvaluationSpec(_Part):
+    """Protocol and interval settings; see :mod:`evenface.evaluate`."""
+
+    folds: int = Field(default=10, ge=2)
+    pairs_per_group: PositiveInt | None = None
+    replicates: int = Field(default=1000, ge=100)
+    real_people: tuple[Literal["orl", "openpeople"], ...] = ("orl", "openpeople")
+
+
+class StudySpec(_Part):
+    """One study. The resolved form is saved beside its results."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str
+    seed: int = Field(default=0, ge=0)
+    faces: FacesSpec
+    training_sets: tuple[Literal["real", "synthetic", "mix"], ...] = ("real", "synthetic", "mix")
+    mix: MixSpec = MixSpec()
+    teacher: str = "sface"
+    distillation_weight: float = Field(default=39.06, gt=0)
+    student: StudentSpec
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any group result comes from rendered faces."""
+        return any(
+            part.kind == "render"
+            for part in (self.faces.real, self.faces.synthetic, self.faces.test)
+        )
+
+    def with_own_faces(self, real: Path | None, synthetic: Path | None) -> StudySpec:
+        """The same study on the user's folders; a given ``real`` also supplies the test faces."""
+        changes: dict[str, Any] = {}
+        if real is not None:
+            changes["real"] = FolderFaces(path=real.resolve(), origin="real")
+            changes["test"] = HeldOutFaces()
+            changes["group_by"] = None
+        if synthetic is not None:
+            changes["synthetic"] = FolderFaces(path=synthetic.resolve(), origin="synthetic")
+        if not changes:
+            return self
+        return self.model_copy(update={"faces": self.faces.model_copy(update=changes)})
+
+
+def list_studies() -> list[str]:
+    """Names of the studies that come with the package."""
+    folder = resources.files("evenface.recipes")
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(
+        name.removeprefix("study-").removesuffix(".yaml")
+        for name in names
+        if name.startswith("study-") and name.endswith(".yaml")
+    )
+
+
+def load_study(source: str) -> StudySpec:
+    """Read a study by name (see :func:`list_studies`) or from a YAML file.
+
+    Raises UsageError naming the key at fault, what was got and what was expected.
+    """
+    if source in list_studies():
+        text = (resources.files("evenface.recipes") / f"study-{source}.yaml").read_text("utf-8")
+    elif Path(source).is_file():
+        text = Path(source).read_text("utf-8")
+    else:
+        known = ", ".join(list_studies())
+        raise UsageError(f"no study or file called '{source}'; studies at hand: {known}")
+    try:
+        return StudySpec.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'the file'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise UsageError(f"{source}: {problems}") from None
