@@ -1,1 +1,56 @@
+"""Verification per group, fairness over groups, and intervals for both. Needs no torch."""
 
+from evenface.evaluate.bootstrap import PairedDifference, paired_difference, percentile_interval
+from evenface.evaluate.embeddings import combine_views
+from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.fairness import (
+    accuracy_gap,
+    fairness_discrepancy_rate,
+    garbe,
+    skewed_error_ratio,
+    std_population,
+    std_sample,
+    worst_group,
+)
+from evenface.evaluate.model import embed_views, evaluate_model
+from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
+from evenface.evaluate.results import Estimate, Evaluation, GroupResult
+from evenface.evaluate.verification import (
+    RocCurve,
+    TarAtFar,
+    auc,
+    eer,
+    fold_accuracy,
+    roc_curve,
+    tar_at_far,
+)
+
+__all__ = [
+    "Estimate",
+    "Evaluation",
+    "GroupResult",
+    "PairedDifference",
+    "Pairs",
+    "Protocol",
+    "RocCurve",
+    "TarAtFar",
+    "accuracy_gap",
+    "auc",
+    "combine_views",
+    "eer",
+    "embed_views",
+    "evaluate_embeddings",
+    "evaluate_model",
+    "fairness_discrepancy_rate",
+    "fold_accuracy",
+    "garbe",
+    "paired_difference",
+    "percentile_interval",
+    "protocol_from_manifest",
+    "roc_curve",
+    "skewed_error_ratio",
+    "std_population",
+    "std_sample",
+    "tar_at_far",
+    "worst_group",
+]

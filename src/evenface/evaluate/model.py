@@ -1,0 +1,111 @@
+"""Evaluate a model on images: embed each image once per view, then measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Protocol as Structural
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface.console import progress
+from evenface.errors import DataError
+from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.results import Evaluation
+
+if TYPE_CHECKING:
+    from evenface.data.manifest import Manifest
+
+VIEWS = ("original", "flip")
+
+
+class Embedder(Structural):
+    """Anything that embeds aligned faces; teachers and students alike."""
+
+    name: str
+
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 112, 112, 3) RGB → (N, D), not normalised."""
+
+
+def embed_views(
+    model: Embedder,
+    manifest: Manifest,
+    rows: NDArray[np.int64],
+    *,
+    views: Sequence[str] = VIEWS,
+    batch: int = 256,
+) -> NDArray[np.float32]:
+    """Embed rows of a manifest, each image once per view, with progress on standard error.
+
+    Args:
+        model: the embedder.
+        manifest: the images.
+        rows: (n,) manifest rows to embed.
+        views: ("original",), or ("original", "flip") for the field's flip-sum.
+        batch: images read and embedded at a time.
+
+    Returns:
+        (len(manifest), D) float32, the embeddings or the sum of both views', not normalised;
+        rows not asked for are zero.
+
+    Raises:
+        ValueError: other views, or no rows.
+        DataError: the model returns another number of embeddings than images.
+    """
+    if tuple(views) not in (VIEWS, VIEWS[:1]):
+        raise ValueError(f"views must be {VIEWS[:1]} or {VIEWS}, got {tuple(views)}")
+    if not len(rows):
+        raise ValueError("no rows to embed")
+    result = np.empty((0, 0), dtype=np.float32)
+    with progress(f"Embedding with {model.name}", len(rows), unit="images") as bar:
+        for start in range(0, len(rows), batch):
+            chosen = rows[start : start + batch]
+            images = manifest.images(chosen)
+            embedded = _embed(model, images)
+            if len(views) > 1:
+                embedded = embedded + _embed(model, np.ascontiguousarray(images[:, :, ::-1]))
+            if not len(result):
+                result = np.zeros((len(manifest), embedded.shape[1]), dtype=np.float32)
+            result[chosen] = embedded
+            bar.advance(len(chosen))
+    return result
+
+
+def evaluate_model(
+    model: Embedder,
+    manifest: Manifest,
+    protocol: Protocol,
+    *,
+    views: Sequence[str] = VIEWS,
+    batch: int = 256,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Evaluation:
+    """Embed a protocol's images with ``model`` and evaluate; see :func:`evaluate_embeddings`.
+
+    Raises:
+        DataError: the protocol was drawn from another manifest, or an embedding is not usable.
+    """
+    if manifest.fingerprint != protocol.manifest_fingerprint:
+        raise DataError(
+            f"protocol {protocol.name!r} was drawn from another manifest (its images, identities "
+            "or attributes differ); draw it again from this one"
+        )
+    embeddings = embed_views(model, manifest, protocol.rows, views=views, batch=batch)
+    return evaluate_embeddings(
+        embeddings, protocol, replicates=replicates, seed=seed, level=level, model=model.name
+    )
+
+
+def _embed(model: Embedder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    embedded = np.asarray(model.embed(images))
+    if embedded.ndim != 2 or len(embedded) != len(images):
+        raise DataError(
+            f"model {model.name!r} returned embeddings of shape {embedded.shape} for "
+            f"{len(images)} images; expected ({len(images)}, D)"
+        )
+    return embedded

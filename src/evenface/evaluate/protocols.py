@@ -1,0 +1,414 @@
+"""Verification protocols: which pairs are compared, in which folds, in which groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from evenface.errors import DataError
+from evenface.evaluate.pairs import Rows, count_genuine, genuine_pairs, impostor_pairs
+from evenface.files import atomic_path
+from evenface.seeds import generator
+
+if TYPE_CHECKING:
+    from evenface.data.manifest import Manifest
+
+DEFAULT_PAIRS_PER_GROUP = 6000
+"""RFW's number of fold pairs a group."""
+DEFAULT_MAX_PAIRS = 100_000
+"""Most genuine, and most impostor, pairs a group for EER, AUC and TAR@FAR."""
+
+_METADATA_KEY = b"evenface-protocol"
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of manifest rows; every array is (P,)."""
+
+    a: Rows
+    b: Rows
+    genuine: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    """Index into :attr:`Protocol.groups`."""
+    fold: NDArray[np.int64]
+    """Fold 0 … F − 1 of the pair's group; −1 for pairs that belong to no fold."""
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def select(self, rows: NDArray[Any]) -> Pairs:
+        """The pairs of a mask or of indices."""
+        return Pairs(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def concat(parts: Sequence[Pairs]) -> Pairs:
+        """One after the other."""
+        return Pairs(
+            *(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Pairs))
+        )
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """What a protocol found of one group."""
+
+    images: int
+    identities: int
+    single_image_identities: int
+    """Identities with one image: they take part in impostor pairs only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """A verification set over the rows of one manifest.
+
+    ``fold_pairs`` are for the 10-fold accuracy: as many genuine as impostor pairs in every fold,
+    ordered by group and fold. ``score_pairs`` are for EER, AUC, ROC and TAR@FAR: all pairs within
+    each group up to a cap. Both kinds stay within a group.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    group_by: tuple[str, ...]
+    fold_pairs: Pairs
+    score_pairs: Pairs
+    identity: Rows
+    """(N,) identity of each manifest row, numbered over (group, identity); −1 for unused rows."""
+    counts: tuple[GroupCounts, ...]
+    """One for each group."""
+    origins: dict[str, int]
+    """Images used, by origin ("real", "synthetic")."""
+    manifest_fingerprint: str
+    folds: int
+    seed: int
+    notes: tuple[str, ...]
+    """What a reader of the results must know: capped pairs, folds that share identities, …"""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any image used is synthetic."""
+        return self.origins.get("synthetic", 0) > 0
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Sorted manifest rows that occur in a pair."""
+        pairs = (self.fold_pairs, self.score_pairs)
+        return np.unique(np.concatenate([side for p in pairs for side in (p.a, p.b)]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over pairs, groups and identities: equal fingerprints, comparable results."""
+        digest = hashlib.sha256(json.dumps([self.groups, self.manifest_fingerprint]).encode())
+        for pairs in (self.fold_pairs, self.score_pairs):
+            for field in fields(pairs):
+                digest.update(np.ascontiguousarray(getattr(pairs, field.name), "<i8").data)
+        digest.update(np.ascontiguousarray(self.identity, dtype="<i8").data)
+        return digest.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write as one Parquet file (pairs as rows, the rest in the schema's metadata)."""
+        pairs = Pairs.concat([self.fold_pairs, self.score_pairs])
+        columns: dict[str, Any] = {f.name: getattr(pairs, f.name) for f in fields(Pairs)}
+        columns["identity_a"] = self.identity[pairs.a]
+        columns["identity_b"] = self.identity[pairs.b]
+        header = {
+            "version": _VERSION,
+            "name": self.name,
+            "groups": self.groups,
+            "group_by": self.group_by,
+            "manifest_rows": len(self.identity),
+            "counts": [asdict(c) for c in self.counts],
+            "origins": self.origins,
+            "manifest_fingerprint": self.manifest_fingerprint,
+            "folds": self.folds,
+            "seed": self.seed,
+            "notes": self.notes,
+        }
+        table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(header)})
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            DataError: no such file, or no (or a damaged) protocol.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such protocol file")
+        try:
+            table = pq.read_table(path)
+            header = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+            if header["version"] != _VERSION:
+                raise DataError(f"{path}: protocol version {header['version']}, not {_VERSION}")
+            columns = {name: table.column(name).to_numpy() for name in table.column_names}
+            pairs = Pairs(*(columns[field.name] for field in fields(Pairs)))
+            identity = np.full(header["manifest_rows"], -1, dtype=np.int64)
+            identity[pairs.a] = columns["identity_a"]
+            identity[pairs.b] = columns["identity_b"]
+            return cls(
+                name=header["name"],
+                groups=tuple(header["groups"]),
+                group_by=tuple(header["group_by"]),
+                fold_pairs=pairs.select(pairs.fold >= 0),
+                score_pairs=pairs.select(pairs.fold < 0),
+                identity=identity,
+                counts=tuple(GroupCounts(**counts) for counts in header["counts"]),
+                origins=header["origins"],
+                manifest_fingerprint=header["manifest_fingerprint"],
+                folds=header["folds"],
+                seed=header["seed"],
+                notes=tuple(header["notes"]),
+            )
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(f"{path}: not a readable protocol ({error})") from None
+
+
+def protocol_from_manifest(
+    manifest: Manifest,
+    *,
+    group_by: str | Sequence[str] | None = None,
+    folds: int = 10,
+    pairs_per_group: int | None = None,
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+    seed: int = 0,
+    name: str = "manifest",
+) -> Protocol:
+    """Draw a verification protocol from a manifest, seeded, impostors within their group.
+
+    Fold pairs: half genuine, half impostor in every fold, all folds of a group of one size.
+    Folds are disjoint in identity where a group has at least two identities a fold, one of them
+    with two images; else pairs, not identities, are dealt to the folds, and ``notes`` says so.
+
+    Score pairs: every genuine and every impostor pair of the group, at most ``max_pairs`` of each.
+
+    Args:
+        manifest: the images; rows without a value of a grouping attribute are left out.
+        group_by: as in ``Manifest.groups``: None for the first attribute, () for one group "all".
+        folds: number of folds, at least 2.
+        pairs_per_group: most fold pairs a group (default 6,000, RFW's number).
+        max_pairs: most score pairs of each kind a group.
+        seed: equal seeds and manifests give equal protocols.
+        name: what results call this protocol.
+
+    Raises:
+        ValueError: ``folds`` < 2, or limits too small for one pair of each kind a fold.
+        UsageError: an unknown attribute.
+        DataError: groups without genuine pairs, or with a single identity; all are named.
+    """
+    limit = DEFAULT_PAIRS_PER_GROUP if pairs_per_group is None else pairs_per_group
+    if folds < 2:
+        raise ValueError(f"folds must be at least 2, got {folds}")
+    if limit < 2 * folds:
+        raise ValueError(f"pairs_per_group must be at least 2 · folds = {2 * folds}, got {limit}")
+    if max_pairs < 1:
+        raise ValueError(f"max_pairs must be positive, got {max_pairs}")
+    if group_by is None:
+        group_by = manifest.attributes[:1]
+    by = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+
+    labels = manifest.groups(by).astype(str)
+    used, notes = _labelled(manifest, by)
+    groups, group_of = np.unique(labels[used], return_inverse=True)
+    names = tuple(str(group) for group in groups)
+    code = manifest.labels()[used]
+    _, code = np.unique(group_of * (code.max() + 1) + code, return_inverse=True)
+    identity = np.full(len(manifest), -1, dtype=np.int64)
+    identity[used] = code
+    _refuse_unusable(names, group_of, code)
+
+    fold_parts, score_parts, counts = [], [], []
+    for g, group in enumerate(names):
+        rows = used[group_of == g]
+        sizes = np.unique(identity[rows], return_counts=True)[1]
+        counts.append(GroupCounts(len(rows), len(sizes), int((sizes == 1).sum())))
+        rng = generator(seed, "protocol", group)
+        in_folds, fold_notes = _fold_pairs(rows, identity[rows], g, group, folds, limit, rng)
+        scored, score_notes = _score_pairs(rows, identity[rows], g, group, max_pairs, rng)
+        fold_parts.append(in_folds)
+        score_parts.append(scored)
+        notes += [*_single_notes(group, counts[-1]), *fold_notes, *score_notes]
+    notes += _size_notes(names, fold_parts)
+
+    origins = Counter(str(origin) for origin in manifest.column("origin")[used])
+    return Protocol(
+        name=name,
+        groups=names,
+        group_by=by,
+        fold_pairs=Pairs.concat(fold_parts),
+        score_pairs=Pairs.concat(score_parts),
+        identity=identity,
+        counts=tuple(counts),
+        origins=dict(sorted(origins.items())),
+        manifest_fingerprint=manifest.fingerprint,
+        folds=folds,
+        seed=seed,
+        notes=tuple(notes),
+    )
+
+
+def _labelled(manifest: Manifest, by: tuple[str, ...]) -> tuple[Rows, list[str]]:
+    has_label = np.ones(len(manifest), dtype=bool)
+    for attribute in by:
+        has_label &= np.array([value is not None for value in manifest.column(attribute)])
+    left_out = int((~has_label).sum())
+    if left_out == len(manifest):
+        raise DataError(f"no image of the manifest has a value of {' and '.join(by)}")
+    if not left_out:
+        return np.flatnonzero(has_label), []
+    return np.flatnonzero(has_label), [
+        f"{left_out:,} images without a value of {' or '.join(by)} are left out"
+    ]
+
+
+def _refuse_unusable(names: tuple[str, ...], group_of: Rows, code: Rows) -> None:
+    problems = []
+    for g, group in enumerate(names):
+        codes = code[group_of == g]
+        if count_genuine(codes) == 0:
+            problems.append(
+                f"group {group!r} has no genuine pair ({len(codes):,} images of as many identities)"
+            )
+        elif len(np.unique(codes)) < 2:
+            problems.append(f"group {group!r} has one identity, so no impostor pair")
+    if problems:
+        raise DataError(
+            "cannot verify: "
+            + "; ".join(problems)
+            + ". Add images, leave these groups out, or evaluate without groups."
+        )
+
+
+def _fold_pairs(
+    rows: Rows,
+    identity: Rows,
+    g: int,
+    group: str,
+    folds: int,
+    limit: int,
+    rng: np.random.Generator,
+) -> tuple[Pairs, list[str]]:
+    """Balanced pairs of one group in folds of one size, ordered by fold; and notes."""
+    fold_of = _identity_folds(identity, folds, rng)
+    notes: list[str] = []
+    if fold_of is None:
+        genuine = genuine_pairs(rows, identity, limit // 2, rng)
+        impostor = impostor_pairs(rows, identity, limit // 2, rng)
+        pools = [_deal(pairs, folds, rng) for pairs in (genuine, impostor)]
+        if min(len(pools[0]), len(pools[1])) < 2:
+            raise DataError(
+                f"group {group!r} has {len(genuine[0])} genuine and {len(impostor[0])} impostor "
+                "pairs: two of each are needed for folds. Add images or evaluate without groups."
+            )
+        notes.append(
+            f"group {group!r}: {len(np.unique(identity)):,} identities are too few for {folds} "
+            "folds disjoint in identity; pairs were dealt to folds, which share identities"
+        )
+    else:
+        share = limit // (2 * folds)
+        pools = [
+            [draw(rows[fold_of == f], identity[fold_of == f], share, rng) for f in range(folds)]
+            for draw in (genuine_pairs, impostor_pairs)
+        ]
+    used_folds = min(len(pools[0]), len(pools[1]))
+    if used_folds < folds:
+        notes.append(f"group {group!r}: pairs suffice for {used_folds} folds only")
+    size = min(len(pairs[0]) for pool in pools for pairs in pool[:used_folds])
+    parts = []
+    for f in range(used_folds):
+        for pool, is_genuine in zip(pools, (True, False), strict=True):
+            a, b = _some(pool[f], size, rng)
+            parts.append(_as_pairs(a, b, is_genuine, g, f))
+    return Pairs.concat(parts), notes
+
+
+def _identity_folds(identity: Rows, folds: int, rng: np.random.Generator) -> Rows | None:
+    """(n,) fold of each row with identities kept whole, or None when there are too few.
+
+    Identities are dealt in snake order from the one with most images to the one with fewest
+    (equals at random), which gives every fold as many identities and nearly as many pairs.
+    """
+    found, inverse, sizes = np.unique(identity, return_inverse=True, return_counts=True)
+    if len(found) < 2 * folds or (sizes > 1).sum() < folds:
+        return None
+    order = np.lexsort((rng.random(len(found)), -sizes))
+    snake = np.concatenate([np.arange(folds), np.arange(folds)[::-1]])
+    fold_of_identity = np.empty(len(found), dtype=np.int64)
+    fold_of_identity[order] = np.resize(snake, len(found))
+    return fold_of_identity[inverse]
+
+
+def _deal(
+    pairs: tuple[Rows, Rows], folds: int, rng: np.random.Generator
+) -> list[tuple[Rows, Rows]]:
+    """Shuffle pairs into ``folds`` equal parts (fewer parts where there are fewer pairs)."""
+    count = len(pairs[0])
+    shuffled = rng.permutation(count)
+    size = max(1, count // folds)
+    parts = np.split(shuffled[: size * min(folds, count)], min(folds, count)) if count else []
+    return [(pairs[0][part], pairs[1][part]) for part in parts]
+
+
+def _some(pairs: tuple[Rows, Rows], size: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    chosen = np.sort(rng.choice(len(pairs[0]), size, replace=False))
+    return pairs[0][chosen], pairs[1][chosen]
+
+
+def _score_pairs(
+    rows: Rows, identity: Rows, g: int, group: str, max_pairs: int, rng: np.random.Generator
+) -> tuple[Pairs, list[str]]:
+    parts, notes = [], []
+    genuine = count_genuine(identity)
+    impostor = len(rows) * (len(rows) - 1) // 2 - genuine
+    for draw, available in ((genuine_pairs, genuine), (impostor_pairs, impostor)):
+        is_genuine = draw is genuine_pairs
+        a, b = draw(rows, identity, max_pairs, rng)
+        parts.append(_as_pairs(a, b, is_genuine, g, -1))
+        if available > max_pairs:
+            kind = "genuine" if is_genuine else "impostor"
+            notes.append(
+                f"group {group!r}: {max_pairs:,} of {available:,} {kind} pairs were drawn for "
+                "EER, AUC and TAR@FAR"
+            )
+    return Pairs.concat(parts), notes
+
+
+def _as_pairs(a: Rows, b: Rows, is_genuine: bool, group: int, fold: int) -> Pairs:
+    size = len(a)
+    return Pairs(
+        a,
+        b,
+        np.full(size, is_genuine),
+        np.full(size, group, dtype=np.int64),
+        np.full(size, fold, dtype=np.int64),
+    )
+
+
+def _single_notes(group: str, counts: GroupCounts) -> list[str]:
+    if not counts.single_image_identities:
+        return []
+    return [
+        f"group {group!r}: {counts.single_image_identities:,} of {counts.identities:,} identities "
+        "have one image and take part in impostor pairs only"
+    ]
+
+
+def _size_notes(names: tuple[str, ...], parts: list[Pairs]) -> list[str]:
+    sizes = [len(part) for part in parts]
+    if len(set(sizes)) == 1:
+        return []
+    listed = ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True))
+    return [f"groups differ in the number of fold pairs: {listed}"]

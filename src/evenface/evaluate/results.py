@@ -1,0 +1,232 @@
+"""What an evaluation says, as typed and validated records: the layout of ``evaluation.json``.
+
+Rates and accuracies are fractions in [0, 1]. Nothing is ever NaN or infinite: what cannot be said
+is None, with a note.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evenface.errors import DataError
+from evenface.evaluate.bootstrap import PairedDifference, paired_difference
+from evenface.files import atomic_path, read_json, write_json
+
+EVALUATION_FILE = "evaluation.json"
+REPLICATES_FILE = "replicates.npz"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Estimate(_Record):
+    """A number with its bootstrap percentile interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    note: str | None = None
+
+
+class AccuracyEstimate(Estimate):
+    """10-fold accuracy: mean over folds, and their standard deviation (population, as usual)."""
+
+    fold_std: float
+
+
+class Roc(_Record):
+    """Corners of the ROC, at most 200, ascending."""
+
+    far: list[float]
+    tar: list[float]
+
+
+class GroupResult(_Record):
+    """One group."""
+
+    accuracy: AccuracyEstimate
+    folds: list[float]
+    eer: Estimate
+    auc: Estimate
+    tar_at_far: dict[str, Estimate]
+    """Keys are the levels as written: "1e-2", "1e-3"."""
+    fold_pairs: int
+    genuine_pairs: int
+    impostor_pairs: int
+    identities: int
+    images: int
+    single_image_identities: int
+    mean_genuine_cosine: float
+    mean_impostor_cosine: float
+    roc: Roc
+
+
+class WorstGroup(_Record):
+    """The group of the lowest accuracy, and how often each group was it in the replicates."""
+
+    value: str | None
+    share: dict[str, float] | None
+    note: str | None = None
+
+
+class Overall(_Record):
+    """Over groups, from their 10-fold accuracies."""
+
+    accuracy: Estimate
+    std_sample: Estimate
+    std_population: Estimate
+    ser: Estimate
+    gap: Estimate
+    worst_group: WorstGroup
+
+
+class GlobalThreshold(_Record):
+    """Error rates of all groups at one threshold, as a deployed system has it.
+
+    The threshold is the loosest at which the mean of the groups' FMR does not exceed
+    ``target_fmr``; each replicate chooses its own.
+    """
+
+    target_fmr: float
+    threshold: float | None
+    """Cosine at or above which a pair is accepted."""
+    fmr: dict[str, Estimate]
+    fnmr: dict[str, Estimate]
+    fdr: Estimate
+    garbe: Estimate
+    note: str | None = None
+
+
+class ProtocolSummary(_Record):
+    """Which protocol was used."""
+
+    name: str
+    fingerprint: str
+    manifest_fingerprint: str
+    group_by: list[str]
+    folds: int
+    seed: int
+    origins: dict[str, int]
+    simulated: bool
+    notes: list[str]
+
+
+class Bootstrap(_Record):
+    """How the intervals were made."""
+
+    unit: str = "identity"
+    replicates: int
+    seed: int
+    level: float
+
+
+class Evaluation(_Record):
+    """One model on one protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    version: int = 1
+    model: str | None
+    protocol: ProtocolSummary
+    bootstrap: Bootstrap
+    groups: dict[str, GroupResult]
+    overall: Overall
+    global_threshold: GlobalThreshold
+    notes: list[str]
+    replicates: dict[str, np.ndarray] = Field(exclude=True, repr=False)
+    """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
+    (R,) for "overall.…" and "global.…". NaN or infinite where undefined. Not part of the JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings, ready for JSON."""
+        return self.model_dump(mode="json")
+
+    def write(self, folder: Path) -> None:
+        """Write ``evaluation.json`` and ``replicates.npz`` into ``folder``, each atomically."""
+        with atomic_path(folder / REPLICATES_FILE) as temporary, open(temporary, "wb") as handle:
+            np.savez_compressed(handle, **cast("dict[str, Any]", self.replicates))
+        write_json(folder / EVALUATION_FILE, self.to_dict())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        summary = read_json(folder / EVALUATION_FILE)
+        path = folder / REPLICATES_FILE
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                replicates = dict(archive)
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file") from None
+        except Exception as error:  # np.load raises zipfile, zlib, EOF and value errors alike
+            raise DataError(f"{path}: not readable ({error})") from None
+        try:
+            return cls.model_validate({**summary, "replicates": replicates})
+        except (ValidationError, TypeError) as error:
+            raise DataError(f"{folder / EVALUATION_FILE}: not an evaluation ({error})") from None
+
+    def compare(
+        self, other: Evaluation, measure: str, *, group: str | None = None
+    ) -> PairedDifference:
+        """``other − self`` for one measure, on the same pairs and the same resamples.
+
+        Args:
+            other: evaluation of another model on the same protocol, seed and replicates.
+            measure: a key of ``replicates``: "accuracy", "eer", "auc", "tar@far=1e-2", "fmr",
+                "fnmr" of a group, or "overall.accuracy", "overall.std_sample", "overall.ser", …
+            group: the group, for measures of a group.
+
+        Raises:
+            ValueError: the evaluations cannot be paired, or the measure or group is unknown.
+        """
+        mine, theirs = self._pairing(), other._pairing()
+        if mine != theirs:
+            raise ValueError(
+                "evaluations on different protocols, seeds or replicates cannot be paired: "
+                f"{mine} and {theirs}"
+            )
+        return paired_difference(
+            self._samples(measure, group),
+            other._samples(measure, group),
+            self._value(measure, group),
+            other._value(measure, group),
+            self.bootstrap.level,
+        )
+
+    def _pairing(self) -> tuple[str, int, int]:
+        return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates
+
+    def _samples(self, measure: str, group: str | None) -> NDArray[np.float64]:
+        if measure not in self.replicates:
+            known = ", ".join(self.replicates)
+            raise ValueError(f"unknown measure {measure!r}; known: {known}")
+        samples = self.replicates[measure]
+        if (samples.ndim == 2) != (group is not None):
+            needs = "a group" if samples.ndim == 2 else "no group"
+            raise ValueError(f"measure {measure!r} takes {needs}")
+        if group is None:
+            return samples
+        if group not in self.groups:
+            raise ValueError(f"unknown group {group!r}; known: {', '.join(self.groups)}")
+        return samples[:, list(self.groups).index(group)]
+
+    def _value(self, measure: str, group: str | None) -> float | None:
+        scope, _, name = measure.partition(".")
+        if group is None:
+            record = self.overall if scope == "overall" else self.global_threshold
+            return getattr(record, name).value
+        if measure in ("fmr", "fnmr"):
+            return getattr(self.global_threshold, measure)[group].value
+        result = self.groups[group]
+        if measure.startswith("tar@far="):
+            return result.tar_at_far[measure.removeprefix("tar@far=")].value
+        return getattr(result, measure).value

@@ -1,0 +1,371 @@
+"""Verification measures: 10-fold accuracy, ROC, EER, AUC, TAR at a FAR.
+
+Scores are similarities (higher: more alike); a pair is accepted when its score is at or above the
+threshold. Pairs of equal score are accepted together, so ties never depend on the order of the
+pairs. FAR (false accept rate) is the accepted share of impostor pairs, TAR (true accept rate) that
+of genuine pairs, FRR = 1 − TAR.
+
+Each measure exists twice on one implementation: a function of scores for one answer, and a method
+of :class:`ScoreRanking` or :class:`FoldSearch` that sorts once and then answers for many
+weightings of the same pairs, which is what a bootstrap needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Squared distance of unit vectors is in [0, 4]; the field's grid (insightface, verification.py).
+THRESHOLDS = np.arange(0, 4, 0.01)
+THRESHOLDS.flags.writeable = False
+
+# Counts (int64, exact) in a bootstrap; float64 weights are allowed too.
+Weights = NDArray[Any]
+
+
+def fold_accuracy(
+    squared_distances: ArrayLike, genuine: ArrayLike, *, folds: int = 10
+) -> NDArray[np.float64]:
+    """Accuracy of each fold in the field's reference protocol.
+
+    Folds are contiguous and unshuffled, like scikit-learn's ``KFold``: the first ``P % folds``
+    folds hold one pair more. The threshold of a fold is the first of ``np.arange(0, 4, 0.01)``
+    with the most correct decisions on the other folds; a pair counts as genuine when its distance
+    is strictly below. Results equal the reference loop (400 thresholds × folds) to the last digit.
+
+    Args:
+        squared_distances: (P,) squared Euclidean distances of L2-normalised embeddings, in [0, 4].
+        genuine: (P,) booleans.
+        folds: number of folds, 2 … P.
+
+    Returns:
+        (folds,) accuracies in [0, 1].
+
+    Raises:
+        ValueError: lengths differ, NaN among the distances, or ``folds`` out of range.
+    """
+    distances, labels = _pairs(squared_distances, genuine, "squared_distances")
+    if not 2 <= folds <= len(distances):
+        raise ValueError(f"folds must be 2 … number of pairs ({len(distances)}), got {folds}")
+    sizes = np.full(folds, len(distances) // folds)
+    sizes[: len(distances) % folds] += 1
+    search = FoldSearch(distances, labels, np.repeat(np.arange(folds), sizes))
+    correct, total = search.held_out(np.ones((1, len(distances)), dtype=np.int64))
+    return correct[0] / total[0]
+
+
+class FoldSearch:
+    """The threshold search of :func:`fold_accuracy`, sorted once for many weightings.
+
+    Each pair falls into the bin of the first grid threshold above its distance. Sorted by fold
+    and bin, one cumulative sum of signed weights (+ genuine, − impostor) gives the weight of
+    correct decisions at every threshold of every fold.
+
+    Args:
+        squared_distances: (P,) in [0, 4].
+        genuine: (P,) booleans.
+        fold: (P,) integers; every fold 0 … F − 1 must hold a pair.
+    """
+
+    def __init__(
+        self,
+        squared_distances: NDArray[np.float64],
+        genuine: NDArray[np.bool_],
+        fold: NDArray[np.int64],
+    ) -> None:
+        bins = np.searchsorted(THRESHOLDS, squared_distances, side="right")
+        keys = fold * (len(THRESHOLDS) + 1) + bins
+        self.order = np.argsort(keys, kind="stable")
+        self._sign = np.where(genuine, 1, -1)[self.order]
+        self._starts = np.searchsorted(fold[self.order], np.arange(int(fold.max()) + 1))
+        wanted = np.arange(len(self._starts))[:, None] * (len(THRESHOLDS) + 1)
+        self._ends = np.searchsorted(keys[self.order], wanted + np.arange(len(THRESHOLDS)), "right")
+
+    def held_out(self, weights: Weights) -> tuple[Weights, Weights]:
+        """Weight of correct decisions, and of all pairs, in each fold held out in turn.
+
+        Args:
+            weights: (R, P), not negative, in the order ``self.order``.
+
+        Returns:
+            correct (R, F), total (R, F): their quotient is the accuracy of the fold.
+        """
+        total = np.add.reduceat(weights, self._starts, axis=1)
+        signed = _cumulative(weights * self._sign)
+        before = signed[:, self._starts]
+        impostors = np.add.reduceat(weights * (self._sign < 0), self._starts, axis=1)
+        correct = np.take(signed, self._ends, axis=1)
+        correct += (impostors - before)[:, :, None]
+        training = correct.sum(axis=1, keepdims=True) - correct
+        best = training.argmax(axis=2)
+        return np.take_along_axis(correct, best[:, :, None], axis=2)[:, :, 0], total
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """Corners of the ROC, from the strictest threshold (nothing accepted) to the loosest."""
+
+    far: NDArray[np.float64]
+    tar: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    """Accept scores at or above it; the first is +infinity."""
+
+
+class ScoreRanking:
+    """Pairs sorted by score once, to be measured under many weightings.
+
+    A measure is NaN under a weighting that leaves no genuine or no impostor pair.
+
+    Args:
+        scores: (P,) similarities.
+        genuine: (P,) booleans, with at least one pair of either kind.
+
+    Attributes:
+        genuine_order, impostor_order: pair indices of each kind in descending score. Weights
+            passed to the methods follow these orders.
+        thresholds: (K + 1,) infinity, then the distinct scores in descending order.
+    """
+
+    def __init__(self, scores: NDArray[np.floating], genuine: NDArray[np.bool_]) -> None:
+        order = np.argsort(-scores, kind="stable")
+        self.genuine_order = order[genuine[order]]
+        self.impostor_order = order[~genuine[order]]
+        distinct = np.unique(scores)[::-1].astype(np.float64)
+        self.thresholds = np.concatenate([[np.inf], distinct])
+        ascending_genuine = scores[self.genuine_order][::-1]
+        ascending_impostor = scores[self.impostor_order][::-1]
+        self._genuine_at = _accepted(ascending_genuine, self.thresholds)
+        self._impostor_at = _accepted(ascending_impostor, self.thresholds)
+        descending_genuine = ascending_genuine[::-1]
+        self._impostors_above = len(ascending_impostor) - np.searchsorted(
+            ascending_impostor, descending_genuine, side="right"
+        )
+        self._impostors_level = _accepted(ascending_impostor, descending_genuine)
+        self._ascending = ascending_genuine, ascending_impostor
+
+    def cumulate(
+        self, genuine_weights: Weights, impostor_weights: Weights
+    ) -> tuple[Weights, Weights]:
+        """Cumulative weights (R, n + 1) from weights (R, n); the methods below take the result."""
+        return _cumulative(genuine_weights), _cumulative(impostor_weights)
+
+    def accepted(
+        self, thresholds: NDArray[np.floating]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many genuine and impostor pairs score at or above each threshold.
+
+        These are columns of the cumulative weights.
+        """
+        genuine, impostor = self._ascending
+        return _accepted(genuine, thresholds), _accepted(impostor, thresholds)
+
+    def roc(self, genuine: Weights, impostor: Weights) -> RocCurve:
+        """The curve of one weighting (R = 1): a corner for each distinct score."""
+        with np.errstate(invalid="ignore"):
+            far = impostor[0, self._impostor_at] / impostor[0, -1]
+            tar = genuine[0, self._genuine_at] / genuine[0, -1]
+        return RocCurve(far, tar, self.thresholds)
+
+    def eer(self, genuine: Weights, impostor: Weights) -> NDArray[np.float64]:
+        """(R,) equal error rates: where FAR = FRR on the ROC's straight segments."""
+
+        def rates(k: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            return self._far(impostor, k), 1 - self._tar(genuine, k)
+
+        def crossed(k: NDArray[np.int64]) -> NDArray[np.bool_]:
+            far, frr = rates(k)
+            return far >= frr
+
+        k = first_true(crossed, len(impostor), len(self.thresholds) - 1)
+        far_before, frr_before = rates(k - 1)
+        far, frr = rates(k)
+        gap_before, gap = frr_before - far_before, far - frr
+        with np.errstate(invalid="ignore"):
+            share = gap_before / (gap_before + gap)
+        return far_before + share * (far - far_before)
+
+    def auc(self, genuine: Weights, impostor: Weights) -> NDArray[np.float64]:
+        """(R,) areas under the ROC: P(genuine score > impostor score), ties counted half."""
+        # Twice the impostor weight that beats each genuine pair, so that ties stay whole numbers.
+        beaten_by = np.take(impostor, self._impostors_above, axis=1)
+        beaten_by += np.take(impostor, self._impostors_level, axis=1)
+        beaten_by *= np.diff(genuine, axis=1)
+        total = genuine[:, -1].astype(np.float64) * impostor[:, -1]
+        with np.errstate(invalid="ignore"):
+            return 1 - beaten_by.sum(axis=1) / 2 / total
+
+    def tar_at_far(self, genuine: Weights, impostor: Weights, far: float) -> NDArray[np.float64]:
+        """(R,) TAR at the loosest threshold whose FAR is at most ``far`` (no interpolation)."""
+        above = first_true(
+            lambda k: self._far(impostor, k) > far, len(impostor), len(self.thresholds)
+        )
+        tar = self._tar(genuine, above - 1)
+        return np.where(impostor[:, -1] > 0, tar, np.nan)
+
+    def _far(self, impostor: Weights, k: NDArray[np.int64]) -> NDArray[np.float64]:
+        # k == len(thresholds) stands for "no such threshold" in a search: above any FAR.
+        inside = np.minimum(k, len(self.thresholds) - 1)
+        with np.errstate(invalid="ignore"):
+            far = impostor[np.arange(len(k)), self._impostor_at[inside]] / impostor[:, -1]
+        return np.where(k < len(self.thresholds), far, np.inf)
+
+    def _tar(self, genuine: Weights, k: NDArray[np.int64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            return genuine[np.arange(len(k)), self._genuine_at[k]] / genuine[:, -1]
+
+
+def roc_curve(scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None = None) -> RocCurve:
+    """The exact ROC: one corner per distinct score, from (0, 0) to (1, 1).
+
+    Args:
+        scores: (P,) similarities; infinities allowed, NaN not.
+        genuine: (P,) booleans with at least one of each.
+        weights: (P,) non-negative pair weights (default 1).
+
+    Raises:
+        ValueError: lengths differ, NaN, a kind of pair missing or without weight.
+    """
+    ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)
+    return ranking.roc(genuine_sum, impostor_sum)
+
+
+def eer(scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Equal error rate in [0, 1]: FAR = FRR on the linearly joined ROC. See :func:`roc_curve`."""
+    ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)
+    return float(ranking.eer(genuine_sum, impostor_sum)[0])
+
+
+def auc(scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Area under the ROC in [0, 1], ties counted half. See :func:`roc_curve`."""
+    ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)
+    return float(ranking.auc(genuine_sum, impostor_sum)[0])
+
+
+@dataclass(frozen=True)
+class TarAtFar:
+    """TAR at one FAR, or None with the reason when the impostor pairs cannot support it."""
+
+    value: float | None
+    note: str | None = None
+
+
+def tar_at_far(
+    scores: ArrayLike, genuine: ArrayLike, far: float, weights: ArrayLike | None = None
+) -> TarAtFar:
+    """True accept rate at the loosest threshold whose false accept rate is at most ``far``.
+
+    The level must be supported by the number of impostor pairs, see :func:`far_support`.
+
+    Args:
+        scores, genuine, weights: as in :func:`roc_curve`.
+        far: the level, 0 < far ≤ 1.
+    """
+    ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)
+    supported, note = far_support(len(ranking.impostor_order), far)
+    if not supported:
+        return TarAtFar(None, note)
+    return TarAtFar(float(ranking.tar_at_far(genuine_sum, impostor_sum, far)[0]), note)
+
+
+def far_support(impostor_pairs: int, far: float) -> tuple[bool, str | None]:
+    """Whether a FAR can be measured with so many impostor pairs, and what to say about it.
+
+    With fewer than one expected false accept (pairs · far < 1) the level is not measurable: its
+    threshold would be the highest impostor score whatever the level. With fewer than ten the
+    threshold rests on a handful of pairs: measurable, but flagged as unreliable.
+
+    Returns:
+        (measurable, note or None).
+
+    Raises:
+        ValueError: ``far`` outside (0, 1].
+    """
+    if not 0 < far <= 1:
+        raise ValueError(f"far must be in (0, 1], got {far}")
+    expected = impostor_pairs * far
+    # Half a unit in the twelfth digit: 1000 · 1e-3 must count as one.
+    if expected < 1 - 1e-12:
+        return False, (
+            f"not measurable: {impostor_pairs:,} impostor pairs give {expected:.2g} expected "
+            f"false accepts at FAR {far:g}; at least {int(np.ceil(1 / far)):,} pairs are needed"
+        )
+    if expected < 10 - 1e-12:
+        return True, (
+            f"unreliable: only {expected:.2g} expected false accepts at FAR {far:g}; "
+            f"{int(np.ceil(10 / far)):,} impostor pairs would give ten"
+        )
+    return True, None
+
+
+def first_true(
+    predicate: Callable[[NDArray[np.int64]], NDArray[np.bool_]], rows: int, last: int
+) -> NDArray[np.int64]:
+    """Smallest k in 1 … ``last`` for which a predicate monotone in k holds, for each of ``rows``.
+
+    ``predicate`` takes (rows,) integers and answers for each row; it is never asked at ``last``,
+    where it is taken to hold.
+    """
+    low, high = np.ones(rows, dtype=np.int64), np.full(rows, last, dtype=np.int64)
+    while np.any(low < high):
+        middle = (low + high) // 2
+        holds = predicate(middle)
+        high = np.where(holds, middle, high)
+        low = np.where(holds, low, np.minimum(middle + 1, high))
+    return low
+
+
+def _accepted(
+    ascending: NDArray[np.floating], thresholds: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    return len(ascending) - np.searchsorted(ascending, thresholds, side="left")
+
+
+def _cumulative(weights: Weights) -> Weights:
+    total = np.zeros((len(weights), weights.shape[1] + 1), dtype=weights.dtype)
+    np.cumsum(weights, axis=1, out=total[:, 1:])
+    return total
+
+
+def _pairs(
+    values: ArrayLike, genuine: ArrayLike, what: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    scores = np.asarray(values, dtype=np.float64)
+    labels = np.asarray(genuine).astype(bool)
+    if scores.ndim != 1 or scores.shape != labels.shape:
+        raise ValueError(
+            f"{what} and genuine must be one-dimensional and of one length, "
+            f"got shapes {scores.shape} and {labels.shape}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError(f"{what}[{int(np.isnan(scores).argmax())}] is NaN")
+    return scores, labels
+
+
+def _ranked(
+    scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None
+) -> tuple[ScoreRanking, Weights, Weights]:
+    values, labels = _pairs(scores, genuine, "scores")
+    if labels.all() or not labels.any():
+        missing = "impostor" if labels.any() else "genuine"
+        raise ValueError(f"there is no {missing} pair")
+    ranking = ScoreRanking(values, labels)
+    if weights is None:
+        pair_weights: Weights = np.ones(len(values), dtype=np.int64)
+    else:
+        given = np.asarray(weights)
+        dtype = np.int64 if given.dtype.kind in "biu" else np.float64
+        pair_weights = given.astype(dtype)
+        if pair_weights.shape != values.shape:
+            raise ValueError(f"weights have shape {pair_weights.shape}, scores {values.shape}")
+        if not np.isfinite(pair_weights).all() or (pair_weights < 0).any():
+            raise ValueError("weights must be finite and not negative")
+    sums = ranking.cumulate(
+        pair_weights[ranking.genuine_order][None], pair_weights[ranking.impostor_order][None]
+    )
+    if sums[0][0, -1] == 0 or sums[1][0, -1] == 0:
+        raise ValueError("the weights leave no genuine or no impostor pair")
+    return ranking, *sums
