@@ -1,0 +1,93 @@
+"""From what a user writes (a name, a file, a run folder) to a teacher."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from evenface.errors import DataError, UsageError
+from evenface.teachers.base import LoadedTeacher
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of teacher: how it is recognised, and the function that loads it.
+
+    The function takes the name or path and keyword options. It is imported when needed, so that
+    one kind's packages are not required by the others.
+    """
+
+    description: str
+    module: str
+    function: str = "load"
+    names: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    marker: str | None = None
+
+    def accepts(self, spec: str) -> bool:
+        path = Path(spec)
+        if self.marker is not None and path.is_dir():
+            return (path / self.marker).is_file()
+        return spec in self.names or path.suffix.lower() in self.suffixes
+
+
+_KINDS = (
+    _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
+    _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
+    _Kind("run folder", "evenface.teachers.checkpoint", "load_run", marker="run.json"),
+    _Kind(
+        "weights", "evenface.teachers.checkpoint", suffixes=(".safetensors", ".pt", ".pth", ".tar")
+    ),
+)
+
+
+def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
+    """Load a teacher.
+
+    Args:
+        spec: ``"sface"``, the path of an ONNX file, of a run folder, or of weights
+            (.safetensors, or a PyTorch state dict .pt, .pth, .tar).
+        options: for ONNX files ``mean``, ``std``, ``order``, ``layout`` (see
+            :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``. None counts
+            as not given.
+
+    Raises:
+        UsageError: nothing is recognised in ``spec``, or an option does not apply to it.
+        DataError: the file is missing or is no recogniser of aligned faces.
+        MissingAssetError: the asset has not been fetched.
+        MissingDependencyError: weights need the extra ``train``.
+    """
+    spec = str(spec)
+    kind = _recognise(spec)
+    load = getattr(importlib.import_module(kind.module), kind.function)
+    given = {name: value for name, value in options.items() if value is not None}
+    known = [
+        parameter.name
+        for parameter in inspect.signature(load).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"the option '{name}' does not apply to teacher '{spec}' ({kind.description}); "
+                f"its options: {', '.join(known)}"
+            )
+    return cast(LoadedTeacher, load(spec if spec in kind.names else Path(spec), **given))
+
+
+def _recognise(spec: str) -> _Kind:
+    for kind in _KINDS:
+        if kind.accepts(spec):
+            return kind
+    path = Path(spec)
+    if path.is_dir():
+        raise DataError(f"{path}: this folder holds no run.json, so it is no run")
+    names = ", ".join(name for kind in _KINDS for name in kind.names)
+    suffixes = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
+    raise UsageError(
+        f"teacher '{spec}' is not recognised; give a name ({names}), a run folder, or a file "
+        f"({suffixes})"
+    )

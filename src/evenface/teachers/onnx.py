@@ -1,0 +1,200 @@
+"""Teachers from ONNX files, run by onnxruntime.
+
+How a model is run was chosen by measurement (``benchmarks/embed.py``). On CPUs several threads
+that push small batches through one single-threaded session beat one session that spreads each
+image over all cores; on GPUs one thread runs large batches. A batch size fixed in the file is
+lifted where that changes nothing (:mod:`evenface.teachers.relax`).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from evenface.assets import ASSETS, asset_path
+from evenface.errors import DataError
+from evenface.files import fingerprint, sha256_file
+from evenface.seeds import generator
+from evenface.teachers.base import IMAGE_SHAPE, check_images
+from evenface.teachers.preprocessing import Layout, Order, Preprocessing
+from evenface.teachers.relax import can_relax, relax
+from evenface.teachers.session import open_session, read_contract, run, usable_cores
+
+# Files whose preprocessing is known, so that it need not be declared: SFace scales in its graph.
+_KNOWN = {ASSETS["sface"].sha256: Preprocessing(mean=0.0, std=1.0, order="RGB")}
+
+_MAX_COSINE_CHANGE = 1e-4
+_CPU_BATCH = 4
+_GPU_BATCH = 64
+
+
+class OnnxTeacher:
+    """A face recogniser in an ONNX file.
+
+    It must have one input, N×3×112×112 or N×112×112×3 (N symbolic or fixed, float32 or
+    float16), and one output N×D.
+
+    Args:
+        path: the ONNX file.
+        name: None for the file's stem.
+        mean, std, order: preprocessing (:class:`Preprocessing`); None for what is known of the
+            file (SFace), else for the field's convention.
+        layout: None for what the shape of the model's input says.
+        threads: blocks in work at once on the CPU; None for the usable cores.
+        relax_batch: lift a fixed batch size where the package ``onnx`` is installed and the
+            embeddings stay the same.
+
+    Raises:
+        DataError: the file is missing, no ONNX model, or not a recogniser of aligned faces.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        mean: float | tuple[float, float, float] | None = None,
+        std: float | tuple[float, float, float] | None = None,
+        order: Order | None = None,
+        layout: Layout | None = None,
+        threads: int | None = None,
+        relax_batch: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DataError(f"{self.path}: no such file")
+        sha256 = sha256_file(self.path)
+        self._threads = threads or usable_cores()
+        self._session = open_session(self.path, self.path)
+        self._contract = read_contract(self._session, self.path, layout)
+        default = _KNOWN.get(sha256, Preprocessing())
+        self.preprocessing = Preprocessing(
+            mean=default.mean if mean is None else mean,
+            std=default.std if std is None else std,
+            order=default.order if order is None else order,
+            layout=self._contract.layout,
+        )
+        self.name = name or self.path.stem
+        self.fingerprint = fingerprint(
+            {"weights": sha256, "preprocessing": self.preprocessing.as_dict()}
+        )
+        probe = self._inputs(_probe_images())
+        reference = run(self._session, self._contract, probe, self.path)
+        self._check_probe(reference, len(probe))
+        self.embedding_size: int = reference.shape[1]
+        self._lifted = "there is none"
+        if self._contract.batch is not None:
+            self._lifted = self._relax(probe, reference) if relax_batch else "no, not wanted"
+
+    @property
+    def details(self) -> dict[str, str]:
+        """File, preprocessing, provider and way of running, for the reader."""
+        return {
+            "file": str(self.path),
+            "preprocessing": str(self.preprocessing),
+            "provider": self._session.get_providers()[0],
+            "threads × batch": f"{self._workers} × {self._batch}",
+            "fixed batch lifted": self._lifted,
+        }
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embeddings, float32 (N,D), not normalised, of uint8 RGB images (N,112,112,3), N ≥ 0.
+
+        Raises ValueError for images of another shape or type, DataError for outputs that are
+        NaN or infinite.
+        """
+        check_images(images)
+        embeddings = np.empty((len(images), self.embedding_size), dtype=np.float32)
+
+        def embed_from(start: int) -> None:
+            block = slice(start, start + self._batch)
+            embeddings[block] = run(
+                self._session, self._contract, self._inputs(images[block]), self.path
+            )
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            for _ in pool.map(embed_from, range(0, len(images), self._batch)):
+                pass
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{self.path}: the embeddings of {len(bad)} of {len(images)} images are NaN or "
+                f"infinite, the first is image {bad[0]}. Check the model and the declared "
+                f"preprocessing ({self.preprocessing})"
+            )
+        return embeddings
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self._session.get_providers()[0] != "CPUExecutionProvider"
+
+    @property
+    def _batch(self) -> int:
+        return self._contract.batch or (_GPU_BATCH if self._on_gpu else _CPU_BATCH)
+
+    @property
+    def _workers(self) -> int:
+        return 1 if self._on_gpu else self._threads
+
+    def _inputs(self, images: np.ndarray) -> np.ndarray:
+        return self.preprocessing(images).astype(self._contract.dtype, copy=False)
+
+    def _check_probe(self, output: np.ndarray, count: int) -> None:
+        if output.ndim != 2 or len(output) != count:
+            raise DataError(
+                f"{self.path}: for {count} images the output '{self._contract.output}' must "
+                f"have the shape ({count}, D), it has {output.shape}"
+            )
+        if not np.isfinite(output).all():
+            raise DataError(
+                f"{self.path}: the model gives NaN or infinite embeddings for test images. "
+                f"Check the model and the declared preprocessing ({self.preprocessing})"
+            )
+
+    def _relax(self, probe: np.ndarray, reference: np.ndarray) -> str:
+        """Swap in the relaxed model if its embeddings are the same; say what came of it."""
+        if not can_relax():
+            return "no, this needs the package 'onnx' (extra: export)"
+        contract = replace(self._contract, batch=None)
+        try:
+            session = open_session(relax(self.path), self.path)
+            relaxed = run(session, contract, probe, self.path)
+        # Whatever the runtime dislikes about the rewritten model (a batch size inside a reshape,
+        # say) costs only speed: the original stays in use.
+        except Exception as error:
+            return f"no, {type(error).__name__}: {str(error).splitlines()[0]}"
+        if relaxed.shape != reference.shape:
+            return f"no, the output has the shape {relaxed.shape} instead of {reference.shape}"
+        change = float(np.max(np.abs(1 - _cosines(relaxed, reference))))
+        if not change < _MAX_COSINE_CHANGE:
+            return f"no, embeddings differ by {change:.1e} in cosine"
+        self._session, self._contract = session, contract
+        return f"yes, embeddings differ by {change:.0e} in cosine"
+
+
+def load_sface(name: str, *, threads: int | None = None) -> OnnxTeacher:
+    """SFace (Zhong et al., IEEE TIP 2021), 128-d, from the asset of the same name.
+
+    Raises MissingAssetError, naming the command that fetches it.
+    """
+    return OnnxTeacher(asset_path(name), name=name, threads=threads)
+
+
+def _probe_images() -> np.ndarray:
+    """Four random images, uint8, of different coarseness."""
+    random = generator("teacher probe")
+    images = []
+    for cell in (1, 4, 14, 56):
+        shape = (IMAGE_SHAPE[0] // cell, IMAGE_SHAPE[1] // cell, IMAGE_SHAPE[2])
+        coarse = random.integers(0, 256, size=shape, dtype=np.uint8)
+        images.append(coarse.repeat(cell, axis=0).repeat(cell, axis=1))
+    return np.stack(images)
+
+
+def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.sum(first * second, axis=1) / norms

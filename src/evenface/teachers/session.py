@@ -1,0 +1,130 @@
+"""One ONNX model in onnxruntime: opened, its input and output checked, run on blocks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from evenface.errors import DataError
+from evenface.teachers.base import IMAGE_SHAPE
+from evenface.teachers.preprocessing import Layout
+
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_ERRORS_ONLY = 3
+_INPUT_TYPES: dict[str, type[np.floating]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+_INPUT_SHAPES: dict[Layout, tuple[int, int, int]] = {
+    "NCHW": (IMAGE_SHAPE[2], IMAGE_SHAPE[0], IMAGE_SHAPE[1]),
+    "NHWC": IMAGE_SHAPE,
+}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model takes and gives. ``batch`` is None where any number of images is taken."""
+
+    input: str
+    dtype: type[np.floating]
+    layout: Layout
+    batch: int | None
+    output: str
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_session(model: Path | bytes, path: Path) -> onnxruntime.InferenceSession:
+    """Open a file, or a serialised model made of it, for use by several threads at once.
+
+    DataError names ``path`` when onnxruntime cannot read the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    # The cores are used by running blocks side by side.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in _PROVIDERS if name in available]
+    content = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+    # onnxruntime's exceptions share no base class of their own.
+    except Exception as error:
+        raise DataError(f"{path}: onnxruntime cannot read this ONNX model ({error})") from error
+
+
+def read_contract(
+    session: onnxruntime.InferenceSession, path: Path, layout: Layout | None = None
+) -> Contract:
+    """The input and output of a recogniser of aligned faces.
+
+    ``layout`` decides where the file leaves the shape open; without it NCHW is assumed there.
+    DataError tells what was expected and found when it is something else.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise DataError(
+            f"{path}: a recogniser with one input and one output is expected, this model has "
+            f"the inputs {_describe(inputs)} and the outputs {_describe(outputs)}"
+        )
+    face, embedding = inputs[0], outputs[0]
+    if face.type not in _INPUT_TYPES:
+        raise DataError(
+            f"{path}: the input '{face.name}' must be float32 or float16, it is {face.type}"
+        )
+    allowed = _INPUT_SHAPES if layout is None else {layout: _INPUT_SHAPES[layout]}
+    for candidate, expected in allowed.items():
+        if len(face.shape) == 4 and all(map(_fits, face.shape[1:], expected)):
+            batch = face.shape[0] if isinstance(face.shape[0], int) else None
+            return Contract(face.name, _INPUT_TYPES[face.type], candidate, batch, embedding.name)
+    shapes = " or ".join(_times(["N", *expected]) for expected in allowed.values())
+    raise DataError(
+        f"{path}: the input must have the shape {shapes} (aligned faces), this model has "
+        f"{_describe(inputs)}"
+    )
+
+
+def run(
+    session: onnxruntime.InferenceSession, contract: Contract, inputs: np.ndarray, path: Path
+) -> np.ndarray:
+    """Outputs for any number of images; a fixed batch is filled up with the last image.
+
+    DataError names ``path`` when onnxruntime cannot run the model on them.
+    """
+    size = contract.batch or max(len(inputs), 1)
+    parts = []
+    for start in range(0, len(inputs), size):
+        block = inputs[start : start + size]
+        filler = np.repeat(block[-1:], size - len(block), axis=0)
+        filled = np.concatenate([block, filler]) if len(filler) else block
+        try:
+            output = session.run([contract.output], {contract.input: filled})[0]
+        except Exception as error:
+            raise DataError(
+                f"{path}: onnxruntime cannot run this model on an input of shape "
+                f"{filled.shape} ({error})"
+            ) from error
+        parts.append(output[: len(block)])
+    return np.concatenate(parts)
+
+
+def _fits(dimension: int | str | None, expected: int) -> bool:
+    return not isinstance(dimension, int) or dimension == expected
+
+
+def _describe(values: list[onnxruntime.NodeArg]) -> str:
+    return ", ".join(f"'{value.name}' {_times(value.shape)}" for value in values) or "none"
+
+
+def _times(shape: list[int | str | None]) -> str:
+    return "×".join("?" if dimension is None else str(dimension) for dimension in shape)
