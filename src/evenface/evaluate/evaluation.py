@@ -132,8 +132,10 @@ class _GroupScorer:
         self._search = FoldSearch(
             squared_distances(unit, folds.a, folds.b), folds.genuine, folds.fold
         )
-        order = self._search.order
-        self._fold_ends = self._columns(identity[folds.a[order]], identity[folds.b[order]])
+        self._fold_ends = [
+            self._columns(identity[folds.a[kind.order]], identity[folds.b[kind.order]])
+            for kind in (self._search.genuine, self._search.impostor)
+        ]
 
         scores = cosines(unit, pairs.a, pairs.b)
         self.ranking = ScoreRanking(scores, pairs.genuine)
@@ -153,9 +155,10 @@ class _GroupScorer:
     def pairs(self) -> int:
         return len(self.ranking.genuine_order) + len(self.ranking.impostor_order)
 
-    def folds(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def folds(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of correct decisions and of all pairs, by fold: each (R, F)."""
-        return self._search.held_out(pair_weights(counts, *self._fold_ends))
+        genuine, impostor = (pair_weights(counts, *ends) for ends in self._fold_ends)
+        return self._search.held_out(genuine, impostor)
 
     def sums(self, counts: NDArray[np.int64]) -> _Sums:
         """Cumulative weights of the ranked pairs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from typing import Protocol as Structural
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +16,13 @@ from evenface.evaluate.results import Evaluation
 
 if TYPE_CHECKING:
     from evenface.data.manifest import Manifest
+    from evenface.teachers.base import Teacher
 
 VIEWS = ("original", "flip")
 
 
-class Embedder(Structural):
-    """Anything that embeds aligned faces; teachers and students alike."""
-
-    name: str
-
-    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 112, 112, 3) RGB → (N, D), not normalised."""
-
-
 def embed_views(
-    model: Embedder,
+    model: Teacher,
     manifest: Manifest,
     rows: NDArray[np.int64],
     *,
@@ -41,7 +32,7 @@ def embed_views(
     """Embed rows of a manifest, each image once per view, with progress on standard error.
 
     Args:
-        model: the embedder.
+        model: anything that embeds aligned faces, teacher or student.
         manifest: the images.
         rows: (n,) manifest rows to embed.
         views: ("original",), or ("original", "flip") for the field's flip-sum.
@@ -75,7 +66,7 @@ def embed_views(
 
 
 def evaluate_model(
-    model: Embedder,
+    model: Teacher,
     manifest: Manifest,
     protocol: Protocol,
     *,
@@ -101,7 +92,7 @@ def evaluate_model(
     )
 
 
-def _embed(model: Embedder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _embed(model: Teacher, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     embedded = np.asarray(model.embed(images))
     if embedded.ndim != 2 or len(embedded) != len(images):
         raise DataError(

@@ -54,21 +54,24 @@ def fold_accuracy(
     sizes = np.full(folds, len(distances) // folds)
     sizes[: len(distances) % folds] += 1
     search = FoldSearch(distances, labels, np.repeat(np.arange(folds), sizes))
-    correct, total = search.held_out(np.ones((1, len(distances)), dtype=np.int64))
+    ones = np.ones((1, len(distances)), dtype=np.int64)
+    genuine_weights, impostor_weights = (
+        ones[:, kind.order] for kind in (search.genuine, search.impostor)
+    )
+    correct, total = search.held_out(genuine_weights, impostor_weights)
     return correct[0] / total[0]
 
 
 class FoldSearch:
     """The threshold search of :func:`fold_accuracy`, sorted once for many weightings.
 
-    Each pair falls into the bin of the first grid threshold above its distance. Sorted by fold
-    and bin, one cumulative sum of signed weights (+ genuine, − impostor) gives the weight of
-    correct decisions at every threshold of every fold.
-
     Args:
         squared_distances: (P,) in [0, 4].
         genuine: (P,) booleans.
         fold: (P,) integers; every fold 0 … F − 1 must hold a pair.
+
+    Attributes:
+        genuine, impostor: the pairs of each kind; weights follow their ``order``.
     """
 
     def __init__(
@@ -77,32 +80,77 @@ class FoldSearch:
         genuine: NDArray[np.bool_],
         fold: NDArray[np.int64],
     ) -> None:
-        bins = np.searchsorted(THRESHOLDS, squared_distances, side="right")
-        keys = fold * (len(THRESHOLDS) + 1) + bins
-        self.order = np.argsort(keys, kind="stable")
-        self._sign = np.where(genuine, 1, -1)[self.order]
-        self._starts = np.searchsorted(fold[self.order], np.arange(int(fold.max()) + 1))
-        wanted = np.arange(len(self._starts))[:, None] * (len(THRESHOLDS) + 1)
-        self._ends = np.searchsorted(keys[self.order], wanted + np.arange(len(THRESHOLDS)), "right")
+        folds = int(fold.max()) + 1
+        self.genuine = _BinnedPairs(squared_distances, fold, np.flatnonzero(genuine), folds)
+        self.impostor = _BinnedPairs(squared_distances, fold, np.flatnonzero(~genuine), folds)
 
-    def held_out(self, weights: Weights) -> tuple[Weights, Weights]:
+    def held_out(
+        self, genuine_weights: Weights, impostor_weights: Weights
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of correct decisions, and of all pairs, in each fold held out in turn.
 
+        A protocol fixes how many pairs of either kind are compared, and a resample must not
+        change that. So the weights of each kind are scaled to sum to its number of pairs: over
+        the other folds for the choice of a fold's threshold, over all folds for the result.
+
         Args:
-            weights: (R, P), not negative, in the order ``self.order``.
+            genuine_weights, impostor_weights: (R, n) of each kind, in the orders of this object.
 
         Returns:
-            correct (R, F), total (R, F): their quotient is the accuracy of the fold.
+            correct (R, F), total (R, F): their quotient is the accuracy of the fold. NaN where
+            all pairs of a kind weigh nothing.
         """
-        total = np.add.reduceat(weights, self._starts, axis=1)
-        signed = _cumulative(weights * self._sign)
-        before = signed[:, self._starts]
-        impostors = np.add.reduceat(weights * (self._sign < 0), self._starts, axis=1)
-        correct = np.take(signed, self._ends, axis=1)
-        correct += (impostors - before)[:, :, None]
-        training = correct.sum(axis=1, keepdims=True) - correct
-        best = training.argmax(axis=2)
-        return np.take_along_axis(correct, best[:, :, None], axis=2)[:, :, 0], total
+        # Weights stay whole numbers until they are scaled: thresholds that decide alike must tie.
+        accepted, genuine_total = self.genuine.accepted(genuine_weights)
+        rejected, impostor_total = self.impostor.accepted(impostor_weights)
+        np.subtract(impostor_total[:, :, None], rejected, out=rejected)
+        training: NDArray[np.float64] | float = 0.0
+        for right, total, kind in (
+            (accepted, genuine_total, self.genuine),
+            (rejected, impostor_total, self.impostor),
+        ):
+            scale = _scale(kind.sizes.sum() - kind.sizes, _others(total), without=0.0)
+            training = training + scale[:, :, None] * _others(right)
+        best = np.argmax(training, axis=2)[:, :, None]
+        correct, weight = np.zeros(genuine_total.shape), np.zeros(genuine_total.shape)
+        for right, total, kind in (
+            (accepted, genuine_total, self.genuine),
+            (rejected, impostor_total, self.impostor),
+        ):
+            scale = _scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True), without=np.nan)
+            correct += scale * np.take_along_axis(right, best, axis=2)[:, :, 0]
+            weight += scale * total
+        return correct, weight
+
+
+class _BinnedPairs:
+    """Pairs of one kind sorted by fold and by the first grid threshold above their distance."""
+
+    def __init__(
+        self,
+        squared_distances: NDArray[np.float64],
+        fold: NDArray[np.int64],
+        chosen: NDArray[np.int64],
+        folds: int,
+    ) -> None:
+        bins = np.searchsorted(THRESHOLDS, squared_distances[chosen], side="right")
+        keys = fold[chosen] * (len(THRESHOLDS) + 1) + bins
+        ranks = np.argsort(keys, kind="stable")
+        keys = keys[ranks]
+        self.order = chosen[ranks]
+        first_keys = np.arange(folds + 1) * (len(THRESHOLDS) + 1)
+        self._start = np.searchsorted(keys, first_keys)
+        grid = first_keys[:-1, None] + np.arange(len(THRESHOLDS))
+        self._at = np.searchsorted(keys, grid, side="right")
+        self.sizes = np.diff(self._start)
+
+    def accepted(self, weights: Weights) -> tuple[Weights, Weights]:
+        """Weight accepted at each threshold (R, F, T), and in all (R, F), by fold."""
+        cumulative = _cumulative(weights)
+        starts = cumulative[:, self._start]
+        accepted = np.take(cumulative, self._at, axis=1)
+        accepted -= starts[:, :-1, None]
+        return accepted, np.diff(starts, axis=1)
 
 
 @dataclass(frozen=True)
@@ -328,6 +376,17 @@ def _cumulative(weights: Weights) -> Weights:
     total = np.zeros((len(weights), weights.shape[1] + 1), dtype=weights.dtype)
     np.cumsum(weights, axis=1, out=total[:, 1:])
     return total
+
+
+def _others(values: Weights) -> Weights:
+    """Sum over all folds but each one in turn; folds are axis 1."""
+    return values.sum(axis=1, keepdims=True) - values
+
+
+def _scale(pairs: NDArray[np.int64], weight: Weights, without: float) -> NDArray[np.float64]:
+    """What makes ``weight`` equal ``pairs``; ``without`` where there is no weight but pairs."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(weight > 0, pairs / weight, np.where(pairs > 0, without, 1.0))
 
 
 def _pairs(
