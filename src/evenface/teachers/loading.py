@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evenface.errors import DataError, UsageError
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.teachers.base import LoadedTeacher
 
 
@@ -26,6 +27,7 @@ class _Kind:
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     marker: str | None = None
+    extra: str | None = None
 
     def accepts(self, spec: str) -> bool:
         path = Path(spec)
@@ -33,13 +35,30 @@ class _Kind:
             return (path / self.marker).is_file()
         return spec in self.names or path.suffix.lower() in self.suffixes
 
+    def loader(self) -> Callable[..., LoadedTeacher]:
+        """Import the function; MissingDependencyError names the extra that it needs."""
+        try:
+            module = importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            package = error.name or ""
+            if self.extra is None or package.startswith("evenface"):
+                raise
+            purpose = f"a teacher from a {self.description}"
+            raise MissingDependencyError(package, self.extra, purpose) from error
+        return cast(Callable[..., LoadedTeacher], getattr(module, self.function))
+
 
 _KINDS = (
     _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
     _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
-    _Kind("run folder", "evenface.teachers.checkpoint", "load_run", marker="run.json"),
     _Kind(
-        "weights", "evenface.teachers.checkpoint", suffixes=(".safetensors", ".pt", ".pth", ".tar")
+        "run folder", "evenface.teachers.checkpoint", "load_run", marker="run.json", extra="train"
+    ),
+    _Kind(
+        "weights file",
+        "evenface.teachers.checkpoint",
+        suffixes=(".safetensors", ".pt", ".pth", ".tar"),
+        extra="train",
     ),
 )
 
@@ -51,8 +70,8 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
         spec: ``"sface"``, the path of an ONNX file, of a run folder, or of weights
             (.safetensors, or a PyTorch state dict .pt, .pth, .tar).
         options: for ONNX files ``mean``, ``std``, ``order``, ``layout`` (see
-            :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``. None counts
-            as not given.
+            :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
+            ``embedding_size``, ``device``. None counts as not given.
 
     Raises:
         UsageError: nothing is recognised in ``spec``, or an option does not apply to it.
@@ -62,7 +81,7 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
     """
     spec = str(spec)
     kind = _recognise(spec)
-    load = getattr(importlib.import_module(kind.module), kind.function)
+    load = kind.loader()
     given = {name: value for name, value in options.items() if value is not None}
     known = [
         parameter.name
@@ -75,7 +94,7 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
                 f"the option '{name}' does not apply to teacher '{spec}' ({kind.description}); "
                 f"its options: {', '.join(known)}"
             )
-    return cast(LoadedTeacher, load(spec if spec in kind.names else Path(spec), **given))
+    return load(spec if spec in kind.names else Path(spec), **given)
 
 
 def _recognise(spec: str) -> _Kind:

@@ -1,0 +1,213 @@
+"""Teachers from PyTorch weights: our own runs, and published IResNet state dicts.
+
+Published weights (arcface_torch, ElasticFace) are bare state dicts whose keys equal those of
+:mod:`evenface.models`; which backbone they belong to must be named.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from evenface.errors import DataError, UsageError
+from evenface.files import fingerprint, read_json, sha256_file
+from evenface.models import create_backbone, list_backbones
+from evenface.teachers.base import check_images
+from evenface.teachers.preprocessing import Preprocessing
+
+RUN_RECORD = "run.json"
+RUN_WEIGHTS = "weights.safetensors"
+
+# Backbones take RGB in [−1, 1], see evenface.models.
+_PREPROCESSING = Preprocessing()
+_BATCH = {"cpu": 32, "cuda": 256}
+_SHOWN_KEYS = 5
+
+
+class CheckpointTeacher:
+    """A backbone of :func:`evenface.models.create_backbone` with weights from a file.
+
+    Args:
+        weights: .safetensors, or a state dict saved by PyTorch (bare, or under "state_dict"; a
+            "module." prefix of DataParallel is removed).
+        backbone: name of the backbone.
+        embedding_size: number of dimensions; None for that of the weights (IResNet), else 512.
+        name: None for the file's stem.
+        device: None for the GPU where there is one, else the CPU.
+
+    Raises:
+        UsageError: no backbone has this name.
+        DataError: the file is missing, not a state dict, or not of this backbone.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        *,
+        backbone: str,
+        embedding_size: int | None = None,
+        name: str | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.path = Path(weights)
+        self.backbone = backbone
+        if backbone not in list_backbones():
+            raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
+        state = _read_state(self.path)
+        self.embedding_size = embedding_size or _embedding_size(state)
+        self.name = name or self.path.stem
+        self.fingerprint = fingerprint(
+            {
+                "weights": sha256_file(self.path),
+                "backbone": backbone,
+                "embedding_size": self.embedding_size,
+                "preprocessing": _PREPROCESSING.as_dict(),
+            }
+        )
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model = create_backbone(backbone, embedding_size=self.embedding_size)
+        _load_state(model, state, self.path, backbone)
+        self._model = model.eval().requires_grad_(False).to(self._device)
+
+    @property
+    def details(self) -> dict[str, str]:
+        """File, backbone, preprocessing and device, for the reader."""
+        return {
+            "file": str(self.path),
+            "backbone": self.backbone,
+            "preprocessing": str(_PREPROCESSING),
+            "device": str(self._device),
+        }
+
+    @torch.inference_mode()
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embeddings, float32 (N,D), not normalised, of uint8 RGB images (N,112,112,3), N ≥ 0.
+
+        Raises ValueError for images of another shape or type, DataError for outputs that are
+        NaN or infinite.
+        """
+        check_images(images)
+        batch = _BATCH.get(self._device.type, _BATCH["cpu"])
+        embeddings = np.empty((len(images), self.embedding_size), dtype=np.float32)
+        # TF32 would round a student's targets to three digits.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for start in range(0, len(images), batch):
+                block = slice(start, start + batch)
+                pixels = torch.from_numpy(np.ascontiguousarray(images[block])).to(self._device)
+                values = (pixels.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+                embeddings[block] = self._model(values).float().cpu().numpy()
+        bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{self.path}: the embeddings of {len(bad)} of {len(images)} images are NaN or "
+                f"infinite, the first is image {bad[0]}. The weights are damaged"
+            )
+        return embeddings
+
+
+def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
+    """The final backbone of a finished training run."""
+    record = read_json(folder / RUN_RECORD)
+    try:
+        backbone, embedding_size = str(record["backbone"]), int(record["embedding_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / RUN_RECORD}: no backbone and embedding_size in it ({error!r})"
+        ) from None
+    return CheckpointTeacher(
+        folder / RUN_WEIGHTS,
+        backbone=backbone,
+        embedding_size=embedding_size,
+        name=folder.resolve().name,
+        device=device,
+    )
+
+
+def load(
+    path: Path,
+    *,
+    backbone: str | None = None,
+    embedding_size: int | None = None,
+    device: str | None = None,
+) -> CheckpointTeacher:
+    """Bare weights; ``backbone`` may be left out for the weights inside a run folder."""
+    if backbone is None:
+        if path.name == RUN_WEIGHTS and (path.parent / RUN_RECORD).is_file():
+            return load_run(path.parent, device=device)
+        raise UsageError(
+            f"{path}: name the backbone that these weights belong to; "
+            f"known: {', '.join(list_backbones())}"
+        )
+    return CheckpointTeacher(path, backbone=backbone, embedding_size=embedding_size, device=device)
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    content: Any
+    try:
+        if path.suffix == ".safetensors":
+            content = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: not a readable state dict ({reason}). Only plain weights are read, as "
+            "saved by torch.save(model.state_dict(), path) or in safetensors format"
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise DataError(f"{path}: a state dict is expected, found {type(content).__name__}")
+    state = {}
+    for key, value in content.items():
+        if not isinstance(value, torch.Tensor):
+            raise DataError(f"{path}: '{key}' is no tensor but {type(value).__name__}")
+        state[str(key).removeprefix("module.")] = value
+    return state
+
+
+def _embedding_size(state: dict[str, torch.Tensor]) -> int:
+    # IResNet ends in a batch normalisation of the embedding, called "features".
+    last = state.get("features.weight")
+    return 512 if last is None else len(last)
+
+
+def _load_state(
+    model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path, backbone: str
+) -> None:
+    expected = model.state_dict()
+    # A counter that inference does not use; weights saved by old PyTorch lack it.
+    needed = {key for key in expected if not key.endswith("num_batches_tracked")}
+    problems = [
+        _list("missing", sorted(needed - set(state))),
+        _list("unexpected", sorted(set(state) - set(expected))),
+        _list(
+            "of another shape",
+            [
+                f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+                for key in sorted(set(state) & set(expected))
+                if state[key].shape != expected[key].shape
+            ],
+        ),
+    ]
+    if any(problems):
+        raise DataError(
+            f"{path}: these weights are not of the backbone '{backbone}': "
+            + "; ".join(filter(None, problems))
+        )
+    model.load_state_dict(state, strict=False)
+
+
+def _list(what: str, keys: list[str]) -> str:
+    if not keys:
+        return ""
+    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+    return f"{len(keys)} {what} ({', '.join(keys[:_SHOWN_KEYS])}{more})"
