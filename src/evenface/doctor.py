@@ -1,0 +1,248 @@
+"""What is installed, what is there, what is missing, and what it would be for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+
+from evenface import __version__, assets
+from evenface.assets.cache import state
+
+Status = Literal["ok", "missing", "warning", "broken"]
+
+_EXTRAS = {
+    "train": "training students, teachers from PyTorch weights",
+    "render": "synthetic faces",
+    "report": "the HTML report",
+    "export": "ONNX export; lifting the fixed batch size of ONNX teachers (faster)",
+    "dev": "tests, linter, type checker",
+}
+_MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2", "pyyaml": "yaml"}
+_CV2_DISTRIBUTIONS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FREE_BYTES_WANTED = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis.
+
+    ``broken`` means that the base install cannot work, ``missing`` that something optional is
+    not there, ``warning`` that trouble is likely; ``remedy`` then says what to do.
+    """
+
+    topic: str
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, in the order in which they are shown."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the base install works; what is optional may be missing."""
+        return all(finding.status != "broken" for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: ``healthy`` and the list ``findings``."""
+        return {"healthy": self.healthy, "findings": [asdict(item) for item in self.findings]}
+
+
+def diagnose(cache_dir: Path | None = None) -> Diagnosis:
+    """Look at this environment; ``cache_dir`` is the root of the cache, None for the default."""
+    root = assets.cache_dir() if cache_dir is None else cache_dir
+    return Diagnosis(
+        (
+            *check_system(),
+            *check_base(),
+            *check_extras(),
+            *check_cv2(),
+            *check_devices(),
+            *check_assets(root),
+            *check_cache(root),
+            *check_browser(),
+        )
+    )
+
+
+def check_system() -> Iterator[Finding]:
+    """Versions of evenface, Python and the platform."""
+    yield Finding("system", "evenface", "ok", __version__)
+    yield Finding("system", "python", "ok", f"{platform.python_version()} ({sys.executable})")
+    yield Finding("system", "platform", "ok", platform.platform())
+
+
+def check_base() -> Iterator[Finding]:
+    """The packages that everything needs: importable, and recent enough."""
+    for requirement in _requirements(""):
+        name = requirement.name
+        module = _MODULES.get(name.lower(), name.replace("-", "_"))
+        remedy = f'pip install "{requirement}"'
+        version = _version(name)
+        try:
+            importlib.import_module(module)
+        # A broken native library can raise anything here; each is what the doctor is asked for.
+        except Exception as error:
+            detail = f"cannot be imported: {type(error).__name__}: {error}"
+            yield Finding("base", name, "broken", detail, remedy)
+            continue
+        if version is None:
+            yield Finding("base", name, "warning", f"{module} comes from another package", remedy)
+        elif not requirement.specifier.contains(version, prereleases=True):
+            detail = f"{version}, but {requirement.specifier} is needed"
+            yield Finding("base", name, "broken", detail, remedy)
+        else:
+            yield Finding("base", name, "ok", version)
+
+
+def check_extras() -> Iterator[Finding]:
+    """Which extras are complete, and what each is for."""
+    for extra, purpose in _EXTRAS.items():
+        lacking = [
+            str(requirement) for requirement in _requirements(extra) if not _satisfied(requirement)
+        ]
+        if lacking:
+            detail = f"{purpose}; not installed: {', '.join(lacking)}"
+            yield Finding("extra", extra, "missing", detail, f'pip install "evenface[{extra}]"')
+        else:
+            yield Finding("extra", extra, "ok", purpose)
+
+
+def check_cv2() -> Iterator[Finding]:
+    """Several distributions that write into one ``cv2`` folder overwrite each other's files."""
+    installed = [name for name in _CV2_DISTRIBUTIONS if _version(name) is not None]
+    detail = ", ".join(f"{name} {_version(name)}" for name in installed) or "none"
+    if len(installed) < 2:
+        yield Finding("opencv", "distributions", "ok", detail)
+        return
+    yield Finding(
+        "opencv",
+        "distributions",
+        "warning",
+        f"{detail} share one cv2 folder; which version runs is chance",
+        f"pip uninstall -y {' '.join(installed)} && pip install opencv-python-headless",
+    )
+
+
+def check_devices() -> Iterator[Finding]:
+    """Processor cores, onnxruntime's providers, and the GPU of PyTorch where it is installed."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("device", "cpu", "ok", f"{cores} usable cores")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        yield Finding("device", "onnxruntime", "broken", str(error), "pip install onnxruntime")
+    else:
+        providers = ", ".join(onnxruntime.get_available_providers())
+        yield Finding("device", "onnxruntime", "ok", providers)
+    if _version("torch") is None:
+        return
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        detail = f"cannot be imported: {error}"
+        yield Finding("device", "torch", "warning", detail, 'pip install "evenface[train]"')
+        return
+    detail = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        detail += f", CUDA {torch.version.cuda}: {', '.join(names)}"
+    else:
+        detail += ", no CUDA device"
+    yield Finding("device", "torch", "ok", detail)
+
+
+def check_assets(root: Path) -> Iterator[Finding]:
+    """Which assets are in the cache below ``root``."""
+    option = "" if root == assets.cache_dir() else f" --cache-dir {root}"
+    for asset in assets.catalog():
+        remedy = f"evenface assets get {asset.name}{option}"
+        match state(asset.name, cache_dir=root):
+            case "present":
+                yield Finding("asset", asset.name, "ok", asset.purpose)
+            case "missing":
+                yield Finding("asset", asset.name, "missing", asset.purpose, remedy)
+            case "damaged":
+                detail = f"damaged file in the cache; {asset.purpose}"
+                yield Finding("asset", asset.name, "warning", detail, remedy)
+
+
+def check_cache(root: Path) -> Iterator[Finding]:
+    """Whether the cache folder can be written, and how much space its disk has."""
+    remedy = f"set {assets.CACHE_VARIABLE} to a folder on a disk with space"
+    existing = root.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        yield Finding("cache", str(root), "warning", f"not writable: {error.strerror}", remedy)
+        return
+    free = shutil.disk_usage(existing).free
+    status: Status = "ok" if free >= _FREE_BYTES_WANTED else "warning"
+    detail = f"writable, {free / 1e9:.1f} GB free"
+    yield Finding("cache", str(root), status, detail, "" if status == "ok" else remedy)
+
+
+def check_browser() -> Iterator[Finding]:
+    """Chromium, in which tests look at the report."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found:
+        yield Finding("browser", "chromium", "ok", found)
+    else:
+        yield Finding(
+            "browser",
+            "chromium",
+            "missing",
+            "tests look at the HTML report in it",
+            "install Chromium, e.g. apt-get install chromium",
+        )
+
+
+def _requirements(extra: str) -> list[Requirement]:
+    """What this installation of evenface declares for an extra, "" for the base."""
+    found = []
+    for line in metadata.requires("evenface") or ():
+        requirement = Requirement(line)
+        # The marker is `extra == "…"` or absent: the base's requirements hold for every extra.
+        in_base = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        in_extra = requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+        if in_base == (extra == "") and in_extra:
+            requirement.marker = None
+            found.append(requirement)
+    return found
+
+
+def _satisfied(requirement: Requirement) -> bool:
+    version = _version(requirement.name)
+    return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
