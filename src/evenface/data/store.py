@@ -25,7 +25,7 @@ BLOCK_IMAGES = 1024
 
 IMAGES_NAME = "images.bin"
 HEADER_NAME = "store.json"
-_PARTIAL_NAME = "images.bin.partial"
+PARTIAL_NAME = "images.bin.partial"
 _FORMAT = "evenface-image-store"
 _VERSION = 1
 
@@ -113,11 +113,19 @@ class ImageStoreWriter:
     otherwise nothing is left but what a killed process cannot tidy up, which the next writer
     overwrites.
 
-    Raises DataError on entry when the folder holds a finished store already.
+    Args:
+        folder: made where it does not exist.
+        resume: continue after this many images of an interrupted writer. When given (0 at the
+            first try), an exception leaves the images written so far for the next writer.
+
+    Raises:
+        DataError: on entry, when the folder holds a finished store already, or fewer images than
+            ``resume``.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, resume: int | None = None) -> None:
         self.folder = Path(folder)
+        self._resume = resume
         self._count = 0
         self._blocks: list[str] = []
         self._hash = hashlib.sha256()
@@ -129,8 +137,24 @@ class ImageStoreWriter:
                 "delete this one"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.folder / _PARTIAL_NAME, "wb")
+        partial = self.folder / PARTIAL_NAME
+        self._file = open(partial, "r+b" if self._resume and partial.exists() else "wb")
+        if self._resume:
+            self._take_up(self._resume)
         return self
+
+    def _take_up(self, count: int) -> None:
+        for start in range(0, count, BLOCK_IMAGES):
+            images = min(BLOCK_IMAGES, count - start)
+            block = self._file.read(images * IMAGE_BYTES)
+            if len(block) < images * IMAGE_BYTES:
+                self._file.close()
+                raise DataError(
+                    f"{self.folder / PARTIAL_NAME}: fewer images than the {count:,} that were "
+                    "written before the interruption. Delete the folder and start again"
+                )
+            self._note(block, images)
+        self._file.truncate()
 
     def __len__(self) -> int:
         return self._count
@@ -160,11 +184,22 @@ class ImageStoreWriter:
     def _append_some(self, batch: np.ndarray) -> None:
         self._file.write(batch.data)
         room = BLOCK_IMAGES - self._count % BLOCK_IMAGES
-        self._hash.update(batch[:room].data)
-        if len(batch) >= room:
+        self._note(batch[:room].data, min(room, len(batch)))
+        if len(batch) > room:
+            self._note(batch[room:].data, len(batch) - room)
+
+    def _note(self, data: bytes | memoryview, images: int) -> None:
+        """Count and hash images that do not cross the end of a block."""
+        self._hash.update(data)
+        self._count += images
+        if self._count % BLOCK_IMAGES == 0 and images:
             self._blocks.append(self._hash.hexdigest())
-            self._hash = hashlib.sha256(batch[room:].data)
-        self._count += len(batch)
+            self._hash = hashlib.sha256()
+
+    def flush(self) -> None:
+        """Return when all images appended so far are on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def __exit__(
         self,
@@ -172,16 +207,16 @@ class ImageStoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        partial = self.folder / _PARTIAL_NAME
+        partial = self.folder / PARTIAL_NAME
         try:
             with self._file:
                 if kind is None:
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
+                    self.flush()
             if kind is None:
                 self._finalise(partial)
         finally:
-            partial.unlink(missing_ok=True)
+            if self._resume is None:
+                partial.unlink(missing_ok=True)
 
     def _finalise(self, partial: Path) -> None:
         if self._count % BLOCK_IMAGES:
