@@ -1,7 +1,7 @@
 """Assets: pretrained models and small face sets, fetched once, verified, kept in a user cache."""
 
 from evenface.assets.cache import CACHE_VARIABLE, asset_path, cache_dir, origin
-from evenface.assets.catalog import ASSETS, Asset, Wheel, catalog
+from evenface.assets.entries import ASSETS, Asset, Wheel, catalog
 from evenface.assets.fetch import get_asset
 
 __all__ = [

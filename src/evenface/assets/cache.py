@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import platformdirs
 
-from evenface.assets.catalog import Asset, find
+from evenface.assets.entries import Asset, find
 from evenface.errors import DataError, MissingAssetError
 from evenface.files import read_json, sha256_file, write_json
 

@@ -19,7 +19,7 @@ from typing import IO
 
 from evenface import __version__
 from evenface.assets.cache import is_intact, location, record_origin
-from evenface.assets.catalog import Asset, Wheel, catalog, find
+from evenface.assets.entries import Asset, Wheel, catalog, find
 from evenface.console import progress
 from evenface.errors import DataError, EvenfaceError
 from evenface.files import atomic_path, sha256_file

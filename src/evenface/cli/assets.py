@@ -83,9 +83,10 @@ def get_assets(
     ] = None,
 ) -> None:
     """Fetch assets that are not in the cache yet; print the path of each."""
-    from evenface.assets import ASSETS, get_asset
+    from evenface.assets import catalog, get_asset
 
+    known = [asset.name for asset in catalog()]
     if bool(names) == every:
-        raise UsageError(f"name the assets to get, or use --all; known: {', '.join(ASSETS)}")
-    for name in names or ASSETS:
+        raise UsageError(f"name the assets to get, or use --all; known: {', '.join(known)}")
+    for name in names or known:
         typer.echo(get_asset(name, cache_dir=cache_dir, source=source))
