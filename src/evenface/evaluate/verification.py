@@ -94,30 +94,28 @@ class FoldSearch:
         the other folds for the choice of a fold's threshold, over all folds for the result.
 
         Args:
-            genuine_weights, impostor_weights: (R, n) of each kind, in the orders of this object.
+            genuine_weights, impostor_weights: (R, n) integers of each kind, in its ``order``.
 
         Returns:
             correct (R, F), total (R, F): their quotient is the accuracy of the fold. NaN where
             all pairs of a kind weigh nothing.
         """
-        # Weights stay whole numbers until they are scaled: thresholds that decide alike must tie.
         accepted, genuine_total = self.genuine.accepted(genuine_weights)
         rejected, impostor_total = self.impostor.accepted(impostor_weights)
         np.subtract(impostor_total[:, :, None], rejected, out=rejected)
-        training: NDArray[np.float64] | float = 0.0
-        for right, total, kind in (
-            (accepted, genuine_total, self.genuine),
-            (rejected, impostor_total, self.impostor),
-        ):
-            scale = _scale(kind.sizes.sum() - kind.sizes, _others(total), without=0.0)
-            training = training + scale[:, :, None] * _others(right)
+        genuine_factor, impostor_factor = _whole_factors(
+            (self.genuine.sizes.sum() - self.genuine.sizes, _others(genuine_total)),
+            (self.impostor.sizes.sum() - self.impostor.sizes, _others(impostor_total)),
+        )
+        training = genuine_factor[:, :, None] * _others(accepted)
+        training += impostor_factor[:, :, None] * _others(rejected)
         best = np.argmax(training, axis=2)[:, :, None]
         correct, weight = np.zeros(genuine_total.shape), np.zeros(genuine_total.shape)
         for right, total, kind in (
             (accepted, genuine_total, self.genuine),
             (rejected, impostor_total, self.impostor),
         ):
-            scale = _scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True), without=np.nan)
+            scale = _scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
             correct += scale * np.take_along_axis(right, best, axis=2)[:, :, 0]
             weight += scale * total
         return correct, weight
@@ -383,10 +381,29 @@ def _others(values: Weights) -> Weights:
     return values.sum(axis=1, keepdims=True) - values
 
 
-def _scale(pairs: NDArray[np.int64], weight: Weights, without: float) -> NDArray[np.float64]:
-    """What makes ``weight`` equal ``pairs``; ``without`` where there is no weight but pairs."""
+def _scale(pairs: int, weight: Weights) -> NDArray[np.float64]:
+    """What makes ``weight`` equal the number of pairs; NaN without weight, 1 without pairs."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(weight > 0, pairs / weight, np.where(pairs > 0, without, 1.0))
+        return np.where(weight > 0, pairs / weight, np.nan if pairs else 1.0)
+
+
+def _whole_factors(
+    first: tuple[NDArray[np.int64], NDArray[np.int64]],
+    second: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Integers in the proportion of pairs₁/weight₁ to pairs₂/weight₂, given (pairs, weight) twice.
+
+    Whole numbers, so that thresholds of equal merit tie exactly and the first of them wins.
+    """
+    (pairs, weight), (other_pairs, other_weight) = first, second
+    mine = np.maximum(pairs, 1) * np.maximum(other_weight, 1)
+    theirs = np.maximum(other_pairs, 1) * np.maximum(weight, 1)
+    common = np.gcd(mine, theirs)
+    mine, theirs = mine // common, theirs // common
+    highest = int(mine.max()) * int(weight.max()) + int(theirs.max()) * int(other_weight.max())
+    if highest >= 2**63:
+        return mine.astype(np.float64), theirs.astype(np.float64)
+    return mine, theirs
 
 
 def _pairs(
