@@ -1,0 +1,181 @@
+import cv2
+import numpy as np
+import pytest
+
+from evenface.errors import DataError
+from evenface.teachers import load_teacher
+from evenface.teachers.onnx import OnnxTeacher
+from toy_onnx import write_graph, write_recogniser
+
+NCHW = ["N", 3, 112, 112]
+
+
+def convention(images):
+    return (images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.5
+
+
+def cosine(first, second):
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.sum(first * second, axis=1) / norms
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("batch", ["N", 1, 3])
+def test_embeddings_equal_an_independent_computation(tmp_path, faces, layout, batch):
+    toy = write_recogniser(tmp_path / "toy.onnx", layout=layout, batch=batch)
+    embeddings = OnnxTeacher(toy.path).embed(faces)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(embeddings, toy.expected(convention(faces)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_fixed_batch_is_filled_up_where_it_may_not_be_lifted(tmp_path, faces, batch):
+    toy = write_recogniser(tmp_path / "toy.onnx", batch=batch)
+    teacher = OnnxTeacher(toy.path, relax_batch=False)
+    assert teacher.details["fixed batch lifted"] == "no, not wanted"
+    np.testing.assert_allclose(
+        teacher.embed(faces), toy.expected(convention(faces)), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_declared_preprocessing_is_used(recogniser, faces):
+    teacher = OnnxTeacher(recogniser.path, mean=(1.0, 2.0, 3.0), std=4.0, order="BGR")
+    values = ((faces - np.array([1.0, 2.0, 3.0])) / 4.0)[..., ::-1].transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(
+        teacher.embed(faces), recogniser.expected(values), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_declared_layout_decides_where_the_file_leaves_it_open(tmp_path, faces):
+    toy = write_recogniser(tmp_path / "toy.onnx", layout="NHWC", side="side")
+    embeddings = OnnxTeacher(toy.path, layout="NHWC").embed(faces)
+    np.testing.assert_allclose(embeddings, toy.expected(convention(faces)), rtol=1e-4, atol=1e-5)
+    with pytest.raises(DataError, match="3×112×112"):
+        OnnxTeacher(toy.path, layout="NCHW")
+
+
+def test_half_precision_models_are_fed_half_precision(tmp_path, faces):
+    toy = write_recogniser(tmp_path / "half.onnx", dtype=np.float16)
+    embeddings = OnnxTeacher(toy.path).embed(faces)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(embeddings, toy.expected(convention(faces)), atol=0.02)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 11])
+def test_an_embedding_does_not_depend_on_its_company(recogniser, faces, count):
+    teacher = OnnxTeacher(recogniser.path)
+    embeddings = teacher.embed(faces[:count])
+    assert embeddings.shape == (count, teacher.embedding_size)
+    np.testing.assert_allclose(embeddings, teacher.embed(faces)[:count], rtol=1e-5, atol=1e-6)
+
+
+def test_number_of_threads_does_not_matter(recogniser, faces):
+    one = OnnxTeacher(recogniser.path, threads=1).embed(faces)
+    np.testing.assert_array_equal(one, OnnxTeacher(recogniser.path, threads=5).embed(faces))
+
+
+def test_fingerprint_covers_weights_and_preprocessing_only(tmp_path):
+    first = write_recogniser(tmp_path / "first.onnx")
+    copy = write_recogniser(tmp_path / "copy.onnx")
+    other = write_recogniser(tmp_path / "other.onnx", seed=1)
+    reference = OnnxTeacher(first.path).fingerprint
+    assert OnnxTeacher(copy.path, threads=1).fingerprint == reference
+    assert OnnxTeacher(copy.path, mean=127.5, std=127.5).fingerprint == reference
+    assert OnnxTeacher(other.path).fingerprint != reference
+    assert OnnxTeacher(first.path, order="BGR").fingerprint != reference
+    assert OnnxTeacher(first.path, std=128.0).fingerprint != reference
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 112, 112, 3), np.float32),
+        np.zeros((112, 112, 3), np.uint8),
+        np.zeros((1, 3, 112, 112), np.uint8),
+        np.zeros((1, 96, 112, 3), np.uint8),
+    ],
+)
+def test_images_of_another_kind_are_refused(recogniser, images):
+    with pytest.raises(ValueError, match=r"images must be uint8 of shape \(N, 112, 112, 3\)"):
+        OnnxTeacher(recogniser.path).embed(images)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.onnx: no such file"):
+        OnnxTeacher(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", "half"])
+def test_unreadable_model_is_named(tmp_path, recogniser, content):
+    path = tmp_path / "broken.onnx"
+    whole = recogniser.path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(DataError, match=r"broken\.onnx: "):
+        OnnxTeacher(path)
+
+
+def test_wrong_input_shape_tells_expected_and_found(tmp_path):
+    path = tmp_path / "large.onnx"
+    write_graph(path, "Relu", {"data": [1, 3, 224, 224]}, {"out": [1, 3, 224, 224]})
+    with pytest.raises(DataError, match=r"N×3×112×112 or N×112×112×3.*'data' 1×3×224×224"):
+        OnnxTeacher(path)
+
+
+def test_two_inputs_are_refused(tmp_path):
+    path = tmp_path / "two.onnx"
+    write_graph(path, "Add", {"left": NCHW, "right": NCHW}, {"sum": NCHW})
+    with pytest.raises(DataError, match=r"one input and one output.*'left'.*'right'"):
+        OnnxTeacher(path)
+
+
+def test_output_that_is_no_vector_is_refused(tmp_path):
+    toy = write_recogniser(tmp_path / "map.onnx", ending="image")
+    with pytest.raises(DataError, match=r"must have the shape \(4, D\), it has \(4, 6, 1, 1\)"):
+        OnnxTeacher(toy.path)
+
+
+def test_integer_input_is_refused(tmp_path):
+    path = tmp_path / "bytes.onnx"
+    write_graph(path, "Identity", {"face": NCHW}, {"same": NCHW}, TensorProto.UINT8)
+    with pytest.raises(DataError, match=r"'face' must be float32 or float16.*uint8"):
+        OnnxTeacher(path)
+
+
+def test_nan_from_the_start_is_told(tmp_path):
+    toy = write_recogniser(tmp_path / "nan.onnx", ending="nan")
+    with pytest.raises(DataError, match=r"nan\.onnx: the model gives NaN.*preprocessing"):
+        OnnxTeacher(toy.path)
+
+
+def test_nan_of_one_image_names_it(tmp_path, faces):
+    toy = write_recogniser(tmp_path / "inverse.onnx", ending="inverse")
+    teacher = OnnxTeacher(toy.path, mean=0.0, std=1.0)
+    faces[5] = 0
+    with pytest.raises(DataError, match=r"1 of 11 images .* the first is image 5"):
+        teacher.embed(faces)
+
+
+@pytest.mark.assets
+def test_sface_equals_opencv(sface_path, faces):
+    smooth = np.stack([cv2.GaussianBlur(face, (0, 0), 4) for face in faces])
+    images = np.concatenate([faces, smooth])
+    opencv = cv2.FaceRecognizerSF_create(str(sface_path), "")
+    expected = np.concatenate([opencv.feature(image[..., ::-1].copy()) for image in images])
+    teacher = load_teacher("sface")
+    assert (teacher.name, teacher.embedding_size) == ("sface", 128)
+    assert cosine(teacher.embed(images), expected).min() > 1 - 1e-5
+
+
+@pytest.mark.assets
+def test_sface_by_path_is_recognised(sface_path):
+    by_path = OnnxTeacher(sface_path)
+    assert by_path.fingerprint == load_teacher("sface").fingerprint
+    assert by_path.preprocessing.mean == 0.0
+
+
+@pytest.mark.assets
+def test_sface_without_rewriting_gives_the_same(sface_path, faces):
+    slow = OnnxTeacher(sface_path, relax_batch=False)
+    fast = OnnxTeacher(sface_path)
+    assert fast.details["fixed batch lifted"].startswith("yes")
+    np.testing.assert_allclose(fast.embed(faces), slow.embed(faces), rtol=1e-3, atol=1e-4)
