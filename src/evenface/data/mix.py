@@ -28,18 +28,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel
 
-from evenface.data.manifest import ALL, UNKNOWN, Manifest
+from evenface.data.manifest import ALL, MANIFEST_NAME, UNKNOWN, Manifest
 from evenface.data.quotas import apportion, exact
-from evenface.errors import UsageError
+from evenface.errors import DataError, UsageError
+from evenface.files import read_json, write_json
 from evenface.seeds import derive_seed, generator
 
 Balance = Literal["identities", "images", "none"]
 PARTS = ("real", "synthetic")
+REPORT_NAME = "mix-report.json"
 
 
 class PartReport(BaseModel):
@@ -148,6 +151,24 @@ def mix(
         inputs={part: pools[part].manifest.fingerprint for part in PARTS},
     )
     return mixed, report
+
+
+def write_mix(mixed: Manifest, report: MixReport, out: str | Path) -> None:
+    """Write ``manifest.parquet`` and ``mix-report.json`` into the folder ``out``.
+
+    The images stay where they are; the manifest points at them by relative paths. Writing the same
+    mix again changes nothing.
+
+    Raises:
+        DataError: ``out`` holds something else.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        held = out / REPORT_NAME
+        if not held.is_file() or read_json(held) != report.model_dump():
+            raise DataError(f"{out}: holds something else already. Choose a new folder")
+    mixed.write(out / MANIFEST_NAME)
+    write_json(out / REPORT_NAME, report.model_dump())
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from evenface.assets import asset_path
@@ -170,3 +171,9 @@ def _traits(archive: zipfile.ZipFile, person: str) -> tuple[str | None, ...]:
         return tuple(demographics.get(theirs) for theirs in _TRAITS.values())
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{archive.filename}: {name} cannot be read ({error})") from None
+
+
+SMALL_SETS: Mapping[str, Callable[..., ImportReport]] = MappingProxyType(
+    {"orl": import_orl, "openpeople": import_openpeople}
+)
+"""Name on the command line → import function."""
