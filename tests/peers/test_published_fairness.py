@@ -10,8 +10,8 @@ from scipy import stats
 
 from evenface.evaluate import fairness
 
-# RFW accuracies (Caucasian, Indian, Asian, African) quoted with SER 1.64 and, depending on the
-# author, STD 1.10 (sample) or 0.96 (population).
+# Accuracies of one model on RFW's four groups, for which SER 1.64 and, depending on the author,
+# STD 1.10 (sample) or 0.96 (population) is quoted.
 RFW = np.array([0.9618, 0.9467, 0.9372, 0.9398])
 
 

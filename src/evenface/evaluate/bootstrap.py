@@ -5,16 +5,15 @@ with replacement, within each group. When identity i was drawn c_i times, a genu
 weighs c_i and an impostor pair (i, j) weighs c_i · c_j; no pair of an identity with its own copy
 arises. That is the subsets bootstrap of Bolle, Ratha & Pankanti (*Error analysis of pattern
 recognition systems – the subsets bootstrap*, CVIU 93, 2004), extended to both members of an
-impostor pair. FAR and FRR of a similarity are U-statistics: copying identities without care puts
-self-comparisons into the resample and biases the ROC (Conti & Clémençon, *Assessing Uncertainty in
-Similarity Scoring*, ICLR 2024, arXiv 2211.07245), which the weights avoid, as every pair has the
-same expected weight within its kind.
+impostor pair. FAR and FRR of a similarity are U-statistics: a naive bootstrap that lets copies meet
+each other biases the ROC (Conti & Clémençon, *Assessing Uncertainty in Similarity Scoring*, ICLR
+2024, arXiv 2211.07245), which the weights avoid: every pair of a kind has the same expected weight.
 
-Two limits to know. Product weights are mildly conservative (Owen & Eckles, *Bootstrapping data
-arrays of arbitrary order*, AoAS 2012): where impostor pairs are few and hardly share identities,
-intervals are wider than need be. And no bootstrap sees errors that the sample does not hold: with
-none, the interval has no width, which is no certainty (Fogliato et al., *Confidence Intervals for
-Error Rates in 1:1 Matching Tasks*, IJCV 2024, arXiv 2306.01198).
+Two limits to know. Product weights are conservative (Owen & Eckles, *Bootstrapping data arrays of
+arbitrary order*, AoAS 2012): where few impostor pairs share identities, as in the folds of the
+10-fold accuracy, intervals are wider than need be. And no bootstrap sees errors that the sample
+does not hold: with none, the interval has no width, which is no certainty (Fogliato et al.,
+*Confidence Intervals for Error Rates in 1:1 Matching Tasks*, IJCV 2024, arXiv 2306.01198).
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def pair_weights(
 def percentile_interval(
     samples: ArrayLike, level: float = 0.95, *, floor: float = -np.inf, ceiling: float = np.inf
 ) -> tuple[float, float]:
-    """Percentile interval of bootstrap replicates (Efron 1979), without interpolation.
+    """Percentile interval of bootstrap replicates, without interpolation.
 
     A replicate in which the measure is undefined (NaN) counts as ``floor`` for the lower bound
     and as ``ceiling`` for the upper one: not knowing widens the interval. Replicates may be

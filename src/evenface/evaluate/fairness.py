@@ -54,7 +54,7 @@ def fairness_discrepancy_rate(
     """FDR in [0, 1] at one threshold for all groups; 1 means even.
 
     1 − (α · max|FMR_i − FMR_j| + (1 − α) · max|FNMR_i − FNMR_j|): de Freitas Pereira & Marcel,
-    *Fairness in Biometrics*, IEEE T-BIOM 2021 (arXiv 2011.02395), equations 3 to 5.
+    *Fairness in Biometrics*, IEEE T-BIOM 2021 (arXiv 2011.02395).
 
     Args:
         fmr, fnmr: (…, G) false match and false non-match rates of the groups.

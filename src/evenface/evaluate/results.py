@@ -6,6 +6,8 @@ is None, with a note.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -163,11 +165,12 @@ class Evaluation(_Record):
         summary = read_json(folder / EVALUATION_FILE)
         path = folder / REPLICATES_FILE
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here because np.load leaves the file open when it is no archive.
+            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 replicates = dict(archive)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
-        except Exception as error:  # np.load raises zipfile, zlib, EOF and value errors alike
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: not readable ({error})") from None
         try:
             return cls.model_validate({**summary, "replicates": replicates})

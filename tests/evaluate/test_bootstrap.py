@@ -1,0 +1,134 @@
+"""Identity bootstrap: weights, intervals, paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from evenface.evaluate.bootstrap import (
+    identity_counts,
+    pair_weights,
+    paired_difference,
+    percentile_interval,
+)
+
+
+def test_counts_resample_as_many_identities() -> None:
+    counts = identity_counts(30, 500, seed=1, group="a")
+    assert counts.shape == (500, 30)
+    assert (counts.sum(axis=1) == 30).all()
+    assert counts.mean() == 1
+    assert counts.var() == pytest.approx(1 - 1 / 30, rel=0.05)
+
+
+def test_counts_depend_on_seed_and_group_only() -> None:
+    first = identity_counts(8, 20, seed=1, group="a")
+    np.testing.assert_array_equal(first, identity_counts(8, 20, seed=1, group="a"))
+    assert (first != identity_counts(8, 20, seed=2, group="a")).any()
+    assert (first != identity_counts(8, 20, seed=1, group="b")).any()
+
+
+@given(st.integers(0, 10_000))
+def test_weights_are_the_number_of_copies_of_a_pair(seed: int) -> None:
+    """Draw identities, write the resample out image by image, and count each pair."""
+    rng = np.random.default_rng(seed)
+    identity = np.array([0, 0, 0, 1, 1, 2, 3, 3])
+    drawn = rng.integers(0, 4, 4)
+    a, b = np.triu_indices(len(identity), k=1)
+    # A copy of an identity brings its own images: genuine pairs are within one copy, impostor
+    # pairs between copies of different identities.
+    copies = dict.fromkeys(zip(a, b, strict=True), 0)
+    members = [np.flatnonzero(identity == i) for i in drawn]
+    for first in range(4):
+        for i in members[first]:
+            for j in members[first]:
+                if i < j:
+                    copies[i, j] += 1
+        for second in range(first + 1, 4):
+            if drawn[first] != drawn[second]:
+                for i in members[first]:
+                    for j in members[second]:
+                        copies[min(i, j), max(i, j)] += 1
+    counts = np.bincount(drawn, minlength=4)[None]
+    weights = pair_weights(counts, identity[a], identity[b])
+    assert weights[0].tolist() == list(copies.values())
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=60), st.sampled_from([0.5, 0.9, 0.95]))
+def test_interval_holds_at_least_its_share(samples: list[float], level: float) -> None:
+    low, high = percentile_interval(samples, level)
+    values = np.array(samples)
+    assert np.mean((values >= low) & (values <= high)) >= level - 1e-9
+    assert low in values
+    assert high in values
+
+
+def test_interval_of_many_normal_replicates() -> None:
+    low, high = percentile_interval(stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000))
+    assert (low, high) == pytest.approx((-1.95996, 1.95996), abs=1e-3)
+
+
+def test_undefined_replicates_widen_the_interval() -> None:
+    samples = np.concatenate([np.full(90, 0.5), np.full(10, np.nan)])
+    assert percentile_interval(samples, floor=0, ceiling=1) == (0, 1)
+    assert percentile_interval(samples) == (-np.inf, np.inf)
+    samples = np.concatenate([np.full(9_999, 0.5), [np.nan]])
+    assert percentile_interval(samples) == (0.5, 0.5)
+
+
+def test_infinite_replicates_leave_the_other_bound() -> None:
+    samples = np.concatenate([np.linspace(1, 2, 90), np.full(10, np.inf)])
+    low, high = percentile_interval(samples)
+    assert 1 <= low < 1.1
+    assert high == np.inf
+
+
+@pytest.mark.parametrize(
+    ("samples", "level", "message"),
+    [([], 0.95, "empty"), ([[1.0]], 0.95, "one-dim"), ([1.0], 1.0, "level"), ([1.0], 0, "level")],
+)
+def test_bad_replicates_are_refused(samples, level: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        percentile_interval(samples, level)
+
+
+def test_pairing_removes_what_is_common() -> None:
+    rng = np.random.default_rng(0)
+    common = rng.normal(0.9, 0.05, 1000)
+    first, second = common + rng.normal(0, 0.002, 1000), common + 0.01
+    difference = paired_difference(first, second, 0.90, 0.91)
+    assert difference.value == pytest.approx(0.01)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert 0 < difference.low < 0.01 < difference.high < 0.02
+    assert difference.distinguishable
+    assert difference.p_value < 0.05
+
+
+def test_a_model_cannot_be_told_from_itself() -> None:
+    samples = np.random.default_rng(0).normal(size=100)
+    difference = paired_difference(samples, samples, 0.0, 0.0)
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert difference.p_value == 1
+    assert not difference.distinguishable
+
+
+def test_p_value_counts_replicates_on_the_smaller_side() -> None:
+    difference = paired_difference(np.zeros(99), [-1.0] * 4 + [1.0] * 95, 0.0, 1.0)
+    assert difference.p_value == pytest.approx(2 * 5 / 100)
+
+
+def test_undefined_differences_are_no_evidence() -> None:
+    difference = paired_difference([np.inf] * 10 + [1.0] * 90, [np.inf] * 10 + [2.0] * 90, None, 2)
+    assert difference.value is None
+    assert difference.low is None
+    assert difference.high is None
+    assert not difference.distinguishable
+
+
+def test_replicates_must_match() -> None:
+    with pytest.raises(ValueError, match="one to one"):
+        paired_difference([1.0, 2.0], [1.0], 1.0, 1.0)
