@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from evenface.errors import DataError
 from evenface.teachers import load_teacher

@@ -157,7 +157,7 @@ class EmbeddingCache:
         path = _view_path(self.folder, name)
         try:
             embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(
                 f"{path}: missing or damaged ({error}). Delete {self.folder} and embed again"
             ) from None

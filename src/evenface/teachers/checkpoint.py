@@ -6,12 +6,10 @@ Published weights (arcface_torch, ElasticFace) are bare state dicts whose keys e
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 
@@ -156,8 +154,9 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
             content = safetensors.torch.load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Damaged files make both readers raise almost anything (KeyError, struct.error, …).
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise DataError(
             f"{path}: not a readable state dict ({reason}). Only plain weights are read, as "
             "saved by torch.save(model.state_dict(), path) or in safetensors format"
