@@ -105,7 +105,7 @@ def test_pairing_removes_what_is_common() -> None:
     assert difference.high is not None
     assert 0 < difference.low < 0.01 < difference.high < 0.02
     assert difference.distinguishable
-    assert difference.p_value < 0.05
+    assert difference.p_value == pytest.approx(2 / 1001)
 
 
 def test_a_model_cannot_be_told_from_itself() -> None:
@@ -121,11 +121,17 @@ def test_p_value_counts_replicates_on_the_smaller_side() -> None:
     assert difference.p_value == pytest.approx(2 * 5 / 100)
 
 
-def test_undefined_differences_are_no_evidence() -> None:
-    difference = paired_difference([np.inf] * 10 + [1.0] * 90, [np.inf] * 10 + [2.0] * 90, None, 2)
-    assert difference.value is None
-    assert difference.low is None
-    assert difference.high is None
+def test_undefined_replicates_are_no_evidence() -> None:
+    first, second = [np.inf] * 10 + [1.0] * 90, [np.inf] * 10 + [2.0] * 90
+    difference = paired_difference(first, second, 1.0, 2.0)
+    assert (difference.value, difference.low, difference.high) == (1, None, None)
+    assert difference.p_value == pytest.approx(2 * 11 / 101)
+    assert not difference.distinguishable
+
+
+def test_undefined_measures_have_no_difference() -> None:
+    difference = paired_difference([1.0, 2.0], [2.0, 3.0], None, 2.0)
+    assert (difference.value, difference.low, difference.p_value) == (None, None, None)
     assert not difference.distinguishable
 
 

@@ -192,6 +192,7 @@ def test_no_errors_anywhere(make_manifest) -> None:
     assert (ser.value, ser.low, ser.high) == (None, 1, None)
     assert result.overall.gap.value == 0
     assert result.overall.worst_group.note == "tied: a, b"
+    assert result.overall.worst_group.share == {"a": 0.5, "b": 0.5}
 
 
 def test_one_group_has_nothing_to_compare(make_manifest) -> None:
@@ -213,6 +214,27 @@ def test_few_identities_are_flagged(make_manifest) -> None:
     assert result.groups["a"].tar_at_far["1e-3"].value is None
     assert "not measurable" in (result.groups["a"].tar_at_far["1e-3"].note or "")
     assert "unreliable" in (result.groups["a"].tar_at_far["1e-2"].note or "")
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_tiny_groups_and_constant_embeddings(make_manifest, constant: bool) -> None:
+    """Some resamples draw one identity only: measures are undefined there, results are not."""
+    manifest = make_manifest({"a": [2] * 3, "b": [2] * 3})
+    embeddings = np.ones((12, 4)) if constant else faces(manifest)
+    protocol = protocol_from_manifest(manifest, folds=3)
+    result = evaluate_embeddings(embeddings, protocol, replicates=200)
+    assert np.isnan(result.replicates["eer"]).any()
+    assert np.isnan(result.replicates["fmr"]).any()
+    json.dumps(result.to_dict(), allow_nan=False)
+    for group in result.groups.values():
+        assert (group.eer.low, group.eer.high) == (0, 1)
+        assert group.auc.value == 0.5 or not constant
+    # 2 groups × 12 impostor pairs do not support FMR 1e-2.
+    assert result.global_threshold.threshold is None
+    assert result.global_threshold.fmr["a"].value is None
+    assert "not measurable" in (result.global_threshold.note or "")
+    share = result.overall.worst_group.share or {}
+    assert sum(share.values()) == pytest.approx(1)
 
 
 def test_without_replicates_there_are_no_intervals(

@@ -93,7 +93,7 @@ class PairedDifference:
     value: float | None
     low: float | None
     high: float | None
-    p_value: float
+    p_value: float | None
     """Two-sided: twice the smaller share of replicates on either side of zero (ties on both),
     counting the data themselves as one more replicate."""
     distinguishable: bool
@@ -111,7 +111,8 @@ def paired_difference(
 
     Args:
         first, second: (R,) replicates of the measure, in the same order of resamples.
-        first_value, second_value: the measure on the data; None where it is undefined.
+        first_value, second_value: the measure on the data. Where one is None (undefined, or not
+            supported by the data), so is everything about the difference.
         level: coverage of the interval.
 
     Raises:
@@ -120,15 +121,16 @@ def paired_difference(
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"replicates must match one to one, got {a.shape} and {b.shape}")
+    if first_value is None or second_value is None:
+        return PairedDifference(None, None, None, None, distinguishable=False)
     with np.errstate(invalid="ignore"):
         differences = b - a
     low, high = percentile_interval(differences, level)
     undefined = np.isnan(differences)
     at_most = 1 + int(np.count_nonzero(undefined | (differences <= 0)))
     at_least = 1 + int(np.count_nonzero(undefined | (differences >= 0)))
-    value = None if first_value is None or second_value is None else second_value - first_value
     return PairedDifference(
-        value=value,
+        value=second_value - first_value,
         low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None,
         p_value=min(1.0, 2 * min(at_most, at_least) / (len(differences) + 1)),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
 from evenface.evaluate import fairness
-from evenface.evaluate.bootstrap import identity_counts, pair_weights, percentile_interval
-from evenface.evaluate.embeddings import cosines, squared_distances, unit_length
+from evenface.evaluate.bootstrap import percentile_interval
+from evenface.evaluate.embeddings import unit_length
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import (
     AccuracyEstimate,
@@ -25,25 +22,21 @@ from evenface.evaluate.results import (
     Roc,
     WorstGroup,
 )
-from evenface.evaluate.verification import (
-    FoldSearch,
-    RocCurve,
-    ScoreRanking,
-    Weights,
-    far_support,
-    first_true,
+from evenface.evaluate.scoring import (
+    FAR_LEVELS,
+    TARGET_FMR,
+    GroupScorer,
+    Measured,
+    OneThreshold,
+    measure,
+    measure_replicates,
 )
+from evenface.evaluate.verification import RocCurve, far_support
 
-FAR_LEVELS = {"1e-2": 1e-2, "1e-3": 1e-3}
-"""Levels of TAR@FAR, by the key they have in results."""
-TARGET_FMR = 1e-2
-"""Mean FMR over groups at which the one global threshold is set."""
 ROC_POINTS = 200
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
-# Weights held at a time: 4 million int64, and as many cumulative sums.
-_CHUNK = 4_000_000
 _ONE_GROUP = "there is one group: nothing to compare"
 
 
@@ -87,10 +80,10 @@ def evaluate_embeddings(
             f"{len(protocol.identity):,} rows: they do not belong together"
         )
     unit = unit_length(values, protocol.rows)
-    scorers = [_GroupScorer(protocol, g, unit) for g in range(len(protocol.groups))]
-    threshold = _OneThreshold([scorer.ranking for scorer in scorers])
-    observed = _measure(scorers, threshold, [scorer.once for scorer in scorers])
-    resampled = _replicates(scorers, threshold, replicates, seed)
+    scorers = [GroupScorer(protocol, g, unit) for g in range(len(protocol.groups))]
+    threshold = OneThreshold([scorer.ranking for scorer in scorers])
+    observed = measure(scorers, threshold, [scorer.once for scorer in scorers])
+    resampled = measure_replicates(scorers, threshold, replicates, seed)
     summary = _Summary(protocol.groups, resampled, replicates, level)
     groups = {
         scorer.name: _group_result(scorer, g, observed, summary) for g, scorer in enumerate(scorers)
@@ -106,175 +99,6 @@ def evaluate_embeddings(
         notes=_notes(scorers, replicates),
         replicates=summary.samples,
     )
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Cumulative weights of one group's ranked pairs, each (R, n + 1)."""
-
-    genuine: Weights
-    impostor: Weights
-
-
-class _GroupScorer:
-    """The pairs of one group, scored and sorted once, measured under any identity counts."""
-
-    def __init__(self, protocol: Protocol, group: int, unit: NDArray[np.float64]) -> None:
-        self.name = protocol.groups[group]
-        self.counts = protocol.counts[group]
-        folds = protocol.fold_pairs.select(protocol.fold_pairs.group == group)
-        pairs = protocol.score_pairs.select(protocol.score_pairs.group == group)
-        self.fold_pairs = len(folds)
-        identity = protocol.identity
-        self._present = np.unique(identity[np.concatenate([folds.a, folds.b, pairs.a, pairs.b])])
-        self.once = np.ones((1, len(self._present)), dtype=np.int64)
-
-        self._search = FoldSearch(
-            squared_distances(unit, folds.a, folds.b), folds.genuine, folds.fold
-        )
-        self._fold_ends = [
-            self._columns(identity[folds.a[kind.order]], identity[folds.b[kind.order]])
-            for kind in (self._search.genuine, self._search.impostor)
-        ]
-
-        scores = cosines(unit, pairs.a, pairs.b)
-        self.ranking = ScoreRanking(scores, pairs.genuine)
-        genuine, impostor = self.ranking.genuine_order, self.ranking.impostor_order
-        self._genuine_ends = self._columns(identity[pairs.a[genuine]], identity[pairs.b[genuine]])
-        self._impostor_ends = self._columns(
-            identity[pairs.a[impostor]], identity[pairs.b[impostor]]
-        )
-        self.mean_genuine = float(scores[genuine].mean(dtype=np.float64))
-        self.mean_impostor = float(scores[impostor].mean(dtype=np.float64))
-
-    @property
-    def identities(self) -> int:
-        return len(self._present)
-
-    @property
-    def pairs(self) -> int:
-        return len(self.ranking.genuine_order) + len(self.ranking.impostor_order)
-
-    def folds(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weight of correct decisions and of all pairs, by fold: each (R, F)."""
-        genuine, impostor = (pair_weights(counts, *ends) for ends in self._fold_ends)
-        return self._search.held_out(genuine, impostor)
-
-    def sums(self, counts: NDArray[np.int64]) -> _Sums:
-        """Cumulative weights of the ranked pairs."""
-        return _Sums(
-            *self.ranking.cumulate(
-                pair_weights(counts, *self._genuine_ends),
-                pair_weights(counts, *self._impostor_ends),
-            )
-        )
-
-    def roc(self) -> RocCurve:
-        sums = self.sums(self.once)
-        return self.ranking.roc(sums.genuine, sums.impostor)
-
-    def _columns(
-        self, a: NDArray[np.int64], b: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.searchsorted(self._present, a), np.searchsorted(self._present, b)
-
-
-class _OneThreshold:
-    """The loosest threshold for all groups whose mean FMR over groups is at most the target."""
-
-    def __init__(self, rankings: list[ScoreRanking]) -> None:
-        self.thresholds = np.unique(np.concatenate([r.thresholds for r in rankings]))[::-1]
-        self._accepted = [ranking.accepted(self.thresholds) for ranking in rankings]
-
-    def rates(
-        self, sums: list[_Sums]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Index of the threshold (R,), FMR (R, G), FNMR (R, G); NaN where a group has no weight."""
-        rows = np.arange(len(sums[0].impostor))
-
-        def fmr(k: NDArray[np.int64]) -> NDArray[np.float64]:
-            with np.errstate(invalid="ignore"):
-                columns = [
-                    s.impostor[rows, impostor[k]] / s.impostor[:, -1]
-                    for s, (_, impostor) in zip(sums, self._accepted, strict=True)
-                ]
-            return np.stack(columns, axis=1)
-
-        above = first_true(
-            lambda k: fmr(k).mean(axis=1) > TARGET_FMR, len(rows), len(self.thresholds)
-        )
-        k = above - 1
-        with np.errstate(invalid="ignore"):
-            columns = [
-                1 - s.genuine[rows, genuine[k]] / s.genuine[:, -1]
-                for s, (genuine, _) in zip(sums, self._accepted, strict=True)
-            ]
-        chosen = fmr(k)
-        undefined = np.isnan(chosen).any(axis=1, keepdims=True)
-        return (
-            k,
-            np.where(undefined, np.nan, chosen),
-            np.where(undefined, np.nan, np.stack(columns, axis=1)),
-        )
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """Every measure under R weightings; arrays (R, G) by name, and what only R = 1 needs."""
-
-    by_group: dict[str, NDArray[np.float64]]
-    folds: list[NDArray[np.float64]]
-    threshold_index: NDArray[np.int64]
-
-
-def _measure(
-    scorers: list[_GroupScorer], threshold: _OneThreshold, counts: list[NDArray[np.int64]]
-) -> _Measured:
-    columns: dict[str, list[NDArray[np.float64]]] = {}
-    folds, sums = [], []
-    for scorer, of_group in zip(scorers, counts, strict=True):
-        correct, total = scorer.folds(of_group)
-        with np.errstate(invalid="ignore"):
-            # Over all pairs rather than the mean over folds: equal for folds of one weight, and
-            # defined when a resample leaves a fold without pairs.
-            accuracy = correct.sum(axis=1) / total.sum(axis=1)
-            folds.append(correct / total)
-        summed = scorer.sums(of_group)
-        ranking, genuine, impostor = scorer.ranking, summed.genuine, summed.impostor
-        measures = {
-            "accuracy": accuracy,
-            "eer": ranking.eer(genuine, impostor),
-            "auc": ranking.auc(genuine, impostor),
-            **{
-                f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
-                for key, far in FAR_LEVELS.items()
-            },
-        }
-        for name, values in measures.items():
-            columns.setdefault(name, []).append(values)
-        sums.append(summed)
-    index, fmr, fnmr = threshold.rates(sums)
-    stacked = {name: np.stack(values, axis=1) for name, values in columns.items()}
-    return _Measured({**stacked, "fmr": fmr, "fnmr": fnmr}, folds, index)
-
-
-def _replicates(
-    scorers: list[_GroupScorer], threshold: _OneThreshold, replicates: int, seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """Measures of the groups in every replicate: (R, G) by name; empty without replicates."""
-    counts = [identity_counts(s.identities, replicates, seed, s.name) for s in scorers]
-    parts = [
-        _measure(scorers, threshold, [of_group[chunk] for of_group in counts]).by_group
-        for chunk in _chunks(replicates, sum(scorer.pairs for scorer in scorers))
-    ]
-    if not parts:
-        return {}
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _chunks(replicates: int, pairs: int) -> Iterator[slice]:
-    size = max(1, min(64, _CHUNK // pairs))
-    return (slice(start, start + size) for start in range(0, replicates, size))
 
 
 class _Summary:
@@ -332,7 +156,7 @@ _OVER_GROUPS = {
 
 
 def _group_result(
-    scorer: _GroupScorer, g: int, observed: _Measured, summary: _Summary
+    scorer: GroupScorer, g: int, observed: Measured, summary: _Summary
 ) -> GroupResult:
     folds = observed.folds[g][0]
     accuracy = float(folds.mean())
@@ -424,8 +248,12 @@ def _ser(accuracies: NDArray[np.float64], summary: _Summary) -> Estimate:
 def _worst(accuracies: NDArray[np.float64], summary: _Summary) -> WorstGroup:
     share = None
     if "accuracy" in summary.samples:
-        worst = fairness.worst_group(summary.samples["accuracy"])
-        share = {name: float(np.mean(worst == g)) for g, name in enumerate(summary.groups)}
+        samples = summary.samples["accuracy"]
+        samples = samples[~np.isnan(samples).any(axis=1)]
+        if len(samples):
+            ties = samples == samples.min(axis=1, keepdims=True)
+            shares = (ties / ties.sum(axis=1, keepdims=True)).mean(axis=0)
+            share = dict(zip(summary.groups, shares.tolist(), strict=True))
     lowest = np.flatnonzero(accuracies == accuracies.min())
     tied = ", ".join(summary.groups[g] for g in lowest)
     return WorstGroup(
@@ -436,36 +264,52 @@ def _worst(accuracies: NDArray[np.float64], summary: _Summary) -> WorstGroup:
 
 
 def _global_threshold(
-    threshold: _OneThreshold,
-    observed: _Measured,
+    threshold: OneThreshold,
+    observed: Measured,
     summary: _Summary,
-    scorers: list[_GroupScorer],
+    scorers: list[GroupScorer],
 ) -> GlobalThreshold:
-    fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
+    impostors = [len(scorer.ranking.impostor_order) for scorer in scorers]
+    measurable, note = far_support(sum(impostors), TARGET_FMR)
+    if not measurable:
+        nothing = Estimate(value=None, low=None, high=None, note=note)
+        by_group = dict.fromkeys(summary.groups, nothing)
+        return GlobalThreshold(
+            target_fmr=TARGET_FMR,
+            threshold=None,
+            fmr=by_group,
+            fnmr=by_group,
+            fdr=nothing,
+            garbe=nothing,
+            note=note,
+        )
     cosine = float(threshold.thresholds[observed.threshold_index[0]])
     notes = ["chosen on the pairs it is measured on"]
-    fewest = min(len(scorer.ranking.impostor_order) for scorer in scorers)
-    if note := far_support(fewest, TARGET_FMR)[1]:
-        notes.append(f"smallest group: {note}")
+    if note := far_support(min(impostors), TARGET_FMR)[1]:
+        notes.append(f"FMR of the smallest group: {note}")
     if not np.isfinite(cosine):
         notes.append("no threshold keeps the target: impostors have the highest score")
-    one_group = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
-    several = len(scorers) > 1
-    fdr = float(fairness.fairness_discrepancy_rate(fmr, fnmr)) if several else None
-    gini = float(fairness.garbe(fmr, fnmr)) if several else None
+    fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
+
+    def by_group_of(measure: str, values: NDArray[np.float64]) -> dict[str, Estimate]:
+        return {
+            name: summary.estimate(measure, float(values[g]), group=g)
+            for g, name in enumerate(summary.groups)
+        }
+
+    if len(scorers) > 1:
+        fdr = float(fairness.fairness_discrepancy_rate(fmr, fnmr))
+        fdr_estimate = summary.estimate("global.fdr", fdr)
+        garbe_estimate = summary.estimate("global.garbe", float(fairness.garbe(fmr, fnmr)))
+    else:
+        fdr_estimate = garbe_estimate = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     return GlobalThreshold(
         target_fmr=TARGET_FMR,
         threshold=cosine if np.isfinite(cosine) else None,
-        fmr={
-            scorer.name: summary.estimate("fmr", float(fmr[g]), group=g)
-            for g, scorer in enumerate(scorers)
-        },
-        fnmr={
-            scorer.name: summary.estimate("fnmr", float(fnmr[g]), group=g)
-            for g, scorer in enumerate(scorers)
-        },
-        fdr=summary.estimate("global.fdr", fdr) if several else one_group,
-        garbe=summary.estimate("global.garbe", gini) if several else one_group,
+        fmr=by_group_of("fmr", fmr),
+        fnmr=by_group_of("fnmr", fnmr),
+        fdr=fdr_estimate,
+        garbe=garbe_estimate,
         note="; ".join(notes),
     )
 
@@ -498,7 +342,7 @@ def _protocol_summary(protocol: Protocol) -> ProtocolSummary:
     )
 
 
-def _notes(scorers: list[_GroupScorer], replicates: int) -> list[str]:
+def _notes(scorers: list[GroupScorer], replicates: int) -> list[str]:
     notes = []
     few = [s for s in scorers if s.counts.identities < FEW_IDENTITIES]
     if few and replicates:

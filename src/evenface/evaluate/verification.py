@@ -253,11 +253,8 @@ class ScoreRanking:
         return np.where(impostor[:, -1] > 0, tar, np.nan)
 
     def _far(self, impostor: Weights, k: NDArray[np.int64]) -> NDArray[np.float64]:
-        # k == len(thresholds) stands for "no such threshold" in a search: above any FAR.
-        inside = np.minimum(k, len(self.thresholds) - 1)
         with np.errstate(invalid="ignore"):
-            far = impostor[np.arange(len(k)), self._impostor_at[inside]] / impostor[:, -1]
-        return np.where(k < len(self.thresholds), far, np.inf)
+            return impostor[np.arange(len(k)), self._impostor_at[k]] / impostor[:, -1]
 
     def _tar(self, genuine: Weights, k: NDArray[np.int64]) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore"):
@@ -358,7 +355,7 @@ def first_true(
     low, high = np.ones(rows, dtype=np.int64), np.full(rows, last, dtype=np.int64)
     while np.any(low < high):
         middle = (low + high) // 2
-        holds = predicate(middle)
+        holds = predicate(np.minimum(middle, last - 1))
         high = np.where(holds, middle, high)
         low = np.where(holds, low, np.minimum(middle + 1, high))
     return low
