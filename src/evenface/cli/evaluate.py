@@ -42,7 +42,7 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
     pairs: Annotated[
-        int | None, typer.Option(min=4, help="Most fold pairs a group.  [default: 6000]")
+        int | None, typer.Option(min=4, help="Most fold pairs a group (6,000 if not given).")
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the accuracy.")] = 10,
     seed: Annotated[int, typer.Option(help="Decides pairs, folds and resamples.")] = 0,
