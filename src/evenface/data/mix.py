@@ -10,7 +10,8 @@ weight (arXiv 2408.17399); its exact recipe is unpublished. Ours:
    images for ``balance="images"``. Without ``total`` every group gets the same number, the largest
    that both sources can supply in every group.
 3. **Quota of a part**: of a group's quota T, ``real_fraction``·T, rounded to the nearest whole
-   number (a half goes to real), comes from the real set, the rest from the synthetic one.
+   number (a half goes to real), comes from the real set, the rest from the synthetic one. A group
+   so small that a part with a share would get nothing is refused.
 4. **Choice**: the identities of a group and part are ordered by a hash of (seed, part, identity).
    By identities, the first ones are taken with all their images. By images, whole identities are
    taken in that order until the quota is met; of the last one only as many images as are missing,
@@ -25,6 +26,7 @@ the two roles, and a stand-in may play the real one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -308,20 +310,31 @@ def _quotas(
         stratum: {part: pools[part].available(stratum, unit) for part in PARTS}
         for stratum in strata
     }
+    least = _least(shares)
     most = min(_most(stock[stratum], shares) for stratum in strata)
     if total is None:
-        sizes = [most] * len(strata)
+        sizes = [max(most, least)] * len(strata)
     else:
         sizes = apportion(max(total, 0), [Fraction(1, len(strata))] * len(strata))
     quotas = {
         stratum: dict(zip(PARTS, apportion(size, shares), strict=True))
         for stratum, size in zip(strata, sizes, strict=True)
     }
-    if min(sizes) < 1 or any(
+    if min(sizes) < least or any(
         quotas[stratum][part] > stock[stratum][part] for stratum in strata for part in PARTS
     ):
-        raise UsageError(_infeasible(stock, quotas, unit, total, most * len(strata)))
+        possible = range(least * len(strata), most * len(strata) + 1)
+        raise UsageError(_infeasible(stock, quotas, unit, total, possible))
     return quotas
+
+
+def _least(shares: tuple[Fraction, Fraction]) -> int:
+    """The smallest size of a group in which every part that has a share has a member."""
+    size = math.ceil(1 / (2 * min(share for share in shares if share)))
+    whole = all(
+        part or not share for part, share in zip(apportion(size, shares), shares, strict=True)
+    )
+    return size if whole else size + 1
 
 
 def _most(stock: dict[str, int], shares: tuple[Fraction, Fraction]) -> int:
@@ -341,7 +354,7 @@ def _infeasible(
     quotas: dict[str, dict[str, int]],
     unit: str,
     total: int | None,
-    most: int,
+    possible: range,
 ) -> str:
     asked = f"a mix of {total:,} {unit}" if total is not None else "a mix"
     lines = [
@@ -352,9 +365,9 @@ def _infeasible(
         for stratum in stock
     ]
     remedy = (
-        f"At most {most:,} {unit} are possible with this real fraction: leave out --total to get "
-        "them, or change --real-fraction"
-        if most
+        f"With this real fraction {possible.start:,} to {possible.stop - 1:,} {unit} are possible: "
+        "change --total (without it, as many as possible are taken) or --real-fraction"
+        if possible
         else "A group that one part lacks makes any mix impossible: add such faces, group by "
         "another attribute, or use balance none"
     )

@@ -138,7 +138,7 @@ class ImageStoreWriter:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / PARTIAL_NAME
-        self._file = open(partial, "r+b" if self._resume and partial.exists() else "wb")
+        self._file = open(partial, "r+b" if self._resume and partial.exists() else "w+b")
         if self._resume:
             self._take_up(self._resume)
         return self

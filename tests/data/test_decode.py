@@ -1,0 +1,128 @@
+"""Decoding: every pixel type becomes RGB, and damaged files become reasons."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from evenface.data.decode import ImageError, decode
+
+RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_formats(kind: str) -> None:
+    np.testing.assert_array_equal(decode(encode(Image.fromarray(RGB), kind)), RGB)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
+def test_lossy_formats(kind: str) -> None:
+    flat = np.full((16, 16, 3), (200, 40, 90), dtype=np.uint8)
+    decoded = decode(encode(Image.fromarray(flat), kind))
+    assert np.abs(decoded.astype(int) - flat).max() <= 12
+
+
+def test_grey_and_black_and_white() -> None:
+    grey = RGB[:, :, 0]
+    decoded = decode(encode(Image.fromarray(grey)))
+    np.testing.assert_array_equal(decoded, np.stack([grey] * 3, axis=2))
+    bits = Image.fromarray(grey > 128)
+    assert set(np.unique(decode(encode(bits)))) == {0, 255}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_is_scaled_not_clipped(kind: str) -> None:
+    wide = np.array([[0, 257, 257 * 128, 65535]], dtype=np.uint16)
+    decoded = decode(encode(Image.fromarray(wide), kind))
+    assert decoded[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_transparency_is_laid_over_black() -> None:
+    rgba = np.zeros((1, 3, 4), dtype=np.uint8)
+    rgba[0] = [(200, 100, 50, 255), (200, 100, 50, 0), (200, 100, 50, 128)]
+    decoded = decode(encode(Image.fromarray(rgba)))
+    assert decoded[0, 0].tolist() == [200, 100, 50]
+    assert decoded[0, 1].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(decoded[0, 2], [100, 50, 25], atol=1)
+
+
+def test_transparent_palette() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    decoded = decode(encode(image, transparency=0))
+    assert decoded[0].tolist() == [[0, 0, 0], [200, 100, 50]]
+
+
+def test_cmyk() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    red = decode(encode(image, "JPEG", quality=95)).reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(red, [255, 0, 0], atol=12)
+
+
+def test_exif_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise to see it upright
+    decoded = decode(encode(Image.fromarray(RGB), "PNG", exif=exif))
+    np.testing.assert_array_equal(decoded, np.rot90(RGB, k=-1))
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data)[0, 0].tolist() == [255, 0, 0]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("side", [10_000, 14_000, 60_000])
+def test_decompression_bombs_are_refused_by_their_header(side: int) -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match="too large"):
+        decode(bomb)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty"),
+        (b"hello", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),
+        (encode(Image.fromarray(RGB), "JPEG")[:-40], "unreadable"),
+        (encode(Image.fromarray(RGB))[:60], "unreadable"),
+        (encode(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "no defined range"),
+        (encode(Image.fromarray(np.full((2, 2), 70_000, np.int32)), "TIFF"), "no defined range"),
+    ],
+)
+def test_reasons(data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        decode(data)
+
+
+@given(st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "PPM"]), st.data())
+def test_damage_never_surprises(kind: str, data: st.DataObject) -> None:
+    whole = bytearray(encode(Image.fromarray(RGB), kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
+    except ImageError:
+        return
+    assert decoded.dtype == np.uint8
+    assert decoded.ndim == 3
