@@ -1,0 +1,105 @@
+"""Named recipes and studies (YAML files of this folder), and how such files are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from evenface.errors import UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def list_named(kind: str) -> list[str]:
+    """Names of the files ``<kind>-<name>.yaml`` that come with the package."""
+    names = (entry.name for entry in resources.files(__name__).iterdir())
+    return sorted(
+        name.removeprefix(f"{kind}-").removesuffix(".yaml")
+        for name in names
+        if name.startswith(f"{kind}-") and name.endswith(".yaml")
+    )
+
+
+def load(
+    kind: str, source: str, model: type[Model], overrides: Mapping[str, Any] | None = None
+) -> Model:
+    """Read a file by name or path, apply overrides with dotted keys, validate.
+
+    Args:
+        kind: "train" or "study".
+        source: one of :func:`list_named`, or the path of a YAML file.
+        model: what the content must be.
+        overrides: dotted key → value, e.g. ``{"head.options.m": 0.4}``.
+
+    Raises:
+        UsageError: no such name or file, not YAML, an unknown key (with the nearest known one),
+            or a value that does not fit.
+    """
+    if source in list_named(kind):
+        text = (resources.files(__name__) / f"{kind}-{source}.yaml").read_text("utf-8")
+    elif Path(source).is_file():
+        text = Path(source).read_text("utf-8")
+    else:
+        known = ", ".join(list_named(kind))
+        raise UsageError(f"no {kind} recipe or file called '{source}'; at hand: {known}")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{source}: expected a mapping of keys to values")
+    for key, value in (overrides or {}).items():
+        _set(content, key, value)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(_explain(item, model) for item in error.errors())
+        raise UsageError(f"{source}: {problems}") from None
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+    """``["a.b=1", …]`` as given to ``--set`` → dotted key → value (parsed as YAML).
+
+    Raises UsageError for an assignment without "=" or with a value that is not YAML.
+    """
+    overrides = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes key=value, got '{assignment}'")
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {assignment}: the value is not YAML ({error})") from None
+    return overrides
+
+
+def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        if not isinstance(content.get(key), dict):
+            content[key] = {}
+        content = content[key]
+    content[last] = value
+
+
+def _explain(item: Any, model: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] != "extra_forbidden":
+        return f"{where}: {item['msg']} (got {item['input']!r})"
+    near = difflib.get_close_matches(str(item["loc"][-1]), set(_keys(model)), n=1)
+    return f"{where}: no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield name
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _keys(part)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from evenface.errors import UsageError
+from evenface import recipes
 
 
 class _Part(BaseModel):
@@ -118,34 +117,12 @@ class StudySpec(_Part):
 
 def list_studies() -> list[str]:
     """Names of the studies that come with the package."""
-    folder = resources.files("evenface.recipes")
-    names = (entry.name for entry in folder.iterdir())
-    return sorted(
-        name.removeprefix("study-").removesuffix(".yaml")
-        for name in names
-        if name.startswith("study-") and name.endswith(".yaml")
-    )
+    return recipes.list_named("study")
 
 
-def load_study(source: str) -> StudySpec:
+def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
     """Read a study by name (see :func:`list_studies`) or from a YAML file.
 
     Raises UsageError naming the key at fault, what was got and what was expected.
     """
-    if source in list_studies():
-        text = (resources.files("evenface.recipes") / f"study-{source}.yaml").read_text("utf-8")
-    elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
-    else:
-        known = ", ".join(list_studies())
-        raise UsageError(f"no study or file called '{source}'; studies at hand: {known}")
-    try:
-        return StudySpec.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{source}: not valid YAML: {error}") from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'the file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise UsageError(f"{source}: {problems}") from None
+    return recipes.load("study", source, StudySpec, overrides)

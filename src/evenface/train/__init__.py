@@ -1,1 +1,1 @@
-
+"""Training: one typed recipe = one model. :mod:`evenface.train.loop` needs the extra ``train``."""

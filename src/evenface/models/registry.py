@@ -1,0 +1,67 @@
+"""Names of backbones and heads, and the two functions that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from evenface.models.margin import MarginHead
+from evenface.registry import Registry
+
+BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
+HEADS: Registry[Callable[..., MarginHead]] = Registry("head")
+
+
+def create_backbone(name: str, *, embedding_size: int = 512, dropout: float = 0.0) -> nn.Module:
+    """A backbone with freshly initialised weights (torch's global generator).
+
+    It maps float images (B, 3, 112, 112), RGB in [−1, 1], to embeddings (B, embedding_size) that
+    are not normalised.
+
+    Args:
+        name: one of :func:`list_backbones`.
+        embedding_size: number of dimensions D, at least 1.
+        dropout: probability before the embedding layer, in [0, 1).
+
+    Raises:
+        ValueError: unknown name (the known are listed), or an argument out of range.
+    """
+    if embedding_size < 1:
+        raise ValueError(f"embedding_size must be at least 1, got {embedding_size}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+    return BACKBONES[name](embedding_size=embedding_size, dropout=dropout)
+
+
+def create_head(
+    name: str, *, embedding_size: int, num_identities: int, **options: Any
+) -> MarginHead:
+    """A margin head with freshly initialised class centres.
+
+    ``head(embeddings, labels)`` maps un-normalised embeddings (B, D) and labels (B,) int64 to
+    logits (B, C), already times ``s``; the margin is applied in training and evaluation mode
+    alike. ``labels=None`` gives plain s · cos. The class centres are ``head.weight`` (C, D).
+
+    Args:
+        name: one of :func:`list_heads`.
+        embedding_size: number of dimensions D.
+        num_identities: number of classes C.
+        options: the head's own, by the paper's letters (``s``, ``m``, ``std``, ``h``).
+
+    Raises:
+        ValueError: unknown name, or an argument out of range.
+        TypeError: an option that the head does not have.
+    """
+    return HEADS[name](embedding_size=embedding_size, num_identities=num_identities, **options)
+
+
+def list_backbones() -> list[str]:
+    """Names for :func:`create_backbone`, sorted."""
+    return BACKBONES.names()
+
+
+def list_heads() -> list[str]:
+    """Names for :func:`create_head`, sorted."""
+    return HEADS.names()

@@ -1,0 +1,130 @@
+"""A recipe: one typed, validated configuration = one model. Importing this needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+from evenface import recipes
+from evenface.files import fingerprint
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneRecipe(_Part):
+    """See :func:`evenface.models.create_backbone`."""
+
+    name: str
+    embedding_size: PositiveInt | None = None
+    """None: the teacher's, or 512 without one."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class HeadRecipe(_Part):
+    """See :func:`evenface.models.create_head`; options by the papers' letters."""
+
+    name: str
+    options: dict[str, float] = Field(default_factory=dict)
+
+
+class DistillationRecipe(_Part):
+    """Distillation from cached teacher embeddings."""
+
+    cache: Path
+    """Folder made by ``evenface teacher embed`` from the very images of ``data``."""
+    name: str = "template"
+    weight: float = Field(default=39.06, gt=0)
+    """Of (1 − cos); the paper's λ = 10,000 at 512 dimensions."""
+
+
+class OptimizerRecipe(_Part):
+    """SGD with linear scaling: the rate used is ``lr`` · batch_size / ``lr_batch``."""
+
+    lr: float = Field(default=0.1, gt=0)
+    lr_batch: PositiveInt = 512
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(default=5e-4, ge=0)
+    clip_norm: float = Field(default=5.0, gt=0)
+    """Largest norm of the backbone's gradient."""
+
+
+class ScheduleRecipe(_Part):
+    """How long, and at which rate. Exactly one of ``epochs`` and ``steps``."""
+
+    kind: Literal["step", "cosine"] = "step"
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    milestones: tuple[PositiveInt, ...] = ()
+    """0-based epochs from which the rate is multiplied by ``gamma`` once more (kind "step")."""
+    gamma: float = Field(default=0.1, gt=0, le=1)
+    warmup_steps: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        if self.kind == "cosine" and self.milestones:
+            raise ValueError("milestones belong to kind 'step'")
+        return self
+
+
+class TrainRecipe(_Part):
+    """Everything that decides about one model."""
+
+    name: str
+    data: Path
+    """Manifest, or the folder of a data set."""
+    seed: NonNegativeInt = 0
+    backbone: BackboneRecipe
+    head: HeadRecipe
+    distill: DistillationRecipe | None = None
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: ScheduleRecipe
+    batch_size: PositiveInt = 128
+    flip: bool = True
+    """Mirror images at random; the teacher's target follows the view."""
+    device: str = "auto"
+    threads: PositiveInt | None = None
+    """CPU threads; None: torch's choice. Results are bit-equal for equal thread counts only."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: autocast of the backbone on a GPU. Head and losses stay in fp32."""
+    log_every: PositiveInt = 20
+    checkpoint_every: PositiveInt = 1000
+
+    def fingerprint(self, data: str, teacher: str | None) -> str:
+        """What the result depends on: the recipe without paths, and its inputs' fingerprints.
+
+        Args:
+            data: the manifest's fingerprint.
+            teacher: the teacher's fingerprint, or None.
+        """
+        content = self.model_dump(
+            mode="json", exclude={"name", "data", "log_every", "checkpoint_every"}
+        )
+        if content["distill"] is not None:
+            del content["distill"]["cache"]
+        return fingerprint({"recipe": content, "data": data, "teacher": teacher})
+
+
+def list_recipes() -> list[str]:
+    """Names of the training recipes that come with the package."""
+    return recipes.list_named("train")
+
+
+def load_recipe(source: str, overrides: Mapping[str, Any] | None = None) -> TrainRecipe:
+    """Read a training recipe by name (see :func:`list_recipes`) or from a YAML file.
+
+    Args:
+        source: name or path.
+        overrides: dotted key → value; the named recipes leave ``data`` to the caller.
+
+    Raises:
+        UsageError: see :func:`evenface.recipes.load`.
+    """
+    return recipes.load("train", source, TrainRecipe, overrides)

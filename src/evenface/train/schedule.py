@@ -1,0 +1,42 @@
+"""The learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+
+from evenface.train.recipe import OptimizerRecipe, ScheduleRecipe
+
+
+class Schedule:
+    """Length of a training and its learning rate at every step.
+
+    Args:
+        schedule, optimizer: from the recipe.
+        batch_size: for the linear scaling of the rate.
+        batches_per_epoch: turns epochs into steps.
+    """
+
+    def __init__(
+        self,
+        schedule: ScheduleRecipe,
+        optimizer: OptimizerRecipe,
+        *,
+        batch_size: int,
+        batches_per_epoch: int,
+    ) -> None:
+        self._schedule = schedule
+        self._batches_per_epoch = batches_per_epoch
+        self.peak = optimizer.lr * batch_size / optimizer.lr_batch
+        self.steps = schedule.steps or (schedule.epochs or 0) * batches_per_epoch
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step (0-based)."""
+        warmup = self._schedule.warmup_steps
+        if step < warmup:
+            return self.peak * (step + 1) / warmup
+        if self._schedule.kind == "cosine":
+            progress = (step - warmup) / max(1, self.steps - warmup)
+            return self.peak * (1 + math.cos(math.pi * progress)) / 2
+        epoch = step // self._batches_per_epoch
+        passed = sum(epoch >= milestone for milestone in self._schedule.milestones)
+        return self.peak * self._schedule.gamma**passed
