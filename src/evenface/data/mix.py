@@ -181,6 +181,7 @@ class _Pool:
     part: str
     row_groups: np.ndarray  # (N,) group of each row
     identities: list[str]
+    labels: np.ndarray  # (N,) identity of each row
     group_of: np.ndarray  # (identities,) group of each identity
     order: np.ndarray  # rows sorted by identity, then image
     first: np.ndarray  # (identities + 1,) where each identity starts in `order`
@@ -207,7 +208,18 @@ class _Pool:
             if pooled
             else {g: present[group_of[present] == g] for g in np.unique(group_of[present])}
         )
-        return cls(manifest, part, groups, identities, group_of, rows, first, members, counted)
+        return cls(
+            manifest=manifest,
+            part=part,
+            row_groups=groups,
+            identities=identities,
+            labels=labels,
+            group_of=group_of,
+            order=rows,
+            first=first,
+            members=members,
+            counted=counted,
+        )
 
     def available(self, stratum: str, unit: str) -> int:
         members = self.members.get(stratum, np.empty(0, dtype=np.int64))
@@ -385,15 +397,17 @@ def _prefixed(manifest: Manifest, part: str) -> Manifest:
 
 
 def _refuse_shared_images(mixed: Manifest) -> None:
-    places = np.stack([_store_rank(mixed), mixed.column("index")], axis=1)
-    distinct, counts = np.unique(places, axis=0, return_counts=True)
-    if len(distinct) < len(mixed):
-        rank, index = distinct[int(np.argmax(counts))]
-        row = int(np.argmax((places == (rank, index)).all(axis=1)))
+    rank, index = _store_rank(mixed), mixed.column("index")
+    places = rank * (index.max() + 1) + index
+    _, first = np.unique(places, return_index=True)
+    if len(first) < len(mixed):
+        repeated = np.ones(len(mixed), dtype=bool)
+        repeated[first] = False
+        row = int(np.argmax(repeated))
         store = mixed.stores[mixed.column("store")[row]].path
         raise UsageError(
-            f"image {index:,} of {store} is in the mix twice ({len(mixed) - len(distinct):,} such "
-            "rows): the two manifests overlap, or one lists it twice"
+            f"image {index[row]:,} of {store} is in the mix twice ({repeated.sum():,} such rows): "
+            "the two manifests overlap, or one lists it twice"
         )
 
 
@@ -417,8 +431,7 @@ def _report_groups(
 
 
 def _report_part(pool: _Pool, group: str, taken: np.ndarray, cut: set[int]) -> PartReport:
-    labels = pool.manifest.labels()
-    of_group = pool.row_groups == group
+    labels, of_group = pool.labels, pool.row_groups == group
     rows = taken[of_group[taken]]
     return PartReport(
         available_identities=len(np.unique(labels[of_group])),
