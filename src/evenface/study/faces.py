@@ -16,11 +16,6 @@ from evenface.files import write_json
 from evenface.study.spec import Faces, FolderFaces, HeldOutFaces, RenderedFaces, StudySpec
 from evenface.study.stages import StageLog
 
-REAL_PEOPLE_TITLES = {
-    "orl": "ORL (40 real people)",
-    "openpeople": "openpeople (10 generated people)",
-}
-
 
 @dataclass(frozen=True)
 class StudyFaces:
@@ -49,14 +44,16 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
         real, test = split.where(split="train"), split.where(split="test")
     else:
         test = _obtain(spec.faces.test, "test", spec, log)
-    real_people = {name: _real_people(name, log) for name in spec.evaluation.real_people}
+    real_people: dict[str, Manifest] = {
+        name: _real_people(name, log) for name in spec.evaluation.real_people
+    }
     return StudyFaces(real, synthetic, test, group_by, real_people)
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
     """The training sets by name. The mix has as many identities (or images) as ``real`` alone."""
     made = {"real": faces.real, "synthetic": faces.synthetic}
-    sets = {}
+    sets: dict[str, Manifest] = {}
     for name in spec.training_sets:
         source = made.get(name)
         inputs = {
