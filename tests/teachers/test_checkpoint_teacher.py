@@ -10,7 +10,7 @@ from evenface.errors import DataError, UsageError
 from evenface.models import create_backbone
 from evenface.teachers import load_teacher
 
-BACKBONE = "mobilefacenet"
+BACKBONE = "mobilefacenet_small"
 
 
 @pytest.fixture
