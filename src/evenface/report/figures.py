@@ -1,0 +1,303 @@
+"""The charts of the page: data in, inline SVG out. Fractions are drawn in percent.
+
+A colour belongs to a group, whatever the chart; solid lines and filled marks are "with KD",
+dashed lines and hollow marks "without KD".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self, TypeGuard
+
+import numpy as np
+
+from evenface.report.schema import Estimate, Roc
+from evenface.report.svg import INK, MUTED, PAPER, draw, series_colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS = "osD^vPX"
+_CURVE_POINTS = 150
+_ROW_HEIGHT = 26
+_LABEL_LENGTH = 19
+
+Limits = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series looks."""
+
+    colour: str = INK
+    marker: str = "o"
+    dashed: bool = False
+    hollow: bool = False
+
+    @classmethod
+    def of_series(cls, index: int) -> Self:
+        """The style of the ``index``-th group (or series): colour and marker."""
+        return cls(series_colour(index), _MARKERS[index % len(_MARKERS)])
+
+    def without_kd(self) -> Self:
+        """The same series without KD: dashed and hollow."""
+        return replace(self, dashed=True, hollow=True)
+
+    @property
+    def line(self) -> str | tuple[int, tuple[int, int]]:
+        """matplotlib's name of the line style."""
+        return (0, (4, 3)) if self.dashed else "-"
+
+    @property
+    def face(self) -> str:
+        """Fill of the marker."""
+        return PAPER if self.hollow else self.colour
+
+
+@dataclass(frozen=True)
+class Slope:
+    """One group's measure without and with KD."""
+
+    style: Style
+    without: Estimate
+    with_kd: Estimate
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of an interval chart."""
+
+    label: str
+    style: Style
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a training chart; both sequences of one length."""
+
+    style: Style
+    steps: Sequence[int]
+    values: Sequence[float]
+
+
+def finite(value: float | None) -> TypeGuard[float]:
+    """Whether ``value`` can be drawn."""
+    return value is not None and math.isfinite(value)
+
+
+def limits(estimates: Iterable[Estimate], *, zero: bool = False) -> Limits | None:
+    """Range in percent that holds all values and bounds, with a margin; None when nothing is.
+
+    Args:
+        estimates: fractions.
+        zero: whether zero must be inside.
+    """
+    values = [
+        100 * bound
+        for estimate in estimates
+        if finite(estimate.value)
+        for bound in (estimate.value, estimate.low, estimate.high)
+        if finite(bound)
+    ]
+    if not values:
+        return None
+    if zero:
+        values.append(0.0)
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits) -> str:
+    """Without KD → with KD, a line for each group, with intervals.
+
+    Args:
+        name: unique within the page.
+        label: what is shown, for those who do not see it.
+        slopes: one for each group.
+        vertical: range in percent, shared between panels.
+    """
+
+    def paint(axes: Axes) -> None:
+        spread = 0.24 / max(1, len(slopes) - 1)
+        for i, slope in enumerate(slopes):
+            # Side by side, so that intervals of groups do not cover each other.
+            shift = (i - (len(slopes) - 1) / 2) * spread
+            ends = [
+                (shift, slope.without, slope.style.without_kd()),
+                (1 + shift, slope.with_kd, slope.style),
+            ]
+            drawn = [(x, 100 * e.value) for x, e, _ in ends if finite(e.value)]
+            axes.plot(*zip(*drawn, strict=True), color=slope.style.colour) if drawn else None
+            for x, estimate, style in ends:
+                _mark(axes, x, estimate, style, vertical=True)
+        axes.set_xlim(-0.35, 1.35)
+        axes.set_ylim(*vertical)
+        axes.set_xticks([0, 1], ["without KD", "with KD"])
+        axes.set_ylabel("accuracy, %")
+        axes.grid(axis="x", visible=False)
+        _few_ticks(axes, "y")
+
+    return draw(name, label, paint, margins=(50, 6, 8, 28))
+
+
+def interval_chart(
+    name: str,
+    label: str,
+    rows: Sequence[Row],
+    horizontal: Limits,
+    *,
+    unit: str,
+    zero: bool = False,
+) -> str:
+    """Values with intervals, one row below the other (a forest plot).
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        rows: from top to bottom.
+        horizontal: range in percent (or points), shared between panels.
+        unit: label of the axis.
+        zero: whether to mark zero.
+    """
+
+    def paint(axes: Axes) -> None:
+        if zero:
+            axes.axvline(0, color=MUTED, linewidth=1.2)
+        for y, row in enumerate(rows):
+            _mark(axes, y, row.estimate, row.style, vertical=False)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlim(*horizontal)
+        axes.set_yticks(range(len(rows)), [shorten(row.label) for row in rows])
+        axes.set_xlabel(unit)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        _few_ticks(axes, "x")
+
+    height = 52 + _ROW_HEIGHT * len(rows)
+    return draw(name, label, paint, size=(340, height), margins=(118, 12, 8, 44))
+
+
+def roc_floor(curves: Iterable[Roc]) -> float:
+    """The smallest FMR above zero that any of the curves reaches; where the axis starts."""
+    positive = [far for curve in curves for far in curve.far if 0 < far < 1]
+    return min(positive, default=1e-3)
+
+
+def roc_chart(name: str, label: str, curves: Sequence[tuple[Style, Roc]], floor: float) -> str:
+    """True match rate against false match rate, the latter on a logarithmic axis.
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        curves: corners of the curves.
+        floor: FMR at which the axis starts, see :func:`roc_floor`.
+    """
+
+    def paint(axes: Axes) -> None:
+        for style, curve in curves:
+            far, tar = np.asarray(curve.far), 100 * np.asarray(curve.tar)
+            first = max(0, int(np.searchsorted(far, floor, side="right")) - 1)
+            far, tar = np.maximum(far[first:], floor), tar[first:]
+            axes.step(far, tar, where="post", color=style.colour, linestyle=style.line)
+        axes.set_xscale("log")
+        axes.set_xlim(floor, 1)
+        axes.set_ylim(0, 101)
+        decades = [10.0**k for k in range(math.ceil(math.log10(floor) - 1e-9), 1)]
+        shown = decades[:: -(1 + len(decades) // 6)]
+        axes.set_xticks(shown, [f"{100 * level:g} %" for level in shown])
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("false match rate")
+        axes.set_ylabel("true match rate, %")
+
+    return draw(name, label, paint, margins=(50, 22, 8, 42))
+
+
+def training_chart(name: str, label: str, lines: Sequence[Line], highest: float) -> str:
+    """Losses over steps; long curves are averaged over equal runs of points.
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        lines: one for each loss.
+        highest: top of the axis, shared between panels.
+    """
+
+    def paint(axes: Axes) -> None:
+        for line in lines:
+            size = math.ceil(len(line.steps) / _CURVE_POINTS)
+            axes.plot(
+                _means(line.steps, size),
+                _means(line.values, size),
+                color=line.style.colour,
+                linestyle=line.style.line,
+                linewidth=1.5,
+            )
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, highest)
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel("loss")
+        _few_ticks(axes, "x")
+        _few_ticks(axes, "y")
+
+    return draw(name, label, paint, margins=(46, 22, 8, 42))
+
+
+def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> str:
+    """The little drawing that stands before a label in a legend."""
+
+    def paint(axes: Axes) -> None:
+        axes.set_axis_off()
+        axes.set_xlim(0, 1)
+        axes.set_ylim(-1, 1)
+        if line:
+            axes.plot([0, 1], [0, 0], color=style.colour, linestyle=style.line)
+        if marker:
+            axes.plot(
+                0.5,
+                0,
+                marker=style.marker,
+                color=style.colour,
+                markerfacecolor=style.face,
+                markeredgewidth=1.6,
+            )
+
+    return draw(name, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
+
+
+def shorten(label: str) -> str:
+    """A label that fits beside an axis, without characters that cannot be drawn."""
+    text = "".join(c for c in label if c.isprintable())
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1].rstrip()}…"
+
+
+def _mark(axes: Axes, position: float, estimate: Estimate, style: Style, *, vertical: bool) -> None:
+    if not finite(estimate.value):
+        return
+    if finite(estimate.low) and finite(estimate.high):
+        span = axes.vlines if vertical else axes.hlines
+        span(
+            position,
+            100 * estimate.low,
+            100 * estimate.high,
+            color=style.colour,
+            linewidth=1.4,
+        )
+    point = (position, 100 * estimate.value) if vertical else (100 * estimate.value, position)
+    axes.plot(
+        *point,
+        marker=style.marker,
+        color=style.colour,
+        markerfacecolor=style.face,
+        markeredgewidth=1.6,
+    )
+
+
+def _few_ticks(axes: Axes, axis: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    getattr(axes, f"{axis}axis").set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _means(values: Sequence[float], size: int) -> list[float]:
+    return [float(np.mean(values[i : i + size])) for i in range(0, len(values), size)]

@@ -1,0 +1,54 @@
+"""The main table as Markdown, for a README or a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evenface.report.schema import read_results
+from evenface.report.tables import group_table
+
+_LEFT_OUT = frozenset({"STD (pop.)"})
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"}
+
+
+def markdown_table(results: dict[str, Any] | Path) -> str:
+    """Models × groups as a GitHub table: accuracy in % with intervals, mean, STD, SER, gap.
+
+    Args:
+        results: the content of ``results.json``, or its path.
+
+    Returns:
+        The table and a line that says what it shows; only that line without a benchmark.
+
+    Raises:
+        DataError: these are not the results of a study.
+    """
+    study = read_results(results)
+    benchmark = study.main
+    if benchmark is None:
+        return "This study has no benchmark.\n"
+    table = group_table(study, benchmark)
+    shown = [i for i, column in enumerate(table.columns) if column.text not in _LEFT_OUT]
+    lines = [
+        _line([table.columns[i].text for i in shown]),
+        "|" + "|".join(" --: " if table.columns[i].numeric else " :-- " for i in shown) + "|",
+    ]
+    for row in (row for section in table.sections for row in section):
+        cells = [row.header, *(f"{cell.text} {cell.detail}".strip() for cell in row.cells)]
+        lines.append(_line([cells[i] for i in shown]))
+    kind = "simulated faces" if benchmark.simulated else "not simulated"
+    lines += [
+        "",
+        f"Accuracy in % with {100 * study.level:g} % intervals in brackets; STD of the sample. "
+        f"{_escape(benchmark.title)} ({kind}).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(_escape(cell) for cell in cells) + " |"
+
+
+def _escape(text: str) -> str:
+    return "".join(_ENTITIES.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,137 @@
+"""Assembles the page from results, tables, charts and sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evenface.errors import MissingDependencyError
+from evenface.files import write_text
+from evenface.report import charts, tables
+from evenface.report.answers import short_answer
+from evenface.report.charts import Chart
+from evenface.report.glossary import GLOSSARY
+from evenface.report.samples import sample_sheets
+from evenface.report.schema import Benchmark, Results, read_results
+from evenface.report.tables import Table
+
+
+@dataclass(frozen=True)
+class OtherBenchmark:
+    """A benchmark beside the main one, with its figures."""
+
+    benchmark: Benchmark
+    chart: Chart
+    table: Table
+    differences: Table | None
+
+
+def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None = None) -> Path:
+    """Write the study's results as one self-contained HTML file, atomically.
+
+    The same results give the same bytes. The page makes no request and needs no script.
+
+    Args:
+        results: the content of ``results.json``, or its path.
+        out: the HTML file.
+        base: folder that paths in the results are relative to. Default: the folder of
+            ``results.json`` if its path is given, else that of ``out``.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        MissingDependencyError: matplotlib or jinja2 is not installed.
+        DataError: these are not the results of a study, or a sample sheet is unusable.
+    """
+    study = read_results(results)
+    if base is None:
+        base = results.parent if isinstance(results, Path) else out.parent
+    write_text(out, render(study, base))
+    return out
+
+
+def render(results: Results, base: Path) -> str:
+    """The page as text. See :func:`write_report`."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError:
+        raise MissingDependencyError("jinja2", "report", "the HTML report") from None
+    environment = Environment(
+        loader=PackageLoader("evenface.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": tables.count,
+        "duration": tables.duration,
+        "words": lambda value: value.replace("_", " "),
+    }
+    template = environment.get_template("template.html.j2")
+    return template.render(_context(results, base))
+
+
+def _context(results: Results, base: Path) -> dict[str, Any]:
+    main = results.main
+    return {
+        "style": (resources.files("evenface.report") / "style.css").read_text("utf-8"),
+        "results": results,
+        "study": results.study,
+        "main": main,
+        "answer": short_answer(results),
+        "level": f"{100 * results.level:g} %",
+        "accuracy": main and tables.group_table(results, main),
+        "slope": main and charts.slope(results, main),
+        "forest": main and charts.differences(results, main),
+        "differences": main and _differences(results, main),
+        "operating": main and tables.operating_table(results, main),
+        "threshold": main and tables.threshold_table(results, main),
+        "roc": main and charts.roc(results, main),
+        "others": [_other(results, benchmark) for benchmark in results.others],
+        "training": charts.training(results),
+        "models": tables.models_table(results),
+        "sets": tables.sets_table(results) if results.sets else None,
+        "samples": sample_sheets(results, base),
+        "stages": tables.stages_table(results) if results.stages else None,
+        "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),
+        "machine": {k: v for k, v in results.machine.items() if v is not None},
+        "notes": _notes(results),
+        "replicates": _replicates(results),
+        "glossary": GLOSSARY,
+    }
+
+
+def _differences(results: Results, benchmark: Benchmark) -> Table | None:
+    table = tables.difference_table(results, benchmark)
+    return table if table.sections else None
+
+
+def _other(results: Results, benchmark: Benchmark) -> OtherBenchmark:
+    return OtherBenchmark(
+        benchmark,
+        charts.other_benchmark(results, benchmark),
+        tables.operating_table(results, benchmark),
+        _differences(results, benchmark),
+    )
+
+
+def _notes(results: Results) -> list[str]:
+    """What the evaluations say about their limits, once each, with the benchmark's title."""
+    notes = {}
+    for benchmark in results.benchmarks:
+        for model in results.models:
+            evaluation = results.evaluation(model.id, benchmark.id)
+            for note in evaluation.notes if evaluation else ():
+                notes[note] = [*notes.get(note, []), benchmark.title]
+    return [f"{', '.join(dict.fromkeys(titles))}: {note}." for note, titles in notes.items()]
+
+
+def _replicates(results: Results) -> int:
+    every = (e for by_benchmark in results.evaluations.values() for e in by_benchmark.values())
+    return max((e.bootstrap.replicates for e in every if e.bootstrap), default=0)

@@ -1,0 +1,298 @@
+"""The part of ``results.json`` that the page reads, typed and validated.
+
+Lenient where a study may have holes (a model without an evaluation, a measure without a value,
+an unknown extra key), strict where the page could not be honest without the entry.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evenface.errors import DataError
+from evenface.files import read_json
+
+MAIN_BENCHMARK = "groups"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Estimate(_Entry):
+    """A number with its interval; None where undefined, then ``note`` says why."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str | None = None
+
+
+UNKNOWN = Estimate(note="not in the results")
+
+
+class Accuracy(Estimate):
+    """10-fold accuracy, a fraction, with its standard deviation over folds."""
+
+    fold_std: float | None = None
+
+
+class Roc(_Entry):
+    """Corners of a ROC, ascending in FAR; fractions."""
+
+    far: tuple[float, ...]
+    tar: tuple[float, ...]
+
+
+class GroupResult(_Entry):
+    """One group of one evaluation. Rates are fractions in [0, 1]."""
+
+    accuracy: Accuracy = Accuracy(note=UNKNOWN.note)
+    eer: Estimate = UNKNOWN
+    auc: Estimate = UNKNOWN
+    tar_at_far: dict[str, Estimate] = {}
+    genuine_pairs: int | None = None
+    impostor_pairs: int | None = None
+    identities: int | None = None
+    images: int | None = None
+    roc: Roc | None = None
+
+
+class WorstGroup(_Entry):
+    """The group of the lowest accuracy and how often each group was it in the resamples."""
+
+    value: str | None = None
+    share: dict[str, float] | None = None
+    note: str | None = None
+
+
+class Overall(_Entry):
+    """Over groups, from their accuracies; fractions, SER a ratio ≥ 1."""
+
+    accuracy: Estimate = UNKNOWN
+    std_sample: Estimate = UNKNOWN
+    std_population: Estimate = UNKNOWN
+    ser: Estimate = UNKNOWN
+    gap: Estimate = UNKNOWN
+    worst_group: WorstGroup = WorstGroup(note=UNKNOWN.note)
+
+
+class GlobalThreshold(_Entry):
+    """Error rates of all groups at one threshold; fractions."""
+
+    target_fmr: float
+    fmr: dict[str, Estimate] = {}
+    fnmr: dict[str, Estimate] = {}
+    fdr: Estimate = UNKNOWN
+    garbe: Estimate = UNKNOWN
+    note: str | None = None
+
+
+class Bootstrap(_Entry):
+    """How the intervals were made."""
+
+    replicates: int = 0
+    seed: int = 0
+    level: float = 0.95
+
+
+class Evaluation(_Entry):
+    """One model on one benchmark; see ``docs/evaluation.md``."""
+
+    groups: dict[str, GroupResult] = {}
+    overall: Overall = Overall()
+    global_threshold: GlobalThreshold | None = None
+    bootstrap: Bootstrap | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Study(_Entry):
+    """What was run."""
+
+    name: str
+    description: str = ""
+    simulated: bool
+    statement: str
+    command: str
+    finished_at: str
+    seed: int
+    evenface: str
+    spec: dict[str, Any] = {}
+
+
+class Teacher(_Entry):
+    """Whom the students were distilled from."""
+
+    name: str
+    embedding_size: int | None = None
+    fingerprint: str = ""
+    origin: str | None = None
+    licence: str | None = None
+    note: str | None = None
+
+
+class GroupSize(_Entry):
+    """Size of one group of a training set."""
+
+    images: int
+    identities: int
+
+
+class TrainingSet(_Entry):
+    """What a student learned from."""
+
+    name: str
+    title: str
+    images: int
+    identities: int
+    groups: dict[str, GroupSize] = {}
+    origins: dict[str, int] = {}
+    real_fraction: float | None = None
+    fingerprint: str = ""
+
+
+class Model(_Entry):
+    """A student, the teacher, or an untrained network."""
+
+    id: str
+    title: str
+    kind: Literal["student", "teacher", "untrained"]
+    set: str | None = None
+    kd: bool | None = None
+    backbone: str | None = None
+    parameters: int | None = None
+    embedding_size: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    final_loss: float | None = None
+
+
+class Benchmark(_Entry):
+    """What the models were tested on."""
+
+    id: str
+    title: str
+    simulated: bool
+    real_people: bool
+    group_by: str | None = None
+    groups: tuple[str, ...]
+    images: int | None = None
+    identities: int | None = None
+    notes: tuple[str, ...] = ()
+    statement: str = ""
+
+
+class Difference(Estimate):
+    """With KD minus without, paired on the same resamples of identities."""
+
+    set: str
+    benchmark: str
+    group: str
+    metric: str
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval is known and excludes zero."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+class CurvePoint(_Entry):
+    """One logged step of training."""
+
+    step: int
+    loss: float | None = None
+    classification: float | None = None
+    distillation: float | None = None
+
+
+class Stage(_Entry):
+    """One stage of the study."""
+
+    name: str
+    seconds: float
+    reused: bool = False
+
+
+class Results(_Entry):
+    """``results.json``."""
+
+    version: Literal[1] = Field(alias="schema")
+    study: Study
+    machine: dict[str, Any] = {}
+    teacher: Teacher
+    sets: tuple[TrainingSet, ...] = ()
+    models: tuple[Model, ...]
+    benchmarks: tuple[Benchmark, ...]
+    evaluations: dict[str, dict[str, Evaluation]] = {}
+    differences: tuple[Difference, ...] = ()
+    curves: dict[str, tuple[CurvePoint, ...]] = {}
+    stages: tuple[Stage, ...] = ()
+    samples: dict[str, str] = {}
+
+    @property
+    def main(self) -> Benchmark | None:
+        """The benchmark of the group comparison: "groups", else the first."""
+        named = (b for b in self.benchmarks if b.id == MAIN_BENCHMARK)
+        return next(named, next(iter(self.benchmarks), None))
+
+    @property
+    def others(self) -> tuple[Benchmark, ...]:
+        """All benchmarks but the main one."""
+        return tuple(b for b in self.benchmarks if b is not self.main)
+
+    @property
+    def students(self) -> tuple[Model, ...]:
+        """The trained students, in the study's order."""
+        return tuple(m for m in self.models if m.kind == "student")
+
+    @property
+    def references(self) -> tuple[Model, ...]:
+        """Teacher and untrained network."""
+        return tuple(m for m in self.models if m.kind != "student")
+
+    @property
+    def level(self) -> float:
+        """Coverage of the intervals."""
+        every = (e for by_benchmark in self.evaluations.values() for e in by_benchmark.values())
+        return next((e.bootstrap.level for e in every if e.bootstrap), Bootstrap().level)
+
+    def evaluation(self, model: str, benchmark: str) -> Evaluation | None:
+        """The evaluation of a model on a benchmark, or None where there is none."""
+        return self.evaluations.get(model, {}).get(benchmark)
+
+    def student(self, training_set: str, *, kd: bool) -> Model | None:
+        """The student of a training set with or without KD, or None where there is none."""
+        return next((m for m in self.students if m.set == training_set and m.kd is kd), None)
+
+    def paired(self, benchmark: str, metric: str) -> list[Difference]:
+        """The differences of one metric on one benchmark."""
+        return [d for d in self.differences if d.benchmark == benchmark and d.metric == metric]
+
+    def set_title(self, name: str) -> str:
+        """Title of a training set by its name."""
+        return next((s.title for s in self.sets if s.name == name), name)
+
+
+def read_results(results: dict[str, Any] | Path) -> Results:
+    """Validate results, given as such or as the path of a ``results.json``.
+
+    Raises:
+        DataError: the file is missing or not JSON, or an entry is missing or of the wrong type;
+            the message names up to five of them.
+    """
+    source = str(results) if isinstance(results, Path) else "results"
+    content = read_json(results) if isinstance(results, Path) else results
+    try:
+        return Results.model_validate(content)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'the whole'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise DataError(
+            f"{source}: not the results of a study ({'; '.join(problems[:5])}{more}). "
+            "Run the study again with this version of evenface"
+        ) from None
