@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from evenface.errors import EvenfaceError
 
 # Nouns in the order of the work; each module has `app` and a one-line docstring.
 _NOUNS = ("study", "assets", "data", "teacher", "train", "evaluate", "doctor")
+
+_INTERRUPTED = 130
 
 
 def build_app() -> typer.Typer:
@@ -56,15 +59,19 @@ def main(arguments: list[str] | None = None) -> None:
     # Accepted anywhere on the line: whoever needs it has just typed the rest.
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    # A polite kill is an interruption too: stages leave their folders in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = build_app()(args=arguments, standalone_mode=False)
+        if code == _INTERRUPTED:  # Typer turns Ctrl-C inside a command into this code
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except typer.TyperException as error:
         _say_usage(error)
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _say("interrupted; finished work is kept, run the same command again to continue")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -1,0 +1,139 @@
+"""Backbones have the published sizes and keys, and take what they say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from evenface.models import create_backbone, list_backbones
+
+# Parameters in millions, multiply-adds in billions at 112 × 112 and 512-d, as published.
+PUBLISHED = {
+    "iresnet18": (24.0, 2.61),
+    "iresnet34": (34.1, 4.46),
+    "iresnet50": (43.6, 6.31),
+    "iresnet100": (65.2, 12.09),
+    "mobilefacenet": (1.20, 0.221),
+}
+
+
+def multiply_adds(model: nn.Module) -> int:
+    """Multiply-adds of one image, counted from the shapes that pass through."""
+    total = 0
+
+    def count(module, inputs, output):
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            kernel = module.kernel_size[0] * module.kernel_size[1]
+            total += output[0].numel() * module.in_channels // module.groups * kernel
+        else:
+            total += module.in_features * module.out_features
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        model.eval()(torch.zeros(1, 3, 112, 112))
+    return total
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes(name):
+    parameters, macs = PUBLISHED[name]
+    model = create_backbone(name)
+    counted = sum(p.numel() for p in model.parameters()) / 1e6
+    assert counted == pytest.approx(parameters, abs=0.06 if parameters > 2 else 0.005)
+    assert multiply_adds(model) / 1e9 == pytest.approx(macs, rel=0.003)
+
+
+def test_small_one_is_small():
+    model = create_backbone("mobilefacenet_small", embedding_size=128)
+    assert sum(p.numel() for p in model.parameters()) < 0.3e6
+    assert multiply_adds(model) < 0.03e9
+
+
+def test_names_are_listed():
+    assert set(PUBLISHED) | {"mobilefacenet_small"} == set(list_backbones())
+
+
+@pytest.mark.parametrize("name", ["iresnet18", "mobilefacenet", "mobilefacenet_small"])
+@pytest.mark.parametrize("size", [64, 512])
+def test_images_become_embeddings_that_are_not_normalised(name, size):
+    torch.manual_seed(0)
+    model = create_backbone(name, embedding_size=size, dropout=0.2)
+    embeddings = model(torch.rand(4, 3, 112, 112) * 2 - 1)
+    assert embeddings.shape == (4, size)
+    assert embeddings.dtype == torch.float32
+    norms = embeddings.norm(dim=1)
+    assert not torch.allclose(norms, torch.ones(4), atol=0.1)
+    embeddings.square().sum().backward()
+    assert all(
+        p.grad is not None and torch.isfinite(p.grad).all()
+        for p in model.parameters()
+        if p.requires_grad
+    )
+
+
+def test_iresnet_keys_are_those_of_arcface_torch():
+    keys = set(create_backbone("iresnet18").state_dict())
+    block = {
+        f"layer1.0.{part}"
+        for part in (
+            "bn1.weight",
+            "conv1.weight",
+            "bn2.running_mean",
+            "prelu.weight",
+            "conv2.weight",
+            "bn3.bias",
+            "downsample.0.weight",
+            "downsample.1.num_batches_tracked",
+        )
+    }
+    ends = {
+        "conv1.weight",
+        "bn1.weight",
+        "prelu.weight",
+        "bn2.weight",
+        "fc.weight",
+        "fc.bias",
+        "features.weight",
+        "features.running_var",
+    }
+    assert block | ends <= keys
+    assert "layer1.1.downsample.0.weight" not in keys
+    tops = {key.partition(".")[0] for key in keys}
+    layers = {f"layer{n}" for n in range(1, 5)}
+    assert tops == {"conv1", "bn1", "prelu", "bn2", "fc", "features"} | layers
+
+
+def test_iresnet_does_not_learn_the_last_scale():
+    features = create_backbone("iresnet18").features
+    assert not features.weight.requires_grad
+    assert torch.equal(features.weight, torch.ones(512))
+    assert features.bias.requires_grad
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 96, 112), (3, 112, 112), (2, 1, 112, 112)])
+@pytest.mark.parametrize("name", ["iresnet18", "mobilefacenet_small"])
+def test_other_shapes_are_refused(name, shape):
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, 112, 112\), got"):
+        create_backbone(name, embedding_size=8)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embedding_size": 0}, "embedding_size"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        create_backbone("iresnet18", **options)
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(ValueError, match="unknown backbone 'vit'; known: iresnet100"):
+        create_backbone("vit")

@@ -1,0 +1,249 @@
+"""Margin heads against plain double-precision NumPy, and at the ends where formulas break."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evenface.models import create_head, list_heads
+from evenface.models.margin import additive_angular_margin, safe_sine
+
+NAMES = ["adaface", "arcface", "cosface", "elasticarcface"]
+B, D, C = 16, 8, 5
+
+
+def make(name, **options):
+    torch.manual_seed(1)
+    head = create_head(name, embedding_size=D, num_identities=C, **options).double()
+    torch.nn.init.normal_(head.weight)
+    return head
+
+
+def batch(seed=0, scale=20.0):
+    rng = np.random.default_rng(seed)
+    embeddings = torch.from_numpy(rng.normal(size=(B, D)) * scale)
+    return embeddings, torch.from_numpy(rng.integers(0, C, B))
+
+
+def angles(head, embeddings):
+    f = embeddings.numpy()
+    w = head.weight.detach().numpy()
+    cosines = (f / np.linalg.norm(f, axis=1, keepdims=True)) @ (
+        w / np.linalg.norm(w, axis=1, keepdims=True)
+    ).T
+    return np.arccos(cosines)
+
+
+def with_target(theta, labels, target):
+    logits = np.cos(theta)
+    logits[np.arange(len(labels)), labels.numpy()] = target
+    return logits
+
+
+def test_names_are_listed():
+    assert list_heads() == NAMES
+
+
+def test_arcface_equals_its_formula():
+    head = make("arcface", s=64.0, m=0.3)
+    embeddings, labels = batch()
+    theta = angles(head, embeddings)
+    own = theta[np.arange(B), labels.numpy()]
+    assert (own + 0.3 < np.pi).all()
+    expected = 64 * with_target(theta, labels, np.cos(own + 0.3))
+    np.testing.assert_allclose(head(embeddings, labels).detach().numpy(), expected, atol=1e-9)
+
+
+def test_cosface_equals_its_formula():
+    head = make("cosface")
+    embeddings, labels = batch()
+    theta = angles(head, embeddings)
+    own = theta[np.arange(B), labels.numpy()]
+    expected = 64 * with_target(theta, labels, np.cos(own) - 0.35)
+    np.testing.assert_allclose(head(embeddings, labels).detach().numpy(), expected, atol=1e-9)
+
+
+def test_elasticarcface_draws_one_normal_margin_a_sample():
+    head = make("elasticarcface", m=0.3, std=0.05)
+    embeddings, labels = batch()
+    noise = torch.randn(B, generator=torch.Generator().manual_seed(5)).numpy()
+    theta = angles(head, embeddings)
+    own = theta[np.arange(B), labels.numpy()]
+    expected = 64 * with_target(theta, labels, np.cos(own + 0.3 + 0.05 * noise))
+    logits = head(embeddings, labels, generator=torch.Generator().manual_seed(5))
+    np.testing.assert_allclose(logits.detach().numpy(), expected, atol=1e-5)
+    held = make("elasticarcface", m=0.3, std=0.05, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(held(embeddings, labels), logits)
+    assert not torch.equal(held(embeddings, labels), logits)
+
+
+def test_elasticarcface_margins_have_the_stated_spread():
+    head = create_head("elasticarcface", embedding_size=2, num_identities=2, s=1.0).double()
+    head.weight.data = torch.eye(2, dtype=torch.float64)
+    embeddings = torch.tensor([[0.0, 1.0]], dtype=torch.float64).expand(20_000, 2)
+    labels = torch.zeros(20_000, dtype=torch.int64)  # θ = π/2: the logit is −sin m
+    logits = head(embeddings, labels, generator=torch.Generator().manual_seed(0))
+    margins = -torch.asin(logits[:, 0].detach())
+    assert margins.mean() == pytest.approx(0.5, abs=2e-3)
+    assert margins.std() == pytest.approx(0.05, rel=0.03)
+
+
+def test_adaface_equals_its_formula_and_moves_its_statistics():
+    head = make("adaface")
+    embeddings, labels = batch(scale=30.0)
+    norms = np.linalg.norm(embeddings.numpy(), axis=1).clip(1e-3, 100)
+    mean = 0.99 * 20 + 0.01 * norms.mean()
+    std = 0.99 * 100 + 0.01 * norms.std(ddof=1)
+    z = np.clip((norms - mean) / (std + 1e-3) * 0.333, -1, 1)
+    theta = angles(head, embeddings)
+    own = theta[np.arange(B), labels.numpy()]
+    target = np.cos(np.clip(own - 0.4 * z, 0, np.pi)) - (0.4 + 0.4 * z)
+    logits = head(embeddings, labels).detach().numpy()
+    np.testing.assert_allclose(logits, 64 * with_target(theta, labels, target), atol=1e-4)
+    assert float(head.batch_mean) == pytest.approx(mean, rel=1e-6)
+    assert float(head.batch_std) == pytest.approx(std, rel=1e-6)
+    assert {"batch_mean", "batch_std"} <= set(head.state_dict())
+
+
+def test_adaface_reads_quality_from_the_norm_and_keeps_still_in_evaluation():
+    head = make("adaface").eval()
+    embeddings, labels = batch()
+    strong, weak = head(embeddings * 4, labels), head(embeddings / 4, labels)
+    own = torch.arange(B), labels
+    assert not torch.allclose(strong[own], weak[own])
+    torch.testing.assert_close(head(embeddings * 4), head(embeddings / 4))
+    assert float(head.batch_mean) == 20.0
+    assert float(head.batch_std) == 100.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_margin_in_both_modes_and_none_without_labels(name):
+    head = make(name, **({"std": 0.0} if name == "elasticarcface" else {})).eval()
+    embeddings, labels = batch()
+    plain = head(embeddings)
+    np.testing.assert_allclose(plain.detach().numpy(), 64 * np.cos(angles(head, embeddings)))
+    in_evaluation = head(embeddings, labels)
+    own = torch.nn.functional.one_hot(labels, C).bool()
+    assert (in_evaluation[own] < plain[own]).all()
+    torch.testing.assert_close(in_evaluation[~own], plain[~own])
+    if name != "adaface":  # whose statistics move in training
+        torch.testing.assert_close(head.train()(embeddings, labels), in_evaluation)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_equal_finite_differences(name):
+    head = make(name, **({"std": 0.0} if name == "elasticarcface" else {})).eval()
+    embeddings, labels = batch()
+    embeddings, labels = embeddings[:4], labels[:4]
+
+    def logits(f, w):
+        return torch.func.functional_call(head, {"weight": w}, (f, labels))
+
+    # AdaFace reads the norm without a gradient, which finite differences would see.
+    embeddings.requires_grad_(name != "adaface")
+    assert torch.autograd.gradcheck(logits, (embeddings, head.weight.detach().requires_grad_()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_finite_where_the_angle_is_nothing_or_pi(name, dtype, sign):
+    head = create_head(name, embedding_size=D, num_identities=C).to(dtype)
+    embeddings = (sign * 30 * head.weight.detach()[:4]).requires_grad_()
+    logits = head(embeddings, torch.arange(4))
+    torch.nn.functional.cross_entropy(logits, torch.arange(4)).backward()
+    for gradient in (embeddings.grad, head.weight.grad):
+        assert torch.isfinite(gradient).all()
+    assert logits.abs().max() < 64 * 3.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_autocast_gives_single_precision_logits(name):
+    head = create_head(name, embedding_size=D, num_identities=C).eval()
+    embeddings, labels = batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = head(embeddings.float(), labels, generator=torch.Generator().manual_seed(0))
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(
+        logits, head(embeddings.float(), labels, generator=torch.Generator().manual_seed(0))
+    )
+
+
+@given(
+    theta=st.lists(st.floats(0, math.pi), min_size=2, max_size=20),
+    margin=st.floats(0, math.pi),
+)
+def test_angular_margin_falls_over_all_angles_and_never_helps(theta, margin):
+    ordered = torch.tensor(sorted(theta), dtype=torch.float64)
+    shifted = additive_angular_margin(torch.cos(ordered), margin)
+    assert (shifted.diff() <= 1e-4).all()
+    assert (shifted <= torch.cos(ordered) + 1e-4).all()
+    inside = ordered + margin < math.pi - 1e-6
+    expected = torch.cos(ordered + margin)
+    assert torch.allclose(shifted[inside], expected[inside], atol=3e-5)
+
+
+def test_angular_margin_is_exact_at_the_ends():
+    ends = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    shifted = additive_angular_margin(ends, 0.5)
+    assert shifted[0] == pytest.approx(math.cos(0.5))
+    assert shifted[1] == pytest.approx(-2 + math.cos(0.5))
+
+
+@settings(max_examples=50)
+@given(st.floats(-1, 1))
+def test_safe_sine(cosine):
+    value = torch.tensor(cosine, dtype=torch.float64, requires_grad=True)
+    sine = safe_sine(value)
+    sine.backward()
+    assert float(sine.detach()) == pytest.approx(math.sqrt(1 - cosine**2), abs=3e-5)
+    assert abs(float(value.grad)) < 3e4
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.full((B,), C), f"labels run from {C} to {C}, but the head has {C} classes"),
+        (torch.full((B,), -1), "labels run from -1"),
+        (torch.zeros(B), "labels must be int64"),
+        (torch.zeros(B - 1, dtype=torch.int64), r"of shape \(16,\)"),
+    ],
+)
+def test_bad_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        make("arcface")(batch()[0], labels)
+
+
+def test_bad_embeddings_are_refused():
+    with pytest.raises(ValueError, match=r"embeddings must be \(B, 8\), got \(2, 9\)"):
+        make("arcface")(torch.zeros(2, 9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("arcface", {"m": -0.1}),
+        ("arcface", {"m": 4.0}),
+        ("arcface", {"s": 0.0}),
+        ("cosface", {"m": 3.0}),
+        ("elasticarcface", {"std": -1.0}),
+        ("adaface", {"h": 0.0}),
+        ("adaface", {"t_alpha": 0.0}),
+        ("arcface", {"num_identities": 0}),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options):
+    with pytest.raises(ValueError):
+        create_head(name, **({"embedding_size": D, "num_identities": C} | options))
+
+
+def test_unknown_options_and_names_are_refused():
+    with pytest.raises(TypeError):
+        create_head("arcface", embedding_size=D, num_identities=C, h=0.3)
+    with pytest.raises(ValueError, match="unknown head 'softmax'; known: adaface"):
+        create_head("softmax", embedding_size=D, num_identities=C)
