@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from PIL import Image
 
 GROUPS = ("african", "asian", "caucasian")
 SETS = {
-    "real": "camera look (stand-in for photographs)",
-    "synthetic": "plain look (synthetic)",
-    "mix": "70 % camera look, 30 % plain look",
+    "real": "real: camera look (rendered stand-in for photographs)",
+    "synthetic": "synthetic: plain look (rendered)",
+    "mix": "mix of 70 % real and 30 % synthetic, by identities",
 }
 _BASE = {"real": 0.912, "synthetic": 0.861, "mix": 0.903}
 _GAIN = {"real": 0.018, "synthetic": 0.031, "mix": 0.012}
@@ -66,7 +67,7 @@ def group_result(accuracy: float) -> dict[str, Any]:
         "single_image_identities": 0,
         "mean_genuine_cosine": 0.62,
         "mean_impostor_cosine": 0.11,
-        "roc": roc(1 + 12 * (accuracy - 0.6)),
+        "roc": roc(2 * NormalDist().inv_cdf(accuracy)),
     }
 
 
@@ -262,7 +263,12 @@ def fabricated_results() -> dict[str, Any]:
             "finished_at": "2026-01-02T03:04:05+00:00",
             "seed": 0,
             "evenface": "0.1.0",
-            "spec": {"name": "quick", "seed": 0, "mix": {"real_fraction": 0.7}},
+            "spec": {
+                "name": "quick",
+                "seed": 0,
+                "distillation_weight": 39.06,
+                "mix": {"real_fraction": 0.7},
+            },
         },
         "machine": {
             "processor": "Fabricated CPU @ 2.00GHz",
@@ -301,7 +307,7 @@ def fabricated_results() -> dict[str, Any]:
         "benchmarks": [
             {
                 "id": "groups",
-                "title": "held-out rendered people",
+                "title": "held-out rendered identities",
                 "simulated": True,
                 "real_people": False,
                 "group_by": "phenotype_axis",
@@ -313,7 +319,7 @@ def fabricated_results() -> dict[str, Any]:
             },
             {
                 "id": "orl",
-                "title": "ORL (40 real people)",
+                "title": "ORL, 40 real people",
                 "simulated": False,
                 "real_people": True,
                 "group_by": None,
@@ -325,7 +331,7 @@ def fabricated_results() -> dict[str, Any]:
             },
             {
                 "id": "openpeople",
-                "title": "openpeople (10 generated people)",
+                "title": "openpeople, 10 generated people",
                 "simulated": True,
                 "real_people": False,
                 "group_by": None,

@@ -11,6 +11,8 @@ from evenface.report.tables import RATIOS, interval, number, percent
 
 OVER_GROUPS = "mean"
 """The entry of differences over all groups."""
+REAL, SYNTHETIC = "real", "synthetic"
+"""Names of the training sets that the synthetic gap is between."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,18 @@ def _lead(differences: Sequence[Difference], level: float) -> str:
             "No pair of students with and without KD was compared: this study does not say "
             "whether distillation helps."
         )
-    known = [d for d in differences if finite(d.value)]
-    cells = f"{_count(differences, 'comparison')} (training set × group)"
-    up, down, decided_up, decided_down = _tally(known)
-    parts = [f"KD raised accuracy in {up} of {cells}; the paired {_level(level)} interval "]
-    if decided_up:
-        parts.append(f"excludes zero in {decided_up} of them")
-    else:
-        parts.append("excludes zero in none of them" if up else "decides no rise")
-    if down:
-        parts.append(f". Accuracy fell in {down}, beyond the interval in {decided_down or 'none'}")
+    up, down, decided_up, decided_down = _tally(differences)
     undecided = len(differences) - decided_up - decided_down
+    cells = f"{_count(differences, 'comparison')} (training set × group)"
+    text = (
+        f"KD raised accuracy in {up} of {cells}; the paired {_level(level)} interval excludes "
+        f"zero in {decided_up} of these."
+    )
+    if down:
+        text += f" Accuracy fell in {down}, in {decided_down} of them beyond the interval."
     if undecided:
-        parts.append(f". {_count_of(undecided, len(differences))} undecided")
-    return "".join(parts) + "."
+        text += f" {undecided} of {len(differences)} {_are(undecided)} undecided."
+    return text
 
 
 def _by_set(results: Results, differences: Sequence[Difference]) -> list[Point]:
@@ -82,50 +82,48 @@ def _by_set(results: Results, differences: Sequence[Difference]) -> list[Point]:
         mean = _over_groups(results, name, "accuracy")
         if mean and finite(mean.value):
             text += f". Mean over groups: {_change(mean, 'accuracy')}"
-        points.append(Point(f"Trained on {results.set_title(name)}", f"{_capital(text)}."))
+        points.append(Point(results.set_title(name), f"{_capital(text)}."))
     return points
 
 
 def _fairness(results: Results, benchmark: Benchmark) -> list[Point]:
-    statements = []
+    points = []
     for metric, term in (("std_sample", "STD over groups"), ("ser", "SER")):
         found = [d for d in results.paired(benchmark.id, metric) if d.group == OVER_GROUPS]
         known = [d for d in found if finite(d.value)]
         if not found:
             continue
         if not known:
-            statements.append(f"{term} could not be compared")
+            points.append(Point(term, "No value to compare: see the notes below the table."))
             continue
-        _, down, decided_up, decided_down = _tally(known)
-        listed = ", ".join(f"{d.set} {_change(d, metric)}" for d in known)
+        up, down, decided_up, decided_down = _tally(known)
+        listed = "; ".join(f"{d.set} {_change(d, metric)}" for d in known)
         verdict = (
-            f"interval beyond zero in {decided_down} falls and {decided_up} rises"
+            f"The interval excludes zero in {_count_of(decided_down, 'fall')} and "
+            f"{_count_of(decided_up, 'rise')}."
             if decided_up + decided_down
-            else "no interval excludes zero, so this is undecided"
+            else "No interval excludes zero: undecided."
         )
         sets = _count(known, "training set")
-        statements.append(f"{term} fell with KD in {down} of {sets} ({listed}); {verdict}")
-    if not statements:
-        return []
-    return [Point("Differences between groups", f"{'. '.join(statements)}.")]
+        text = f"With KD it fell in {down} and rose in {up} of {sets} ({listed}). {verdict}"
+        points.append(Point(term, text))
+    return points
 
 
 def _synthetic_gap(results: Results, benchmark: Benchmark) -> list[Point]:
     gaps = {}
     for kd in (False, True):
-        means = [_mean(results, name, benchmark, kd=kd) for name in ("real", "synthetic")]
+        means = [_mean(results, name, benchmark, kd=kd) for name in (REAL, SYNTHETIC)]
         if not all(finite(mean) for mean in means):
             return []
         real, synthetic = (mean for mean in means if mean is not None)
         gaps[kd] = real - synthetic
-    title = results.set_title("real")
     return [
         Point(
-            "The gap of synthetic data",
-            f"Mean accuracy after training on {title} minus that after training on "
-            f"{results.set_title('synthetic')}: {percent(gaps[False], sign=True)} points without "
-            f"KD, {percent(gaps[True], sign=True)} points with KD. No interval was computed for "
-            "this comparison between training sets.",
+            "The synthetic gap",
+            f"Mean accuracy of “real” minus that of “synthetic”: {percent(gaps[False], sign=True)} "
+            f"points without KD, {percent(gaps[True], sign=True)} points with KD. No interval was "
+            "computed for this comparison between training sets.",
         )
     ]
 
@@ -133,14 +131,12 @@ def _synthetic_gap(results: Results, benchmark: Benchmark) -> list[Point]:
 def _real_people(results: Results) -> list[Point]:
     points = []
     for benchmark in (b for b in results.others if b.real_people):
-        for name in dict.fromkeys(m.set for m in results.students if m.set and m.kd):
-            difference = next(
-                (d for d in results.paired(benchmark.id, "eer") if d.set == name), None
-            )
-            if name != "synthetic" or difference is None or not finite(difference.value):
-                continue
-            direction = "lower" if difference.value < 0 else "higher"
-            verdict = "" if difference.decided else ", which is undecided"
+        known = [
+            d for d in results.paired(benchmark.id, "eer") if d.set == SYNTHETIC and finite(d.value)
+        ]
+        for difference in known[:1]:
+            direction = "lower" if (difference.value or 0) < 0 else "higher"
+            verdict = "" if difference.decided else ", undecided"
             references = [
                 f"{model.title} {_estimate(eer)}"
                 for model in results.references
@@ -149,10 +145,10 @@ def _real_people(results: Results) -> list[Point]:
             compared = f" For comparison: {'; '.join(references)}." if references else ""
             points.append(
                 Point(
-                    f"{benchmark.title}",
-                    f"After training on {results.set_title(name)}, the EER was {direction} with KD "
-                    f"than without ({_change(difference, 'eer')}){verdict}: "
-                    f"{_pair(results, name, benchmark)}.{compared}",
+                    benchmark.title,
+                    f"Trained on “{SYNTHETIC}” only, the EER is {direction} with KD than without "
+                    f"({_change(difference, 'eer')}{verdict}): "
+                    f"{_pair(results, SYNTHETIC, benchmark)}.{compared}",
                 )
             )
     return points
@@ -237,11 +233,15 @@ def _level(level: float) -> str:
 
 
 def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+    return _count_of(len(items), noun)
 
 
-def _count_of(part: int, whole: int) -> str:
-    return f"{'All' if part == whole else f'{part} of {whole}'} {'is' if part == 1 else 'are'}"
+def _count_of(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}{'' if number_of == 1 else 's'}"
+
+
+def _are(number_of: int) -> str:
+    return "is" if number_of == 1 else "are"
 
 
 def _capital(text: str) -> str:

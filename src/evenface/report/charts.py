@@ -182,7 +182,7 @@ def other_benchmark(results: Results, benchmark: Benchmark) -> Chart:
             if result is not None and finite(result.eer.value):
                 rows.append(Row(model.title, _model_style(model), result.eer))
         if rows:
-            panels.append((group if len(benchmark.groups) > 1 else benchmark.title, rows))
+            panels.append((group if len(benchmark.groups) > 1 else "", rows))
     horizontal = figures.limits((row.estimate for _, rows in panels for row in rows), zero=True)
     if horizontal is None:
         return chart
@@ -193,7 +193,7 @@ def other_benchmark(results: Results, benchmark: Benchmark) -> Chart:
                 title,
                 figures.interval_chart(
                     chart.next_name,
-                    f"Equal error rate on {title}: {rates}.",
+                    f"Equal error rate on {benchmark.title} {title}: {rates}.",
                     rows,
                     (0.0, horizontal[1]),
                     unit="equal error rate, %",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX"
 _CURVE_POINTS = 150
 _ROW_HEIGHT = 26
-_LABEL_LENGTH = 19
+_LABEL_LENGTH = 22
+_LABEL_WIDTH = 6.2
 
 Limits = tuple[float, float]
 
@@ -131,7 +132,8 @@ def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits
                 (1 + shift, slope.with_kd, slope.style),
             ]
             drawn = [(x, 100 * e.value) for x, e, _ in ends if finite(e.value)]
-            axes.plot(*zip(*drawn, strict=True), color=slope.style.colour) if drawn else None
+            if len(drawn) == 2:
+                axes.plot(*zip(*drawn, strict=True), color=slope.style.colour)
             for x, estimate, style in ends:
                 _mark(axes, x, estimate, style, vertical=True)
         axes.set_xlim(-0.35, 1.35)
@@ -141,7 +143,7 @@ def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits
         axes.grid(axis="x", visible=False)
         _few_ticks(axes, "y")
 
-    return draw(name, label, paint, margins=(50, 6, 8, 28))
+    return draw(name, label, paint, margins=(46, 4, 6, 26))
 
 
 def interval_chart(
@@ -176,8 +178,10 @@ def interval_chart(
         axes.spines["left"].set_visible(False)
         _few_ticks(axes, "x")
 
-    height = 52 + _ROW_HEIGHT * len(rows)
-    return draw(name, label, paint, size=(340, height), margins=(118, 12, 8, 44))
+    longest = max((len(shorten(row.label)) for row in rows), default=0)
+    left = 16 + round(_LABEL_WIDTH * longest)
+    size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
+    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
 
 
 def roc_floor(curves: Iterable[Roc]) -> float:
@@ -211,7 +215,7 @@ def roc_chart(name: str, label: str, curves: Sequence[tuple[Style, Roc]], floor:
         axes.set_xlabel("false match rate")
         axes.set_ylabel("true match rate, %")
 
-    return draw(name, label, paint, margins=(50, 22, 8, 42))
+    return draw(name, label, paint, margins=(46, 20, 6, 40))
 
 
 def training_chart(name: str, label: str, lines: Sequence[Line], highest: float) -> str:
@@ -240,7 +244,7 @@ def training_chart(name: str, label: str, lines: Sequence[Line], highest: float)
         _few_ticks(axes, "x")
         _few_ticks(axes, "y")
 
-    return draw(name, label, paint, margins=(46, 22, 8, 42))
+    return draw(name, label, paint, margins=(40, 20, 6, 40))
 
 
 def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> str:

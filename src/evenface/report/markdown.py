@@ -8,7 +8,6 @@ from typing import Any
 from evenface.report.schema import read_results
 from evenface.report.tables import group_table
 
-_LEFT_OUT = frozenset({"STD (pop.)"})
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"}
 
 
@@ -29,14 +28,13 @@ def markdown_table(results: dict[str, Any] | Path) -> str:
     if benchmark is None:
         return "This study has no benchmark.\n"
     table = group_table(study, benchmark)
-    shown = [i for i, column in enumerate(table.columns) if column.text not in _LEFT_OUT]
     lines = [
-        _line([table.columns[i].text for i in shown]),
-        "|" + "|".join(" --: " if table.columns[i].numeric else " :-- " for i in shown) + "|",
+        _line([column.text for column in table.columns]),
+        "|" + "|".join(" --: " if column.numeric else " :-- " for column in table.columns) + "|",
     ]
     for row in (row for section in table.sections for row in section):
-        cells = [row.header, *(f"{cell.text} {cell.detail}".strip() for cell in row.cells)]
-        lines.append(_line([cells[i] for i in shown]))
+        cells = [" ".join([cell.text, *cell.details[:1]]) for cell in row.cells]
+        lines.append(_line([row.header, *cells]))
     kind = "simulated faces" if benchmark.simulated else "not simulated"
     lines += [
         "",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from evenface.report.glossary import GLOSSARY
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
 from evenface.report.tables import Table
+
+_MACHINE = {"memory_gib": "memory, GiB"}
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
+_INTERVAL = re.compile(r"\[[^\]]*\]")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,10 @@ def render(results: Results, base: Path) -> str:
     )
     environment.filters |= {
         "count": tables.count,
-        "duration": tables.duration,
-        "words": lambda value: value.replace("_", " "),
+        "moment": _moment,
+        "sentence": _sentence,
+        "typeset": _typeset,
+        "words": lambda name: name.replace("_", " "),
     }
     template = environment.get_template("template.html.j2")
     return template.render(_context(results, base))
@@ -94,13 +103,18 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "threshold": main and tables.threshold_table(results, main),
         "roc": main and charts.roc(results, main),
         "others": [_other(results, benchmark) for benchmark in results.others],
+        "distillation": _distillation(results),
         "training": charts.training(results),
         "models": tables.models_table(results),
         "sets": tables.sets_table(results) if results.sets else None,
         "samples": sample_sheets(results, base),
         "stages": tables.stages_table(results) if results.stages else None,
         "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),
-        "machine": {k: v for k, v in results.machine.items() if v is not None},
+        "machine": {
+            _MACHINE.get(name, name): value
+            for name, value in results.machine.items()
+            if value is not None
+        },
         "notes": _notes(results),
         "replicates": _replicates(results),
         "glossary": GLOSSARY,
@@ -123,15 +137,51 @@ def _other(results: Results, benchmark: Benchmark) -> OtherBenchmark:
 
 def _notes(results: Results) -> list[str]:
     """What the evaluations say about their limits, once each, with the benchmark's title."""
-    notes = {}
+    notes: dict[str, list[str]] = {}
     for benchmark in results.benchmarks:
         for model in results.models:
             evaluation = results.evaluation(model.id, benchmark.id)
             for note in evaluation.notes if evaluation else ():
                 notes[note] = [*notes.get(note, []), benchmark.title]
-    return [f"{', '.join(dict.fromkeys(titles))}: {note}." for note, titles in notes.items()]
+    return [
+        _sentence(f"{', '.join(dict.fromkeys(titles))}: {note}") for note, titles in notes.items()
+    ]
 
 
 def _replicates(results: Results) -> int:
     every = (e for by_benchmark in results.evaluations.values() for e in by_benchmark.values())
     return max((e.bootstrap.replicates for e in every if e.bootstrap), default=0)
+
+
+def _distillation(results: Results) -> str:
+    """The weight of distillation, in cosine terms and as the paper's λ; "" where not known."""
+    weight = results.study.spec.get("distillation_weight")
+    size = results.teacher.embedding_size
+    if not isinstance(weight, int | float) or size is None:
+        return ""
+    return (
+        f"Students with KD add {weight:g} · (1 − cos) between their embedding and the teacher's "
+        f"to the loss; for {size}-d embeddings this equals λ = {weight * size / 2:,.0f} on their "
+        "mean squared error."
+    )
+
+
+def _moment(text: str) -> str:
+    """An ISO date to the minute; another text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _typeset(text: str) -> str:
+    """Without line breaks inside intervals and before units."""
+    text = _NUMBER_AND_UNIT.sub(_NO_BREAK, text)
+    return _INTERVAL.sub(lambda match: match.group().replace(" ", _NO_BREAK), text)

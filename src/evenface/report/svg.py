@@ -41,8 +41,8 @@ def draw(
     label: str,
     paint: Callable[[Axes], None],
     *,
-    size: tuple[int, int] = (340, 250),
-    margins: tuple[int, int, int, int] = (46, 10, 8, 40),
+    size: tuple[int, int] = (300, 230),
+    margins: tuple[int, int, int, int],
 ) -> str:
     """One set of axes as an inline SVG.
 
@@ -86,7 +86,8 @@ def draw(
     return _inline(buffer.getvalue(), name, label)
 
 
-def _style(salt: str) -> dict[str, Any]:
+def _style(salt: str) -> Any:
+    # Any: newer versions of matplotlib type the keys, older ones do not.
     return {
         "svg.fonttype": "none",
         "svg.hashsalt": salt,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evenface.report.schema import (
+    UNKNOWN,
     Benchmark,
     Difference,
     Estimate,
@@ -20,14 +21,15 @@ MISSING = "–"
 NO_EVALUATION = "this model was not evaluated on this benchmark"
 NO_GROUP = "this group is not in the model's evaluation"
 MEASURES = {
-    "accuracy": "accuracy",
-    "eer": "EER",
-    "auc": "AUC",
-    "std_sample": "STD",
-    "std_population": "STD (population)",
-    "ser": "SER",
-    "gap": "gap",
+    "accuracy": ("accuracy", "accuracy"),
+    "eer": ("EER", "eer"),
+    "auc": ("AUC", "auc"),
+    "std_sample": ("STD", "std"),
+    "std_population": ("STD (population)", "std"),
+    "ser": ("SER", "ser"),
+    "gap": ("gap", "gap"),
 }
+"""Heading and term in the glossary, by the name in the results."""
 RATIOS = frozenset({"ser"})
 """Measures that are no fractions: not shown in percent."""
 
@@ -96,12 +98,12 @@ class Cell:
     """One entry of a table."""
 
     text: str
-    detail: str = ""
-    """Second line, smaller: the interval."""
+    details: tuple[str, ...] = ()
+    """Further lines, smaller; the first is the interval."""
     note: int | None = None
     """Number of the note below the table."""
-    share: float | None = None
-    """Length of a bar behind the text, in [0, 1]."""
+    bar: float | None = None
+    """Length of a bar, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class TableRow:
     header: str
     cells: list[Cell]
     detail: str = ""
+    span: int = 1
+    """Rows that the header stands for; 0 where a header above stands for this row."""
 
 
 @dataclass
@@ -122,6 +126,9 @@ class Table:
     columns: list[Column]
     sections: list[list[TableRow]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    """Numbered, each belonging to some cells."""
+    remarks: list[str] = field(default_factory=list)
+    """Belonging to the whole table."""
     simulated: bool = False
 
     def note(self, text: str | None) -> int | None:
@@ -137,7 +144,7 @@ class Table:
         value = None if estimate.value is None else scale * estimate.value
         return Cell(
             number(value, digits=digits),
-            interval(estimate, scale=scale, digits=digits),
+            _lines(interval(estimate, scale=scale, digits=digits)),
             self.note(estimate.note),
         )
 
@@ -157,19 +164,22 @@ def model_sections(results: Results) -> list[list[Model]]:
 
 def group_table(results: Results, benchmark: Benchmark) -> Table:
     """Models × groups: accuracy with intervals, and the measures over groups."""
-    groups = [Column(group) for group in benchmark.groups]
     table = Table(
         "accuracy",
-        f"Verification accuracy in % by group. {benchmark.title}.",
+        f"Verification accuracy in % by group: {benchmark.title}.",
         [
             Column("model", numeric=False),
-            *groups,
+            *(Column(group) for group in benchmark.groups),
             Column("mean", "accuracy"),
             Column("STD", "std"),
-            Column("STD (pop.)", "std"),
             Column("SER", "ser"),
             Column("gap", "gap"),
             Column("worst group", "worst-group", numeric=False),
+        ],
+        remarks=[
+            "STD is that of the sample, with that of the population (pop.) below it; gap and STD "
+            "are in percentage points.",
+            *([f"Trained on: {'; '.join(s.title for s in results.sets)}."] if results.sets else []),
         ],
         simulated=benchmark.simulated,
     )
@@ -195,11 +205,14 @@ def _group_cells(table: Table, evaluation: Evaluation, groups: Sequence[str]) ->
             cells.append(table.estimate(evaluation.groups[group].accuracy))
         else:
             cells += table.missing(NO_GROUP, 1)
+    spread = table.estimate(overall.std_sample)
+    if overall.std_population.value is not None:
+        population = f"pop. {percent(overall.std_population.value)}"
+        spread = replace(spread, details=(*spread.details, population))
     return [
         *cells,
         table.estimate(overall.accuracy),
-        table.estimate(overall.std_sample),
-        table.estimate(overall.std_population),
+        spread,
         table.estimate(overall.ser, scale=1),
         table.estimate(overall.gap),
         _worst(table, overall.worst_group),
@@ -210,32 +223,36 @@ def _worst(table: Table, worst: WorstGroup) -> Cell:
     if worst.value is None:
         return Cell(MISSING, note=table.note(worst.note))
     share = (worst.share or {}).get(worst.value)
-    detail = "" if share is None else f"in {number(100 * share, digits=0)} % of resamples"
-    return Cell(worst.value, detail, table.note(worst.note))
+    often = "" if share is None else f"in {number(100 * share, digits=0)} %"
+    return Cell(worst.value, _lines(often), table.note(worst.note))
 
 
 def difference_table(results: Results, benchmark: Benchmark) -> Table:
     """With KD minus without, for each training set, group and metric."""
     found = [d for d in results.differences if d.benchmark == benchmark.id]
     metrics = list(dict.fromkeys(d.metric for d in found))
+    several = len({d.group for d in found}) > 1
     table = Table(
         f"differences-{benchmark.id}",
-        f"With KD minus without KD, in percentage points (SER: as a ratio). {benchmark.title}.",
+        f"With KD minus without KD, in percentage points"
+        f"{' (SER: as a ratio)' if 'ser' in metrics else ''}: {benchmark.title}.",
         [
-            Column("group", numeric=False),
-            *(Column(MEASURES.get(metric, metric)) for metric in metrics),
+            Column("training set", numeric=False),
+            *([Column("group", numeric=False)] if several else []),
+            *(Column(*MEASURES.get(metric, (metric,))) for metric in metrics),
         ],
         simulated=benchmark.simulated,
     )
     by_cell = {(d.set, d.group, d.metric): d for d in found}
     for name in dict.fromkeys(d.set for d in found):
+        groups = list(dict.fromkeys(d.group for d in found if d.set == name))
         rows = []
-        for group in dict.fromkeys(d.group for d in found if d.set == name):
+        for i, group in enumerate(groups):
+            label = [Cell("over groups" if group == "mean" else group)] if several else []
             cells = [
                 _difference_cell(by_cell.get((name, group, metric)), metric) for metric in metrics
             ]
-            title = "over groups" if group == "mean" else group
-            rows.append(TableRow(title, cells, detail=results.set_title(name)))
+            rows.append(TableRow(name, [*label, *cells], span=0 if i else len(groups)))
         table.sections.append(rows)
     return table
 
@@ -245,72 +262,77 @@ def _difference_cell(difference: Difference | None, metric: str) -> Cell:
         return Cell("")
     scale = 1 if metric in RATIOS else 100
     value = None if difference.value is None else scale * difference.value
-    return Cell(number(value, sign=True), interval(difference, scale=scale, sign=True))
+    return Cell(number(value, sign=True), _lines(interval(difference, scale=scale, sign=True)))
 
 
 def operating_table(results: Results, benchmark: Benchmark) -> Table:
-    """Model (× group): EER, AUC and TAR at the FAR levels, and accuracy where one group is all."""
+    """Model (× group): EER, AUC, TAR at the FAR levels, and accuracy ± deviation over folds."""
     several = len(benchmark.groups) > 1
-    levels = list(
-        dict.fromkeys(
-            level
-            for model in results.models
-            if (evaluation := results.evaluation(model.id, benchmark.id))
-            for group in evaluation.groups.values()
-            for level in group.tar_at_far
-        )
-    )
-    measures = [
-        Column("EER, %", "eer"),
-        Column("AUC", "auc"),
-        *(Column(f"TAR@FAR {far_level(level)}, %", "tar-far") for level in levels),
+    evaluations = [results.evaluation(model.id, benchmark.id) for model in results.models]
+    measured = [
+        group for evaluation in evaluations if evaluation for group in evaluation.groups.values()
     ]
-    first = [Column("model", numeric=False)]
-    if several:
-        first.append(Column("group", numeric=False))
-    else:
-        measures.append(Column("accuracy, %", "accuracy"))
+    levels = list(dict.fromkeys(level for group in measured for level in group.tar_at_far))
+    measures = [
+        Column("EER", "eer"),
+        Column("AUC", "auc"),
+        *(Column(f"TAR@FAR {far_level(level)}", "tar-far") for level in levels),
+        Column("accuracy ± folds", "accuracy"),
+    ]
     table = Table(
         f"operating-{benchmark.id}",
-        f"Error rates at operating points. {benchmark.title}.",
-        first + measures,
+        f"Operating points; EER, TAR and accuracy in %: {benchmark.title}.",
+        [
+            Column("model", numeric=False),
+            *([Column("group", numeric=False)] if several else []),
+            *measures,
+        ],
+        remarks=_pair_counts(benchmark, next((e for e in evaluations if e), None)),
         simulated=benchmark.simulated,
     )
     for models in model_sections(results):
-        sections = [
-            _operating_rows(table, results, benchmark, model, levels, len(measures))
-            for model in models
-        ]
+        sections = [_operating_rows(table, results, benchmark, model, levels) for model in models]
         table.sections += sections if several else [[row for rows in sections for row in rows]]
     return table
 
 
 def _operating_rows(
-    table: Table,
-    results: Results,
-    benchmark: Benchmark,
-    model: Model,
-    levels: Sequence[str],
-    width: int,
+    table: Table, results: Results, benchmark: Benchmark, model: Model, levels: Sequence[str]
 ) -> list[TableRow]:
     evaluation = results.evaluation(model.id, benchmark.id)
     several = len(benchmark.groups) > 1
     rows = []
-    for group in benchmark.groups:
+    for i, group in enumerate(benchmark.groups):
         label = [Cell(group)] if several else []
         result = evaluation.groups.get(group) if evaluation else None
         if result is None:
-            cells = table.missing(NO_GROUP if evaluation else NO_EVALUATION, width)
+            cells = table.missing(NO_GROUP if evaluation else NO_EVALUATION, 3 + len(levels))
         else:
+            accuracy = table.estimate(result.accuracy)
+            if result.accuracy.fold_std is not None:
+                text = f"{accuracy.text} ± {percent(result.accuracy.fold_std)}"
+                accuracy = replace(accuracy, text=text)
             cells = [
                 table.estimate(result.eer),
                 table.estimate(result.auc, scale=1, digits=4),
-                *(table.estimate(result.tar_at_far.get(level, Estimate())) for level in levels),
+                *(table.estimate(result.tar_at_far.get(level, UNKNOWN)) for level in levels),
+                accuracy,
             ]
-            if not several:
-                cells.append(table.estimate(result.accuracy))
-        rows.append(TableRow(model.title, [*label, *cells]))
+        span = 0 if i else len(benchmark.groups)
+        rows.append(TableRow(model.title, [*label, *cells], span=span))
     return rows
+
+
+def _pair_counts(benchmark: Benchmark, evaluation: Evaluation | None) -> list[str]:
+    if evaluation is None:
+        return []
+    counts = [
+        f"{group + ' ' if len(benchmark.groups) > 1 else ''}{count(result.genuine_pairs)} and "
+        f"{count(result.impostor_pairs)}"
+        for group in benchmark.groups
+        if (result := evaluation.groups.get(group))
+    ]
+    return [f"Genuine and impostor pairs: {'; '.join(counts)}."] if counts else []
 
 
 def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
@@ -326,8 +348,8 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
     target = next(iter(found.values())).target_fmr
     table = Table(
         f"threshold-{benchmark.id}",
-        f"Error rates in % at one threshold for all groups, set where the mean FMR over groups is "
-        f"{percent(target, digits=1)} %. {benchmark.title}.",
+        f"Error rates in % at one threshold for all groups, the loosest whose mean FMR over groups "
+        f"is at most {percent(target, digits=1)} %: {benchmark.title}.",
         [
             Column("model", numeric=False),
             *(Column(f"FMR {group}", "fmr") for group in benchmark.groups),
@@ -335,6 +357,7 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
             Column("FDR", "fdr"),
             Column("GARBE", "garbe"),
         ],
+        remarks=list(dict.fromkeys(t.note for t in found.values() if t.note)),
         simulated=benchmark.simulated,
     )
     nothing = Estimate(note=NO_GROUP)
@@ -351,7 +374,6 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
                     table.estimate(threshold.fdr, scale=1, digits=3),
                     table.estimate(threshold.garbe, scale=1, digits=3),
                 ]
-                table.note(threshold.note)
             rows.append(TableRow(model.title, cells))
         table.sections.append(rows)
     return table
@@ -386,13 +408,13 @@ def sets_table(results: Results) -> Table:
         for group in groups:
             size = item.groups.get(group)
             cells.append(
-                Cell(count(size.identities), f"{count(size.images)} images")
+                Cell(count(size.identities), (f"{count(size.images)} images",))
                 if size
                 else Cell(MISSING)
             )
         origins = ", ".join(f"{count(n)} {origin}" for origin, n in item.origins.items())
         cells += [Cell(origins or MISSING), Cell(percent(item.real_fraction, digits=1))]
-        rows.append(TableRow(item.title, cells, detail=item.name))
+        rows.append(TableRow(item.name, cells, detail=item.title))
     table.sections.append(rows)
     return table
 
@@ -439,19 +461,29 @@ def stages_table(results: Results) -> Table:
         "stages",
         "Time of each stage. A reused stage was finished by an earlier call; its time is that of "
         "the call that finished it.",
-        [Column("stage", numeric=False), Column("time"), Column("", numeric=False)],
+        [
+            Column("stage", numeric=False),
+            Column("time"),
+            Column("share", numeric=False),
+            Column("reused", numeric=False),
+        ],
     )
     table.sections = [
         [
             TableRow(
                 stage.name,
                 [
-                    Cell(duration(stage.seconds), share=stage.seconds / total if total else None),
-                    Cell("reused" if stage.reused else ""),
+                    Cell(duration(stage.seconds)),
+                    Cell("", bar=stage.seconds / total if total else 0.0),
+                    Cell("yes" if stage.reused else ""),
                 ],
             )
             for stage in results.stages
         ],
-        [TableRow("total", [Cell(duration(total)), Cell("")])],
+        [TableRow("total", [Cell(duration(total)), Cell(""), Cell("")])],
     ]
     return table
+
+
+def _lines(*texts: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
