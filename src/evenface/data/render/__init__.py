@@ -1,1 +1,10 @@
+"""Synthetic faces: people drawn from a parametric head model, photographed by ray casting.
 
+Everything is simulated. The groups are the generator's own phenotype axes (MakeHuman's), and no
+claim about the fairness of a recogniser towards real people follows from these images.
+"""
+
+from evenface.data.render.dataset import render_dataset
+from evenface.data.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES
+
+__all__ = ["GROUPS", "LOOKS", "RANGE_SIZE", "SPLIT_RANGES", "render_dataset"]
