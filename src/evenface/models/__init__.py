@@ -4,6 +4,7 @@ from evenface.models.adaface import AdaFace
 from evenface.models.arcface import ArcFace
 from evenface.models.cosface import CosFace
 from evenface.models.elasticarcface import ElasticArcFace
+from evenface.models.embedding import embed, load_run_backbone
 from evenface.models.iresnet import IResNet
 from evenface.models.margin import MarginHead
 from evenface.models.mobilefacenet import MobileFaceNet
@@ -19,6 +20,8 @@ __all__ = [
     "MobileFaceNet",
     "create_backbone",
     "create_head",
+    "embed",
     "list_backbones",
     "list_heads",
+    "load_run_backbone",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from evenface.models.inputs import check_input
 from evenface.models.registry import BACKBONES
 
 _BN_EPS = 1e-5
@@ -45,7 +46,9 @@ class IResNet(nn.Module):
         dropout: probability before the embedding layer.
     """
 
-    def __init__(self, layers: tuple[int, int, int, int], embedding_size: int, dropout: float):
+    def __init__(
+        self, layers: tuple[int, int, int, int], embedding_size: int, dropout: float
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64, eps=_BN_EPS)
@@ -65,6 +68,7 @@ class IResNet(nn.Module):
                 nn.init.normal_(module.weight, 0, 0.1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (B, D); ValueError for images of another shape."""
         x = self.prelu(self.bn1(self.conv1(check_input(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         x = self.dropout(self.bn2(x).flatten(1))
@@ -74,13 +78,6 @@ class IResNet(nn.Module):
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     first = _Block(inputs, outputs, stride=2)
     return nn.Sequential(first, *(_Block(outputs, outputs, stride=1) for _ in range(blocks - 1)))
-
-
-def check_input(images: Tensor) -> Tensor:
-    """``images`` if they are (B, 3, 112, 112); else ValueError."""
-    if images.ndim != 4 or tuple(images.shape[1:]) != (3, 112, 112):
-        raise ValueError(f"images must be (B, 3, 112, 112), got {tuple(images.shape)}")
-    return images
 
 
 @BACKBONES.register("iresnet18")

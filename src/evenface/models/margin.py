@@ -31,9 +31,9 @@ def safe_sine(cosine: Tensor) -> Tensor:
 def additive_angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     """cos(θ + m), continued so that it falls monotonically over all θ in [0, π].
 
-    Past θ + m = π the cosine would rise again and reward the wrong direction. There the tangent
-    line's counterpart −2 − cos(θ + m) is used: continuous in value (−1) and slope (0) at the
-    seam, and falling beyond it. No acos is taken, so gradients are finite at |cos| = 1.
+    Past θ + m = π the cosine would rise again and reward the wrong direction. There −2 − cos(θ + m)
+    is used, SphereFace's continuation (Liu et al., CVPR 2017, section 3.3): it meets the cosine at
+    −1 with slope 0 and falls beyond. No acos is taken, so gradients are finite at |cos| = 1.
 
     Args:
         cosine: target cosines, any shape; values outside [−1, 1] by rounding are clamped.
@@ -87,7 +87,8 @@ class MarginHead(nn.Module):
             generator: source of random margins, for heads that draw any.
 
         Raises:
-            ValueError: another shape or type, or a label out of range.
+            ValueError: another shape or type, or a label out of range. (Labels on a GPU are not
+                looked at, because that would wait for the device in every step.)
         """
         self._check(embeddings, labels)
         # Half precision cannot tell cosines next to 1 apart.
@@ -125,7 +126,6 @@ class MarginHead(nn.Module):
                 f"labels must be int64 of shape ({len(embeddings)},), "
                 f"got {labels.dtype} of shape {tuple(labels.shape)}"
             )
-        # On a GPU this look would stall every step; there the class count is checked up front.
         if labels.device.type == "cpu" and labels.numel():
             low, high = int(labels.min()), int(labels.max())
             if low < 0 or high >= self.num_identities:
