@@ -121,7 +121,7 @@ class Head:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote; DataError when the file is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 arrays = dict(archive)
             names = json.loads(str(arrays.pop("names")))
             return cls(axis_names=names["axes"], action_names=names["actions"], **arrays)

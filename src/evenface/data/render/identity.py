@@ -221,6 +221,8 @@ def _draw_lips(rng: np.random.Generator, skin: np.ndarray, male: bool) -> np.nda
     if male or rng.random() < 0.55:
         return natural
     stick = np.array((rng.uniform(0.2, 0.6), rng.uniform(0.02, 0.15), rng.uniform(0.03, 0.2)))
+    # What lies under a lipstick darkens it; otherwise lips would glow in dark faces.
+    stick *= 0.2 + 0.8 * min(1.0, skin.mean() / 0.4)
     share = rng.uniform(0.3, 0.85)
     return np.asarray((1 - share) * natural + share * stick)
 

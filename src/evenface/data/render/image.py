@@ -134,14 +134,14 @@ def _draw_actions(rng: np.random.Generator, look: Look) -> dict[str, float]:
 
 def _draw_background(rng: np.random.Generator, look: Look) -> np.ndarray:
     base = rng.uniform(0.02, 0.8) * rng.uniform(0.6, 1.2, 3)
-    spread = 0.9 if look.busy else 0.08
+    spread = 0.55 if look.busy else 0.08
     return np.clip(base * np.exp(rng.normal(0, spread, (4, 3))), 0.005, 1.0)
 
 
 def _draw_pattern(rng: np.random.Generator) -> np.ndarray:
     """Waves over the background: frequency (2), phase, and a colour's logarithm (3)."""
     count = rng.integers(2, 7)
-    frequency = rng.normal(0, 0.08, (count, 2))
+    frequency = rng.normal(0, 0.025, (count, 2))
     colour = rng.normal(0, 0.25, (count, 1)) + rng.normal(0, 0.12, (count, 3))
     return np.column_stack([frequency, rng.uniform(0, 2 * np.pi, count), colour])
 

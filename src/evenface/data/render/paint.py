@@ -19,7 +19,7 @@ from evenface.data.render.raster import Hits
 _EYE_CENTRE = np.array((29.6, 8.7, 0.4), dtype=np.float32)
 """Centre of the left eyeball of the template; the right one mirrors it."""
 _EYE_RADIUS = 15.3
-_SCLERA = np.array((0.62, 0.57, 0.54), dtype=np.float32)
+_SCLERA = np.array((0.36, 0.325, 0.305), dtype=np.float32)
 _MOUTH_INSIDE = np.array((0.10, 0.025, 0.022), dtype=np.float32)
 
 
@@ -104,6 +104,7 @@ class Painter:
         shine += 0.04 * blend
         front = places[:, 1] < 40
         self._paint_hairs(colour, places, scalp, front)
+        shine *= 1 - 0.7 * smooth(scalp, 0.1, 0.4)
         is_inside = (inside > 0.5) & (part == Part.HEAD)
         colour[is_inside] = _MOUTH_INSIDE
         eye = np.flatnonzero((eyes > 0.5) & (part == Part.HEAD))
@@ -177,7 +178,8 @@ class Painter:
         iris = who.iris * ring[:, None]
         pupil = 1 - smooth(away, radius * 0.36, radius * 0.48)
         iris = iris * (1 - 0.97 * pupil[:, None])
-        white = _SCLERA * (1 - 0.3 * smooth(np.abs(local[:, 0]), 6, 13))[:, None]
+        sclera = _SCLERA * (0.45 + 0.55 * min(1.0, float(who.skin.mean()) / 0.35))
+        white = sclera * (1 - 0.3 * smooth(np.abs(local[:, 0]), 6, 13))[:, None]
         blend = smooth(away, radius * 0.94, radius * 1.1)[:, None]
         return np.asarray(iris + blend * (white - iris), dtype=np.float32)
 
@@ -213,10 +215,10 @@ def beard_density(beard: Beard, places: np.ndarray) -> np.ndarray:
     if not (beard.moustache or beard.chin or beard.jaw):
         return np.zeros(len(places), dtype=np.float32)
     x, z = np.abs(places[:, 0]), places[:, 2]
-    upper = smooth(z, -63, -58) * (1 - smooth(z, -52, -47)) * (1 - smooth(x, 22, 30))
-    chin = (1 - smooth(z, -84, -76)) * (1 - smooth(x, 20, 30))
+    upper = smooth(z, -64, -57) * (1 - smooth(z, -53, -44)) * (1 - smooth(x, 14, 31))
+    chin = (1 - smooth(z, -88, -76)) * (1 - smooth(x, 14, 31))
     line = beard.cheek_line + 1.1 * np.clip(x - 45, 0, 30)
-    jaw = (1 - smooth(z, line - 8, line + 6)) * smooth(x, 20, 32)
+    jaw = (1 - smooth(z, line - 14, line + 8)) * smooth(x, 20, 32)
     low = smooth(z, -135, -115)
     density = np.maximum(beard.moustache * upper, np.maximum(beard.chin * chin, beard.jaw * jaw))
     fuzz = 0.85 + 0.15 * np.sin(2.3 * places[:, 0]) * np.sin(2.7 * z)
