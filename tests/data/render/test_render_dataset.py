@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -167,6 +168,16 @@ def test_dead_worker_is_explained(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "start", _die)
     with pytest.raises(EvenfaceError, match="a rendering process died"):
         render_dataset(tmp_path / "faces", **SMALL, workers=1)
+
+
+def test_importing_the_package_is_light():
+    program = (
+        "import sys, evenface.data.render\n"
+        "heavy = {'torch', 'anny', 'embreex', 'cv2', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _die():

@@ -19,7 +19,7 @@ _ASYMMETRY = 0.15
 """Share of an axis' deviation by which the left side differs from the right."""
 
 _SKIN_ENDS = {
-    "african": ((0.040, 0.021, 0.013), (0.290, 0.165, 0.105)),
+    "african": ((0.055, 0.030, 0.019), (0.300, 0.172, 0.110)),
     "asian": ((0.360, 0.215, 0.130), (0.690, 0.515, 0.385)),
     "caucasian": ((0.390, 0.235, 0.155), (0.740, 0.545, 0.440)),
 }
@@ -166,7 +166,7 @@ def draw_identity(head: Head, *, seed: int, group: str, index: int) -> Identity:
         liner=float(rng.uniform(0.1, 0.4) if male else rng.uniform(0.2, 0.95)),
         shine=float(rng.uniform(0.15, 0.9)),
         brows=_draw_brows(rng, male),
-        brow_colour=np.clip(colour * rng.uniform(0.5, 1.1), 0.004, 0.4),
+        brow_colour=np.clip(colour * rng.uniform(0.5, 1.1), 0.003, 0.6 * skin),
         hair=_draw_hair(rng, male, age, group, colour),
         beard=_draw_beard(rng, male),
         glasses=_draw_glasses(rng) if rng.random() < 0.12 else None,
@@ -222,7 +222,7 @@ def _draw_lips(rng: np.random.Generator, skin: np.ndarray, male: bool) -> np.nda
         return natural
     stick = np.array((rng.uniform(0.2, 0.6), rng.uniform(0.02, 0.15), rng.uniform(0.03, 0.2)))
     # What lies under a lipstick darkens it; otherwise lips would glow in dark faces.
-    stick *= 0.2 + 0.8 * min(1.0, skin.mean() / 0.4)
+    stick *= 0.08 + 0.92 * min(1.0, skin.mean() / 0.4)
     share = rng.uniform(0.3, 0.85)
     return np.asarray((1 - share) * natural + share * stick)
 

@@ -109,7 +109,7 @@ class Painter:
         colour[is_inside] = _MOUTH_INSIDE
         eye = np.flatnonzero((eyes > 0.5) & (part == Part.HEAD))
         colour[eye] = self._eye(places[eye], gaze)
-        shine[eye], gloss[eye] = 0.5, 120.0
+        shine[eye], gloss[eye] = 0.25, 250.0
         for kind, paint in ((Part.CURTAIN, self._curtain), (Part.GLASSES, self._glasses)):
             chosen = np.flatnonzero(part == kind)
             if len(chosen):

@@ -20,7 +20,7 @@ _OPENNESS_RAYS = 24
 _REACH = 1e-3
 _SIDE = IMAGE_SIZE * SAMPLES
 _MIDDLE_GREY = 0.25
-_AUTO_EXPOSURE = 0.5
+_AUTO_EXPOSURE = 0.65
 """Share (of the logarithm) by which the camera brings a face to middle grey."""
 _WRAP = np.array((0.30, 0.16, 0.12), dtype=np.float32)
 """How far light creeps around into the shade, by channel: skin scatters red most."""
