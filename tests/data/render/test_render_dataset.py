@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +104,40 @@ def test_killed_and_continued(rendered, tmp_path, monkeypatch):
     render_dataset(out, **SMALL, workers=1)
     assert len(left) == 2
     assert (out / "images.bin").read_bytes() == (rendered / "images.bin").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_worker_outlives_a_killed_parent(tmp_path):
+    script = tmp_path / "job.py"
+    arguments = SMALL | {"identities_per_group": 400, "images_per_identity": 8}
+    script.write_text(
+        "from evenface.data.render import render_dataset\n"
+        "if __name__ == '__main__':\n"
+        f"    render_dataset({str(tmp_path / 'faces')!r}, **{arguments!r}, workers=2)\n"
+    )
+    job = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    journal = tmp_path / "faces" / ".render-progress.json"
+    _wait_until(lambda: journal.is_file() and json.loads(journal.read_text())["images"] > 0)
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    assert len(children) >= 2
+    job.kill()
+    job.wait()
+    _wait_until(lambda: not any(_is_running(child) for child in children))
+
+
+def _wait_until(true, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def _is_running(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
 
 
 def test_killed_between_store_and_manifest(rendered, tmp_path, monkeypatch):

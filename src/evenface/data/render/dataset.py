@@ -141,11 +141,16 @@ def render_dataset(
     out = Path(out)
     if _is_finished(out, job):
         return out
-    _render_store(out, job, workers or len(os.sched_getaffinity(0)))
+    _render_store(out, job, workers or _usable_cores())
     _write_manifest(out, job)
     write_json(out / REPORT_NAME, _report(job))
     (out / _PROGRESS_NAME).unlink(missing_ok=True)
     return out
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _is_finished(out: Path, job: _Job) -> bool:

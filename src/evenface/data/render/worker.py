@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,13 +29,22 @@ def single_threaded_children() -> Iterator[None]:
 
 
 def start() -> None:
-    """Initialise a rendering process."""
+    """Initialise a rendering process; it ends when the process that started it does."""
     import cv2
 
     from evenface.data.render.bake import load_head
 
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     load_head()
+
+
+def _leave_with_parent() -> None:
+    """End this process once its parent is gone: a pool's workers would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def render_people(
