@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evenface.train.run import RunResult
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +28,15 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a key, e.g. --set data=FOLDER --set head.options.m=0.4"),
     ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print the resolved recipe and stop.")
+    explain_only: Annotated[
+        bool,
+        typer.Option("--explain", help="Print the resolved recipe and what it comes to; stop."),
     ] = False,
     list_all: Annotated[
         bool, typer.Option("--list", help="List the named recipes and stop.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the run's record as JSON.")
     ] = False,
 ) -> None:
     """Train one student (or teacher) by a recipe. Needs the extra 'train'."""
@@ -47,33 +54,27 @@ def train(
         raise UsageError("which recipe? 'evenface train --list' lists the named ones")
     resolved = load_recipe(recipe, parse_overrides(assignments or []))
     try:
+        from evenface.train.explain import explain
         from evenface.train.loop import train as run
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(str(error.name), "train", "training") from None
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise MissingDependencyError(error.name, "train", "training") from None
 
-    if explain:
-        typer.echo(_explain(resolved))
+    if explain_only:
+        typer.echo(explain(resolved))
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
-    record = run(resolved, out)
-    typer.echo(json.dumps({"run": str(out), **record}, indent=2))
+    result = run(resolved, out)
+    typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
 
-def _explain(recipe: Any) -> str:
-    """The recipe as YAML, with what its numbers come to."""
-    import yaml
-
-    from evenface.distill import mse_lambda
-
-    lines = [yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip()]
-    optimizer = recipe.optimizer
-    rate = optimizer.lr * recipe.batch_size / optimizer.lr_batch
-    lines.append(f"# learning rate at batch {recipe.batch_size}: {rate:g}")
-    if recipe.distill is not None and recipe.backbone.embedding_size is not None:
-        weight, size = recipe.distill.weight, recipe.backbone.embedding_size
-        lines.append(
-            f"# distillation: {weight:g} · (1 − cos), "
-            f"that is λ = {mse_lambda(weight, size):g} on the MSE at {size} dimensions"
-        )
-    return "\n".join(lines)
+def _summary(out: Path, result: RunResult) -> str:
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in result["final"].items())
+    return (
+        f"{out}: {result['backbone']} ({result['parameters'] / 1e6:.2f} M parameters, "
+        f"{result['embedding_size']}-d), {result['steps']:,} steps of {result['batch_size']} "
+        f"images in {result['seconds']:,.0f} s\n"
+        f"last step: {losses}"
+    )

@@ -91,15 +91,33 @@ def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _explain(item: Any, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "missing":
+        return f"{where}: missing"
     if item["type"] != "extra_forbidden":
-        return f"{where}: {item['msg']} (got {item['input']!r})"
-    near = difflib.get_close_matches(str(item["loc"][-1]), set(_keys(model)), n=1)
-    return f"{where}: no such key" + (f"; did you mean '{near[0]}'?" if near else "")
+        problem = item["msg"].removeprefix("Value error, ")
+        return f"{where}: {problem} (got {item['input']!r})"
+    known = sorted(
+        {key for level in _levels(item["loc"][:-1], model) for key in level.model_fields}
+    )
+    near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+    return f"{where}: no such key; " + (
+        f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+    )
 
 
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        yield name
-        for part in (field.annotation, *get_args(field.annotation)):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                yield from _keys(part)
+def _levels(path: tuple[str | int, ...], model: type[BaseModel]) -> list[type[BaseModel]]:
+    """The models that may stand at a place of ``model``, several where it has alternatives."""
+    levels = [model]
+    for part in path:
+        # A part that is no field is the name of an alternative or a position in a list.
+        fields = [level.model_fields[part] for level in levels if part in level.model_fields]
+        if fields:
+            levels = [found for field in fields for found in _models(field.annotation)]
+    return levels
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +33,7 @@ class BatchSource:
     """Draws batches of a manifest: every row once an epoch, in a seeded order.
 
     Rows that do not fill the last batch of an epoch are left out of that epoch. A manifest smaller
-    than a batch makes the batch smaller.
+    than a batch makes the batch smaller. Images are read as they are needed, never all at once.
 
     Args:
         manifest: the training set.
@@ -71,7 +71,7 @@ class BatchSource:
         images[flipped] = images[flipped, :, ::-1]
         return Batch(images, self._labels[rows], self._views(rows, flipped))
 
-    def prefetch(self, steps: range) -> Iterator[Batch]:
+    def prefetch(self, steps: range) -> Generator[Batch]:
         """The batches of ``steps``; the next one is read while one is in use."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as reader:
             ahead = None

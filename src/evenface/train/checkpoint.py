@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +10,54 @@ import torch
 
 from evenface.errors import DataError
 from evenface.files import atomic_path
-
-CHECKPOINT_NAME = "checkpoint.pt"
-
-
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``checkpoint.pt`` atomically; the one before stays until this one is whole."""
-    with atomic_path(folder / CHECKPOINT_NAME) as temporary:
-        torch.save(state, temporary)
+from evenface.train.run import CHECKPOINT_NAME, another_run
 
 
-def load_checkpoint(folder: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The state saved by a run with this fingerprint; None where there is none.
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a run between two steps.
+
+    Random numbers need no state: those of a step are seeded by its number.
+
+    Attributes:
+        fingerprint: of the recipe, data and teacher.
+        step: steps done.
+        seconds: time they took.
+        log_bytes: length of the log.
+        learner: weights of backbone and head (with AdaFace's running statistics), and momenta.
+    """
+
+    fingerprint: str
+    step: int
+    seconds: float
+    log_bytes: int
+    learner: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write ``checkpoint.pt`` atomically; the one before stays until this one is whole."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        with atomic_path(folder / CHECKPOINT_NAME) as temporary:
+            torch.save(fields, temporary)
+
+
+def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
+    """The checkpoint of a run with this fingerprint, on the CPU; None where there is none.
 
     Raises:
-        DataError: the file is damaged, or belongs to another recipe or other data.
+        UsageError: it belongs to another recipe, other data or another teacher.
+        DataError: the file is damaged.
     """
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["fingerprint"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as e:
+        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    # Damaged files make the reader raise almost anything.
+    except Exception as error:
         raise DataError(
-            f"{path}: damaged checkpoint ({type(e).__name__}). Delete it to train from the start"
-        ) from None
-    if found != fingerprint:
-        raise DataError(
-            f"{path}: belongs to another recipe or to other data (fingerprint {found[:12]}…, this "
-            f"run has {fingerprint[:12]}…). Choose another --out or delete {folder}"
-        )
-    return state
+            f"{path}: damaged checkpoint ({type(error).__name__}). Delete it to train from the "
+            "start"
+        ) from error
+    if checkpoint.fingerprint != fingerprint:
+        raise another_run(path, checkpoint.fingerprint, fingerprint)
+    return checkpoint

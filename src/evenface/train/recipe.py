@@ -43,10 +43,11 @@ class DistillationRecipe(_Part):
 
 
 class OptimizerRecipe(_Part):
-    """SGD with linear scaling: the rate used is ``lr`` · batch_size / ``lr_batch``."""
+    """SGD. The rate used is ``lr`` · batch_size / ``lr_batch``: linear scaling."""
 
     lr: float = Field(default=0.1, gt=0)
-    lr_batch: PositiveInt = 512
+    lr_batch: PositiveInt | None = 512
+    """The batch size that ``lr`` is meant for; None: ``lr`` is the rate whatever the batch."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(default=5e-4, ge=0)
@@ -66,11 +67,13 @@ class ScheduleRecipe(_Part):
     warmup_steps: NonNegativeInt = 0
 
     @model_validator(mode="after")
-    def _one_length(self) -> Self:
+    def _consistent(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of epochs and steps")
         if self.kind == "cosine" and self.milestones:
             raise ValueError("milestones belong to kind 'step'")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must increase")
         return self
 
 
@@ -78,34 +81,39 @@ class TrainRecipe(_Part):
     """Everything that decides about one model."""
 
     name: str
-    data: Path
-    """Manifest, or the folder of a data set."""
+    data: Path | None = None
+    """Manifest, or the folder of a data set; None: the caller gives it."""
     seed: NonNegativeInt = 0
     backbone: BackboneRecipe
     head: HeadRecipe
     distill: DistillationRecipe | None = None
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
-    batch_size: PositiveInt = 128
+    batch_size: int = Field(default=128, ge=2)
     flip: bool = True
     """Mirror images at random; the teacher's target follows the view."""
     device: str = "auto"
     threads: PositiveInt | None = None
     """CPU threads; None: torch's choice. Results are bit-equal for equal thread counts only."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of the backbone on a GPU. Head and losses stay in fp32."""
+    """bf16: autocast of the backbone. Head and losses stay in fp32."""
     log_every: PositiveInt = 20
+    """Steps between two lines of the log."""
     checkpoint_every: PositiveInt = 1000
+    """Steps between two checkpoints."""
 
     def fingerprint(self, data: str, teacher: str | None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
+
+        Device and threads are left out: a run may go on elsewhere, if not with the same bits.
 
         Args:
             data: the manifest's fingerprint.
             teacher: the teacher's fingerprint, or None.
         """
         content = self.model_dump(
-            mode="json", exclude={"name", "data", "log_every", "checkpoint_every"}
+            mode="json",
+            exclude={"name", "data", "device", "threads", "log_every", "checkpoint_every"},
         )
         if content["distill"] is not None:
             del content["distill"]["cache"]

@@ -7,6 +7,13 @@ import math
 from evenface.train.recipe import OptimizerRecipe, ScheduleRecipe
 
 
+def peak_rate(optimizer: OptimizerRecipe, batch_size: int) -> float:
+    """Learning rate before any decay."""
+    if optimizer.lr_batch is None:
+        return optimizer.lr
+    return optimizer.lr * batch_size / optimizer.lr_batch
+
+
 class Schedule:
     """Length of a training and its learning rate at every step.
 
@@ -26,7 +33,7 @@ class Schedule:
     ) -> None:
         self._schedule = schedule
         self._batches_per_epoch = batches_per_epoch
-        self.peak = optimizer.lr * batch_size / optimizer.lr_batch
+        self.peak = peak_rate(optimizer, batch_size)
         self.steps = schedule.steps or (schedule.epochs or 0) * batches_per_epoch
 
     def rate(self, step: int) -> float:

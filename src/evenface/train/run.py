@@ -1,0 +1,69 @@
+"""The run folder: its files, and the record of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict, cast
+
+from evenface.errors import UsageError
+from evenface.files import read_json
+
+CHECKPOINT_NAME = "checkpoint.pt"
+LOG_NAME = "log.jsonl"
+RECIPE_NAME = "recipe.yaml"
+RUN_NAME = "run.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+class RunResult(TypedDict):
+    """Content of ``run.json``, written last: where it is, the run is finished."""
+
+    finished: bool
+    name: str
+    fingerprint: str
+    """Of recipe, data and teacher; see :meth:`evenface.train.recipe.TrainRecipe.fingerprint`."""
+    backbone: str
+    embedding_size: int
+    head: str
+    parameters: int
+    """Of the backbone."""
+    num_identities: int
+    images: int
+    data_fingerprint: str
+    teacher_fingerprint: str | None
+    steps: int
+    batch_size: int
+    images_seen: int
+    seconds: float
+    """Time spent in steps, all parts of an interrupted run together."""
+    final: dict[str, float]
+    """Losses and gradient norm of the last step."""
+    device: str
+    threads: int
+    torch: str
+
+
+def finished_run(out: Path, fingerprint: str) -> RunResult | None:
+    """The record in ``out`` if a run with this fingerprint is finished there; None if none is.
+
+    Raises:
+        UsageError: another run is finished there.
+        DataError: the record is damaged.
+    """
+    path = out / RUN_NAME
+    if not path.exists():
+        return None
+    record = read_json(path)
+    found = record.get("fingerprint") if isinstance(record, dict) else None
+    if found != fingerprint:
+        raise another_run(path, found, fingerprint)
+    return cast(RunResult, record)
+
+
+def another_run(path: Path, found: object, expected: str) -> UsageError:
+    """The error to raise where ``path`` belongs to a run with another fingerprint."""
+    return UsageError(
+        f"{path}: belongs to a run of another recipe, other data or another teacher (fingerprint "
+        f"{str(found)[:12]}…, this one has {expected[:12]}…). Choose another --out, or delete "
+        f"{path.parent}"
+    )
