@@ -1,0 +1,33 @@
+"""Fixtures of the tests of training."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from tiny_training import PixelTeacher, tiny_recipe, write_dataset
+
+from evenface.data.manifest import Manifest
+from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    return write_dataset(tmp_path / "faces")
+
+
+@pytest.fixture
+def manifest(dataset) -> Manifest:
+    return Manifest.read(dataset)
+
+
+@pytest.fixture
+def cache(manifest, tmp_path) -> EmbeddingCache:
+    return cached_embeddings(PixelTeacher(), manifest, tmp_path / "cache")
+
+
+@pytest.fixture
+def make_recipe(dataset):
+    """Makes the tiny recipe with some fields replaced."""
+    return partial(tiny_recipe, data=dataset)

@@ -1,0 +1,93 @@
+"""evenface train on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from evenface.cli.main import main
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main(["train", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def recipe_file(make_recipe, tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(make_recipe().model_dump(mode="json")))
+    return path
+
+
+def test_named_recipes_are_listed(run):
+    assert run("--list")[:2] == (0, "student-cpu\nstudent-paper\n")
+
+
+def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
+    arguments = (recipe_file, "--set", "schedule.steps=4", "--out", tmp_path / "run")
+    code, out, err = run(*arguments)
+    assert code == 0
+    assert "mobilefacenet_small (0.23 M parameters, 8-d), 4 steps of 8 images" in out
+    assert "last step: loss" in out
+    assert "train tiny: 32/32" in err
+    code, out, _ = run(*arguments, "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "run" / "run.json").read_text())
+
+
+def test_explaining_shows_rate_length_and_lambda(run, recipe_file, cache, tmp_path):
+    code, out, _ = run(recipe_file, "--set", f"distill.cache={cache.folder}", "--explain")
+    assert code == 0
+    assert yaml.safe_load(out)["distill"]["weight"] == 39.06
+    assert "# learning rate: 0.05 at its highest" in out
+    assert "# training set: 30 images of 6 identities" in out
+    assert "# length: 10 steps of 8 images = 80 images, 3.3 epochs" in out
+    assert "# distillation: 39.06 · (1 − cos), that is λ = 156.24 on the MSE" in out
+
+
+def test_explaining_a_named_recipe_needs_no_data(run):
+    code, out, _ = run("student-paper", "--set", "distill.cache=c", "--explain")
+    assert code == 0
+    assert "# learning rate: 0.025 at its highest" in out
+    assert "# backbone: 43.59 M parameters, 512 dimensions" in out
+    assert "λ = 9,999.36 on the MSE" in out
+    code, out, _ = run(
+        "student-cpu", "--set", "distill.cache=c", "--set", "backbone.embedding_size=", "--explain"
+    )
+    assert "λ = 19.53 · dimensions on the MSE" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "--out", "x"], "no train recipe or file called 'nothing'"),
+        (["student-cpu"], "--out FOLDER is missing"),
+        (["student-cpu", "--out", "x"], "names no training set"),
+        (["student-cpu", "--set", "sed=1", "--explain"], "did you mean 'seed'?"),
+        (["student-cpu", "--set", "head.name=x", "--explain"], "unknown head 'x'"),
+        (["--explain"], "which recipe?"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_training_set_exits_with_1(run, recipe_file, tmp_path):
+    code, _, err = run(
+        recipe_file, "--set", f"data={tmp_path / 'nowhere'}", "--out", tmp_path / "run"
+    )
+    assert code == 1
+    assert "nowhere" in err

@@ -1,0 +1,122 @@
+"""Recipes: what is refused and how, overrides, named recipes, fingerprints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from evenface.errors import UsageError
+from evenface.recipes import parse_overrides
+from evenface.train import list_recipes, load_recipe
+
+
+def test_the_named_recipes_load():
+    assert list_recipes() == ["student-cpu", "student-paper"]
+    for name in list_recipes():
+        assert load_recipe(name).name == name
+
+
+def test_the_paper_recipe_says_what_the_paper_says():
+    recipe = load_recipe("student-paper")
+    assert recipe.backbone.name == "iresnet50"
+    assert recipe.head.options == {"s": 64.0, "m": 0.5, "std": 0.05}
+    assert recipe.optimizer.model_dump() == {
+        "lr": 0.1,
+        "lr_batch": 512,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 5e-4,
+        "clip_norm": 5.0,
+    }
+    assert (recipe.schedule.epochs, recipe.schedule.milestones) == (26, (7, 13, 19, 24))
+    assert recipe.batch_size == 128
+
+
+def test_overrides_reach_nested_keys():
+    overrides = parse_overrides(["head.options.m=0.4", "distill.cache=c", "optimizer.lr=1e-2"])
+    recipe = load_recipe("student-cpu", overrides)
+    assert recipe.head.options["m"] == 0.4
+    assert recipe.head.options["s"] == 32.0
+    assert recipe.optimizer.lr == 0.01
+    assert recipe.distill is not None
+    assert recipe.distill.weight == 39.06
+
+
+def test_files_load_as_they_are_saved(tmp_path):
+    recipe = load_recipe("student-cpu", {"data": "faces", "distill.cache": "cache"})
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"optimiser.lr": 1}, "optimiser: no such key; did you mean 'optimizer'?"),
+        ({"optimizer.momentun": 1}, "optimizer.momentun: no such key; did you mean 'momentum'?"),
+        ({"schedule.zzz": 1}, "schedule.zzz: no such key; known here: epochs, gamma, kind"),
+        ({"optimizer.lr": -1}, r"optimizer.lr: Input should be greater than 0 \(got -1\)"),
+        ({"batch_size": 1}, "batch_size: Input should be greater than or equal to 2"),
+        ({"schedule.epochs": 3}, "schedule: give exactly one of epochs and steps"),
+        ({"schedule.milestones": [2]}, "schedule: milestones belong to kind 'step'"),
+        (
+            {"schedule.kind": "step", "schedule.milestones": [4, 2]},
+            "schedule: milestones must increase",
+        ),
+        ({"precision": "fp8"}, "precision: Input should be 'fp32' or 'bf16'"),
+        ({"distill.weight": 1}, "distill.cache: missing"),
+        ({"head.options.m": "much"}, "head.options.m: Input should be a valid number"),
+    ],
+)
+def test_what_does_not_fit_is_named(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe("student-cpu", overrides)
+
+
+def test_files_that_are_no_recipes_are_named(tmp_path):
+    with pytest.raises(UsageError, match="no train recipe or file called 'none'; at hand: student"):
+        load_recipe("none")
+    path = tmp_path / "bad.yaml"
+    path.write_text("a: [")
+    with pytest.raises(UsageError, match=r"bad\.yaml: not valid YAML"):
+        load_recipe(str(path))
+    path.write_text("- a")
+    with pytest.raises(UsageError, match=r"bad\.yaml: expected a mapping"):
+        load_recipe(str(path))
+    with pytest.raises(UsageError, match="--set takes key=value, got 'lr'"):
+        parse_overrides(["lr"])
+
+
+def test_recipes_cannot_be_changed(make_recipe):
+    with pytest.raises(ValidationError, match="frozen"):
+        make_recipe().seed = 3
+
+
+def test_fingerprints_follow_what_the_result_depends_on(make_recipe):
+    base = make_recipe(distill={"cache": "a"})
+    print_ = base.fingerprint("data", "teacher")
+    same = make_recipe(
+        name="other", data="elsewhere", distill={"cache": "b"}, log_every=9, threads=2
+    )
+    assert same.fingerprint("data", "teacher") == print_
+    assert base.fingerprint("data", "another") != print_
+    assert base.fingerprint("more", "teacher") != print_
+    for change in (
+        {"seed": 1},
+        {"flip": False},
+        {"precision": "bf16"},
+        {"distill": None},
+        {"distill": {"cache": "a", "weight": 1.0}},
+        {"optimizer": {"lr": 0.06, "lr_batch": None}},
+    ):
+        changed = make_recipe(**({"distill": {"cache": "a"}} | change))
+        assert changed.fingerprint("data", "teacher") != print_, change
+
+
+def test_recipes_need_no_torch():
+    code = "import sys, evenface.train, evenface.recipes; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,473 @@
+"""Whole trainings: what they leave, that they repeat, resume and stop as they should."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from tiny_training import PixelTeacher, tiny_recipe, write_dataset
+
+from evenface.data.manifest import Manifest
+from evenface.errors import DataError, TrainingDivergedError, UsageError
+from evenface.models import embed, load_run_backbone
+from evenface.teachers.cache import cached_embeddings
+from evenface.train import load_recipe
+from evenface.train.learner import Learner
+from evenface.train.loop import train
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / "weights.safetensors")
+
+
+def log(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_bits(first: Path, second: Path) -> None:
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert torch.equal(value, theirs[key]), key
+    assert (first / "log.jsonl").read_bytes() == (second / "log.jsonl").read_bytes()
+
+
+@pytest.fixture
+def break_at(monkeypatch):
+    """Makes the n-th step of the next training call a function before it runs."""
+
+    def install(number, action):
+        step = Learner.step
+        count = 0
+
+        def counted(self, *arguments):
+            nonlocal count
+            count += 1
+            if count == number:
+                action()
+            return step(self, *arguments)
+
+        monkeypatch.setattr(Learner, "step", counted)
+        return lambda: monkeypatch.setattr(Learner, "step", step)
+
+    return install
+
+
+def fail():
+    raise RuntimeError("pulled the plug")
+
+
+# --- what a run leaves --------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, tmp_path):
+    recipe = make_recipe(distill={"cache": cache.folder})
+    out = tmp_path / "run"
+    result = train(recipe, out)
+    assert result == json.loads((out / "run.json").read_text())
+    expected = {
+        "finished": True,
+        "name": "tiny",
+        "fingerprint": recipe.fingerprint(manifest.fingerprint, "pixels-1"),
+        "backbone": "mobilefacenet_small",
+        "embedding_size": 8,
+        "head": "cosface",
+        "num_identities": 6,
+        "images": 30,
+        "data_fingerprint": manifest.fingerprint,
+        "teacher_fingerprint": "pixels-1",
+        "steps": 10,
+        "batch_size": 8,
+        "images_seen": 80,
+        "device": "cpu",
+        "threads": 1,
+        "torch": torch.__version__,
+    }
+    assert expected.items() <= result.items()
+    assert result["seconds"] > 0
+    backbone = load_run_backbone(out)
+    assert result["parameters"] == sum(p.numel() for p in backbone.parameters())
+
+    records = log(out)
+    assert [record["step"] for record in records] == [2, 4, 6, 8, 10]
+    for record in records:
+        parts = record["classification"] + record["distillation"]
+        assert record["loss"] == pytest.approx(parts, abs=1e-5)
+    assert result["final"].items() <= records[-1].items()
+
+    resolved = yaml.safe_load((out / "recipe.yaml").read_text())
+    assert load_recipe(str(out / "recipe.yaml")) == recipe
+    assert resolved["distill"]["weight"] == 39.06
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 10
+    assert {path.name for path in out.iterdir()} == {
+        "run.json", "log.jsonl", "recipe.yaml", "checkpoint.pt", "weights.safetensors"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("head", ["adaface", "arcface", "cosface", "elasticarcface"])
+def test_people_are_told_apart_after_training(make_recipe, manifest, tmp_path, head):
+    recipe = make_recipe(
+        head={"name": head, "options": {"s": 16.0, "m": 0.1}},
+        schedule={"kind": "cosine", "steps": 40, "warmup_steps": 4},
+        log_every=1,
+    )
+    train(recipe, tmp_path / "run", quiet=True)
+    records = log(tmp_path / "run")
+    first, last = (np.mean([r["loss"] for r in part]) for part in (records[:5], records[-5:]))
+    assert last < first / 2
+    embeddings = embed(load_run_backbone(tmp_path / "run"), manifest.images())
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = embeddings @ embeddings.T
+    np.fill_diagonal(cosines, -1)
+    labels = manifest.labels()
+    assert (labels[cosines.argmax(axis=1)] == labels).mean() > 0.9
+
+
+def test_distillation_turns_the_student_towards_the_teacher(make_recipe, manifest, cache, tmp_path):
+    schedule = {"kind": "cosine", "steps": 40, "warmup_steps": 4}
+    train(make_recipe(schedule=schedule), tmp_path / "plain", quiet=True)
+    train(
+        make_recipe(schedule=schedule, distill={"cache": cache.folder}),
+        tmp_path / "distilled",
+        quiet=True,
+    )
+    cosine = {
+        name: torch.cosine_similarity(
+            torch.from_numpy(embed(load_run_backbone(tmp_path / name), manifest.images())),
+            torch.from_numpy(np.array(cache.view("original"))),
+        ).mean()
+        for name in ("plain", "distilled")
+    }
+    assert cosine["distilled"] > 0.7
+    assert cosine["distilled"] > cosine["plain"] + 0.3
+
+
+def test_the_embedding_size_is_the_teachers_unless_given(make_recipe, cache, tmp_path):
+    recipe = make_recipe(
+        backbone={"name": "mobilefacenet_small"},
+        distill={"cache": cache.folder},
+        schedule={"steps": 1},
+    )
+    assert train(recipe, tmp_path / "run")["embedding_size"] == 8
+    alone = recipe.model_copy(update={"distill": None})
+    assert train(alone, tmp_path / "alone")["embedding_size"] == 512
+
+
+def test_a_manifest_can_be_given_instead_of_a_path(make_recipe, manifest, tmp_path):
+    chosen = manifest.where(identity=["person-1", "person-3"])
+    recipe = make_recipe(data=None, schedule={"steps": 1})
+    result = train(recipe, tmp_path / "run", manifest=chosen)
+    assert (result["images"], result["num_identities"]) == (10, 2)
+    assert result["data_fingerprint"] == chosen.fingerprint
+
+
+def test_progress_tells_rate_and_can_be_left_out(make_recipe, tmp_path, capsys):
+    train(make_recipe(), tmp_path / "told")
+    told = capsys.readouterr().err
+    assert "train tiny: 80/80" in told
+    assert "images/s" in told
+    train(make_recipe(seed=1), tmp_path / "quiet", quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+# --- the same again -----------------------------------------------------------------------------
+
+
+def test_the_same_recipe_gives_the_same_bits(make_recipe, cache, tmp_path):
+    recipe = make_recipe(distill={"cache": cache.folder}, head={"name": "elasticarcface"})
+    torch.manual_seed(1)
+    train(recipe, tmp_path / "first", quiet=True)
+    torch.manual_seed(2)
+    train(recipe, tmp_path / "second", quiet=True)
+    assert_same_bits(tmp_path / "first", tmp_path / "second")
+    train(recipe.model_copy(update={"seed": 1}), tmp_path / "other", quiet=True)
+    key = "linear.weight"
+    assert not torch.equal(weights(tmp_path / "first")[key], weights(tmp_path / "other")[key])
+
+
+def test_torch_is_left_as_it_was(make_recipe, tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    threads = torch.get_num_threads()
+    train(make_recipe(schedule={"steps": 1}, threads=threads + 1), tmp_path / "run", quiet=True)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_a_finished_run_is_not_repeated(make_recipe, tmp_path, break_at):
+    first = train(make_recipe(), tmp_path / "run", quiet=True)
+    before = (tmp_path / "run" / "weights.safetensors").stat().st_mtime_ns
+    break_at(1, fail)
+    assert train(make_recipe(threads=2), tmp_path / "run", quiet=True) == first
+    assert (tmp_path / "run" / "weights.safetensors").stat().st_mtime_ns == before
+
+
+# --- interruptions ------------------------------------------------------------------------------
+
+# The heads with a state or with random draws of their own, and dropout, which draws as well.
+STATEFUL = {
+    "elasticarcface": {"head": {"name": "elasticarcface", "options": {"m": 0.2}}},
+    "adaface": {"head": {"name": "adaface"}},
+}
+
+
+@pytest.mark.parametrize("head", STATEFUL)
+@pytest.mark.parametrize("stop", [2, 4, 9])
+def test_a_broken_run_resumes_to_the_same_bits(make_recipe, cache, tmp_path, break_at, head, stop):
+    recipe = make_recipe(
+        **STATEFUL[head],
+        backbone={"name": "mobilefacenet_small", "embedding_size": 8, "dropout": 0.3},
+        distill={"cache": cache.folder},
+    )
+    train(recipe, tmp_path / "whole", quiet=True)
+    mend = break_at(stop, fail)
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        train(recipe, tmp_path / "broken", quiet=True)
+    assert not (tmp_path / "broken" / "run.json").exists()
+    mend()
+    train(recipe, tmp_path / "broken", quiet=True)
+    assert_same_bits(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_saves(make_recipe, tmp_path, break_at, number):
+    recipe = make_recipe()
+    train(recipe, tmp_path / "whole", quiet=True)
+    mend = break_at(5, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", quiet=True)
+    mend()
+    checkpoint = torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)
+    assert checkpoint["step"] == 5
+    train(recipe, tmp_path / "broken", quiet=True)
+    assert_same_bits(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_second_signal_stops_at_once(make_recipe, tmp_path, break_at):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    break_at(5, twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(make_recipe(), tmp_path / "run", quiet=True)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 3
+
+
+def test_training_works_outside_the_main_thread(make_recipe, tmp_path):
+    results = []
+    thread = threading.Thread(
+        target=lambda: results.append(train(make_recipe(), tmp_path / "run", quiet=True))
+    )
+    thread.start()
+    thread.join()
+    assert results[0]["finished"]
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_bits(dataset, tmp_path):
+    recipe = tiny_recipe(dataset, schedule={"kind": "cosine", "steps": 40}, checkpoint_every=2)
+    train(recipe, tmp_path / "whole", quiet=True)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evenface.cli.main", "train", str(tmp_path / "recipe.yaml"),
+         "--out", str(killed)],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not (
+        (killed / "checkpoint.pt").exists() and len(log(killed)) >= 4
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (killed / "run.json").exists()
+    train(recipe, killed, quiet=True)
+    assert_same_bits(tmp_path / "whole", killed)
+    assert not [path for path in killed.iterdir() if ".tmp" in path.name and path.suffix != ".pt"]
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(make_recipe, tmp_path, monkeypatch):
+    recipe = make_recipe()
+    train(recipe, tmp_path / "whole", quiet=True)
+    save = torch.save
+    saved = []
+
+    def full(state, path):
+        if saved:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        saved.append(state["step"])
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(recipe, tmp_path / "full", quiet=True)
+    monkeypatch.setattr(torch, "save", save)
+    assert torch.load(tmp_path / "full" / "checkpoint.pt", weights_only=True)["step"] == 3
+    train(recipe, tmp_path / "full", quiet=True)
+    assert_same_bits(tmp_path / "whole", tmp_path / "full")
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_recipe_in_the_same_folder_is_refused(make_recipe, tmp_path, break_at, finished):
+    out = tmp_path / "run"
+    if finished:
+        train(make_recipe(), out, quiet=True)
+    else:
+        mend = break_at(5, fail)
+        with pytest.raises(RuntimeError):
+            train(make_recipe(), out, quiet=True)
+        mend()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UsageError, match=r"belongs to a run of another recipe.*another --out"):
+        train(make_recipe(seed=9), out, quiet=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_divergence_tells_where_and_keeps_the_last_good_checkpoint(
+    make_recipe, tmp_path, monkeypatch
+):
+    step = Learner.step
+    count = 0
+
+    def poisoned(self, batch, rate, seed):
+        nonlocal count
+        count += 1
+        values = step(self, batch, rate, seed)
+        return values | {"loss": values["loss"] * math.nan} if count == 8 else values
+
+    monkeypatch.setattr(Learner, "step", poisoned)
+    with pytest.raises(TrainingDivergedError) as caught:
+        train(make_recipe(), tmp_path / "run", quiet=True)
+    message = str(caught.value)
+    for part in ("at step 8", "learning rate 0.0", "loss nan", "last finite loss was", "optimizer"):
+        assert part in message
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 6
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_rate_that_is_far_too_high_is_told(make_recipe, tmp_path):
+    recipe = make_recipe(
+        optimizer={"lr": 1e30, "lr_batch": None, "clip_norm": 1e30}, checkpoint_every=1
+    )
+    with pytest.raises(TrainingDivergedError, match=r"diverged at step \d+ .*Lower optimizer\.lr"):
+        train(recipe, tmp_path / "run", quiet=True)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)["learner"]["backbone"]
+        assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_a_teacher_of_another_size_is_refused(make_recipe, cache, tmp_path):
+    recipe = make_recipe(
+        backbone={"name": "mobilefacenet_small", "embedding_size": 16},
+        distill={"cache": cache.folder},
+    )
+    with pytest.raises(UsageError, match=r"embedding_size is 16, but the teacher 'pixels' has 8"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_embeddings_of_other_images_are_refused(make_recipe, cache, tmp_path):
+    other = write_dataset(tmp_path / "other", people=4)
+    recipe = make_recipe(data=other, distill={"cache": cache.folder})
+    with pytest.raises(DataError, match="made from other images"):
+        train(recipe, tmp_path / "run")
+
+
+def test_unfinished_embeddings_are_refused(make_recipe, manifest, tmp_path):
+    folder = tmp_path / "half"
+    cached_embeddings(PixelTeacher(), manifest, folder, views=["original"])
+    with pytest.raises(DataError, match="view 'flip' is not finished"):
+        train(make_recipe(distill={"cache": folder}), tmp_path / "run")
+    assert train(make_recipe(distill={"cache": folder}, flip=False), tmp_path / "run")["finished"]
+
+
+def test_training_sets_that_cannot_be_learned_are_refused(make_recipe, tmp_path):
+    alone = write_dataset(tmp_path / "alone", people=1)
+    with pytest.raises(DataError, match=r"two identities, the training set has 1 in 5 images"):
+        train(make_recipe(data=alone), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"names no training set: add --set data=FOLDER"):
+        train(make_recipe(data=None), tmp_path / "run")
+    with pytest.raises(DataError, match="nowhere"):
+        train(make_recipe(data=tmp_path / "nowhere"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:99", "device 'cuda:99' was asked for"),
+        ("gpu", "unknown device 'gpu'; give auto"),
+        ("meta", "unknown device 'meta'"),
+    ],
+)
+def test_devices_that_are_not_there_are_refused(make_recipe, tmp_path, device, message):
+    with pytest.raises(UsageError, match=message):
+        train(make_recipe(device=device), tmp_path / "run")
+
+
+def test_damaged_remains_are_named(make_recipe, tmp_path, break_at):
+    out = tmp_path / "run"
+    mend = break_at(5, fail)
+    with pytest.raises(RuntimeError):
+        train(make_recipe(), out, quiet=True)
+    mend()
+    (out / "log.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"log\.jsonl: has 0 bytes, but"):
+        train(make_recipe(), out, quiet=True)
+    checkpoint = out / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged checkpoint.*Delete it"):
+        train(make_recipe(), out, quiet=True)
+    checkpoint.unlink()
+    assert train(make_recipe(), out, quiet=True)["finished"]
+    (out / "run.json").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json: not valid JSON"):
+        train(make_recipe(), out, quiet=True)
+
+
+def test_a_run_that_only_lacks_its_record_is_completed(make_recipe, tmp_path, break_at):
+    out = tmp_path / "run"
+    first = train(make_recipe(), out, quiet=True)
+    (out / "run.json").unlink()
+    break_at(1, fail)
+    again = train(make_recipe(), out, quiet=True)
+    assert again["final"] == first["final"]
+    assert again["steps"] == 10
+
+
+def test_sets_are_read_in_batches(make_recipe, tmp_path, monkeypatch):
+    largest = 0
+    images = Manifest.images
+
+    def watched(self, rows=None):
+        nonlocal largest
+        largest = max(largest, len(self) if rows is None else len(rows))
+        return images(self, rows)
+
+    monkeypatch.setattr(Manifest, "images", watched)
+    train(make_recipe(), tmp_path / "run", quiet=True)
+    assert largest == 8
