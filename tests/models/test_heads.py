@@ -247,3 +247,25 @@ def test_unknown_options_and_names_are_refused():
         create_head("arcface", embedding_size=D, num_identities=C, h=0.3)
     with pytest.raises(ValueError, match="unknown head 'softmax'; known: adaface"):
         create_head("softmax", embedding_size=D, num_identities=C)
+
+
+@given(norm=st.floats(0.01, 400.0))
+def test_adaface_falls_over_all_angles_at_any_norm(norm):
+    head = create_head("adaface", embedding_size=2, num_identities=2, s=1.0).double().eval()
+    head.weight.data = torch.eye(2, dtype=torch.float64)
+    theta = torch.linspace(0, math.pi, 101, dtype=torch.float64)
+    embeddings = norm * torch.stack([torch.cos(theta), torch.sin(theta)], dim=1)
+    target = head(embeddings, torch.zeros(101, dtype=torch.int64))[:, 0].detach()
+    assert (target.diff() <= 1e-4).all()
+    z = float(np.clip((np.clip(norm, 1e-3, 100) - 20) / (100 + 1e-3) * 0.333, -1, 1))
+    inside = (theta - 0.4 * z > 1e-3) & (theta - 0.4 * z < math.pi - 1e-3)
+    expected = torch.cos(theta - 0.4 * z) - (0.4 + 0.4 * z)
+    torch.testing.assert_close(target[inside], expected[inside], atol=5e-5, rtol=0)
+
+
+def test_adaface_learns_no_deviation_from_one_sample():
+    head = make("adaface")
+    embeddings, labels = batch()
+    logits = head(embeddings[:1], labels[:1])
+    assert torch.isfinite(logits).all()
+    assert (float(head.batch_mean), float(head.batch_std)) == (20.0, 100.0)
