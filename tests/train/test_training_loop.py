@@ -112,6 +112,7 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
     assert load_recipe(str(out / "recipe.yaml")) == recipe
     assert resolved["distill"]["weight"] == 39.06
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 10
+    assert len({path.stat().st_mode for path in out.iterdir()}) == 1
     assert {path.name for path in out.iterdir()} == {
         "run.json", "log.jsonl", "recipe.yaml", "checkpoint.pt", "weights.safetensors"
     }  # fmt: skip

@@ -103,7 +103,8 @@ class Learner:
         """Write the backbone alone as safetensors, atomically."""
         state = {key: value.contiguous() for key, value in self.backbone.state_dict().items()}
         with atomic_path(path) as temporary:
-            safetensors.torch.save_file(state, temporary)
+            # save_file would make a file that only its owner can read.
+            temporary.write_bytes(safetensors.torch.save(state))
 
 
 def build_parts(
