@@ -1,0 +1,44 @@
+"""Fixtures of the report's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from document import Element, parse
+from fabricated import draw_samples, fabricated_results
+
+from evenface.report import write_report
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Fabricated results that a test may change."""
+    return fabricated_results()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[dict[str, Any]], Element]:
+    """Writes a report of results and reads it back."""
+
+    def build(content: dict[str, Any]) -> Element:
+        page = write_report(content, tmp_path / "report.html")
+        return parse(page.read_text(encoding="utf-8"))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the fabricated results, with sample sheets."""
+    folder = tmp_path_factory.mktemp("study")
+    draw_samples(folder)
+    return write_report(fabricated_results(), folder / "report.html")
+
+
+@pytest.fixture(scope="session")
+def page(page_path: Path) -> Element:
+    """The same, read."""
+    return parse(page_path.read_text(encoding="utf-8"))
