@@ -368,7 +368,7 @@ def _curve(kd: bool, seed: int) -> list[dict[str, Any]]:
     rows = []
     for step in range(10, 901, 10):
         fall = float(np.exp(-step / 300))
-        classification = 4 + 14 * fall + float(rng.normal(0, 0.4))
+        classification = 4 + 2 * (not kd) + 14 * fall + float(rng.normal(0, 0.4))
         distillation = 6 + 30 * fall + float(rng.normal(0, 0.4)) if kd else None
         rows.append(
             {

@@ -28,22 +28,27 @@ from evenface.report.table import (
     model_sections,
 )
 
-_MEASURES = {
-    "accuracy": ("accuracy", "accuracy"),
-    "eer": ("EER", "eer"),
+_MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
+_UNEVENNESS = {
     "std_sample": ("STD", "std"),
     "ser": ("SER", "ser"),
     "dprime_gap": ("d′ gap", "dprime"),
     "probit_gap": ("probit gap", "probit"),
     "fnmr_ratio": ("FNMR ratio", "fnmr-ratio"),
 }
-"""Heading and term in the glossary, by the name in the results."""
+"""Heading and term in the glossary, by the name in the results: of one group, of several."""
 _NO_FRACTIONS = frozenset({"ser", "dprime_gap", "probit_gap", "fnmr_ratio"})
 """Measures that are not shown in percent."""
 
 
-def group_table(results: Results, benchmark: Benchmark) -> Table:
-    """Models × groups: accuracy with intervals, mean (and that of each seed), STD, SER."""
+def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False) -> Table:
+    """Models × groups: accuracy with intervals, mean, STD, SER.
+
+    Args:
+        results: the study.
+        benchmark: one by group.
+        compact: without the means of single seeds and the worst group.
+    """
     table = Table(
         f"accuracy-{benchmark.id}",
         f"Verification accuracy in % by group: {benchmark.title}.",
@@ -53,10 +58,10 @@ def group_table(results: Results, benchmark: Benchmark) -> Table:
             Column("mean", "accuracy"),
             Column("STD", "std"),
             Column("SER", "ser"),
-            Column("worst group", "worst-group", numeric=False),
+            *([] if compact else [Column("worst group", "worst-group", numeric=False)]),
         ],
         remarks=[f"Trained on: {'; '.join(s.title for s in results.sets)}."]
-        if results.sets
+        if results.sets and not compact
         else [],
         simulated=benchmark.simulated,
     )
@@ -67,14 +72,16 @@ def group_table(results: Results, benchmark: Benchmark) -> Table:
             cells = (
                 table.missing(NO_EVALUATION, len(table.columns) - 1)
                 if evaluation is None
-                else _group_cells(table, evaluation, benchmark.groups)
+                else _group_cells(table, evaluation, benchmark.groups, compact=compact)
             )
             rows.append(TableRow(model.title, cells))
         table.sections.append(rows)
     return table
 
 
-def _group_cells(table: Table, evaluation: Evaluation, groups: Sequence[str]) -> list[Cell]:
+def _group_cells(
+    table: Table, evaluation: Evaluation, groups: Sequence[str], *, compact: bool
+) -> list[Cell]:
     overall = evaluation.overall
     cells = []
     for group in groups:
@@ -83,7 +90,7 @@ def _group_cells(table: Table, evaluation: Evaluation, groups: Sequence[str]) ->
         else:
             cells += table.missing(NO_GROUP, 1)
     mean = table.estimate(overall.accuracy)
-    if len(evaluation.seeds) > 1:
+    if len(evaluation.seeds) > 1 and not compact:
         means = " · ".join(percent(seed.mean) for seed in evaluation.seeds)
         mean = replace(mean, details=(*mean.details, f"seeds {means}"))
     return [
@@ -91,7 +98,7 @@ def _group_cells(table: Table, evaluation: Evaluation, groups: Sequence[str]) ->
         mean,
         table.estimate(overall.std_sample),
         table.estimate(overall.ser, scale=1),
-        _worst(table, overall.worst_group),
+        *([] if compact else [_worst(table, overall.worst_group)]),
     ]
 
 
@@ -163,50 +170,93 @@ def _unevenness_cells(
     ]
 
 
-def difference_table(results: Results, benchmark: Benchmark) -> Table | None:
-    """With KD minus without, for each training set, teacher, group and metric; None without any."""
-    found = [d for d in results.differences if d.benchmark == benchmark.id]
-    if not found:
-        return None
-    metrics = list(dict.fromkeys(d.metric for d in found))
-    arms = list(dict.fromkeys((d.set, d.teacher) for d in found))
-    teachers = len({teacher for _, teacher in arms}) > 1
-    groups = len({d.group for d in found}) > 1
-    table = Table(
-        f"differences-{benchmark.id}",
-        f"With KD minus without KD: {benchmark.title}. Accuracy, EER and STD are in percentage "
-        "points.",
+def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Table | None:
+    """One metric with KD minus without, arms × groups; None without any."""
+    groups = (*benchmark.groups, OVER_GROUPS)
+    name, term = _MEASURES[metric]
+    return _difference_table(
+        results,
+        Table(
+            f"differences-{benchmark.id}-{metric}",
+            f"{name[:1].upper()}{name[1:]} with KD minus without KD, in percentage points: "
+            f"{benchmark.title}.",
+            [Column(group, term if group == OVER_GROUPS else "") for group in groups],
+            simulated=benchmark.simulated,
+        ),
         [
-            Column("training set", numeric=False),
-            *([Column("group", numeric=False)] if groups else []),
-            *(Column(*_MEASURES.get(metric, (metric,))) for metric in metrics),
+            {d.group: d for d in arm if d.metric == metric and d.group in groups}
+            for arm in _by_arm(results, benchmark)
         ],
-        simulated=benchmark.simulated,
+        groups,
     )
-    if any(d.p_holm is not None for d in found):
+
+
+def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | None:
+    """With KD minus without, arms × measures that are not of single groups; None without any.
+
+    With one group those are accuracy and EER, else the measures of unevenness.
+    """
+    several = len(benchmark.groups) != 1
+    whole = OVER_GROUPS if several else benchmark.groups[0]
+    by_metric = [
+        {d.metric: d for d in arm if d.group == whole and (d.metric in _UNEVENNESS) is several}
+        for arm in _by_arm(results, benchmark)
+    ]
+    measures = _UNEVENNESS if several else _MEASURES
+    metrics = tuple(m for m in measures if any(m in arm for arm in by_metric))
+    return _difference_table(
+        results,
+        Table(
+            f"differences-{benchmark.id}-overall",
+            f"With KD minus without KD: {benchmark.title}. "
+            f"{'STD is' if several else 'Accuracy and EER are'} in percentage points.",
+            [Column(*_MEASURES[metric]) for metric in metrics],
+            simulated=benchmark.simulated,
+        ),
+        by_metric,
+        metrics,
+    )
+
+
+def _by_arm(results: Results, benchmark: Benchmark) -> list[list[Difference]]:
+    """Differences by training set, then by teacher."""
+    arms: dict[str, dict[str | None, list[Difference]]] = {}
+    for difference in results.differences:
+        if difference.benchmark == benchmark.id:
+            of_set = arms.setdefault(difference.set, {})
+            of_set.setdefault(difference.teacher, []).append(difference)
+    return [found for of_set in arms.values() for found in of_set.values()]
+
+
+def _difference_table(
+    results: Results,
+    table: Table,
+    arms: Sequence[dict[str, Difference]],
+    columns: Sequence[str],
+) -> Table | None:
+    """``table`` with a row for each arm that has a difference for one of ``columns``."""
+    arms = [arm for arm in arms if arm]
+    if not arms:
+        return None
+    table.columns.insert(0, Column("training set", numeric=False))
+    if any(d.p_holm is not None for arm in arms for d in arm.values()):
         table.remarks.append(
-            "p is corrected by Holm over the groups of one training set and teacher."
+            "Below an interval: p, corrected by Holm over the groups of one training set and teacher."
         )
-    by_cell = {(d.set, d.teacher, d.group, d.metric): d for d in found}
-    for name, teacher in arms:
-        tested = list(dict.fromkeys(d.group for d in found if (d.set, d.teacher) == (name, teacher)))
-        detail = f"KD from {results.teacher_name(teacher)}" if teachers else ""
-        rows = []
-        for i, group in enumerate(tested):
-            label = [Cell("over groups" if group == OVER_GROUPS else group)] if groups else []
-            cells = [
-                _difference_cell(table, by_cell.get((name, teacher, group, metric)))
-                for metric in metrics
-            ]
-            span = 0 if i else len(tested)
-            rows.append(TableRow(name, [*label, *cells], detail=detail, span=span))
-        table.sections.append(rows)
+    several = len(results.distillers) > 1
+    sections: dict[str, list[TableRow]] = {}
+    for arm in arms:
+        first = next(iter(arm.values()))
+        detail = f"KD from {results.teacher_name(first.teacher)}" if several else ""
+        cells = [_difference_cell(table, arm.get(column)) for column in columns]
+        sections.setdefault(first.set, []).append(TableRow(first.set, cells, detail=detail))
+    table.sections = list(sections.values())
     return table
 
 
 def _difference_cell(table: Table, difference: Difference | None) -> Cell:
     if difference is None:
-        return Cell("")
+        return Cell(MISSING)
     scale = 1 if difference.metric in _NO_FRACTIONS else 100
     value = None if difference.value is None else scale * difference.value
     details = [interval(difference, scale=scale, sign=True)]
@@ -261,5 +311,3 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
             rows.append(TableRow(model.title, cells))
         table.sections.append(rows)
     return table
-
-

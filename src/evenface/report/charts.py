@@ -49,6 +49,8 @@ class Chart:
     panels: list[Panel] = field(default_factory=list)
     legend: list[LegendItem] = field(default_factory=list)
     simulated: bool = False
+    wide: bool = False
+    """Whether the panels have long labels, and need more room."""
 
     def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
         """Add an entry to the legend."""
@@ -216,42 +218,40 @@ def roc(results: Results, benchmark: Benchmark) -> Chart:
     return chart
 
 
-def other_benchmark(results: Results, benchmark: Benchmark) -> Chart:
-    """EER of all models on a benchmark that is not the main one, with intervals."""
+def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
+    """EER of students and teachers on benchmarks without groups, a panel for each."""
     chart = Chart(
-        f"eer-{benchmark.id}",
-        f"Equal error rate on {benchmark.title} with {coverage(results.level)} intervals; lower is "
-        "better. Filled: with KD. Hollow: without KD. Diamonds: for reference.",
+        "people-chart",
+        f"Equal error rate with {coverage(results.level)} intervals; lower is better. Filled: with "
+        "KD. Hollow: without KD. Diamonds: teachers. The untrained network is in the table only: "
+        "it would squeeze the others together.",
         "No equal error rates are in the results.",
-        simulated=benchmark.simulated,
+        wide=True,
     )
     panels = []
-    for group in benchmark.groups:
-        rows = []
-        for model in results.models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            result = evaluation.groups.get(group) if evaluation else None
-            if result is not None and finite(result.eer.value):
-                rows.append(Row(model.title, _model_style(model), result.eer))
+    for benchmark in benchmarks:
+        rows = [
+            Row(model.title, _model_style(model), eer)
+            for model in results.models
+            if model.kind != "untrained"
+            and (eer := results.eer(model.id, benchmark))
+            and finite(eer.value)
+        ]
         if rows:
-            panels.append((group if len(benchmark.groups) > 1 else "", rows))
+            panels.append((benchmark.title, rows))
     horizontal = figures.limits((row.estimate for _, rows in panels for row in rows), zero=True)
     if horizontal is None:
         return chart
     for title, rows in panels:
         rates = ", ".join(f"{row.label} {percent(row.estimate.value)} %" for row in rows)
-        chart.panels.append(
-            Panel(
-                title,
-                figures.interval_chart(
-                    chart.next_name,
-                    f"Equal error rate on {benchmark.title} {title}: {rates}.",
-                    rows,
-                    (0.0, horizontal[1]),
-                    unit="equal error rate, %",
-                ),
-            )
+        drawing = figures.interval_chart(
+            chart.next_name,
+            f"Equal error rate on {title}: {rates}.",
+            rows,
+            (0.0, horizontal[1]),
+            unit="equal error rate, %",
         )
+        chart.panels.append(Panel(title, drawing))
     return chart
 
 

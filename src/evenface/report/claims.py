@@ -22,17 +22,13 @@ class Shown:
     claim: Claim
     tests: Table | None
 
-    @property
-    def mark(self) -> str:
-        """Name of the verdict's shape."""
-        return mark(self.claim.verdict)
-
 
 @dataclass(frozen=True)
 class Circle:
-    """The claims of one benchmark and teacher."""
+    """The claims of one benchmark and teacher; ``detail`` names the teacher where it matters."""
 
     title: str
+    detail: str
     claims: list[Shown]
 
 
@@ -43,18 +39,35 @@ class AgreementRow:
     question: str
     claims: list[Shown | None]
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The first verdict, which the others agree with or not."""
+        return next((shown.claim.verdict for shown in self.claims if shown), None)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all verdicts are the same."""
+        return all(shown.claim.verdict == self.verdict for shown in self.claims if shown)
+
 
 @dataclass(frozen=True)
 class Claims:
     """All claims: ``main`` first, then ``repeats``, and row by row whether they agree."""
 
-    main: list[Shown]
-    tally: list[tuple[int, Verdict]]
+    main: Circle
     repeats: list[Circle]
-    columns: list[str]
     agreement: list[AgreementRow]
-    agreeing: int
-    """Questions with repeats of which all have the verdict of the first."""
+
+    @property
+    def tally(self) -> list[tuple[int, Verdict]]:
+        """How often each verdict stands among the main claims."""
+        found = Counter(shown.claim.verdict for shown in self.main.claims)
+        return [(found[verdict], verdict) for verdict in VERDICTS if found[verdict]]
+
+    @property
+    def agreeing(self) -> int:
+        """Number of questions whose repeats all agree."""
+        return sum(row.agrees for row in self.agreement)
 
 
 def mark(verdict: Verdict) -> str:
@@ -68,58 +81,40 @@ def collect_claims(results: Results) -> Claims:
     Claims without a benchmark by group (those on real people) belong to the main benchmark, those
     without a teacher to the main teacher.
     """
-    circles: dict[tuple[str, str], list[Shown]] = {}
-    teachers = [t.id for t in results.teachers]
-    main = _key(results, teachers, None, None)
-    circles[main] = []
+    found: dict[tuple[str, str], list[Shown]] = {_key(results, None, None): []}
     for index, claim in enumerate(results.claims):
-        key = _key(results, teachers, claim.benchmark, claim.teacher)
+        key = _key(results, claim.benchmark, claim.teacher)
         anchor = f"claim-{index + 1}"
-        circles.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
-    found = Counter(shown.claim.verdict for shown in circles[main])
-    several = len({teacher for _, teacher in circles}) > 1
-    titles = [_title(results, key, teacher=several) for key in circles]
-    agreement = _agreement(list(circles.values()))
-    return Claims(
-        circles[main],
-        [(found[verdict], verdict) for verdict in VERDICTS if found[verdict]],
-        [Circle(t, c) for t, c in zip(titles, circles.values(), strict=True)][1:],
-        titles,
-        agreement,
-        sum(_agrees(row) for row in agreement),
+        found.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
+    several = len({teacher for _, teacher in found}) > 1
+    main, *repeats = (
+        Circle(
+            next((b.title for b in results.benchmarks if b.id == benchmark), benchmark),
+            f"KD from {results.teacher_name(teacher)}" if several else "",
+            claims,
+        )
+        for (benchmark, teacher), claims in found.items()
     )
+    return Claims(main, repeats, _agreement([main, *repeats]))
 
 
-def _key(
-    results: Results, teachers: Sequence[str], benchmark: str | None, teacher: str | None
-) -> tuple[str, str]:
-    by_group = {b.id for b in results.repeats}
+def _key(results: Results, benchmark: str | None, teacher: str | None) -> tuple[str, str]:
+    repeats = {b.id for b in results.repeats}
     main = results.main.id if results.main else ""
-    return (
-        benchmark if benchmark in by_group else main,
-        teacher or (teachers[0] if teachers else ""),
-    )
+    first = next((t.id for t in results.teachers), "")
+    return benchmark if benchmark in repeats else main, teacher or first
 
 
-def _title(results: Results, key: tuple[str, str], *, teacher: bool) -> str:
-    title = next((b.title for b in results.benchmarks if b.id == key[0]), key[0])
-    return f"{title}, KD from {results.teacher_name(key[1])}" if teacher else title
-
-
-def _agreement(circles: Sequence[Sequence[Shown]]) -> list[AgreementRow]:
+def _agreement(circles: Sequence[Circle]) -> list[AgreementRow]:
     """Rows of all questions that were put in more than one circle."""
-    by_id = [{shown.claim.id: shown for shown in circle} for circle in circles]
+    by_id = [{shown.claim.id: shown for shown in circle.claims} for circle in circles]
     rows = []
-    for identifier in dict.fromkeys(shown.claim.id for circle in circles for shown in circle):
+    for identifier in dict.fromkeys(s.claim.id for circle in circles for s in circle.claims):
         claims = [circle.get(identifier) for circle in by_id]
         asked = [shown for shown in claims if shown]
         if len(asked) > 1:
             rows.append(AgreementRow(asked[0].claim.question, claims))
     return rows
-
-
-def _agrees(row: AgreementRow) -> bool:
-    return len({shown.claim.verdict for shown in row.claims if shown}) == 1
 
 
 def _tests(anchor: str, claim: Claim) -> Table | None:

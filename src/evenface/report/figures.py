@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import numpy as np
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX"
 _CURVE_POINTS = 150
 _ROW_HEIGHT = 26
-_LABEL_LENGTH = 22
+_LABEL_LENGTH = 30
 _LABEL_WIDTH = 6.2
-_FAINT: dict[str, float] = {"linewidth": 0.9, "alpha": 0.45}
+_FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
 
 Limits = tuple[float, float]
 Ends = tuple[float, float]

@@ -9,7 +9,6 @@ from evenface.report.by_group import group_table
 from evenface.report.numbers import coverage
 from evenface.report.schema import read_results
 
-
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"}
 
 

@@ -14,11 +14,10 @@ import yaml
 from evenface.errors import MissingDependencyError
 from evenface.files import write_text
 from evenface.report import by_group, charts, tables
-from evenface.report.charts import Chart
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
-from evenface.report.samples import sample_sheets
 from evenface.report.numbers import count, coverage
+from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
 from evenface.report.table import Table
 
@@ -34,16 +33,15 @@ class Repeat:
 
     benchmark: Benchmark
     accuracy: Table
-    differences: Table | None
+    differences: list[Table]
 
 
 @dataclass(frozen=True)
-class OtherBenchmark:
-    """A further benchmark without groups, with its figures."""
+class People:
+    """A further benchmark without groups, with its tables."""
 
     benchmark: Benchmark
-    chart: Chart
-    table: Table
+    operating: Table
     differences: Table | None
 
 
@@ -110,23 +108,33 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
         "forest": main and charts.differences(results, main),
-        "differences": main and by_group.difference_table(results, main),
+        "differences": main and by_group.difference_table(results, main, "accuracy"),
+        "eer_differences": main and by_group.difference_table(results, main, "eer"),
         "unevenness": main and by_group.unevenness_table(results, main),
+        "unevenness_differences": main and by_group.overall_difference_table(results, main),
         "threshold": main and by_group.threshold_table(results, main),
         "repeats": [
             Repeat(
                 benchmark,
-                by_group.group_table(results, benchmark),
-                by_group.difference_table(results, benchmark),
+                by_group.group_table(results, benchmark, compact=True),
+                [
+                    table
+                    for table in (
+                        by_group.difference_table(results, benchmark, "accuracy"),
+                        by_group.overall_difference_table(results, benchmark),
+                    )
+                    if table
+                ],
             )
             for benchmark in results.repeats
         ],
+        "people": tables.people_table(results, results.others),
+        "people_chart": charts.people(results, results.others),
         "others": [
-            OtherBenchmark(
+            People(
                 benchmark,
-                charts.other_benchmark(results, benchmark),
                 tables.operating_table(results, benchmark),
-                by_group.difference_table(results, benchmark),
+                by_group.overall_difference_table(results, benchmark),
             )
             for benchmark in results.others
         ],

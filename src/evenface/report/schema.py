@@ -340,6 +340,12 @@ class Results(_Entry):
         """The evaluation of a model on a benchmark, or None where there is none."""
         return self.evaluations.get(model, {}).get(benchmark)
 
+    def eer(self, model: str, benchmark: Benchmark) -> Estimate | None:
+        """The EER of a model on a benchmark without groups, or None where there is none."""
+        evaluation = self.evaluation(model, benchmark.id)
+        result = next(iter(evaluation.groups.values()), None) if evaluation else None
+        return result.eer if result else None
+
     def plain(self, training_set: str) -> Model | None:
         """The arm of a training set without KD, or None where there is none."""
         return next((m for m in self.students if m.set == training_set and not m.kd), None)

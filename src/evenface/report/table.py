@@ -67,7 +67,7 @@ class Table:
         return self.notes.index(text) + 1
 
     def estimate(self, estimate: Estimate, *, scale: float = 100, digits: int = 2) -> Cell:
-        """A cell with value, interval and note; the lower bound alone where nothing else is known."""
+        """A cell with value, interval and note; "≥ low" where the lower bound is all there is."""
         note = self.note(estimate.note)
         if estimate.value is None and estimate.high is None and estimate.low is not None:
             return Cell(f"≥ {number(scale * estimate.low, digits=digits)}", note=note)

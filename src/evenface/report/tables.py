@@ -18,6 +18,28 @@ from evenface.report.table import (
 )
 
 
+def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
+    """Models × benchmarks without groups: EER with intervals."""
+    table = Table(
+        "people",
+        "Equal error rate in %; lower is better.",
+        [
+            Column("model", numeric=False),
+            *(Column(benchmark.title, "eer") for benchmark in benchmarks),
+        ],
+    )
+    for models in model_sections(results):
+        rows = []
+        for model in models:
+            cells: list[Cell] = []
+            for benchmark in benchmarks:
+                eer = results.eer(model.id, benchmark)
+                cells += table.missing(NO_EVALUATION, 1) if eer is None else [table.estimate(eer)]
+            rows.append(TableRow(model.title, cells))
+        table.sections.append(rows)
+    return table
+
+
 def operating_table(results: Results, benchmark: Benchmark) -> Table:
     """Model (× group): EER, AUC, TAR at the FAR levels, and accuracy ± deviation over folds."""
     several = len(benchmark.groups) > 1
@@ -194,4 +216,3 @@ def stages_table(results: Results) -> Table:
         [TableRow("total", [Cell(duration(total)), Cell(""), Cell("")])],
     ]
     return table
-
