@@ -29,6 +29,7 @@ from evenface.report.table import (
 )
 
 _MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
+"""Measures of a group: heading and term in the glossary, by the name in the results."""
 _UNEVENNESS = {
     "std_sample": ("STD", "std"),
     "ser": ("SER", "ser"),
@@ -36,7 +37,7 @@ _UNEVENNESS = {
     "probit_gap": ("probit gap", "probit"),
     "fnmr_ratio": ("FNMR ratio", "fnmr-ratio"),
 }
-"""Heading and term in the glossary, by the name in the results: of one group, of several."""
+"""The same for measures of several groups together."""
 _NO_FRACTIONS = frozenset({"ser", "dprime_gap", "probit_gap", "fnmr_ratio"})
 """Measures that are not shown in percent."""
 
@@ -210,7 +211,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
             f"differences-{benchmark.id}-overall",
             f"With KD minus without KD: {benchmark.title}. "
             f"{'STD is' if several else 'Accuracy and EER are'} in percentage points.",
-            [Column(*_MEASURES[metric]) for metric in metrics],
+            [Column(*measures[metric]) for metric in metrics],
             simulated=benchmark.simulated,
         ),
         by_metric,
@@ -241,7 +242,7 @@ def _difference_table(
     table.columns.insert(0, Column("training set", numeric=False))
     if any(d.p_holm is not None for arm in arms for d in arm.values()):
         table.remarks.append(
-            "Below an interval: p, corrected by Holm over the groups of one training set and teacher."
+            "Below an interval: p, corrected by Holm over the groups of one set and teacher."
         )
     several = len(results.distillers) > 1
     sections: dict[str, list[TableRow]] = {}

@@ -36,6 +36,7 @@ class Circle:
 class AgreementRow:
     """One question, with its claim in each circle (None where it was not put)."""
 
+    identifier: str
     question: str
     claims: list[Shown | None]
 
@@ -63,6 +64,16 @@ class Claims:
         """How often each verdict stands among the main claims."""
         found = Counter(shown.claim.verdict for shown in self.main.claims)
         return [(found[verdict], verdict) for verdict in VERDICTS if found[verdict]]
+
+    def echo(self, claim: Claim) -> str:
+        """How many repeats of a claim agree with it, in words; "" without repeats."""
+        row = next((row for row in self.agreement if row.identifier == claim.id), None)
+        if row is None:
+            return ""
+        others = [s.claim for s in row.claims if s and s.claim is not claim]
+        same = sum(other.verdict == claim.verdict for other in others)
+        agree = "agrees" if len(others) == 1 else "agree"
+        return f"{same} of {len(others)} repeat{'' if len(others) == 1 else 's'} {agree}"
 
     @property
     def agreeing(self) -> int:
@@ -113,7 +124,7 @@ def _agreement(circles: Sequence[Circle]) -> list[AgreementRow]:
         claims = [circle.get(identifier) for circle in by_id]
         asked = [shown for shown in claims if shown]
         if len(asked) > 1:
-            rows.append(AgreementRow(asked[0].claim.question, claims))
+            rows.append(AgreementRow(identifier, asked[0].claim.question, claims))
     return rows
 
 
