@@ -546,3 +546,14 @@ def draw_samples(base: Path) -> None:
         coarse = rng.integers(60, 200, (16, 32, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((928, 464), Image.Resampling.BICUBIC)
         image.save(folder / f"{name}.png")
+
+
+def one_seed(results: dict[str, Any]) -> None:
+    """Leave one seed of :func:`fabricated_results`."""
+    results["study"]["seeds"] = [0]
+    for model in results["models"]:
+        model["seeds"] = model["seeds"][:1]
+    for of_model in results["evaluations"].values():
+        for evaluated in of_model.values():
+            evaluated["seeds"] = evaluated["seeds"][:1]
+    results["curves"] = {arm: curves[:1] for arm, curves in results["curves"].items()}
