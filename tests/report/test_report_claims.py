@@ -62,7 +62,7 @@ def test_statement_stands_with_rule_and_tests_behind_it(page: Element) -> None:
 
 
 def test_tests_are_in_the_unit_of_the_claim(page: Element) -> None:
-    assert table_rows(page, "claim-2-tests")["SER"] == ["0.31", "[0.16, 0.46]", "0.004", "–"]
+    assert table_rows(page, "claim-2-tests")["SER"] == ["+0.31", "[+0.16, +0.46]", "0.004", "–"]
     share = table_rows(page, "claim-3-tests")["share of the gap"]
     assert share == ["62.00 %", "[37.00, 87.00]", "–", "–"]
     undefined = table_rows(page, "claim-4-tests")["difference"]
