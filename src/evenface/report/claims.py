@@ -98,13 +98,17 @@ def collect_claims(results: Results) -> Claims:
         anchor = f"claim-{index + 1}"
         found.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
     several = len({teacher for _, teacher in found}) > 1
+    order = {b.id: i for i, b in enumerate(results.benchmarks)}
+    rank = {t.id: i for i, t in enumerate(results.teachers)}
+    first, *others = found
+    others.sort(key=lambda key: (order.get(key[0], 0), rank.get(key[1], len(rank))))
     main, *repeats = (
         Circle(
             next((b.title for b in results.benchmarks if b.id == benchmark), benchmark),
             f"KD from {results.teacher_name(teacher)}" if several else "",
-            claims,
+            found[benchmark, teacher],
         )
-        for (benchmark, teacher), claims in found.items()
+        for benchmark, teacher in (first, *others)
     )
     return Claims(main, repeats, _agreement([main, *repeats]))
 
