@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from evenface.report.numbers import MISSING, interval, number, p_value
+from evenface.report.numbers import interval, number, p_value
 from evenface.report.schema import Claim, ClaimTest, Results, Verdict
 from evenface.report.table import Cell, Column, Table, TableRow
 
@@ -141,7 +141,6 @@ def _tests(anchor: str, claim: Claim) -> Table | None:
         [
             Column("test", numeric=False),
             Column("value"),
-            Column("interval"),
             Column("p"),
             Column("p, Holm", "holm"),
         ],
@@ -155,11 +154,15 @@ def _test_row(table: Table, test: ClaimTest) -> TableRow:
     scale = 100 if share or test.unit == "points" else 1
     value = number(None if test.value is None else scale * test.value, sign=not share)
     unit = {"points": " points", "share": " %"}.get(test.unit, "")
+    bounds = interval(test, scale=scale, sign=not share)
     return TableRow(
         test.label,
         [
-            Cell(value if test.value is None else f"{value}{unit}", note=table.note(test.note)),
-            Cell(interval(test, scale=scale, sign=not share) or MISSING),
+            Cell(
+                value if test.value is None else f"{value}{unit}",
+                (bounds,) if bounds else (),
+                table.note(test.note),
+            ),
             Cell(p_value(test.p_value)),
             Cell(p_value(test.p_holm)),
         ],
