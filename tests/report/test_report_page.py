@@ -85,7 +85,9 @@ def test_ids_are_unique_and_every_link_has_its_target(page: Element) -> None:
     links = [e.attributes["href"] for e in page.every() if e.tag in ("a", "use")]
     assert links
     assert {link.removeprefix("#") for link in links} <= set(ids)
-    labels = {e.attributes["aria-labelledby"] for e in page.every() if "aria-labelledby" in e.attributes}
+    labels = {
+        e.attributes["aria-labelledby"] for e in page.every() if "aria-labelledby" in e.attributes
+    }
     assert labels <= set(ids)
 
 
@@ -332,7 +334,9 @@ def test_one_group_only(results: dict[str, Any], write: Write) -> None:
         {**d, "benchmark": "groups"} for d in results["differences"] if d["benchmark"] == "orl"
     ]
     page = write(results)
-    assert "there is one group: nothing to compare" in page.one(id="accuracy").one("ol").text.lower()
+    assert (
+        "there is one group: nothing to compare" in page.one(id="accuracy").one("ol").text.lower()
+    )
     assert _rows(page, "accuracy")["real, with KD"][2:] == ["– 1"] * 4
     assert "not checked on other faces" in page.one("section", id="other-faces").text
 
