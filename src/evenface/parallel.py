@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from evenface.console import err
 from evenface.errors import EvenfaceError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -72,15 +74,17 @@ def run_all(
     *,
     workers: int,
     what: str,
-    watch: Callable[[], None] = lambda: None,
+    finished: Callable[[int, Any], None],
+    watch: Callable[[], None],
     every: float = 1.0,
-) -> list[Any]:
-    """Results of independent calls (function, arguments), in their order.
+) -> None:
+    """Make independent calls (function, arguments), ``workers`` at a time.
 
     Args:
-        calls: picklable functions of modules with picklable arguments.
+        calls: functions of modules, with picklable arguments and results.
         workers: processes at once.
         what: what a process does, for the error message.
+        finished: called in this process with the index of each call that ended and its result.
         watch: called in this process about once in ``every`` seconds, and at the end.
         every: seconds.
 
@@ -88,23 +92,23 @@ def run_all(
         EvenfaceError: a process died.
         Exception: the first exception that a call raised; calls under way are stopped.
     """
-    from concurrent.futures import FIRST_EXCEPTION, wait
-
     if not calls:
-        return []
+        return
     with worker_pool(min(workers, len(calls)), what=what) as submit:
-        futures = [submit(function, *arguments) for function, arguments in calls]
-        waiting = set(futures)
+        index = {submit(function, *arguments): i for i, (function, arguments) in enumerate(calls)}
+        waiting = set(index)
         while waiting:
-            done, waiting = wait(waiting, timeout=every, return_when=FIRST_EXCEPTION)
-            watch()
+            done, waiting = wait(waiting, timeout=every, return_when=FIRST_COMPLETED)
             for future in done:
-                future.result()
-        return [future.result() for future in futures]
+                finished(index[future], future.result())
+            watch()
 
 
 def _start(initializer: Callable[[], None] | None) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    # Ctrl-C reaches all processes of a terminal; the parent decides what its workers do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    err().quiet = True  # one terminal, one speaker
     if initializer is not None:
         initializer()
 
