@@ -16,7 +16,7 @@ STATISTICS = [
     fairness.std_sample,
     fairness.std_population,
     fairness.skewed_error_ratio,
-    fairness.accuracy_gap,
+    fairness.gap,
     fairness.gini,
 ]
 

@@ -56,6 +56,8 @@ class GroupResult(_Record):
     folds: list[float]
     eer: Estimate
     auc: Estimate
+    dprime: Estimate
+    """Distance of genuine from impostor cosines in standard deviations."""
     tar_at_far: dict[str, Estimate]
     """Keys are the levels as written: "1e-2", "1e-3"."""
     fold_pairs: int
@@ -78,13 +80,20 @@ class WorstGroup(_Record):
 
 
 class Overall(_Record):
-    """Over groups, from their 10-fold accuracies."""
+    """Over groups, from their 10-fold accuracies; ``dprime_gap`` from their d′."""
 
     accuracy: Estimate
     std_sample: Estimate
     std_population: Estimate
+    std_expected: Estimate
+    """The sample STD that sampling noise alone would give were the groups equal."""
+    std_excess_p: float | None
+    """Share of replicates of equal groups whose STD is at least the observed one, counting the
+    data themselves as one more replicate."""
     ser: Estimate
     gap: Estimate
+    dprime_gap: Estimate
+    probit_gap: Estimate
     worst_group: WorstGroup
 
 
@@ -102,6 +111,8 @@ class GlobalThreshold(_Record):
     fnmr: dict[str, Estimate]
     fdr: Estimate
     garbe: Estimate
+    fnmr_ratio: Estimate
+    """Largest over smallest FNMR."""
     note: str | None = None
 
 
@@ -133,7 +144,7 @@ class Evaluation(_Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    version: int = 1
+    version: int = 2
     model: str | None
     protocol: ProtocolSummary
     bootstrap: Bootstrap
@@ -198,17 +209,15 @@ class Evaluation(_Record):
                 f"{mine} and {theirs}"
             )
         return paired_difference(
-            self._samples(measure, group),
-            other._samples(measure, group),
-            self._value(measure, group),
-            other._value(measure, group),
+            self.samples(measure, group),
+            other.samples(measure, group),
+            self.estimate(measure, group).value,
+            other.estimate(measure, group).value,
             self.bootstrap.level,
         )
 
-    def _pairing(self) -> tuple[str, int, int]:
-        return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates
-
-    def _samples(self, measure: str, group: str | None) -> NDArray[np.float64]:
+    def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
+        """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""
         if measure not in self.replicates:
             known = ", ".join(self.replicates)
             raise ValueError(f"unknown measure {measure!r}; known: {known}")
@@ -222,14 +231,18 @@ class Evaluation(_Record):
             raise ValueError(f"unknown group {group!r}; known: {', '.join(self.groups)}")
         return samples[:, list(self.groups).index(group)]
 
-    def _value(self, measure: str, group: str | None) -> float | None:
+    def estimate(self, measure: str, group: str | None = None) -> Estimate:
+        """The record of a measure, by the name that it has among ``replicates``."""
         scope, _, name = measure.partition(".")
         if group is None:
             record = self.overall if scope == "overall" else self.global_threshold
-            return getattr(record, name).value
+            return getattr(record, name)
         if measure in ("fmr", "fnmr"):
-            return getattr(self.global_threshold, measure)[group].value
+            return getattr(self.global_threshold, measure)[group]
         result = self.groups[group]
         if measure.startswith("tar@far="):
-            return result.tar_at_far[measure.removeprefix("tar@far=")].value
-        return getattr(result, measure).value
+            return result.tar_at_far[measure.removeprefix("tar@far=")]
+        return getattr(result, measure)
+
+    def _pairing(self) -> tuple[object, ...]:
+        return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates

@@ -175,6 +175,7 @@ def measure(
             "accuracy": accuracy,
             "eer": ranking.eer(genuine, impostor),
             "auc": ranking.auc(genuine, impostor),
+            "dprime": ranking.dprime(genuine, impostor),
             **{
                 f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
                 for key, far in FAR_LEVELS.items()
