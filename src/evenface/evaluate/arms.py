@@ -8,22 +8,24 @@ each training seed, become one evaluation:
   computed for each model and then averaged: a group is served by a model, not by the average of
   several, and averaging accuracies first would hide unevenness that differs between seeds.
 - Replicates resample seeds and identities jointly. Replicate r takes identity resample r, the same
-  for all seeds, and averages n − 1 of the n seeds drawn with replacement. Drawing n would understate
-  the variance of a mean over few seeds by the factor (n − 1)/n; n − 1 sets it right (Rao & Wu,
-  *Resampling Inference with Complex Survey Data*, JASA 83, 1988). What differs between seeds *and*
-  identities at once is counted more than once, which errs on the wide side (Owen, *The pigeonhole
-  bootstrap*, AoAS 1, 2007).
+  for all seeds, and averages n − 1 draws with replacement from the n seeds. Drawing n would
+  understate the variance of a mean over few seeds by the factor (n − 1)/n; n − 1 sets it right
+  (Rao & Wu, *Resampling Inference with Complex Survey Data*, JASA 83, 1988). What differs between
+  seeds *and* identities at once is counted more than once, which errs on the wide side (Owen, *The
+  pigeonhole bootstrap*, AoAS 1, 2007).
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
 
 A limit to know: n seeds show the chance in training n times. Where it dominates, a percentile
-interval reaches from the lowest to the highest of them and holds the arm's true median in a share
-1 − 2^(1 − n) of cases, 75 % for three seeds, whatever level was asked. ``notes`` say so.
+interval reaches at most from the lowest to the highest of them and so holds the arm's true median
+in at most a share 1 − 2^(1 − n) of cases, 75 % for three seeds, whatever level was asked. ``notes``
+say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,15 +39,15 @@ from evenface.evaluate.results import (
     GlobalThreshold,
     GroupResult,
     Overall,
+    Record,
     Roc,
     WorstGroup,
-    _Record,
 )
 from evenface.evaluate.summary import Summary, thin_roc
 from evenface.seeds import generator
 
 
-class SeedAccuracy(_Record):
+class SeedAccuracy(Record):
     """One of an arm's models."""
 
     seed: int
@@ -170,7 +172,7 @@ class _Arm:
     def group(self, name: str) -> GroupResult:
         results = [evaluation.groups[name] for evaluation in self.evaluations]
 
-        def mean(of: Callable[[GroupResult], float | list[float]]) -> list[float]:
+        def mean(of: Callable[[GroupResult], float | list[float]]) -> Any:
             return np.mean([of(result) for result in results], axis=0).tolist()
 
         first = results[0]
@@ -252,6 +254,6 @@ def _seed_notes(seeds: int) -> list[str]:
         ]
     return [
         f"intervals cover the choice of test identities and the chance in training, as {seeds} "
-        "training seeds show it; where training dominates they are too narrow: about "
-        f"{100 * (1 - 2 ** (1 - seeds)):.3g} % of them then hold the truth"
+        "training seeds show it; where training dominates they are too narrow and at most "
+        f"{100 * (1 - 2 ** (1 - seeds)):.3g} % of them hold the truth"
     ]

@@ -23,11 +23,13 @@ EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """Strict and immutable; NaN and infinity are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Estimate(_Record):
+class Estimate(Record):
     """A number with its bootstrap percentile interval."""
 
     value: float | None
@@ -42,14 +44,14 @@ class AccuracyEstimate(Estimate):
     fold_std: float
 
 
-class Roc(_Record):
+class Roc(Record):
     """Corners of the ROC, at most 200, ascending."""
 
     far: list[float]
     tar: list[float]
 
 
-class GroupResult(_Record):
+class GroupResult(Record):
     """One group."""
 
     accuracy: AccuracyEstimate
@@ -71,7 +73,7 @@ class GroupResult(_Record):
     roc: Roc
 
 
-class WorstGroup(_Record):
+class WorstGroup(Record):
     """The group of the lowest accuracy, and how often each group was it in the replicates."""
 
     value: str | None
@@ -79,7 +81,7 @@ class WorstGroup(_Record):
     note: str | None = None
 
 
-class Overall(_Record):
+class Overall(Record):
     """Over groups, from their 10-fold accuracies; ``dprime_gap`` from their d′."""
 
     accuracy: Estimate
@@ -97,7 +99,7 @@ class Overall(_Record):
     worst_group: WorstGroup
 
 
-class GlobalThreshold(_Record):
+class GlobalThreshold(Record):
     """Error rates of all groups at one threshold, as a deployed system has it.
 
     The threshold is the loosest at which the mean of the groups' FMR does not exceed
@@ -116,7 +118,7 @@ class GlobalThreshold(_Record):
     note: str | None = None
 
 
-class ProtocolSummary(_Record):
+class ProtocolSummary(Record):
     """Which protocol was used."""
 
     name: str
@@ -130,7 +132,7 @@ class ProtocolSummary(_Record):
     notes: list[str]
 
 
-class Bootstrap(_Record):
+class Bootstrap(Record):
     """How the intervals were made."""
 
     unit: str = "identity"
@@ -139,7 +141,7 @@ class Bootstrap(_Record):
     level: float
 
 
-class Evaluation(_Record):
+class Evaluation(Record):
     """One model on one protocol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
