@@ -25,6 +25,7 @@ from evenface.evaluate import (
     protocol_from_manifest,
 )
 from evenface.evaluate.protocols import Protocol
+from labelled_rows import LabelledRows
 
 
 @pytest.fixture(scope="module")
@@ -416,8 +417,8 @@ def test_intervals_cover() -> None:
     product weights make conservative, at least as often."""
     rng = np.random.default_rng(1)
     identities, images, trials = 40, 4, 120
-    labels = np.repeat(np.arange(identities), images)
-    manifest = _Unstored(labels)
+    manifest = LabelledRows(images, ["all"] * identities)
+    labels = manifest.labels()
     protocol = protocol_from_manifest(manifest, max_pairs=4000)  # type: ignore[arg-type]
     values: dict[str, list[float]] = {"eer": [], "accuracy": []}
     bounds: dict[str, list[tuple[float, float]]] = {"eer": [], "accuracy": []}
@@ -435,28 +436,6 @@ def test_intervals_cover() -> None:
     # Three standard errors of a share of 0.95 among 120 trials are 0.06.
     assert covered["eer"] >= 0.89
     assert covered["accuracy"] >= 0.94
-
-
-class _Unstored:
-    """The part of a manifest that protocols use, without images."""
-
-    attributes: tuple[str, ...] = ()
-    fingerprint = "none"
-
-    def __init__(self, labels: np.ndarray) -> None:
-        self._labels = labels
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def labels(self) -> np.ndarray:
-        return self._labels
-
-    def groups(self, group_by: object) -> np.ndarray:
-        return np.full(len(self), "all", dtype=object)
-
-    def column(self, name: str) -> np.ndarray:
-        return np.full(len(self), "synthetic", dtype=object)
 
 
 def _walk(value: Any) -> list[dict[str, Any]]:
