@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,6 +164,18 @@ def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
     summary = summarise(plain, {arm.id: evaluations[arm.id] for arm in plain})
     assert summary["differences"] == []
     assert [claim["id"] for claim in summary["claims"]] == ["mix-matches-real-plain"] * 2
+
+
+def test_one_seed_is_said(evaluations: Evaluations) -> None:
+    students = [arm for arm in ARMS if arm.kind == "student"]
+    single = [replace(arm, seeds=SEEDS[:1]) for arm in students]
+    first = {
+        arm.id: {benchmark: found[:1] for benchmark, found in evaluations[arm.id].items()}
+        for arm in students
+    }
+    assert all("One training seed" in c["statement"] for c in summarise(single, first)["claims"])
+    several = summarise(ARMS, evaluations)["claims"]
+    assert not any("One training seed" in claim["statement"] for claim in several)
 
 
 def test_another_level_is_refused(evaluations: Evaluations) -> None:

@@ -152,7 +152,7 @@ def test_shares_of_the_gap_worked_by_hand() -> None:
     assert both.tests[0].low < 0.5 < both.tests[0].high
     assert "+6.00 points" in both.statement
     assert "+3.00 points" in both.statement
-    assert "50.00 % [" in both.statement
+    assert "share of the gap closed 50.00 % [" in both.statement
     assert "66.67 % [" in synthetic.statement
 
 

@@ -1,5 +1,6 @@
 """Verification per group, fairness over groups, and intervals for both. Needs no torch."""
 
+from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference, percentile_interval
 from evenface.evaluate.embeddings import combine_views
 from evenface.evaluate.evaluation import evaluate_embeddings
@@ -16,6 +17,7 @@ from evenface.evaluate.fairness import (
     worst_group,
 )
 from evenface.evaluate.model import embed_views, evaluate_model
+from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
 from evenface.evaluate.results import Estimate, Evaluation, GroupResult
 from evenface.evaluate.verification import (
@@ -30,6 +32,7 @@ from evenface.evaluate.verification import (
 )
 
 __all__ = [
+    "ArmEvaluation",
     "Estimate",
     "Evaluation",
     "GroupResult",
@@ -43,12 +46,15 @@ __all__ = [
     "dprime",
     "eer",
     "embed_views",
+    "evaluate_arm",
     "evaluate_embeddings",
     "evaluate_model",
     "fairness_discrepancy_rate",
     "fold_accuracy",
     "gap",
     "garbe",
+    "holm",
+    "intersection_union",
     "paired_difference",
     "percentile_interval",
     "probit_gap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from evenface.evaluate import Evaluation
@@ -108,6 +108,11 @@ class _Benchmark:
         ]
 
     def claims(self) -> list[Claim]:
+        seeds = min((len(arm.seeds) for arm in self.arms if arm.kind == "student"), default=0)
+        caution = " One training seed: chance in training is not covered." if seeds == 1 else ""
+        return [replace(claim, statement=claim.statement + caution) for claim in self._claims()]
+
+    def _claims(self) -> list[Claim]:
         if not self.several_groups:
             return [claim for teacher in self.teachers for claim in self._on_others(teacher)]
         claims = [claim for teacher in self.teachers for claim in self._on_groups(teacher)]

@@ -373,7 +373,7 @@ def _gap_claim(
         behind = "“synthetic” is ahead" if _below(baseline, 0) else "its interval includes 0"
         ending = f"there is no gap to close, {behind} without KD."
     else:
-        ending = f"{change(share, 'share')} of the gap is closed."
+        ending = f"share of the gap closed {change(share, 'share')}."
         if _above(share, 0):
             verdict = "supported"
         elif _below(share, 0):
