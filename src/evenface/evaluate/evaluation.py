@@ -182,7 +182,7 @@ def _overall(
         errors = 1 - summary.samples["accuracy"]
         summary.samples["overall.std_expected"], value = summary.std_expected()
         expected = summary.estimate("overall.std_expected", value)
-    identities = [scorer.identities for scorer in scorers]
+    identities = [scorer.genuine_identities for scorer in scorers]
     return Overall(
         accuracy=mean,
         **spreads,
@@ -237,7 +237,7 @@ def _global_threshold(
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))
             for name in ("fdr", "garbe")
         }
-        identities = [scorer.identities for scorer in scorers]
+        identities = [scorer.genuine_identities for scorer in scorers]
         over["fnmr_ratio"] = summary.ratio(
             "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), identities, "false non-match"
         )

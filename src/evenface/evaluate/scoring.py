@@ -79,6 +79,11 @@ class GroupScorer:
         return len(self._present)
 
     @property
+    def genuine_identities(self) -> int:
+        """Number of identities of two or more images."""
+        return self.counts.identities - self.counts.single_image_identities
+
+    @property
     def pairs(self) -> int:
         """Number of score pairs."""
         return len(self.ranking.genuine_order) + len(self.ranking.impostor_order)

@@ -109,7 +109,7 @@ class Summary:
             measure: the ratio's name.
             rates: (G,) observed.
             replicates: (R, G) of the rates; None without.
-            identities: (G,) identities of the groups.
+            identities: (G,) identities of the groups with genuine pairs.
             event: what a rate counts, as "error".
         """
         value = float(fairness.rate_ratio(rates))
@@ -129,8 +129,8 @@ class Summary:
             replicates[:, int(np.argmax(rates))], self.level, floor=0.0, ceiling=1.0
         )
         note += (
-            f"; the lower bound takes its rate at the upper limit of none among {most} "
-            f"identities, {100 * limit:.2f} %"
+            f"; the lower bound takes its rate as {100 * limit:.2f} %, the upper limit where "
+            f"none of {most} identities fails"
         )
         return Estimate(value=None, low=max(1.0, highest / limit), high=None, note=note)
 

@@ -10,7 +10,7 @@ Values of evidence are fractions (0.012 for 1.2 points or 1.2 %) where the unit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -194,28 +194,17 @@ def gap_closed(
     teacher: str,
 ) -> Claim:
     """How much smaller the gap between real and synthetic training faces is when both distil."""
-    baseline = synthetic_plain.compare(real_plain, _MEAN)
     remaining = synthetic_kd.compare(real_kd, _MEAN)
-    whole = real_plain.samples(_MEAN) - synthetic_plain.samples(_MEAN)
-    rest = real_kd.samples(_MEAN) - synthetic_kd.samples(_MEAN)
-    share = _share(
-        _defined(baseline.value) - _defined(remaining.value), whole - rest, baseline, whole
-    )
     return _gap_claim(
         "gap-closed",
+        real_plain,
+        synthetic_plain,
         question="Does distillation narrow the gap between real and synthetic training faces?",
         what="1 − (real − synthetic with KD) / (real − synthetic without KD)",
-        statement=(
-            "In mean accuracy over groups, “real” minus “synthetic” is "
-            f"{change(baseline, 'points')} without KD and {change(remaining, 'points')} with KD "
-            f"from {teacher}: "
-        ),
-        parts=(
-            _evidence("real − synthetic, without KD", baseline),
-            _evidence("real − synthetic, with KD", remaining),
-        ),
-        baseline=baseline,
-        share=share,
+        words=f"and {change(remaining, 'points')} with KD from {teacher}",
+        other=_evidence("real − synthetic, with KD", remaining),
+        closed=lambda gap: gap - _defined(remaining.value),
+        closed_samples=lambda gap: gap - (real_kd.samples(_MEAN) - synthetic_kd.samples(_MEAN)),
         benchmark=benchmark,
         teacher=teacher,
     )
@@ -230,25 +219,17 @@ def gap_closed_synthetic(
     teacher: str,
 ) -> Claim:
     """How much of the gap to real faces without distillation synthetic faces make up with it."""
-    baseline = synthetic_plain.compare(real_plain, _MEAN)
     rise = synthetic_plain.compare(synthetic_kd, _MEAN)
-    whole = real_plain.samples(_MEAN) - synthetic_plain.samples(_MEAN)
-    part = synthetic_kd.samples(_MEAN) - synthetic_plain.samples(_MEAN)
     return _gap_claim(
         "gap-closed-synthetic",
+        real_plain,
+        synthetic_plain,
         question="Does distillation bring synthetic faces nearer to real faces without it?",
         what="(synthetic with KD − synthetic without KD) / (real − synthetic without KD)",
-        statement=(
-            f"KD from {teacher} changes the mean accuracy of “synthetic” by "
-            f"{change(rise, 'points')}, where “real” without KD is ahead of “synthetic” without KD "
-            f"by {change(baseline, 'points')}: "
-        ),
-        parts=(
-            _evidence("real − synthetic, without KD", baseline),
-            _evidence("synthetic, with KD − without", rise),
-        ),
-        baseline=baseline,
-        share=_share(_defined(rise.value), part, baseline, whole),
+        words=f"and KD from {teacher} changes “synthetic” by {change(rise, 'points')}",
+        other=_evidence("synthetic, with KD − without", rise),
+        closed=lambda gap: _defined(rise.value),
+        closed_samples=lambda gap: synthetic_kd.samples(_MEAN) - synthetic_plain.samples(_MEAN),
         benchmark=benchmark,
         teacher=teacher,
     )
@@ -357,52 +338,72 @@ def kd_helps_on_others(
 
 def _gap_claim(
     identifier: str,
+    real: ArmEvaluation,
+    synthetic: ArmEvaluation,
     *,
     question: str,
     what: str,
-    statement: str,
-    parts: tuple[Evidence, ...],
-    baseline: PairedDifference,
-    share: PairedDifference,
+    words: str,
+    other: Evidence,
+    closed: Callable[[float], float],
+    closed_samples: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     benchmark: str,
     teacher: str,
 ) -> Claim:
+    """A share of the gap between real and synthetic faces without distillation.
+
+    Args:
+        identifier: the claim's id.
+        real, synthetic: without distillation.
+        question: the claim's.
+        what: the share as a formula.
+        words: what is set against the gap, with numbers.
+        other: the same as evidence.
+        closed, closed_samples: from the gap, what of it is closed; as value and in replicates.
+        benchmark, teacher: their ids.
+    """
+    baseline = synthetic.compare(real, _MEAN)
+    there_is_a_gap = _above(baseline, 0)
+    gaps = real.samples(_MEAN) - synthetic.samples(_MEAN)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Undefined, also in a replicate, where there is no gap.
+        shares = np.where(gaps > 0, closed_samples(gaps) / gaps, np.nan)
+    gap = _defined(baseline.value)
+    value = closed(gap) / gap if there_is_a_gap else None
+    share = paired_difference(np.zeros_like(shares), shares, 0.0, value, real.bootstrap.level)
     verdict: Verdict = "undecided"
-    if not _above(baseline, 0):
+    if not there_is_a_gap:
         verdict = "undefined"
-        behind = "“synthetic” is ahead" if _below(baseline, 0) else "its interval includes 0"
-        ending = f"there is no gap to close, {behind} without KD."
+        reason = "“synthetic” is ahead" if _below(baseline, 0) else "its interval includes 0"
+        ending = f"there is no gap to close, {reason} without KD."
     else:
         ending = f"share of the gap closed {change(share, 'share')}."
         if _above(share, 0):
             verdict = "supported"
         elif _below(share, 0):
             verdict = "not supported"
-    note = what if verdict != "undefined" else f"{what}; no gap above 0 to divide by"
+    note = what if there_is_a_gap else f"{what}; no gap above 0 to divide by"
     return Claim(
         id=identifier,
         question=question,
         benchmark=benchmark,
         teacher=teacher,
         verdict=verdict,
-        statement=statement + ending,
+        statement=(
+            "In mean accuracy over groups, “real” minus “synthetic” is "
+            f"{change(baseline, 'points')} without KD, {words}: {ending}"
+        ),
         rule=(
             f"{what}, in mean accuracy: supported if its interval lies above 0, not supported if "
             "below 0, else undecided; undefined unless the interval of the gap without KD lies "
             "above 0."
         ),
-        tests=(_evidence("share of the gap closed", share, unit="share", note=note), *parts),
+        tests=(
+            _evidence("share of the gap closed", share, unit="share", note=note),
+            _evidence("real − synthetic, without KD", baseline),
+            other,
+        ),
     )
-
-
-def _share(
-    part: float, parts: NDArray[np.float64], baseline: PairedDifference, whole: NDArray[np.float64]
-) -> PairedDifference:
-    """A share of the baseline gap; undefined, also in a replicate, where there is no gap."""
-    value = part / _defined(baseline.value) if _above(baseline, 0) else None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.where(whole > 0, parts / whole, np.nan)
-    return paired_difference(np.zeros_like(shares), shares, 0.0, value)
 
 
 def _directions(found: Mapping[str, tuple[PairedDifference, Unit]]) -> str:
