@@ -72,3 +72,12 @@ def parse(html: str) -> Element:
     reader.close()
     assert reader.open == [reader.root], f"never closed: {[e.tag for e in reader.open[1:]]}"
     return reader.root
+
+
+def table_rows(page: Element, table: str) -> dict[str, list[str]]:
+    """Cells of a table by the text of the row's header."""
+    rows = {}
+    for row in page.one(id=table).every("tr"):
+        if header := list(row.every("th", scope="row")):
+            rows[header[0].text] = [cell.text for cell in row.every("td")]
+    return rows

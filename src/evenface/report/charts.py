@@ -6,19 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evenface.report import figures
-from evenface.report.answers import OVER_GROUPS
-from evenface.report.figures import Line, Row, Slope, Style, finite
-from evenface.report.schema import Benchmark, CurvePoint, Estimate, Model, Results, Roc
+from evenface.report.figures import Ends, Line, Row, Slope, Style, finite
+from evenface.report.numbers import coverage, percent
+from evenface.report.schema import (
+    OVER_GROUPS,
+    Benchmark,
+    CurvePoint,
+    Difference,
+    Estimate,
+    Evaluation,
+    Model,
+    Results,
+    Roc,
+)
 from evenface.report.svg import INK, series_colour
-from evenface.report.tables import percent
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One drawing with its title."""
+    """One drawing with its title, and below it what it shares with its neighbours."""
 
     title: str
     svg: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class Chart:
     panels: list[Panel] = field(default_factory=list)
     legend: list[LegendItem] = field(default_factory=list)
     simulated: bool = False
+    wide: bool = False
+    """Whether the panels have long labels, and need more room."""
 
     def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
         """Add an entry to the legend."""
@@ -51,54 +63,95 @@ class Chart:
         return f"{self.id}-{len(self.panels)}"
 
 
+@dataclass(frozen=True)
+class _Pairing:
+    """The arms of a training set without KD and with KD from one teacher."""
+
+    set: str
+    title: str
+    detail: str
+    plain: Model | None
+    distilled: Model | None
+    teacher: str | None
+
+
+def _pairings(results: Results) -> list[_Pairing]:
+    """A pairing for each teacher and training set, the main teacher's first."""
+    several = len(results.distillers) > 1
+    return [
+        _Pairing(
+            name,
+            results.set_title(name),
+            f"KD from {results.teacher_name(teacher)}" if several else "",
+            results.plain(name),
+            results.distilled(name, teacher),
+            teacher,
+        )
+        for teacher in results.distillers or (None,)
+        for name in results.training_sets
+    ]
+
+
 def slope(results: Results, benchmark: Benchmark) -> Chart:
-    """Accuracy without KD → with KD by group, a panel for each training set."""
+    """Accuracy without KD → with KD by group, a panel for each training set and teacher."""
     chart = Chart(
         "slope",
         "Accuracy without and with KD by group, one panel for each training set, all on one "
-        f"scale. Bars are {_level(results)} intervals; groups are set side by side so that "
-        "intervals do not cover each other.",
+        f"scale. Bars are {coverage(results.level)} intervals; groups are set side by side so "
+        "that intervals do not cover each other.",
         "No training set has students both without and with KD.",
         simulated=benchmark.simulated,
     )
     panels = []
-    for name in _training_sets(results):
+    for pairing in _pairings(results):
+        plain = _evaluation(results, pairing.plain, benchmark)
+        distilled = _evaluation(results, pairing.distilled, benchmark)
         slopes = [
             Slope(
                 Style.of_series(i),
-                _accuracy(results, results.student(name, kd=False), benchmark, group),
-                _accuracy(results, results.student(name, kd=True), benchmark, group),
+                _accuracy(plain, group),
+                _accuracy(distilled, group),
+                _seed_ends(plain, distilled, group),
             )
             for i, group in enumerate(benchmark.groups)
         ]
         if any(finite(s.without.value) and finite(s.with_kd.value) for s in slopes):
-            panels.append((results.set_title(name), slopes))
+            panels.append((pairing, slopes))
     vertical = figures.limits(
-        e for _, slopes in panels for s in slopes for e in (s.without, s.with_kd)
+        e
+        for _, slopes in panels
+        for s in slopes
+        for e in (s.without, s.with_kd, *(Estimate(value=v) for ends in s.seeds for v in ends))
     )
     if vertical is None:
         return chart
-    for title, slopes in panels:
+    if any(s.seeds for _, slopes in panels for s in slopes):
+        chart.caption += " Thin lines are single seeds."
+    for pairing, slopes in panels:
         changes = ", ".join(
             f"{group} {percent(s.without.value)} to {percent(s.with_kd.value)} %"
             for group, s in zip(benchmark.groups, slopes, strict=True)
         )
-        label = f"Trained on {title}: accuracy without to with KD: {changes}."
-        chart.panels.append(
-            Panel(title, figures.slope_chart(chart.next_name, label, slopes, vertical))
-        )
+        label = f"{_described(pairing)}: accuracy without to with KD: {changes}."
+        drawing = figures.slope_chart(chart.next_name, label, slopes, vertical)
+        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
     for i, group in enumerate(benchmark.groups):
         chart.explain(group, Style.of_series(i), marker=True)
     return chart
 
 
 def differences(results: Results, benchmark: Benchmark) -> Chart:
-    """Paired differences of accuracy with intervals, a panel for each training set."""
-    found = [d for d in results.paired(benchmark.id, "accuracy") if finite(d.value)]
+    """Paired differences of accuracy with intervals, a panel for each training set and teacher."""
+    found = [
+        d
+        for d in results.differences
+        if d.benchmark == benchmark.id and d.metric == "accuracy" and finite(d.value)
+    ]
     chart = Chart(
         "forest",
-        f"Accuracy with KD minus without KD, in percentage points, with paired {_level(results)} "
-        "intervals from the same resamples of identities. Filled: the interval excludes zero. "
+        "Accuracy with KD minus without KD, in percentage points, with paired "
+        f"{coverage(results.level)} intervals from the same resamples of seeds and identities. "
+        "Filled: the interval excludes zero, for a single group after Holm's correction as well. "
         "Hollow: undecided.",
         "No paired differences are in the results.",
         simulated=benchmark.simulated,
@@ -106,36 +159,37 @@ def differences(results: Results, benchmark: Benchmark) -> Chart:
     horizontal = figures.limits(found, zero=True)
     if horizontal is None:
         return chart
-    colours = {group: Style.of_series(i) for i, group in enumerate(benchmark.groups)}
-    for name in dict.fromkeys(d.set for d in found):
-        rows = []
-        for difference in (d for d in found if d.set == name):
-            overall = difference.group == OVER_GROUPS
-            style = colours.get(difference.group, Style(marker="D"))
-            if not difference.decided:
-                style = style.without_kd()
-            title = "mean" if overall else difference.group
-            rows.append(Row(title, style, difference))
-        title = results.set_title(name)
+    for pairing in _pairings(results):
+        of_pairing = [d for d in found if (d.set, d.teacher) == (pairing.set, pairing.teacher)]
+        rows = [_difference_row(results, benchmark, d) for d in of_pairing]
+        if not rows:
+            continue
         changes = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
-        chart.panels.append(
-            Panel(
-                title,
-                figures.interval_chart(
-                    chart.next_name,
-                    f"Trained on {title}: change of accuracy with KD in points: {changes}.",
-                    rows,
-                    horizontal,
-                    unit="points of accuracy",
-                    zero=True,
-                ),
-            )
+        drawing = figures.interval_chart(
+            chart.next_name,
+            f"{_described(pairing)}: change of accuracy with KD in points: {changes}.",
+            rows,
+            horizontal,
+            unit="points of accuracy",
+            zero=True,
         )
+        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
     return chart
 
 
+def _difference_row(results: Results, benchmark: Benchmark, difference: Difference) -> Row:
+    if difference.group in benchmark.groups:
+        style = Style.of_series(benchmark.groups.index(difference.group))
+    else:
+        style = Style(marker="D")
+    if not difference.decided(results.level):
+        style = style.without_kd()
+    label = "mean" if difference.group == OVER_GROUPS else difference.group
+    return Row(label, style, difference)
+
+
 def roc(results: Results, benchmark: Benchmark) -> Chart:
-    """ROC by group: a panel for each training set, and one for each reference model."""
+    """ROC by group: a panel for each training set and teacher, and one for each reference model."""
     chart = Chart(
         "roc-curves",
         "ROC by group on a logarithmic axis of the false match rate. It starts at the lowest rate "
@@ -143,68 +197,66 @@ def roc(results: Results, benchmark: Benchmark) -> Chart:
         "No ROC is in the results.",
         simulated=benchmark.simulated,
     )
-    panels: list[tuple[str, list[tuple[Style, Roc]]]] = []
-    for name in _training_sets(results):
-        curves = [
-            (style if kd else style.without_kd(), curve)
-            for kd in (False, True)
-            for style, curve in _rocs(results, results.student(name, kd=kd), benchmark)
-        ]
-        panels.append((results.set_title(name), curves))
-    panels += [(model.title, _rocs(results, model, benchmark)) for model in results.references]
-    panels = [(title, curves) for title, curves in panels if curves]
-    floor = figures.roc_floor(curve for _, curves in panels for _, curve in curves)
-    for title, curves in panels:
-        label = f"ROC by group: {title}. True match rate against false match rate."
-        chart.panels.append(Panel(title, figures.roc_chart(chart.next_name, label, curves, floor)))
+    panels: list[tuple[str, str, list[tuple[Style, Roc]]]] = []
+    for pairing in _pairings(results):
+        plain = _rocs(results, pairing.plain, benchmark)
+        curves = [(style.without_kd(), curve) for style, curve in plain]
+        curves += _rocs(results, pairing.distilled, benchmark)
+        panels.append((pairing.title, pairing.detail, curves))
+    panels += [(model.title, "", _rocs(results, model, benchmark)) for model in results.references]
+    panels = [panel for panel in panels if panel[-1]]
+    floor = figures.roc_floor(curve for *_, curves in panels for _, curve in curves)
+    for title, detail, curves in panels:
+        label = f"ROC by group: {title} {detail}. True match rate against false match rate."
+        drawing = figures.roc_chart(chart.next_name, label, curves, floor)
+        chart.panels.append(Panel(title, drawing, detail))
     if panels:
         for i, group in enumerate(benchmark.groups):
             chart.explain(group, Style.of_series(i))
-        _explain_kd(chart)
+        chart.explain("with KD", Style())
+        chart.explain("without KD", Style().without_kd())
     return chart
 
 
-def other_benchmark(results: Results, benchmark: Benchmark) -> Chart:
-    """EER of all models on a benchmark that is not the main one, with intervals."""
+def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
+    """EER of students and teachers on benchmarks without groups, a panel for each."""
     chart = Chart(
-        f"eer-{benchmark.id}",
-        f"Equal error rate on {benchmark.title} with {_level(results)} intervals; lower is "
-        "better. Filled: with KD. Hollow: without KD. Diamonds: for reference.",
+        "people-chart",
+        f"Equal error rate with {coverage(results.level)} intervals; lower is better. Filled: with "
+        "KD. Hollow: without KD. Diamonds: teachers. The untrained network is in the table only: "
+        "it would squeeze the others together.",
         "No equal error rates are in the results.",
-        simulated=benchmark.simulated,
+        wide=True,
     )
     panels = []
-    for group in benchmark.groups:
-        rows = []
-        for model in results.models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            result = evaluation.groups.get(group) if evaluation else None
-            if result is not None and finite(result.eer.value):
-                rows.append(Row(model.title, _model_style(model), result.eer))
+    for benchmark in benchmarks:
+        rows = [
+            Row(model.title, _model_style(model), eer)
+            for model in results.models
+            if model.kind != "untrained"
+            and (eer := results.eer(model.id, benchmark))
+            and finite(eer.value)
+        ]
         if rows:
-            panels.append((group if len(benchmark.groups) > 1 else "", rows))
+            panels.append((benchmark.title, rows))
     horizontal = figures.limits((row.estimate for _, rows in panels for row in rows), zero=True)
     if horizontal is None:
         return chart
     for title, rows in panels:
         rates = ", ".join(f"{row.label} {percent(row.estimate.value)} %" for row in rows)
-        chart.panels.append(
-            Panel(
-                title,
-                figures.interval_chart(
-                    chart.next_name,
-                    f"Equal error rate on {benchmark.title} {title}: {rates}.",
-                    rows,
-                    (0.0, horizontal[1]),
-                    unit="equal error rate, %",
-                ),
-            )
+        drawing = figures.interval_chart(
+            chart.next_name,
+            f"Equal error rate on {title}: {rates}.",
+            rows,
+            (0.0, horizontal[1]),
+            unit="equal error rate, %",
         )
+        chart.panels.append(Panel(title, drawing))
     return chart
 
 
 def training(results: Results) -> Chart:
-    """Losses over steps, a panel for each training set."""
+    """Losses over steps, a panel for each training set and teacher."""
     chart = Chart(
         "losses",
         "Losses during training. Each point is the mean of consecutive log entries. The "
@@ -212,21 +264,22 @@ def training(results: Results) -> Chart:
         "No training curves are in the results.",
     )
     panels = []
-    for name in _training_sets(results):
+    for pairing in _pairings(results):
         lines = [
             line
-            for kd in (False, True)
-            if (model := results.student(name, kd=kd))
+            for model, kd in ((pairing.plain, False), (pairing.distilled, True))
+            if model
             for line in _losses(results.curves.get(model.id, ()), kd=kd)
         ]
         if lines:
-            panels.append((results.set_title(name), lines))
+            panels.append((pairing, lines))
     highest = 1.05 * max((max(line.values) for _, lines in panels for line in lines), default=1.0)
-    for title, lines in panels:
-        label = f"Trained on {title}: losses over optimiser steps."
-        chart.panels.append(
-            Panel(title, figures.training_chart(chart.next_name, label, lines, highest or 1.0))
-        )
+    if any(line.faint for _, lines in panels for line in lines):
+        chart.caption += " Thick lines are means over seeds, thin lines single seeds."
+    for pairing, lines in panels:
+        label = f"{_described(pairing)}: losses over optimiser steps."
+        drawing = figures.training_chart(chart.next_name, label, lines, highest or 1.0)
+        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
     if panels:
         chart.explain("classification, with KD", _CLASSIFICATION)
         chart.explain("classification, without KD", _CLASSIFICATION.without_kd())
@@ -238,20 +291,27 @@ _CLASSIFICATION = Style(INK)
 _DISTILLATION = Style(series_colour(4))
 
 
-def _losses(points: Sequence[CurvePoint], *, kd: bool) -> list[Line]:
+def _losses(seeds: Sequence[Sequence[CurvePoint]], *, kd: bool) -> list[Line]:
+    """For each part of the loss a faint line for each seed, and their mean."""
     lines = []
     style = _CLASSIFICATION if kd else _CLASSIFICATION.without_kd()
     for part, look in (("classification", style), ("distillation", _DISTILLATION)):
-        values = [(point.step, getattr(point, part)) for point in points]
-        known = [(step, value) for step, value in values if finite(value)]
-        if known:
-            steps, losses = zip(*known, strict=True)
-            lines.append(Line(look, steps, losses))
-    return lines
+        runs = [
+            {p.step: value for p in points if finite(value := getattr(p, part))} for points in seeds
+        ]
+        runs = [run for run in runs if run]
+        if len(runs) > 1:
+            lines += [Line(look, list(run), list(run.values()), faint=True) for run in runs]
+        if runs:
+            # Only steps that all seeds have: elsewhere the mean would jump with who is in it.
+            steps = sorted(set(runs[0]).intersection(*runs[1:]))
+            means = [sum(run[step] for run in runs) / len(runs) for step in steps]
+            lines.append(Line(look, steps, means))
+    return [line for line in lines if line.steps]
 
 
 def _rocs(results: Results, model: Model | None, benchmark: Benchmark) -> list[tuple[Style, Roc]]:
-    evaluation = results.evaluation(model.id, benchmark.id) if model else None
+    evaluation = _evaluation(results, model, benchmark)
     if evaluation is None:
         return []
     return [
@@ -261,14 +321,31 @@ def _rocs(results: Results, model: Model | None, benchmark: Benchmark) -> list[t
     ]
 
 
-def _accuracy(results: Results, model: Model | None, benchmark: Benchmark, group: str) -> Estimate:
-    evaluation = results.evaluation(model.id, benchmark.id) if model else None
+def _evaluation(results: Results, model: Model | None, benchmark: Benchmark) -> Evaluation | None:
+    return results.evaluation(model.id, benchmark.id) if model else None
+
+
+def _accuracy(evaluation: Evaluation | None, group: str) -> Estimate:
     result = evaluation.groups.get(group) if evaluation else None
     return result.accuracy if result else Estimate()
 
 
-def _training_sets(results: Results) -> list[str]:
-    return list(dict.fromkeys(model.set for model in results.students if model.set is not None))
+def _seed_ends(
+    plain: Evaluation | None, distilled: Evaluation | None, group: str
+) -> tuple[Ends, ...]:
+    """Accuracies without and with KD of the seeds that both arms were trained with."""
+    if plain is None or distilled is None or len(plain.seeds) < 2:
+        return ()
+    with_kd = {seed.seed: seed.accuracy.get(group) for seed in distilled.seeds}
+    return tuple(
+        (before, after)
+        for seed in plain.seeds
+        if finite(before := seed.accuracy.get(group)) and finite(after := with_kd.get(seed.seed))
+    )
+
+
+def _described(pairing: _Pairing) -> str:
+    return ", ".join(text for text in (f"Trained on {pairing.title}", pairing.detail) if text)
 
 
 def _model_style(model: Model) -> Style:
@@ -276,12 +353,3 @@ def _model_style(model: Model) -> Style:
         return Style(marker="D")
     style = Style.of_series(0)
     return style if model.kd else style.without_kd()
-
-
-def _explain_kd(chart: Chart) -> None:
-    chart.explain("with KD", Style())
-    chart.explain("without KD", Style().without_kd())
-
-
-def _level(results: Results) -> str:
-    return f"{100 * results.level:g} %"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import numpy as np
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX"
 _CURVE_POINTS = 150
 _ROW_HEIGHT = 26
-_LABEL_LENGTH = 22
+_LABEL_LENGTH = 30
 _LABEL_WIDTH = 6.2
+_FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
 
 Limits = tuple[float, float]
+Ends = tuple[float, float]
+"""A measure without and with KD."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Slope:
     style: Style
     without: Estimate
     with_kd: Estimate
+    seeds: tuple[Ends, ...] = ()
+    """The same for each seed."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a training chart; both sequences of one length."""
+    """One line of a training chart; both sequences of one length. ``faint`` is one seed's."""
 
     style: Style
     steps: Sequence[int]
     values: Sequence[float]
+    faint: bool = False
 
 
 def finite(value: float | None) -> TypeGuard[float]:
@@ -131,6 +137,9 @@ def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits
                 (shift, slope.without, slope.style.without_kd()),
                 (1 + shift, slope.with_kd, slope.style),
             ]
+            for before, after in slope.seeds:
+                ends_of_seed = [100 * before, 100 * after]
+                axes.plot([shift, 1 + shift], ends_of_seed, color=slope.style.colour, **_FAINT)
             drawn = [(x, 100 * e.value) for x, e, _ in ends if finite(e.value)]
             if len(drawn) == 2:
                 axes.plot(*zip(*drawn, strict=True), color=slope.style.colour)
@@ -235,7 +244,7 @@ def training_chart(name: str, label: str, lines: Sequence[Line], highest: float)
                 _means(line.values, size),
                 color=line.style.colour,
                 linestyle=line.style.line,
-                linewidth=1.5,
+                **(_FAINT if line.faint else {"linewidth": 1.5}),
             )
         axes.set_xlim(left=0)
         axes.set_ylim(0, highest)

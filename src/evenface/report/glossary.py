@@ -48,12 +48,33 @@ GLOSSARY = (
         "uses both.",
     ),
     Term(
+        "std-expected",
+        "STD if groups were equal",
+        "The STD that sampling noise alone gives when all groups have one accuracy. STD cannot be "
+        "negative, so it is above zero even then. Only an STD that noise seldom reaches shows "
+        "groups that differ.",
+    ),
+    Term(
         "ser",
         "SER, skewed error ratio",
         "Highest error over groups divided by the lowest; error is 100 − accuracy. 1 is equal. "
-        "Without an error in some group it is infinite, and left undefined.",
+        ""
+        "Without an error in some group it is undefined, and only a lower bound is given.",
     ),
     Term("gap", "Gap", "Highest accuracy over groups minus the lowest."),
+    Term(
+        "dprime",
+        "d′ gap",
+        "d′ is the distance between the mean scores of genuine and impostor pairs in pooled "
+        "standard deviations: it depends on no threshold and has no ceiling. The gap is the "
+        "highest over groups minus the lowest.",
+    ),
+    Term(
+        "probit",
+        "Probit gap",
+        "Highest minus lowest accuracy over groups after the inverse of the normal distribution, "
+        "which undoes the ceiling: near 100 % every gap shrinks, this one does not.",
+    ),
     Term(
         "worst-group",
         "Worst group",
@@ -65,6 +86,12 @@ GLOSSARY = (
         "False match rate (false accept rate): share of impostor pairs that are accepted.",
     ),
     Term("fnmr", "FNMR", "False non-match rate: share of genuine pairs that are rejected."),
+    Term(
+        "fnmr-ratio",
+        "FNMR ratio",
+        "Highest FNMR over groups divided by the lowest, at one threshold for all groups. 1 is "
+        "equal.",
+    ),
     Term(
         "eer",
         "EER, equal error rate",
@@ -95,15 +122,32 @@ GLOSSARY = (
         "equal.",
     ),
     Term(
+        "seed",
+        "Seed",
+        "The number that a training starts its random choices from. The same arm trained with "
+        "several seeds shows how much is chance.",
+    ),
+    Term(
         "interval",
         "Interval",
-        "Bootstrap percentile interval over identities: test identities are drawn again with "
-        "replacement, within each group, and everything is computed anew.",
+        "Bootstrap percentile interval: training seeds and test identities (within each group) are "
+        "drawn again with replacement, and everything is computed anew.",
     ),
     Term(
         "paired",
         "Paired difference",
-        "Both models are evaluated on the same resamples, and the difference is taken in each. An "
-        "interval that excludes zero is called decided, any other undecided.",
+        "Both models are evaluated on the same resamples, and the difference is taken in each.",
+    ),
+    Term(
+        "holm",
+        "Holm's correction",
+        "Who tests several groups finds something by chance. Holm's method raises the p-values so "
+        "that the risk of any false finding among them stays at the level asked for.",
+    ),
+    Term(
+        "verdict",
+        "Verdict",
+        "What a claim's rule makes of its tests. Undecided: the data fit both answers. Undefined: "
+        "what is asked about could not be computed.",
     ),
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evenface.report.by_group import group_table
+from evenface.report.numbers import coverage
 from evenface.report.schema import read_results
-from evenface.report.tables import group_table
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"}
 
 
 def markdown_table(results: dict[str, Any] | Path) -> str:
-    """Models × groups as a GitHub table: accuracy in % with intervals, mean, STD, SER, gap.
+    """Models × groups as a GitHub table: accuracy in % with intervals, mean, STD, SER.
 
     Args:
         results: the content of ``results.json``, or its path.
@@ -36,10 +37,12 @@ def markdown_table(results: dict[str, Any] | Path) -> str:
         cells = [" ".join([cell.text, *cell.details[:1]]) for cell in row.cells]
         lines.append(_line([row.header, *cells]))
     kind = "simulated faces" if benchmark.simulated else "not simulated"
+    seeds = len(study.study.seeds)
+    trained = "one seed each" if seeds == 1 else f"means over {seeds} seeds"
     lines += [
         "",
-        f"Accuracy in % with {100 * study.level:g} % intervals in brackets; STD of the sample. "
-        f"{_escape(benchmark.title)} ({kind}).",
+        f"Accuracy in %, {trained}, with {coverage(study.level)} intervals in brackets; STD of the "
+        f"sample in percentage points. {_escape(benchmark.title)} ({kind}).",
     ]
     return "\n".join(lines) + "\n"
 

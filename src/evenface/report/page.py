@@ -13,13 +13,13 @@ import yaml
 
 from evenface.errors import MissingDependencyError
 from evenface.files import write_text
-from evenface.report import charts, tables
-from evenface.report.answers import short_answer
-from evenface.report.charts import Chart
+from evenface.report import by_group, charts, tables
+from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
+from evenface.report.numbers import count, coverage
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
-from evenface.report.tables import Table
+from evenface.report.table import Table
 
 _MACHINE = {"memory_gib": "memory, GiB"}
 _NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
@@ -28,12 +28,20 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
-class OtherBenchmark:
-    """A benchmark beside the main one, with its figures."""
+class Repeat:
+    """A further benchmark by group, with its tables."""
 
     benchmark: Benchmark
-    chart: Chart
-    table: Table
+    accuracy: Table
+    differences: list[Table]
+
+
+@dataclass(frozen=True)
+class People:
+    """A further benchmark without groups, with its tables."""
+
+    benchmark: Benchmark
+    operating: Table
     differences: Table | None
 
 
@@ -76,8 +84,10 @@ def render(results: Results, base: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count": tables.count,
+        "count": count,
+        "mark": mark,
         "moment": _moment,
+        "paragraphs": _paragraphs,
         "sentence": _sentence,
         "typeset": _typeset,
         "words": lambda name: name.replace("_", " "),
@@ -93,16 +103,43 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "results": results,
         "study": results.study,
         "main": main,
-        "answer": short_answer(results),
-        "level": f"{100 * results.level:g} %",
-        "accuracy": main and tables.group_table(results, main),
+        "claims": collect_claims(results),
+        "level": coverage(results.level),
+        "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
         "forest": main and charts.differences(results, main),
-        "differences": main and _differences(results, main),
-        "operating": main and tables.operating_table(results, main),
-        "threshold": main and tables.threshold_table(results, main),
+        "differences": main and by_group.difference_table(results, main, "accuracy"),
+        "eer_differences": main and by_group.difference_table(results, main, "eer"),
+        "unevenness": main and by_group.unevenness_table(results, main),
+        "unevenness_differences": main and by_group.overall_difference_table(results, main),
+        "threshold": main and by_group.threshold_table(results, main),
+        "repeats": [
+            Repeat(
+                benchmark,
+                by_group.group_table(results, benchmark, compact=True),
+                [
+                    table
+                    for table in (
+                        by_group.difference_table(results, benchmark, "accuracy"),
+                        by_group.overall_difference_table(results, benchmark),
+                    )
+                    if table
+                ],
+            )
+            for benchmark in results.repeats
+        ],
+        "people": tables.people_table(results, results.others),
+        "people_chart": charts.people(results, results.others),
+        "others": [
+            People(
+                benchmark,
+                tables.operating_table(results, benchmark),
+                by_group.overall_difference_table(results, benchmark),
+            )
+            for benchmark in results.others
+        ],
         "roc": main and charts.roc(results, main),
-        "others": [_other(results, benchmark) for benchmark in results.others],
+        "operating": main and tables.operating_table(results, main),
         "distillation": _distillation(results),
         "training": charts.training(results),
         "models": tables.models_table(results),
@@ -119,20 +156,6 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "replicates": _replicates(results),
         "glossary": GLOSSARY,
     }
-
-
-def _differences(results: Results, benchmark: Benchmark) -> Table | None:
-    table = tables.difference_table(results, benchmark)
-    return table if table.sections else None
-
-
-def _other(results: Results, benchmark: Benchmark) -> OtherBenchmark:
-    return OtherBenchmark(
-        benchmark,
-        charts.other_benchmark(results, benchmark),
-        tables.operating_table(results, benchmark),
-        _differences(results, benchmark),
-    )
 
 
 def _notes(results: Results) -> list[str]:
@@ -156,14 +179,19 @@ def _replicates(results: Results) -> int:
 def _distillation(results: Results) -> str:
     """The weight of distillation, in cosine terms and as the paper's λ; "" where not known."""
     weight = results.study.spec.get("distillation_weight")
-    size = results.teacher.embedding_size
-    if not isinstance(weight, int | float) or size is None:
+    sizes = sorted({t.embedding_size for t in results.teachers if t.embedding_size})
+    if not isinstance(weight, int | float) or not sizes:
         return ""
+    equal = " and ".join(f"λ = {weight * size / 2:,.0f} for {size}-d embeddings" for size in sizes)
     return (
         f"Students with KD add {weight:g} · (1 − cos) between their embedding and the teacher's "
-        f"to the loss; for {size}-d embeddings this equals λ = {weight * size / 2:,.0f} on their "
-        "mean squared error."
+        f"to the loss. On their mean squared error this equals {equal}."
     )
+
+
+def _paragraphs(text: str) -> list[str]:
+    """The lines of a text that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _moment(text: str) -> str:

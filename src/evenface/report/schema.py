@@ -14,7 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evenface.errors import DataError
 from evenface.files import read_json
 
+SCHEMA = 2
 MAIN_BENCHMARK = "groups"
+OVER_GROUPS = "mean"
+"""The entry of differences over all groups."""
+
+Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 
 
 class _Entry(BaseModel):
@@ -52,6 +57,7 @@ class GroupResult(_Entry):
     accuracy: Accuracy = Accuracy(note=UNKNOWN.note)
     eer: Estimate = UNKNOWN
     auc: Estimate = UNKNOWN
+    dprime: Estimate = UNKNOWN
     tar_at_far: dict[str, Estimate] = {}
     genuine_pairs: int | None = None
     impostor_pairs: int | None = None
@@ -69,13 +75,21 @@ class WorstGroup(_Entry):
 
 
 class Overall(_Entry):
-    """Over groups, from their accuracies; fractions, SER a ratio ≥ 1."""
+    """Over groups, from their accuracies; fractions, SER a ratio ≥ 1, d′ and probit in deviations.
+
+    ``std_expected`` is what sampling noise alone would give were the groups equal, and
+    ``std_excess_p`` the share of such samples whose STD is at least the observed one.
+    """
 
     accuracy: Estimate = UNKNOWN
     std_sample: Estimate = UNKNOWN
     std_population: Estimate = UNKNOWN
+    std_expected: Estimate = UNKNOWN
+    std_excess_p: float | None = None
     ser: Estimate = UNKNOWN
     gap: Estimate = UNKNOWN
+    dprime_gap: Estimate = UNKNOWN
+    probit_gap: Estimate = UNKNOWN
     worst_group: WorstGroup = WorstGroup(note=UNKNOWN.note)
 
 
@@ -85,6 +99,7 @@ class GlobalThreshold(_Entry):
     target_fmr: float
     fmr: dict[str, Estimate] = {}
     fnmr: dict[str, Estimate] = {}
+    fnmr_ratio: Estimate = UNKNOWN
     fdr: Estimate = UNKNOWN
     garbe: Estimate = UNKNOWN
     note: str | None = None
@@ -98,18 +113,27 @@ class Bootstrap(_Entry):
     level: float = 0.95
 
 
+class SeedResult(_Entry):
+    """Accuracy of the run of one seed, by group and as their mean; fractions."""
+
+    seed: int
+    accuracy: dict[str, float | None] = {}
+    mean: float | None = None
+
+
 class Evaluation(_Entry):
-    """One model on one benchmark; see ``docs/evaluation.md``."""
+    """One arm on one benchmark: means over its seeds; see ``docs/evaluation.md``."""
 
     groups: dict[str, GroupResult] = {}
     overall: Overall = Overall()
     global_threshold: GlobalThreshold | None = None
     bootstrap: Bootstrap | None = None
+    seeds: tuple[SeedResult, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Study(_Entry):
-    """What was run."""
+    """What was run. ``seed`` drew faces, pairs and resamples, ``seeds`` started the trainings."""
 
     name: str
     description: str = ""
@@ -118,13 +142,15 @@ class Study(_Entry):
     command: str
     finished_at: str
     seed: int
+    seeds: tuple[int, ...]
     evenface: str
     spec: dict[str, Any] = {}
 
 
 class Teacher(_Entry):
-    """Whom the students were distilled from."""
+    """One whom students were distilled from."""
 
+    id: str
     name: str
     embedding_size: int | None = None
     fingerprint: str = ""
@@ -154,13 +180,15 @@ class TrainingSet(_Entry):
 
 
 class Model(_Entry):
-    """A student, the teacher, or an untrained network."""
+    """An arm (training set, teacher or none) over its seeds, a teacher, or an untrained network."""
 
     id: str
     title: str
     kind: Literal["student", "teacher", "untrained"]
     set: str | None = None
     kd: bool | None = None
+    teacher: str | None = None
+    seeds: tuple[int, ...] = ()
     backbone: str | None = None
     parameters: int | None = None
     embedding_size: int | None = None
@@ -183,19 +211,51 @@ class Benchmark(_Entry):
     notes: tuple[str, ...] = ()
     statement: str = ""
 
+    @property
+    def by_group(self) -> bool:
+        """Whether groups are told apart in it."""
+        return self.group_by is not None or len(self.groups) > 1
+
 
 class Difference(Estimate):
-    """With KD minus without, paired on the same resamples of identities."""
+    """With KD minus without, paired on the same resamples of seeds and identities."""
 
     set: str
     benchmark: str
+    teacher: str | None = None
     group: str
     metric: str
+    p_value: float | None = None
+    p_holm: float | None = None
 
-    @property
-    def decided(self) -> bool:
-        """Whether the interval is known and excludes zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def decided(self, level: float) -> bool:
+        """Whether the interval excludes zero, and Holm's p (where there is one) agrees."""
+        excludes = (
+            self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        )
+        return excludes and (self.p_holm is None or self.p_holm <= 1 - level)
+
+
+class ClaimTest(Estimate):
+    """One test behind a claim's verdict."""
+
+    label: str
+    p_value: float | None = None
+    p_holm: float | None = None
+    unit: str = ""
+
+
+class Claim(_Entry):
+    """A question, with what the numbers say to it by a stated rule."""
+
+    id: str
+    question: str
+    benchmark: str | None = None
+    teacher: str | None = None
+    verdict: Verdict
+    statement: str
+    rule: str = ""
+    tests: tuple[ClaimTest, ...] = ()
 
 
 class CurvePoint(_Entry):
@@ -218,16 +278,17 @@ class Stage(_Entry):
 class Results(_Entry):
     """``results.json``."""
 
-    version: Literal[1] = Field(alias="schema")
+    version: Literal[2] = Field(alias="schema")
     study: Study
     machine: dict[str, Any] = {}
-    teacher: Teacher
+    teachers: tuple[Teacher, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
     evaluations: dict[str, dict[str, Evaluation]] = {}
     differences: tuple[Difference, ...] = ()
-    curves: dict[str, tuple[CurvePoint, ...]] = {}
+    claims: tuple[Claim, ...] = ()
+    curves: dict[str, tuple[tuple[CurvePoint, ...], ...]] = {}
     stages: tuple[Stage, ...] = ()
     samples: dict[str, str] = {}
 
@@ -238,19 +299,36 @@ class Results(_Entry):
         return next(named, next(iter(self.benchmarks), None))
 
     @property
+    def repeats(self) -> tuple[Benchmark, ...]:
+        """The further benchmarks by group, such as a look held out from training."""
+        return tuple(b for b in self.benchmarks if b is not self.main and b.by_group)
+
+    @property
     def others(self) -> tuple[Benchmark, ...]:
-        """All benchmarks but the main one."""
-        return tuple(b for b in self.benchmarks if b is not self.main)
+        """The further benchmarks without groups, such as real people."""
+        return tuple(b for b in self.benchmarks if b is not self.main and not b.by_group)
 
     @property
     def students(self) -> tuple[Model, ...]:
-        """The trained students, in the study's order."""
+        """The trained arms, in the study's order."""
         return tuple(m for m in self.models if m.kind == "student")
 
     @property
     def references(self) -> tuple[Model, ...]:
-        """Teacher and untrained network."""
+        """Teachers and untrained network."""
         return tuple(m for m in self.models if m.kind != "student")
+
+    @property
+    def training_sets(self) -> tuple[str, ...]:
+        """Names of the sets that students were trained on, in the students' order."""
+        return tuple(dict.fromkeys(m.set for m in self.students if m.set is not None))
+
+    @property
+    def distillers(self) -> tuple[str, ...]:
+        """Ids of the teachers that students have, the main teacher first."""
+        used = {m.teacher for m in self.students if m.kd and m.teacher}
+        known = [t.id for t in self.teachers if t.id in used]
+        return (*known, *sorted(used.difference(known)))
 
     @property
     def level(self) -> float:
@@ -262,28 +340,46 @@ class Results(_Entry):
         """The evaluation of a model on a benchmark, or None where there is none."""
         return self.evaluations.get(model, {}).get(benchmark)
 
-    def student(self, training_set: str, *, kd: bool) -> Model | None:
-        """The student of a training set with or without KD, or None where there is none."""
-        return next((m for m in self.students if m.set == training_set and m.kd is kd), None)
+    def eer(self, model: str, benchmark: Benchmark) -> Estimate | None:
+        """The EER of a model on a benchmark without groups, or None where there is none."""
+        evaluation = self.evaluation(model, benchmark.id)
+        result = next(iter(evaluation.groups.values()), None) if evaluation else None
+        return result.eer if result else None
 
-    def paired(self, benchmark: str, metric: str) -> list[Difference]:
-        """The differences of one metric on one benchmark."""
-        return [d for d in self.differences if d.benchmark == benchmark and d.metric == metric]
+    def plain(self, training_set: str) -> Model | None:
+        """The arm of a training set without KD, or None where there is none."""
+        return next((m for m in self.students if m.set == training_set and not m.kd), None)
+
+    def distilled(self, training_set: str, teacher: str | None) -> Model | None:
+        """The arm of a training set with KD from a teacher, or None where there is none."""
+        arms = (m for m in self.students if m.set == training_set and m.kd)
+        return next((m for m in arms if m.teacher == teacher), None)
 
     def set_title(self, name: str) -> str:
         """Title of a training set by its name."""
         return next((s.title for s in self.sets if s.name == name), name)
+
+    def teacher_name(self, identifier: str | None) -> str:
+        """Name of a teacher by its id."""
+        return next((t.name for t in self.teachers if t.id == identifier), identifier or "")
 
 
 def read_results(results: dict[str, Any] | Path) -> Results:
     """Validate results, given as such or as the path of a ``results.json``.
 
     Raises:
-        DataError: the file is missing or not JSON, or an entry is missing or of the wrong type;
-            the message names up to five of them.
+        DataError: the file is missing or not JSON, it is of another version of evenface, or an
+            entry is missing or of the wrong type; the message names up to five of them.
     """
     source = str(results) if isinstance(results, Path) else "results"
     content = read_json(results) if isinstance(results, Path) else results
+    again = "Run the study again with this version of evenface"
+    version = content.get("schema") if isinstance(content, dict) else None
+    if isinstance(version, int) and version != SCHEMA:
+        raise DataError(
+            f"{source}: layout {version} of another version of evenface, which this version "
+            f"(layout {SCHEMA}) does not read. {again}"
+        )
     try:
         return Results.model_validate(content)
     except ValidationError as error:
@@ -293,6 +389,5 @@ def read_results(results: dict[str, Any] | Path) -> Results:
         ]
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise DataError(
-            f"{source}: not the results of a study ({'; '.join(problems[:5])}{more}). "
-            "Run the study again with this version of evenface"
+            f"{source}: not the results of a study ({'; '.join(problems[:5])}{more}). {again}"
         ) from None

@@ -1,0 +1,165 @@
+"""Claims as the page shows them: those of the main benchmark and teacher, then the repeats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from evenface.report.numbers import interval, number, p_value
+from evenface.report.schema import Claim, ClaimTest, Results, Verdict
+from evenface.report.table import Cell, Column, Table, TableRow
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A claim with its place on the page."""
+
+    anchor: str
+    claim: Claim
+    tests: Table | None
+
+
+@dataclass(frozen=True)
+class Circle:
+    """The claims of one benchmark and teacher; ``detail`` names the teacher where it matters."""
+
+    title: str
+    detail: str
+    claims: list[Shown]
+
+
+@dataclass(frozen=True)
+class AgreementRow:
+    """One question, with its claim in each circle (None where it was not put)."""
+
+    identifier: str
+    question: str
+    claims: list[Shown | None]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The first verdict, which the others agree with or not."""
+        return next((shown.claim.verdict for shown in self.claims if shown), None)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all verdicts are the same."""
+        return all(shown.claim.verdict == self.verdict for shown in self.claims if shown)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All claims: ``main`` first, then ``repeats``, and row by row whether they agree."""
+
+    main: Circle
+    repeats: list[Circle]
+    agreement: list[AgreementRow]
+
+    @property
+    def tally(self) -> list[tuple[int, Verdict]]:
+        """How often each verdict stands among the main claims."""
+        found = Counter(shown.claim.verdict for shown in self.main.claims)
+        return [(found[verdict], verdict) for verdict in VERDICTS if found[verdict]]
+
+    def echo(self, claim: Claim) -> str:
+        """How many repeats of a claim agree with it, in words; "" without repeats."""
+        row = next((row for row in self.agreement if row.identifier == claim.id), None)
+        if row is None:
+            return ""
+        others = [s.claim for s in row.claims if s and s.claim is not claim]
+        same = sum(other.verdict == claim.verdict for other in others)
+        agree = "agrees" if len(others) == 1 else "agree"
+        return f"{same} of {len(others)} repeat{'' if len(others) == 1 else 's'} {agree}"
+
+    @property
+    def agreeing(self) -> int:
+        """Number of questions whose repeats all agree."""
+        return sum(row.agrees for row in self.agreement)
+
+
+def mark(verdict: Verdict) -> str:
+    """Name of a verdict's shape: its id on the page and its class in the style sheet."""
+    return verdict.replace(" ", "-")
+
+
+def collect_claims(results: Results) -> Claims:
+    """The claims in reading order, grouped by what they were tested with.
+
+    Claims without a benchmark by group (those on real people) belong to the main benchmark, those
+    without a teacher to the main teacher.
+    """
+    found: dict[tuple[str, str], list[Shown]] = {_key(results, None, None): []}
+    for index, claim in enumerate(results.claims):
+        key = _key(results, claim.benchmark, claim.teacher)
+        anchor = f"claim-{index + 1}"
+        found.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
+    several = len({teacher for _, teacher in found}) > 1
+    main, *repeats = (
+        Circle(
+            next((b.title for b in results.benchmarks if b.id == benchmark), benchmark),
+            f"KD from {results.teacher_name(teacher)}" if several else "",
+            claims,
+        )
+        for (benchmark, teacher), claims in found.items()
+    )
+    return Claims(main, repeats, _agreement([main, *repeats]))
+
+
+def _key(results: Results, benchmark: str | None, teacher: str | None) -> tuple[str, str]:
+    repeats = {b.id for b in results.repeats}
+    main = results.main.id if results.main else ""
+    first = next((t.id for t in results.teachers), "")
+    return benchmark if benchmark in repeats else main, teacher or first
+
+
+def _agreement(circles: Sequence[Circle]) -> list[AgreementRow]:
+    """Rows of all questions that were put in more than one circle."""
+    by_id = [{shown.claim.id: shown for shown in circle.claims} for circle in circles]
+    rows = []
+    for identifier in dict.fromkeys(s.claim.id for circle in circles for s in circle.claims):
+        claims = [circle.get(identifier) for circle in by_id]
+        asked = [shown for shown in claims if shown]
+        if len(asked) > 1:
+            rows.append(AgreementRow(identifier, asked[0].claim.question, claims))
+    return rows
+
+
+def _tests(anchor: str, claim: Claim) -> Table | None:
+    if not claim.tests:
+        return None
+    table = Table(
+        f"{anchor}-tests",
+        "The tests behind it.",
+        [
+            Column("test", numeric=False),
+            Column("value"),
+            Column("interval"),
+            Column("p"),
+            Column("p, Holm", "holm"),
+        ],
+    )
+    table.sections.append([_test_row(table, test) for test in claim.tests])
+    return table
+
+
+def _test_row(table: Table, test: ClaimTest) -> TableRow:
+    points, share = test.unit == "points", test.unit == "share"
+    scale = 100 if points or share else 1
+    value = None if test.value is None else scale * test.value
+    unit = {"points": " points", "share": " %"}.get(test.unit, "")
+    return TableRow(
+        test.label,
+        [
+            Cell(
+                f"{number(value, sign=points)}{unit if value is not None else ''}",
+                note=table.note(test.note),
+            ),
+            Cell(interval(test, scale=scale, sign=points) or number(None)),
+            Cell(p_value(test.p_value)),
+            Cell(p_value(test.p_holm)),
+        ],
+    )

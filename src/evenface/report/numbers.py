@@ -1,0 +1,71 @@
+"""Numbers as text."""
+
+from __future__ import annotations
+
+import math
+
+from evenface.report.schema import Estimate
+
+MISSING = "–"
+
+
+def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
+    """A number with a fixed number of digits; what is not finite, in words."""
+    if value is None:
+        return MISSING
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
+    """A fraction in percent, without the sign "%"."""
+    return number(None if value is None else 100 * value, digits=digits, sign=sign)
+
+
+def interval(estimate: Estimate, *, scale: float = 100, digits: int = 2, sign: bool = False) -> str:
+    """``[low, high]``, with words for a bound that is missing; "" without an interval."""
+    low, high = estimate.low, estimate.high
+    if low is None and high is None:
+        return ""
+
+    def bound(value: float | None, missing: str) -> str:
+        return missing if value is None else number(scale * value, digits=digits, sign=sign)
+
+    return f"[{bound(low, 'no lower bound')}, {bound(high, 'no upper bound')}]"
+
+
+def count(value: int | None) -> str:
+    """A count with thousands separated."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "8.4 s", "3 min 05 s" or "2 h 07 min"."""
+    if not math.isfinite(seconds):
+        return number(seconds)
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def coverage(level: float) -> str:
+    """Coverage of an interval: "95 %"."""
+    return f"{100 * level:g} %"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value to three digits after the point."""
+    if value is not None and 0 <= value < 0.001:
+        return "< 0.001"
+    return number(value, digits=3)
