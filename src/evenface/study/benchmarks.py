@@ -16,7 +16,7 @@ from evenface.parallel import usable_cores
 from evenface.study.faces import StudyFaces
 from evenface.study.spec import MAIN_BENCHMARK, RenderedFaces, StudySpec
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import Arm
+from evenface.study.students import StudyArm
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 
@@ -83,7 +83,7 @@ def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[B
 
 
 def evaluate_arms(
-    spec: StudySpec, arms: list[Arm], benchmarks: list[Benchmark], log: StageLog
+    spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
 ) -> dict[str, dict[str, list[Evaluation]]]:
     """Arm id → benchmark id → evaluations, one a training seed.
 
@@ -193,7 +193,7 @@ def _draw(
     group_by: str | None,
     log: StageLog,
 ) -> Benchmark:
-    settings = {
+    settings: dict[str, Any] = {
         "folds": spec.evaluation.folds,
         "pairs_per_group": spec.evaluation.pairs_per_group,
         "seed": spec.seed,

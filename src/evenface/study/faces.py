@@ -48,7 +48,9 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     more_tests = {
         name: _obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
-    real_people = {name: _real_people(name, log) for name in spec.evaluation.real_people}
+    real_people: dict[str, Manifest] = {
+        name: _real_people(name, log) for name in spec.evaluation.real_people
+    }
     return StudyFaces(real, synthetic, test, more_tests, group_by, real_people)
 
 

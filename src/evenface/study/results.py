@@ -22,7 +22,7 @@ from evenface.study.benchmarks import Benchmark
 from evenface.study.machine import describe_machine
 from evenface.study.spec import MAIN_BENCHMARK, FolderFaces, StudySpec
 from evenface.study.stages import StageLog
-from evenface.study.students import Arm, StudyTeacher
+from evenface.study.students import StudyArm, StudyTeacher
 from evenface.teachers.study import STUDY_TEACHER
 from evenface.train.run import RUN_NAME
 
@@ -37,7 +37,7 @@ class Findings:
     command: str
     teachers: list[StudyTeacher]
     sets: dict[str, Manifest]
-    arms: list[Arm]
+    arms: list[StudyArm]
     benchmarks: list[Benchmark]
     evaluations: dict[str, dict[str, list[Evaluation]]]
     log: StageLog

@@ -16,9 +16,9 @@ from evenface.study.results import Findings, collect_results
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
-    Arm,
     embed_sources,
     open_teachers,
+    teacher_arm,
     train_students,
     untrained_students,
 )
@@ -54,10 +54,7 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
     sources = {"real": faces.real, "synthetic": faces.synthetic}
     embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
     arms = [
-        *(
-            Arm(f"teacher-{t.id}", f"teacher {t.id}", "teacher", teacher=t.id, model=t.model)
-            for t in teachers
-        ),
+        *map(teacher_arm, teachers),
         untrained_students(spec, teachers[0].model.embedding_size, log),
         *train_students(spec, sets, embedded, log),
     ]

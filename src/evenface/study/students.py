@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from evenface.console import progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.parallel import usable_cores
+from evenface.study.answers import Arm
 from evenface.study.spec import StudySpec, teacher_id
 from evenface.study.stages import Stage, StageLog
 from evenface.teachers import load_teacher
@@ -23,8 +24,6 @@ from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.subset import subset_cache
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
-
-UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
@@ -36,27 +35,11 @@ class StudyTeacher:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One row of the study's tables: a way to train, done once with each training seed.
+class StudyArm(Arm):
+    """An arm with what was trained: training seed → run folder; or the teacher itself."""
 
-    Attributes:
-        runs: training seed → run folder; empty for teachers.
-        model: the teacher itself; None for what was trained here.
-    """
-
-    id: str
-    title: str
-    kind: Literal["student", "teacher", "untrained"]
-    set: str | None = None
-    kd: bool | None = None
-    teacher: str | None = None
     runs: Mapping[int, Path] = field(default_factory=dict)
     model: LoadedTeacher | None = None
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Training seeds."""
-        return tuple(self.runs)
 
     def describe(self) -> dict[str, Any]:
         """The arm as ``results.json`` has it; seconds and losses are means over its seeds."""
@@ -83,6 +66,14 @@ class Arm:
     def curves(self) -> list[list[dict[str, Any]]]:
         """Logged losses of each run."""
         return [_read_log(run / LOG_NAME) for run in self.runs.values()]
+
+
+def teacher_arm(teacher: StudyTeacher) -> StudyArm:
+    """The arm of a teacher."""
+    title = f"teacher {teacher.id}"
+    return StudyArm(
+        f"teacher-{teacher.id}", title, "teacher", None, None, teacher.id, (), model=teacher.model
+    )
 
 
 def open_teachers(spec: StudySpec) -> list[StudyTeacher]:
@@ -128,7 +119,7 @@ def train_students(
     sets: dict[str, Manifest],
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
-) -> list[Arm]:
+) -> list[StudyArm]:
     """Each training set without distillation and with each teacher, once with each training seed.
 
     All arms take the same number of optimiser steps, and runs of one seed start from the same
@@ -163,28 +154,29 @@ def train_students(
                 runs[seed] = log.folder / stage.at
                 steps += recipe.schedule.steps or 0
             title = f"{name}, without KD" if teacher is None else f"{name}, KD from {teacher}"
-            arms.append(
-                Arm(arm, title, "student", name, teacher is not None, teacher, runs),
-            )
+            kd = teacher is not None
+            seeds = tuple(runs)
+            arms.append(StudyArm(arm, title, "student", name, kd, teacher, seeds, runs))
     title = f"train {len(stages)} students"
     with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
         log.run_together(title, stages, workers=_workers(spec), watch=watch)
     return arms
 
 
-def untrained_students(spec: StudySpec, size: int, log: StageLog) -> Arm:
+def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
     """The student's network before its first step: what architecture alone gives."""
     runs = {}
     for seed in spec.training_seeds:
-        recipe = student_recipe(spec, UNTRAINED, seed=seed, data=Path(), size=size, cache=None)
+        recipe = student_recipe(spec, "untrained", seed=seed, data=Path(), size=size, cache=None)
 
         def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
             _initialise(folder, recipe, size)
 
         inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
         name = f"untrained network, seed {seed}"
-        runs[seed] = log.run(name, inputs, build, at=f"runs/{UNTRAINED}-s{seed}")
-    return Arm(UNTRAINED, "untrained network", UNTRAINED, runs=runs)
+        runs[seed] = log.run(name, inputs, build, at=f"runs/untrained-s{seed}")
+    title = "untrained network"
+    return StudyArm("untrained", title, "untrained", None, None, None, tuple(runs), runs)
 
 
 def student_recipe(
