@@ -13,20 +13,10 @@ from evenface.report.schema import (
     Difference,
     Estimate,
     Evaluation,
-    GlobalThreshold,
-    Overall,
     Results,
     WorstGroup,
 )
-from evenface.report.table import (
-    NO_EVALUATION,
-    NO_GROUP,
-    Cell,
-    Column,
-    Table,
-    TableRow,
-    model_sections,
-)
+from evenface.report.table import NO_GROUP, Cell, Column, Table, TableRow, add_models
 
 _MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
 """Measures of a group: heading and term in the glossary, by the name in the results."""
@@ -66,17 +56,12 @@ def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False
         else [],
         simulated=benchmark.simulated,
     )
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            cells = (
-                table.missing(NO_EVALUATION, len(table.columns) - 1)
-                if evaluation is None
-                else _group_cells(table, evaluation, benchmark.groups, compact=compact)
-            )
-            rows.append(TableRow(model.title, cells))
-        table.sections.append(rows)
+    add_models(
+        table,
+        results,
+        benchmark,
+        lambda evaluation: _group_cells(table, evaluation, benchmark.groups, compact=compact),
+    )
     return table
 
 
@@ -134,23 +119,12 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
         ],
         simulated=benchmark.simulated,
     )
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            cells = (
-                table.missing(NO_EVALUATION, len(table.columns) - 1)
-                if evaluation is None
-                else _unevenness_cells(table, evaluation.overall, evaluation.global_threshold)
-            )
-            rows.append(TableRow(model.title, cells))
-        table.sections.append(rows)
+    add_models(table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation))
     return table
 
 
-def _unevenness_cells(
-    table: Table, overall: Overall, threshold: GlobalThreshold | None
-) -> list[Cell]:
+def _unevenness_cells(table: Table, evaluation: Evaluation) -> list[Cell]:
+    overall, threshold = evaluation.overall, evaluation.global_threshold
     spread = table.estimate(overall.std_sample)
     if overall.std_population.value is not None:
         population = f"pop. {percent(overall.std_population.value)}"
@@ -272,19 +246,18 @@ def _difference_cell(table: Table, difference: Difference | None) -> Cell:
 
 def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
     """FMR and FNMR of all groups at one threshold; None where no evaluation has them."""
-    found = {
-        model.id: evaluation.global_threshold
+    found = [
+        evaluation.global_threshold
         for model in results.models
         if (evaluation := results.evaluation(model.id, benchmark.id))
         and evaluation.global_threshold
-    }
+    ]
     if not found:
         return None
-    target = next(iter(found.values())).target_fmr
     table = Table(
         f"threshold-{benchmark.id}",
-        f"Error rates in % at one threshold for all groups, the loosest whose mean FMR over groups "
-        f"is at most {percent(target, digits=1)} %: {benchmark.title}.",
+        "Error rates in % at one threshold for all groups, the loosest whose mean FMR over groups "
+        f"is at most {percent(found[0].target_fmr, digits=1)} %: {benchmark.title}.",
         [
             Column("model", numeric=False),
             *(Column(f"FMR {group}", "fmr") for group in benchmark.groups),
@@ -292,23 +265,23 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
             Column("FDR", "fdr"),
             Column("GARBE", "garbe"),
         ],
-        remarks=list(dict.fromkeys(t.note for t in found.values() if t.note)),
+        remarks=list(dict.fromkeys(t.note for t in found if t.note)),
         simulated=benchmark.simulated,
     )
-    nothing = Estimate(note=NO_GROUP)
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            threshold = found.get(model.id)
-            if threshold is None:
-                cells = table.missing(NO_EVALUATION, len(table.columns) - 1)
-            else:
-                cells = [
-                    *(table.estimate(threshold.fmr.get(g, nothing)) for g in benchmark.groups),
-                    *(table.estimate(threshold.fnmr.get(g, nothing)) for g in benchmark.groups),
-                    table.estimate(threshold.fdr, scale=1, digits=3),
-                    table.estimate(threshold.garbe, scale=1, digits=3),
-                ]
-            rows.append(TableRow(model.title, cells))
-        table.sections.append(rows)
+    add_models(
+        table, results, benchmark, lambda evaluation: _threshold_cells(table, evaluation, benchmark)
+    )
     return table
+
+
+def _threshold_cells(table: Table, evaluation: Evaluation, benchmark: Benchmark) -> list[Cell]:
+    threshold = evaluation.global_threshold
+    if threshold is None:
+        return table.missing("this evaluation has no such threshold", len(table.columns) - 1)
+    nothing = Estimate(note=NO_GROUP)
+    return [
+        *(table.estimate(threshold.fmr.get(group, nothing)) for group in benchmark.groups),
+        *(table.estimate(threshold.fnmr.get(group, nothing)) for group in benchmark.groups),
+        table.estimate(threshold.fdr, scale=1, digits=3),
+        table.estimate(threshold.garbe, scale=1, digits=3),
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from evenface.report.numbers import interval, number, p_value
+from evenface.report.numbers import MISSING, interval, number, p_value
 from evenface.report.schema import Claim, ClaimTest, Results, Verdict
 from evenface.report.table import Cell, Column, Table, TableRow
 
@@ -98,13 +98,17 @@ def collect_claims(results: Results) -> Claims:
         anchor = f"claim-{index + 1}"
         found.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
     several = len({teacher for _, teacher in found}) > 1
+    order = {b.id: i for i, b in enumerate(results.benchmarks)}
+    rank = {t.id: i for i, t in enumerate(results.teachers)}
+    first, *others = found
+    others.sort(key=lambda key: (order.get(key[0], 0), rank.get(key[1], len(rank))))
     main, *repeats = (
         Circle(
             next((b.title for b in results.benchmarks if b.id == benchmark), benchmark),
             f"KD from {results.teacher_name(teacher)}" if several else "",
-            claims,
+            found[benchmark, teacher],
         )
-        for (benchmark, teacher), claims in found.items()
+        for benchmark, teacher in (first, *others)
     )
     return Claims(main, repeats, _agreement([main, *repeats]))
 
@@ -147,18 +151,15 @@ def _tests(anchor: str, claim: Claim) -> Table | None:
 
 
 def _test_row(table: Table, test: ClaimTest) -> TableRow:
-    points, share = test.unit == "points", test.unit == "share"
-    scale = 100 if points or share else 1
-    value = None if test.value is None else scale * test.value
+    share = test.unit == "share"
+    scale = 100 if share or test.unit == "points" else 1
+    value = number(None if test.value is None else scale * test.value, sign=not share)
     unit = {"points": " points", "share": " %"}.get(test.unit, "")
     return TableRow(
         test.label,
         [
-            Cell(
-                f"{number(value, sign=points)}{unit if value is not None else ''}",
-                note=table.note(test.note),
-            ),
-            Cell(interval(test, scale=scale, sign=points) or number(None)),
+            Cell(value if test.value is None else f"{value}{unit}", note=table.note(test.note)),
+            Cell(interval(test, scale=scale, sign=not share) or MISSING),
             Cell(p_value(test.p_value)),
             Cell(p_value(test.p_holm)),
         ],

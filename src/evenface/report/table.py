@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evenface.report.numbers import MISSING, interval, number
-from evenface.report.schema import Estimate, Model, Results
+from evenface.report.schema import Benchmark, Estimate, Evaluation, Model, Results
 
 NO_EVALUATION = "this model was not evaluated on this benchmark"
 NO_GROUP = "this group is not in the model's evaluation"
@@ -93,3 +94,23 @@ def model_sections(results: Results) -> list[list[Model]]:
 
     sections = [sorted(models, key=rank) for models in by_set.values()]
     return [*sections, list(results.references)] if results.references else sections
+
+
+def add_models(
+    table: Table,
+    results: Results,
+    benchmark: Benchmark,
+    cells: Callable[[Evaluation], list[Cell]],
+) -> None:
+    """A row for each model, by sections; ``cells`` reads those behind its header."""
+    for models in model_sections(results):
+        rows = []
+        for model in models:
+            evaluation = results.evaluation(model.id, benchmark.id)
+            found = (
+                table.missing(NO_EVALUATION, len(table.columns) - 1)
+                if evaluation is None
+                else cells(evaluation)
+            )
+            rows.append(TableRow(model.title, found))
+        table.sections.append(rows)
