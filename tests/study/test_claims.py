@@ -96,7 +96,7 @@ def test_unevenness_must_fall_on_every_scale() -> None:
     assert [test.label for test in claim.tests] == list(claims._SCALES)
     assert all(test.high < 0 for test in claim.tests)
     assert lowers(even, PLAIN).verdict == "not supported"
-    assert "STD is 5.00 points without KD where equal groups would show" in claim.statement
+    assert "STD is 5.00 points without KD, where equal groups would show up to" in claim.statement
     assert "disagree" not in claim.statement
 
 
