@@ -96,12 +96,12 @@ def test_unevenness_must_fall_on_every_scale() -> None:
     assert [test.label for test in claim.tests] == list(claims._SCALES)
     assert all(test.high < 0 for test in claim.tests)
     assert lowers(even, PLAIN).verdict == "not supported"
-    assert "STD is 5.00 points without KD where equal groups would show" in claim.statement
+    assert "STD is 5.00 points without KD, where equal groups would show up to" in claim.statement
     assert "disagree" not in claim.statement
 
 
 def test_scales_that_disagree_are_named() -> None:
-    """All errors halved: fewer points between groups, the same ratio, more on the d′ scale."""
+    """Errors fall to a quarter and to a twentieth: fewer points between groups, a larger ratio."""
     uneven = arm([0.60, 0.70, 0.80], people=people(), rng=1)
     better = arm([0.90, 0.95, 0.99], people=people(), rng=2)
     claim = lowers(uneven, better)
@@ -210,6 +210,14 @@ def test_the_interval_of_a_ratio_is_fiellers() -> None:
     roots = np.roots([b**2 - z**2 * 2 * v, -2 * (a * b - z**2 * v), a**2 - z**2 * 2 * v])
     share = claim.tests[0]
     assert (share.low, share.high) == pytest.approx(sorted(roots), abs=0.008)
+
+
+def test_intervals_have_the_level_of_the_evaluations() -> None:
+    bootstrap = ARMS["real"].bootstrap.model_copy(update={"level": 0.5})
+    narrow = {name: of.model_copy(update={"bootstrap": bootstrap}) for name, of in ARMS.items()}
+    for wide, half in zip(closed(ARMS), closed(narrow), strict=True):
+        for first, second in zip(wide.tests, half.tests, strict=True):
+            assert first.low < second.low < second.high < first.high
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
+_UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
 _ONE_GROUP = "there is one group: nothing to compare"
 
 
@@ -181,7 +182,7 @@ def _overall(
     if "accuracy" in summary.samples:
         errors = 1 - summary.samples["accuracy"]
         summary.samples["overall.std_expected"], value = summary.std_expected()
-        expected = summary.estimate("overall.std_expected", value)
+        expected = summary.estimate("overall.std_expected", value, note=_UPPER)
     identities = [scorer.genuine_identities for scorer in scorers]
     return Overall(
         accuracy=mean,

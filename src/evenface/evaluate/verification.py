@@ -325,7 +325,8 @@ def dprime(scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None = No
     """Sensitivity index d′: how many standard deviations genuine scores lie above impostor scores.
 
     It needs no threshold and does not saturate where errors run out (Green & Swets, *Signal
-    Detection Theory and Psychophysics*, 1966; Daugman, *Biometric decision landscapes*, 2000).
+    Detection Theory and Psychophysics*, 1966; Daugman, *Biometric decision landscapes*,
+    UCAM-CL-TR-482, 2000).
     See :meth:`ScoreRanking.dprime` for the formula and :func:`roc_curve` for the arguments.
     """
     ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)

@@ -432,10 +432,10 @@ def _against_equal_groups(plain: ArmEvaluation, distilled: ArmEvaluation) -> str
         std, expected = overall.std_sample.value, overall.std_expected.value
         values = [None if value is None else 100 * value for value in (std, expected)]
         parts.append(
-            f"{number(values[0])} points {condition} where equal groups would show "
+            f"{number(values[0])} points {condition}, where equal groups would show up to about "
             f"{number(values[1])} by chance ({p(overall.std_excess_p)})"
         )
-    return f"STD is {listed(parts)}."
+    return f"STD is {', and '.join(parts)}."
 
 
 def _why_undefined(scale: str, plain: ArmEvaluation, distilled: ArmEvaluation) -> str | None:
