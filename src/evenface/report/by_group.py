@@ -147,7 +147,10 @@ def _unevenness_cells(table: Table, evaluation: Evaluation) -> list[Cell]:
 
 def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Table | None:
     """One metric with KD minus without, arms × groups; None without any."""
-    groups = (*benchmark.groups, OVER_GROUPS)
+    by_group = [
+        {d.group: d for d in arm if d.metric == metric} for arm in _by_arm(results, benchmark)
+    ]
+    groups = [g for g in (*benchmark.groups, OVER_GROUPS) if any(g in arm for arm in by_group)]
     name, term = _MEASURES[metric]
     return _difference_table(
         results,
@@ -158,10 +161,7 @@ def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Tab
             [Column(group, term if group == OVER_GROUPS else "") for group in groups],
             simulated=benchmark.simulated,
         ),
-        [
-            {d.group: d for d in arm if d.metric == metric and d.group in groups}
-            for arm in _by_arm(results, benchmark)
-        ],
+        by_group,
         groups,
     )
 
@@ -178,7 +178,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
         for arm in _by_arm(results, benchmark)
     ]
     measures = _UNEVENNESS if several else _MEASURES
-    metrics = tuple(m for m in measures if any(m in arm for arm in by_metric))
+    metrics = [m for m in measures if any(m in arm for arm in by_metric)]
     return _difference_table(
         results,
         Table(
