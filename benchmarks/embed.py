@@ -21,10 +21,10 @@ import numpy as np
 import onnxruntime
 
 from evenface.assets import asset_path
+from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.onnx import OnnxTeacher
 from evenface.teachers.relax import relax
-from evenface.teachers.session import usable_cores
 
 BASELINE = "naive: one session, one image a call"
 Embed = Callable[[np.ndarray], np.ndarray]

@@ -23,9 +23,14 @@ from evenface.files import (
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
     target = tmp_path / "table.json"
     write_text(target, "old")
-    with pytest.raises(RuntimeError, match="mid-way"), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("mid-way")
+
+    def fail() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("mid-way")
+
+    with pytest.raises(RuntimeError, match="mid-way"):
+        fail()
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["table.json"]
 
@@ -39,9 +44,14 @@ def test_temporary_file_keeps_the_suffix(tmp_path):
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "out"
-    with pytest.raises(RuntimeError), atomic_folder(target) as temporary:
-        (temporary / "part").write_text("1")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic_folder(target) as temporary:
+            (temporary / "part").write_text("1")
+            raise RuntimeError("mid-way")
+
+    with pytest.raises(RuntimeError, match="mid-way"):
+        fail()
     assert list(tmp_path.iterdir()) == []
     with atomic_folder(target) as temporary:
         (temporary / "part").write_text("1")
@@ -60,12 +70,12 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
 def test_broken_json_is_named(tmp_path, content):
     path = tmp_path / "broken.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="broken.json: not valid JSON"):
+    with pytest.raises(DataError, match=r"broken\.json: not valid JSON"):
         read_json(path)
 
 
 def test_missing_json_is_named(tmp_path):
-    with pytest.raises(DataError, match="absent.json: no such file"):
+    with pytest.raises(DataError, match=r"absent\.json: no such file"):
         read_json(tmp_path / "absent.json")
 
 

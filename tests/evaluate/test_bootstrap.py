@@ -13,6 +13,7 @@ from evenface.evaluate.bootstrap import (
     pair_weights,
     paired_difference,
     percentile_interval,
+    zero_error_limit,
 )
 
 
@@ -119,6 +120,7 @@ def test_a_model_cannot_be_told_from_itself() -> None:
 def test_p_value_counts_replicates_on_the_smaller_side() -> None:
     difference = paired_difference(np.zeros(99), [-1.0] * 4 + [1.0] * 95, 0.0, 1.0)
     assert difference.p_value == pytest.approx(2 * 5 / 100)
+    assert difference.p_greater == pytest.approx(5 / 100)
 
 
 def test_undefined_replicates_are_no_evidence() -> None:
@@ -138,3 +140,15 @@ def test_undefined_measures_have_no_difference() -> None:
 def test_replicates_must_match() -> None:
     with pytest.raises(ValueError, match="one to one"):
         paired_difference([1.0, 2.0], [1.0], 1.0, 1.0)
+
+
+@given(st.integers(1, 100_000), st.floats(0.001, 0.5))
+def test_limit_of_no_errors_is_clopper_and_pearsons(trials: int, alpha: float) -> None:
+    exact = stats.beta.ppf(1 - alpha, 1, trials)
+    assert zero_error_limit(trials, alpha) == pytest.approx(exact, rel=1e-6)
+
+
+def test_limit_of_no_errors_is_the_rule_of_three() -> None:
+    assert zero_error_limit(1000, 0.05) == pytest.approx(3 / 1000, rel=0.01)
+    with pytest.raises(ValueError, match="trial"):
+        zero_error_limit(0, 0.05)

@@ -17,6 +17,7 @@ from evenface.errors import DataError
 from evenface.evaluate import (
     Evaluation,
     combine_views,
+    dprime,
     evaluate_embeddings,
     evaluate_model,
     fairness,
@@ -24,6 +25,7 @@ from evenface.evaluate import (
     protocol_from_manifest,
 )
 from evenface.evaluate.protocols import Protocol
+from labelled_rows import LabelledRows
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def test_group_figures_against_scikit_learn(
         assert result.auc.value == pytest.approx(metrics.roc_auc_score(pairs.genuine, cosine))
         assert result.tar_at_far["1e-2"].value == pytest.approx(tar[far <= 1e-2].max())
         assert result.eer.value == pytest.approx(far[np.argmax(far >= 1 - tar)], abs=0.01)
+        assert result.dprime.value == pytest.approx(dprime(cosine, pairs.genuine), rel=1e-5)
         assert result.mean_genuine_cosine == pytest.approx(cosine[pairs.genuine].mean(), abs=1e-6)
         assert result.mean_impostor_cosine == pytest.approx(cosine[~pairs.genuine].mean(), abs=1e-6)
         assert (result.identities, result.images) == (24, 96)
@@ -68,6 +71,13 @@ def test_over_groups(evaluation: Evaluation) -> None:
     assert overall.std_population.value == pytest.approx(fairness.std_population(accuracies))
     assert overall.ser.value == pytest.approx(fairness.skewed_error_ratio(accuracies))
     assert overall.gap.value == pytest.approx(max(accuracies) - min(accuracies))
+    dprimes = [result.dprime.value for result in evaluation.groups.values()]
+    assert overall.dprime_gap.value == pytest.approx(max(dprimes) - min(dprimes))
+    pairs = [result.fold_pairs for result in evaluation.groups.values()]
+    assert overall.probit_gap.value == pytest.approx(fairness.probit_gap(accuracies, pairs))
+    misses = [rate.value for rate in evaluation.global_threshold.fnmr.values()]
+    ratio = evaluation.global_threshold.fnmr_ratio.value
+    assert ratio == pytest.approx(max(misses) / min(misses))
     assert overall.worst_group.value == list(evaluation.groups)[int(np.argmin(accuracies))]
     assert sum((overall.worst_group.share or {}).values()) == pytest.approx(1)
 
@@ -130,6 +140,20 @@ def test_same_arguments_same_result(two_groups: Manifest, protocol: Protocol) ->
     assert first.to_dict() == second.to_dict()
 
 
+def test_std_is_read_against_equal_groups(two_groups: Manifest, protocol: Protocol) -> None:
+    """Groups of one noise stay within what chance gives; a group of twice the noise does not."""
+    embeddings = faces(two_groups, noise=1.0)
+    equal = evaluate_embeddings(embeddings, protocol, replicates=200).overall
+    uneven = np.where((two_groups.groups() == "b")[:, None], faces(two_groups, 2.2), embeddings)
+    unequal = evaluate_embeddings(uneven, protocol, replicates=200).overall
+    for overall in (equal, unequal):
+        expected = overall.std_expected
+        assert 0 <= expected.low < expected.value < expected.high
+    assert equal.std_excess_p > 0.05
+    assert unequal.std_excess_p < 0.05
+    assert unequal.std_sample.value > unequal.std_expected.high
+
+
 def test_scale_of_embeddings_does_not_matter(two_groups: Manifest, protocol: Protocol) -> None:
     scaled = faces(two_groups) * np.random.default_rng(0).uniform(0.5, 9, (192, 1))
     plain = evaluate_embeddings(faces(two_groups), protocol, replicates=0)
@@ -180,6 +204,16 @@ def test_error_free_groups(make_manifest) -> None:
     ser = result.overall.ser
     assert (ser.value, ser.high) == (None, None)
     assert "undefined: no error seen in a" in (ser.note or "")
+    # Twenty people without an error: at most 1 − 0.025^(1/20) of people make one.
+    limit = 1 - 0.025 ** (1 / 20)
+    worst = np.quantile(1 - result.replicates["accuracy"][:, 1], 0.025, method="inverted_cdf")
+    assert ser.low == pytest.approx(max(1, worst / limit))
+    ratio = result.global_threshold.fnmr_ratio
+    worst = np.quantile(result.replicates["fnmr"][:, 1], 0.025, method="inverted_cdf")
+    assert (ratio.value, ratio.high) == (None, None)
+    assert ratio.low == pytest.approx(max(1, worst / limit))
+    assert ratio.low > 1
+    assert "no false non-match seen in a" in (ratio.note or "")
     assert result.overall.worst_group.value == "b"
     json.dumps(result.to_dict(), allow_nan=False)
 
@@ -200,11 +234,12 @@ def test_one_group_has_nothing_to_compare(make_manifest) -> None:
     result = evaluate_embeddings(faces(manifest), protocol_from_manifest(manifest), replicates=50)
     assert list(result.groups) == ["all"]
     assert result.overall.accuracy.low is not None
-    for name in ("std_sample", "std_population", "ser", "gap", "worst_group"):
+    for name in ("std_sample", "std_expected", "ser", "gap", "dprime_gap", "worst_group"):
         measure = getattr(result.overall, name)
         assert measure.value is None
         assert "one group" in measure.note
     assert result.global_threshold.fdr.value is None
+    assert result.global_threshold.fnmr_ratio.value is None
 
 
 def test_few_identities_are_flagged(make_manifest) -> None:
@@ -243,6 +278,8 @@ def test_without_replicates_there_are_no_intervals(
     result = evaluate_embeddings(faces(two_groups), protocol, replicates=0)
     assert (result.overall.gap.low, result.overall.gap.high) == (None, None)
     assert result.overall.worst_group.share is None
+    assert result.overall.std_expected.value is None
+    assert result.overall.std_excess_p is None
     assert result.replicates == {}
 
 
@@ -380,8 +417,8 @@ def test_intervals_cover() -> None:
     product weights make conservative, at least as often."""
     rng = np.random.default_rng(1)
     identities, images, trials = 40, 4, 120
-    labels = np.repeat(np.arange(identities), images)
-    manifest = _Unstored(labels)
+    manifest = LabelledRows(images, ["all"] * identities)
+    labels = manifest.labels()
     protocol = protocol_from_manifest(manifest, max_pairs=4000)  # type: ignore[arg-type]
     values: dict[str, list[float]] = {"eer": [], "accuracy": []}
     bounds: dict[str, list[tuple[float, float]]] = {"eer": [], "accuracy": []}
@@ -399,28 +436,6 @@ def test_intervals_cover() -> None:
     # Three standard errors of a share of 0.95 among 120 trials are 0.06.
     assert covered["eer"] >= 0.89
     assert covered["accuracy"] >= 0.94
-
-
-class _Unstored:
-    """The part of a manifest that protocols use, without images."""
-
-    attributes: tuple[str, ...] = ()
-    fingerprint = "none"
-
-    def __init__(self, labels: np.ndarray) -> None:
-        self._labels = labels
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def labels(self) -> np.ndarray:
-        return self._labels
-
-    def groups(self, group_by: object) -> np.ndarray:
-        return np.full(len(self), "all", dtype=object)
-
-    def column(self, name: str) -> np.ndarray:
-        return np.full(len(self), "synthetic", dtype=object)
 
 
 def _walk(value: Any) -> list[dict[str, Any]]:

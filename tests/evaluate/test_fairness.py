@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from scipy import stats
 
 from evenface.evaluate import fairness
 
 RATES = hnp.arrays(np.float64, st.integers(2, 8), elements=st.floats(0.01, 0.99))
+PAIRS = 500
 STATISTICS = [
+    partial(fairness.probit_gap, pairs=PAIRS),
     fairness.std_sample,
     fairness.std_population,
     fairness.skewed_error_ratio,
-    fairness.accuracy_gap,
+    fairness.gap,
     fairness.gini,
 ]
 
@@ -28,7 +33,9 @@ def test_order_of_groups_does_not_matter(statistic, rates: NDArray, seed: int) -
     assert statistic(shuffled) == pytest.approx(statistic(rates), abs=1e-12)
 
 
-@pytest.mark.parametrize(("statistic", "even"), list(zip(STATISTICS, [0, 0, 1, 0, 0], strict=True)))
+@pytest.mark.parametrize(
+    ("statistic", "even"), list(zip(STATISTICS, [0, 0, 0, 1, 0, 0], strict=True))
+)
 def test_equal_groups(statistic, even: float) -> None:
     assert statistic([0.9, 0.9, 0.9]) == pytest.approx(even, abs=1e-12)
 
@@ -72,3 +79,46 @@ def test_alpha_out_of_range_is_refused(alpha: float) -> None:
         fairness.garbe([0.1, 0.2], [0.1, 0.2], alpha=alpha)
     with pytest.raises(ValueError, match="alpha"):
         fairness.fairness_discrepancy_rate([0.1, 0.2], [0.1, 0.2], alpha=alpha)
+
+
+@given(shares=hnp.arrays(np.float64, st.integers(1, 9), elements=st.floats(1e-9, 1 - 1e-9)))
+def test_probit_is_the_normal_quantile(shares: NDArray) -> None:
+    np.testing.assert_allclose(fairness.probit(shares), stats.norm.ppf(shares), atol=1e-9)
+    assert np.isnan(fairness.probit([[np.nan, 0.5]])).tolist() == [[True, False]]
+
+
+@given(d=st.lists(st.floats(-3, 3), min_size=2, max_size=6), shift=st.floats(-1, 1))
+def test_probit_gap_survives_a_common_shift(d: list[float], shift: float) -> None:
+    plain, shifted = (stats.norm.cdf(np.array(d) + s) for s in (0, shift))
+    gaps = [fairness.probit_gap(accuracies, 10**7) for accuracies in (plain, shifted)]
+    assert gaps[0] == pytest.approx(gaps[1], abs=1e-6)
+    assert gaps[0] == pytest.approx(np.ptp(d), abs=1e-6)
+
+
+def test_probit_gap_keeps_half_a_pair_from_certainty() -> None:
+    # 100 and 200 pairs: 1 counts as 0.995 and 0 as 0.0025.
+    expected = stats.norm.ppf(0.995) - stats.norm.ppf(0.0025)
+    assert fairness.probit_gap([1.0, 0.0], [100, 200]) == pytest.approx(expected)
+
+
+def test_ratio_of_rates() -> None:
+    assert fairness.rate_ratio([0.02, 0.05, 0.04]) == pytest.approx(2.5)
+    assert fairness.rate_ratio([[0.02, 0.0], [0.0, 0.0]])[0] == np.inf
+    assert np.isnan(fairness.rate_ratio([0.0, 0.0]))
+
+
+def test_std_of_equal_groups_ignores_their_means() -> None:
+    """Normal noise of one size: the mean of a sample STD over G groups is c4(G) · σ."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (20_000, 5))
+    expected = fairness.std_if_equal(noise + np.array([0.9, 0.8, 0.7, 0.95, 0.6]))
+    np.testing.assert_allclose(expected, fairness.std_if_equal(noise), atol=1e-12)
+    c4 = np.sqrt(2 / 4) * 1.32934038817914  # Γ(5/2) / Γ(2)
+    assert expected.mean() == pytest.approx(0.01 * c4, rel=0.01)
+
+
+def test_std_of_equal_groups_with_undefined_replicates() -> None:
+    found = fairness.std_if_equal([[0.9, 0.8], [np.nan, 0.8], [0.7, 0.8]])
+    assert np.isnan(found).tolist() == [False, True, False]
+    assert found[0] == pytest.approx(np.std([0.1, 0.0], ddof=1))
+    assert np.isnan(fairness.std_if_equal([[np.nan, 0.8]])).all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenface.evaluate import auc, eer, fold_accuracy, roc_curve, tar_at_far
+from evenface.evaluate import auc, dprime, eer, fold_accuracy, roc_curve, tar_at_far
 from evenface.evaluate.verification import THRESHOLDS, FoldSearch, far_support, first_true
 
 
@@ -171,3 +171,29 @@ def test_weighted_fold_search_repeats_pairs(seed: int) -> None:
 def test_first_true_finds_each_row() -> None:
     wanted = np.array([1, 5, 17, 20])
     np.testing.assert_array_equal(first_true(lambda k: k >= wanted, 4, 20), wanted)
+
+
+@given(st.integers(0, 10_000))
+def test_dprime_is_the_formula_on_written_out_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    genuine = np.arange(30) < 12
+    scores = rng.normal(0.5 * genuine, 0.2)
+    weights = rng.integers(0, 4, 30)
+    weights[[0, 1, 20, 21]] = 1
+    copies = [np.repeat(scores[kind], weights[kind]) for kind in (genuine, ~genuine)]
+    pooled = (np.var(copies[0]) + np.var(copies[1])) / 2
+    expected = (copies[0].mean() - copies[1].mean()) / np.sqrt(pooled)
+    assert dprime(scores, genuine, weights) == pytest.approx(expected, rel=1e-9)
+    assert dprime(3 * scores + 100, genuine, weights) == pytest.approx(expected, rel=1e-6)
+
+
+def test_dprime_of_normal_scores() -> None:
+    rng = np.random.default_rng(0)
+    genuine = np.arange(200_000) < 100_000
+    scores = rng.normal(np.where(genuine, 2.0, 0.0), np.where(genuine, 0.6, 1.2))
+    assert dprime(scores, genuine) == pytest.approx(2 / np.sqrt((0.36 + 1.44) / 2), rel=0.01)
+
+
+def test_dprime_without_scatter() -> None:
+    assert dprime([1.0, 1.0, 0.0, 0.0], [True, True, False, False]) == np.inf
+    assert np.isnan(dprime([1.0, 1.0], [True, False]))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evenface.evaluate import Estimate, Evaluation
+    from evenface.evaluate.results import Overall
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -148,15 +149,25 @@ def _overall_table(evaluation: Evaluation) -> Table:
     rows = [
         ("mean accuracy, %", _percent(overall.accuracy), overall.accuracy.note),
         ("STD (sample), points", _percent(overall.std_sample), overall.std_sample.note),
+        ("STD of equal groups, points", _percent(overall.std_expected), _std_excess(overall)),
         ("STD (population), points", _percent(overall.std_population), None),
         ("SER", _plain(overall.ser), overall.ser.note),
         ("gap, points", _percent(overall.gap), overall.gap.note),
+        ("d′ gap", _plain(overall.dprime_gap), overall.dprime_gap.note),
+        ("probit gap", _plain(overall.probit_gap), overall.probit_gap.note),
         ("worst group", worst.value or "–", worst.note or _worst_share(evaluation)),
         (f"FDR at one threshold (FMR {one.target_fmr:g})", _plain(one.fdr), one.fdr.note),
+        ("FNMR ratio at one threshold", _plain(one.fnmr_ratio), one.fnmr_ratio.note),
     ]
     for label, figure, remark in rows:
         table.add_row(label, figure, remark or "")
     return table
+
+
+def _std_excess(overall: Overall) -> str | None:
+    if overall.std_excess_p is None:
+        return overall.std_expected.note
+    return f"by chance alone; p of the observed STD {overall.std_excess_p:.3f}"
 
 
 def _worst_share(evaluation: Evaluation) -> str | None:

@@ -38,9 +38,13 @@ def run(
     synthetic: Annotated[
         Path | None, typer.Option("--synthetic", help="Your synthetic faces, laid out alike.")
     ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option("--teacher", help="sface, an ONNX file, or a run folder."),
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            help="study, sface, an ONNX file, or a run folder, instead of the study's; may be "
+            "repeated.",
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -54,17 +58,23 @@ def run(
     from evenface.study.spec import load_study
 
     overrides = recipes.parse_overrides(assignments or [])
-    if teacher is not None:
-        path = Path(teacher)
-        overrides["teacher"] = str(path.resolve()) if path.exists() else teacher
+    if teachers:
+        overrides["teachers"] = [
+            str(Path(teacher).resolve()) if Path(teacher).exists() else teacher
+            for teacher in teachers
+        ]
     spec = load_study(name, overrides).with_own_faces(real, synthetic)
     target = out or Path("studies") / spec.name
-    options = {"--out": out, "--real": real, "--synthetic": synthetic, "--teacher": teacher}
+    options = [
+        ("--out", out),
+        ("--real", real),
+        ("--synthetic", synthetic),
+        *(("--teacher", teacher) for teacher in teachers or []),
+        *(("--set", assignment) for assignment in assignments or []),
+    ]
     command = ["evenface", "study", "run", name]
-    for option, value in options.items():
+    for option, value in options:
         command += [option, str(value)] if value is not None else []
-    for assignment in assignments or []:
-        command += ["--set", assignment]
 
     page = run_study(spec, target, command=shlex.join(command))
     _print_tables(target)

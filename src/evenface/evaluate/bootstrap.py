@@ -86,6 +86,21 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def zero_error_limit(trials: int, alpha: float) -> float:
+    """Upper confidence limit of a rate of which no event was seen in so many independent trials.
+
+    1 − α^(1/n): Clopper & Pearson, *The use of confidence or fiducial limits*, Biometrika 26,
+    1934; with α = 0.05 about 3/n, the rule of three (Hanley & Lippman-Hand, JAMA 249, 1983).
+
+    Args:
+        trials: n ≥ 1.
+        alpha: probability, in (0, 1), that the limit is too low.
+    """
+    if trials < 1 or not 0 < alpha < 1:
+        raise ValueError(f"needs a trial and 0 < alpha < 1, got {trials} and {alpha}")
+    return float(-np.expm1(np.log(alpha) / trials))
+
+
 @dataclass(frozen=True)
 class PairedDifference:
     """Second minus first model, on the same pairs and the same resamples."""
@@ -96,6 +111,8 @@ class PairedDifference:
     p_value: float | None
     """Two-sided: twice the smaller share of replicates on either side of zero (ties on both),
     counting the data themselves as one more replicate."""
+    p_greater: float | None
+    """One-sided, for the second being greater: the share of replicates at or below zero."""
     distinguishable: bool
     """Whether the interval excludes zero."""
 
@@ -122,7 +139,7 @@ def paired_difference(
     if a.shape != b.shape:
         raise ValueError(f"replicates must match one to one, got {a.shape} and {b.shape}")
     if first_value is None or second_value is None:
-        return PairedDifference(None, None, None, None, distinguishable=False)
+        return PairedDifference(None, None, None, None, None, distinguishable=False)
     with np.errstate(invalid="ignore"):
         differences = b - a
     low, high = percentile_interval(differences, level)
@@ -134,5 +151,6 @@ def paired_difference(
         low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None,
         p_value=min(1.0, 2 * min(at_most, at_least) / (len(differences) + 1)),
+        p_greater=at_most / (len(differences) + 1),
         distinguishable=bool(low > 0 or high < 0),
     )

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate import fairness
-from evenface.evaluate.bootstrap import percentile_interval
 from evenface.evaluate.embeddings import unit_length
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import (
@@ -19,7 +17,6 @@ from evenface.evaluate.results import (
     GroupResult,
     Overall,
     ProtocolSummary,
-    Roc,
     WorstGroup,
 )
 from evenface.evaluate.scoring import (
@@ -31,12 +28,14 @@ from evenface.evaluate.scoring import (
     measure,
     measure_replicates,
 )
-from evenface.evaluate.verification import RocCurve, far_support
+from evenface.evaluate.summary import Summary, over_groups, thin_roc
+from evenface.evaluate.verification import far_support
 
-ROC_POINTS = 200
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
+_SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
+_UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
 _ONE_GROUP = "there is one group: nothing to compare"
 
 
@@ -84,80 +83,28 @@ def evaluate_embeddings(
     threshold = OneThreshold([scorer.ranking for scorer in scorers])
     observed = measure(scorers, threshold, [scorer.once for scorer in scorers])
     resampled = measure_replicates(scorers, threshold, replicates, seed)
-    summary = _Summary(protocol.groups, resampled, replicates, level)
+    fold_pairs = [scorer.fold_pairs for scorer in scorers]
+    if replicates:
+        resampled |= over_groups(resampled, fold_pairs)
+    summary = Summary(protocol.groups, resampled, level)
     groups = {
         scorer.name: _group_result(scorer, g, observed, summary) for g, scorer in enumerate(scorers)
     }
     accuracies = np.array([result.accuracy.value for result in groups.values()])
+    over = over_groups({**observed.by_group, "accuracy": accuracies[None]}, fold_pairs)
     return Evaluation(
         model=model,
         protocol=_protocol_summary(protocol),
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
         groups=groups,
-        overall=_overall(accuracies, summary),
-        global_threshold=_global_threshold(threshold, observed, summary, scorers),
+        overall=_overall(over, accuracies, summary, scorers),
+        global_threshold=_global_threshold(over, threshold, observed, summary, scorers),
         notes=_notes(scorers, replicates),
         replicates=summary.samples,
     )
 
 
-class _Summary:
-    """Replicates of every measure, over groups too, and the intervals they give."""
-
-    def __init__(
-        self,
-        groups: tuple[str, ...],
-        by_group: dict[str, NDArray[np.float64]],
-        replicates: int,
-        level: float,
-    ) -> None:
-        self.groups = groups
-        self.level = level
-        self.samples = dict(by_group)
-        if replicates:
-            self.samples["overall.accuracy"] = by_group["accuracy"].mean(axis=1)
-        if replicates and len(groups) > 1:
-            accuracy, fmr, fnmr = (by_group[name] for name in ("accuracy", "fmr", "fnmr"))
-            for name, statistic in _OVER_GROUPS.items():
-                self.samples[f"overall.{name}"] = statistic(accuracy)
-            self.samples["global.fdr"] = fairness.fairness_discrepancy_rate(fmr, fnmr)
-            self.samples["global.garbe"] = fairness.garbe(fmr, fnmr)
-
-    def estimate(
-        self,
-        measure: str,
-        value: float | None,
-        *,
-        group: int | None = None,
-        note: str | None = None,
-        floor: float = 0.0,
-        ceiling: float = 1.0,
-    ) -> Estimate:
-        """``value`` with the interval of its replicates; infinite bounds become None."""
-        low, high = self.interval(measure, group, floor, ceiling)
-        return Estimate(value=value, low=low, high=high, note=note)
-
-    def interval(
-        self, measure: str, group: int | None, floor: float = 0.0, ceiling: float = 1.0
-    ) -> tuple[float | None, float | None]:
-        if measure not in self.samples:
-            return None, None
-        samples = self.samples[measure] if group is None else self.samples[measure][:, group]
-        low, high = percentile_interval(samples, self.level, floor=floor, ceiling=ceiling)
-        return low if np.isfinite(low) else None, high if np.isfinite(high) else None
-
-
-_OVER_GROUPS = {
-    "std_sample": fairness.std_sample,
-    "std_population": fairness.std_population,
-    "ser": fairness.skewed_error_ratio,
-    "gap": fairness.accuracy_gap,
-}
-
-
-def _group_result(
-    scorer: GroupScorer, g: int, observed: Measured, summary: _Summary
-) -> GroupResult:
+def _group_result(scorer: GroupScorer, g: int, observed: Measured, summary: Summary) -> GroupResult:
     folds = observed.folds[g][0]
     accuracy = float(folds.mean())
     low, high = summary.interval("accuracy", g)
@@ -176,6 +123,7 @@ def _group_result(
             if measurable
             else Estimate(value=None, low=None, high=None, note=note)
         )
+    roc = scorer.roc()
     error_rate = float(observed.by_group["eer"][0, g])
     return GroupResult(
         accuracy=AccuracyEstimate(
@@ -188,6 +136,7 @@ def _group_result(
         folds=folds.tolist(),
         eer=estimate("eer", _no_errors_note(error_rate == 0)),
         auc=estimate("auc"),
+        dprime=estimate("dprime"),
         tar_at_far=tar_at_far,
         fold_pairs=scorer.fold_pairs,
         genuine_pairs=len(scorer.ranking.genuine_order),
@@ -197,7 +146,7 @@ def _group_result(
         single_image_identities=scorer.counts.single_image_identities,
         mean_genuine_cosine=scorer.mean_genuine,
         mean_impostor_cosine=scorer.mean_impostor,
-        roc=_thin(scorer.roc()),
+        roc=thin_roc(roc.far, roc.tar),
     )
 
 
@@ -207,66 +156,49 @@ def _no_errors_note(error_free: bool) -> str | None:
     return "no error among these pairs: the interval cannot show how many there are in truth"
 
 
-def _overall(accuracies: NDArray[np.float64], summary: _Summary) -> Overall:
+def _overall(
+    values: dict[str, NDArray[np.float64]],
+    accuracies: NDArray[np.float64],
+    summary: Summary,
+    scorers: list[GroupScorer],
+) -> Overall:
     mean = summary.estimate("overall.accuracy", float(accuracies.mean()))
+    nothing = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     if len(accuracies) < 2:
-        nothing = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
         return Overall(
             accuracy=mean,
-            **dict.fromkeys(_OVER_GROUPS, nothing),
+            **dict.fromkeys(_SPREADS, nothing),
+            std_expected=nothing,
+            std_excess_p=None,
+            ser=nothing,
             worst_group=WorstGroup(value=None, share=None, note=_ONE_GROUP),
         )
-    spread = {
-        name: summary.estimate(f"overall.{name}", float(_OVER_GROUPS[name](accuracies)))
-        for name in ("std_sample", "std_population", "gap")
+    spreads = {
+        name: summary.estimate(f"overall.{name}", float(values[f"overall.{name}"][0]))
+        for name in _SPREADS
     }
+    expected = Estimate(value=None, low=None, high=None, note="no replicates to expect it from")
+    errors = None
+    if "accuracy" in summary.samples:
+        errors = 1 - summary.samples["accuracy"]
+        summary.samples["overall.std_expected"], value = summary.std_expected()
+        expected = summary.estimate("overall.std_expected", value, note=_UPPER)
+    identities = [scorer.genuine_identities for scorer in scorers]
     return Overall(
         accuracy=mean,
-        **spread,
-        ser=_ser(accuracies, summary),
-        worst_group=_worst(accuracies, summary),
-    )
-
-
-def _ser(accuracies: NDArray[np.float64], summary: _Summary) -> Estimate:
-    ratio = float(fairness.skewed_error_ratio(accuracies))
-    low, high = summary.interval("overall.ser", None, floor=1.0, ceiling=np.inf)
-    notes = []
-    if not np.isfinite(ratio):
-        clean = [summary.groups[g] for g in np.flatnonzero(accuracies == 1)]
-        notes.append(f"undefined: no error seen in {', '.join(clean)}")
-    if low is not None and high is None:
-        notes.append("no upper bound: too many resamples hold a group without error")
-    return Estimate(
-        value=ratio if np.isfinite(ratio) else None,
-        low=low,
-        high=high,
-        note="; ".join(notes) or None,
-    )
-
-
-def _worst(accuracies: NDArray[np.float64], summary: _Summary) -> WorstGroup:
-    share = None
-    if "accuracy" in summary.samples:
-        samples = summary.samples["accuracy"]
-        samples = samples[~np.isnan(samples).any(axis=1)]
-        if len(samples):
-            ties = samples == samples.min(axis=1, keepdims=True)
-            shares = (ties / ties.sum(axis=1, keepdims=True)).mean(axis=0)
-            share = dict(zip(summary.groups, shares.tolist(), strict=True))
-    lowest = np.flatnonzero(accuracies == accuracies.min())
-    tied = ", ".join(summary.groups[g] for g in lowest)
-    return WorstGroup(
-        value=summary.groups[lowest[0]],
-        share=share,
-        note=f"tied: {tied}" if len(lowest) > 1 else None,
+        **spreads,
+        std_expected=expected,
+        std_excess_p=summary.std_excess_p(float(values["overall.std_sample"][0])),
+        ser=summary.ratio("overall.ser", 1 - accuracies, errors, identities, "error"),
+        worst_group=summary.worst_group(accuracies),
     )
 
 
 def _global_threshold(
+    values: dict[str, NDArray[np.float64]],
     threshold: OneThreshold,
     observed: Measured,
-    summary: _Summary,
+    summary: Summary,
     scorers: list[GroupScorer],
 ) -> GlobalThreshold:
     impostors = [len(scorer.ranking.impostor_order) for scorer in scorers]
@@ -281,6 +213,7 @@ def _global_threshold(
             fnmr=by_group,
             fdr=nothing,
             garbe=nothing,
+            fnmr_ratio=nothing,
             note=note,
         )
     cosine = float(threshold.thresholds[observed.threshold_index[0]])
@@ -291,41 +224,32 @@ def _global_threshold(
         notes.append("no threshold keeps the target: impostors have the highest score")
     fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
 
-    def by_group_of(measure: str, values: NDArray[np.float64]) -> dict[str, Estimate]:
+    def by_group_of(measure: str, rates: NDArray[np.float64]) -> dict[str, Estimate]:
         return {
-            name: summary.estimate(measure, float(values[g]), group=g)
+            name: summary.estimate(measure, float(rates[g]), group=g)
             for g, name in enumerate(summary.groups)
         }
 
+    over = dict.fromkeys(
+        ("fdr", "garbe", "fnmr_ratio"), Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
+    )
     if len(scorers) > 1:
-        fdr = float(fairness.fairness_discrepancy_rate(fmr, fnmr))
-        fdr_estimate = summary.estimate("global.fdr", fdr)
-        garbe_estimate = summary.estimate("global.garbe", float(fairness.garbe(fmr, fnmr)))
-    else:
-        fdr_estimate = garbe_estimate = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
+        over = {
+            name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))
+            for name in ("fdr", "garbe")
+        }
+        identities = [scorer.genuine_identities for scorer in scorers]
+        over["fnmr_ratio"] = summary.ratio(
+            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), identities, "false non-match"
+        )
     return GlobalThreshold(
         target_fmr=TARGET_FMR,
         threshold=cosine if np.isfinite(cosine) else None,
         fmr=by_group_of("fmr", fmr),
         fnmr=by_group_of("fnmr", fnmr),
-        fdr=fdr_estimate,
-        garbe=garbe_estimate,
+        **over,
         note="; ".join(notes),
     )
-
-
-def _thin(curve: RocCurve) -> Roc:
-    """Corners of the ROC near points even in log FAR and in TAR; first and last always kept."""
-    corners = len(curve.far)
-    kept = np.arange(corners)
-    if corners > ROC_POINTS:
-        half = ROC_POINTS // 2 - 1
-        lowest = curve.far[curve.far > 0][0]
-        by_far = np.searchsorted(curve.far, np.geomspace(lowest, 1, half))
-        by_tar = np.searchsorted(curve.tar, np.linspace(0, 1, half))
-        kept = np.unique(np.concatenate([[0], by_far, by_tar, [corners - 1]]))
-        kept = kept[kept < corners]
-    return Roc(far=curve.far[kept].tolist(), tar=curve.tar[kept].tolist())
 
 
 def _protocol_summary(protocol: Protocol) -> ProtocolSummary:
@@ -353,7 +277,7 @@ def _notes(scorers: list[GroupScorer], replicates: int) -> list[str]:
         )
     if len(scorers) > 1:
         notes.append(
-            "STD, SER and gap are never negative and so are biased upwards when groups are nearly "
-            "equal: sampling noise alone makes them positive"
+            "STD, ratios and gaps are biased upwards when groups are nearly equal: sampling noise "
+            "alone makes them positive. Read the STD against the one expected of equal groups"
         )
     return notes

@@ -1,6 +1,7 @@
 """How evenly a model serves the groups: statistics over per-group figures.
 
-Accuracies, error rates and their spreads are fractions in [0, 1]. All functions reduce the last
+Accuracies, error rates and their spreads are fractions in [0, 1]; d′ and probits are in standard
+deviations. All functions reduce the last
 axis (the groups), so that (G,) gives a number and (R, G) one number per bootstrap replicate. They
 need at least two groups.
 
@@ -10,6 +11,8 @@ are here, under names that say which.
 """
 
 from __future__ import annotations
+
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,22 +28,68 @@ def std_population(accuracies: ArrayLike) -> NDArray[np.float64]:
     return np.std(_groups(accuracies), axis=-1)
 
 
-def accuracy_gap(accuracies: ArrayLike) -> NDArray[np.float64]:
-    """Highest minus lowest accuracy."""
+def std_if_equal(accuracies: ArrayLike) -> NDArray[np.float64]:
+    """(R,) sample STDs over groups as sampling noise alone gives them, were the groups equal.
+
+    Each group's bootstrap replicates keep their scatter and lose their mean, so that all groups
+    share one: replicates of the null hypothesis (Hall & Wilson, *Two Guidelines for Bootstrap
+    Hypothesis Testing*, Biometrics 47, 1991). An STD is never negative, so it must be read
+    against these, not against zero.
+
+    Args:
+        accuracies: (R, G) replicates. Rows with NaN give NaN and take no part in the means.
+    """
     values = _groups(accuracies)
-    return values.max(axis=-1) - values.min(axis=-1)
+    complete = values[~np.isnan(values).any(axis=1)]
+    means = complete.mean(axis=0) if len(complete) else np.full(values.shape[1], np.nan)
+    return std_sample(values - means)
+
+
+def gap(values: ArrayLike) -> NDArray[np.float64]:
+    """Highest minus lowest: of accuracies, of d′, of rates at one threshold."""
+    array = _groups(values)
+    return array.max(axis=-1) - array.min(axis=-1)
+
+
+def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
+    """Highest minus lowest Φ⁻¹(accuracy), in standard deviations.
+
+    Accuracies near 100 % are squeezed together, so a gap in points shrinks as all groups improve.
+    On the probit scale a shift common to all groups leaves the gap as it is; for two equal normal
+    distributions of scores it is half the gap in d′ (Macmillan & Creelman, *Detection Theory*,
+    2005). Accuracies are kept half a pair away from 0 and 1, where Φ⁻¹ is infinite.
+
+    Args:
+        accuracies: (…, G) in [0, 1].
+        pairs: number of pairs behind each accuracy, (G,) or one number.
+    """
+    half = 0.5 / np.asarray(pairs, dtype=np.float64)
+    return gap(probit(np.clip(_groups(accuracies), half, 1 - half)))
+
+
+def probit(shares: ArrayLike) -> NDArray[np.float64]:
+    """Φ⁻¹ of shares in (0, 1), to full precision; NaN stays NaN."""
+    # The base install has no scipy.
+    inverse = NormalDist().inv_cdf
+    values = np.asarray(shares, dtype=np.float64)
+    flat = [inverse(share) if share == share else np.nan for share in values.ravel().tolist()]
+    return np.array(flat, dtype=np.float64).reshape(values.shape)
+
+
+def rate_ratio(rates: ArrayLike) -> NDArray[np.float64]:
+    """The largest group rate over the smallest; 1 means even.
+
+    Infinite when only some rates are zero, NaN when all are: the ratio of two errors that were
+    not seen is undefined. Neither may be written to JSON; report no value, and a lower bound.
+    """
+    values = _groups(rates)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return values.max(axis=-1) / values.min(axis=-1)
 
 
 def skewed_error_ratio(accuracies: ArrayLike) -> NDArray[np.float64]:
-    """SER: the largest group error over the smallest, error = 1 − accuracy; 1 means even.
-
-    Infinite when only some groups are free of error, NaN when all are: the ratio of two errors
-    that were not seen is undefined. Neither may be written to JSON; report no value, and the
-    bootstrap's lower bound.
-    """
-    errors = 1 - _groups(accuracies)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return errors.max(axis=-1) / errors.min(axis=-1)
+    """SER: :func:`rate_ratio` of the groups' errors, error = 1 − accuracy."""
+    return rate_ratio(1 - _groups(accuracies))
 
 
 def worst_group(accuracies: ArrayLike) -> NDArray[np.int64]:
@@ -61,7 +110,7 @@ def fairness_discrepancy_rate(
         alpha: weight of the false matches, in [0, 1].
     """
     _check_alpha(alpha)
-    return 1 - (alpha * accuracy_gap(fmr) + (1 - alpha) * accuracy_gap(fnmr))
+    return 1 - (alpha * gap(fmr) + (1 - alpha) * gap(fnmr))
 
 
 def garbe(fmr: ArrayLike, fnmr: ArrayLike, *, alpha: float = 0.5) -> NDArray[np.float64]:

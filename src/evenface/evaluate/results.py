@@ -23,11 +23,13 @@ EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """Strict and immutable; NaN and infinity are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Estimate(_Record):
+class Estimate(Record):
     """A number with its bootstrap percentile interval."""
 
     value: float | None
@@ -42,20 +44,22 @@ class AccuracyEstimate(Estimate):
     fold_std: float
 
 
-class Roc(_Record):
+class Roc(Record):
     """Corners of the ROC, at most 200, ascending."""
 
     far: list[float]
     tar: list[float]
 
 
-class GroupResult(_Record):
+class GroupResult(Record):
     """One group."""
 
     accuracy: AccuracyEstimate
     folds: list[float]
     eer: Estimate
     auc: Estimate
+    dprime: Estimate
+    """Distance of genuine from impostor cosines in standard deviations."""
     tar_at_far: dict[str, Estimate]
     """Keys are the levels as written: "1e-2", "1e-3"."""
     fold_pairs: int
@@ -69,7 +73,7 @@ class GroupResult(_Record):
     roc: Roc
 
 
-class WorstGroup(_Record):
+class WorstGroup(Record):
     """The group of the lowest accuracy, and how often each group was it in the replicates."""
 
     value: str | None
@@ -77,18 +81,25 @@ class WorstGroup(_Record):
     note: str | None = None
 
 
-class Overall(_Record):
-    """Over groups, from their 10-fold accuracies."""
+class Overall(Record):
+    """Over groups, from their 10-fold accuracies; ``dprime_gap`` from their d′."""
 
     accuracy: Estimate
     std_sample: Estimate
     std_population: Estimate
+    std_expected: Estimate
+    """The sample STD that sampling noise alone would give were the groups equal."""
+    std_excess_p: float | None
+    """Share of replicates of equal groups whose STD is at least the observed one, counting the
+    data themselves as one more replicate."""
     ser: Estimate
     gap: Estimate
+    dprime_gap: Estimate
+    probit_gap: Estimate
     worst_group: WorstGroup
 
 
-class GlobalThreshold(_Record):
+class GlobalThreshold(Record):
     """Error rates of all groups at one threshold, as a deployed system has it.
 
     The threshold is the loosest at which the mean of the groups' FMR does not exceed
@@ -102,10 +113,12 @@ class GlobalThreshold(_Record):
     fnmr: dict[str, Estimate]
     fdr: Estimate
     garbe: Estimate
+    fnmr_ratio: Estimate
+    """Largest over smallest FNMR."""
     note: str | None = None
 
 
-class ProtocolSummary(_Record):
+class ProtocolSummary(Record):
     """Which protocol was used."""
 
     name: str
@@ -119,7 +132,7 @@ class ProtocolSummary(_Record):
     notes: list[str]
 
 
-class Bootstrap(_Record):
+class Bootstrap(Record):
     """How the intervals were made."""
 
     unit: str = "identity"
@@ -128,12 +141,12 @@ class Bootstrap(_Record):
     level: float
 
 
-class Evaluation(_Record):
+class Evaluation(Record):
     """One model on one protocol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    version: int = 1
+    version: int = 2
     model: str | None
     protocol: ProtocolSummary
     bootstrap: Bootstrap
@@ -198,17 +211,15 @@ class Evaluation(_Record):
                 f"{mine} and {theirs}"
             )
         return paired_difference(
-            self._samples(measure, group),
-            other._samples(measure, group),
-            self._value(measure, group),
-            other._value(measure, group),
+            self.samples(measure, group),
+            other.samples(measure, group),
+            self.estimate(measure, group).value,
+            other.estimate(measure, group).value,
             self.bootstrap.level,
         )
 
-    def _pairing(self) -> tuple[str, int, int]:
-        return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates
-
-    def _samples(self, measure: str, group: str | None) -> NDArray[np.float64]:
+    def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
+        """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""
         if measure not in self.replicates:
             known = ", ".join(self.replicates)
             raise ValueError(f"unknown measure {measure!r}; known: {known}")
@@ -222,14 +233,18 @@ class Evaluation(_Record):
             raise ValueError(f"unknown group {group!r}; known: {', '.join(self.groups)}")
         return samples[:, list(self.groups).index(group)]
 
-    def _value(self, measure: str, group: str | None) -> float | None:
+    def estimate(self, measure: str, group: str | None = None) -> Estimate:
+        """The record of a measure, by the name that it has among ``replicates``."""
         scope, _, name = measure.partition(".")
         if group is None:
             record = self.overall if scope == "overall" else self.global_threshold
-            return getattr(record, name).value
+            return getattr(record, name)
         if measure in ("fmr", "fnmr"):
-            return getattr(self.global_threshold, measure)[group].value
+            return getattr(self.global_threshold, measure)[group]
         result = self.groups[group]
         if measure.startswith("tar@far="):
-            return result.tar_at_far[measure.removeprefix("tar@far=")].value
-        return getattr(result, measure).value
+            return result.tar_at_far[measure.removeprefix("tar@far=")]
+        return getattr(result, measure)
+
+    def _pairing(self) -> tuple[object, ...]:
+        return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates

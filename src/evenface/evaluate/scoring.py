@@ -79,6 +79,11 @@ class GroupScorer:
         return len(self._present)
 
     @property
+    def genuine_identities(self) -> int:
+        """Number of identities of two or more images."""
+        return self.counts.identities - self.counts.single_image_identities
+
+    @property
     def pairs(self) -> int:
         """Number of score pairs."""
         return len(self.ranking.genuine_order) + len(self.ranking.impostor_order)
@@ -175,6 +180,7 @@ def measure(
             "accuracy": accuracy,
             "eer": ranking.eer(genuine, impostor),
             "auc": ranking.auc(genuine, impostor),
+            "dprime": ranking.dprime(genuine, impostor),
             **{
                 f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
                 for key, far in FAR_LEVELS.items()

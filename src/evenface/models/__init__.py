@@ -7,6 +7,7 @@ from evenface.models.elasticarcface import ElasticArcFace
 from evenface.models.embedding import embed, load_run_backbone
 from evenface.models.iresnet import IResNet
 from evenface.models.margin import MarginHead
+from evenface.models.mini import MiniResNet
 from evenface.models.mobilefacenet import MobileFaceNet
 from evenface.models.registry import create_backbone, create_head, list_backbones, list_heads
 
@@ -17,6 +18,7 @@ __all__ = [
     "ElasticArcFace",
     "IResNet",
     "MarginHead",
+    "MiniResNet",
     "MobileFaceNet",
     "create_backbone",
     "create_head",

@@ -1,18 +1,26 @@
-"""What the study's models are tested on, and the testing."""
+"""The study's verification sets, and every model's results on them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenface.data.manifest import Manifest
+from evenface.console import progress
+from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
 from evenface.files import fingerprint
+from evenface.parallel import usable_cores
 from evenface.study.faces import StudyFaces
-from evenface.study.spec import StudySpec
-from evenface.study.stages import StageLog
-from evenface.study.students import StudyModel
+from evenface.study.spec import MAIN_BENCHMARK, RenderedFaces, StudySpec
+from evenface.study.stages import Stage, StageLog
+from evenface.study.students import StudyArm
+from evenface.teachers import load_teacher
+from evenface.teachers.base import LoadedTeacher
+
+_PROTOCOL_NAME = "protocol.parquet"
 
 
 @dataclass(frozen=True)
@@ -58,49 +66,121 @@ _PEOPLE = {
 }
 
 
-def draw_benchmarks(spec: StudySpec, faces: StudyFaces) -> list[Benchmark]:
-    """The held-out faces per group ("groups"), then the sets of other people as a whole."""
-    rendered = set(faces.test.column("origin")) == {"synthetic"}
-    title = "held-out rendered identities" if rendered else "held-out identities"
+def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[Benchmark]:
+    """The held-out faces per group ("groups"), further ones, then sets of other people as a whole.
+
+    Each is written to the study's folder (manifest and pairs), for whoever wants to evaluate
+    another model on it.
+    """
+    benchmarks = [
+        _with_groups(spec, name, manifest, faces.group_by, log)
+        for name, manifest in {MAIN_BENCHMARK: faces.test, **faces.more_tests}.items()
+    ]
+    for name, manifest in faces.real_people.items():
+        title, statement, real = _PEOPLE[name]
+        benchmarks.append(_draw(spec, name, title, statement, real, manifest, None, log))
+    return benchmarks
+
+
+def evaluate_arms(
+    spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
+) -> dict[str, dict[str, list[Evaluation]]]:
+    """Arm id → benchmark id → evaluations, one a training seed.
+
+    Resamples are shared by all models, so differences are paired.
+    """
+    folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
+    common: dict[str, Any] = {
+        "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
+        "replicates": spec.evaluation.replicates,
+        "seed": spec.seed,
+    }
+    arguments = (folders, spec.evaluation.replicates, spec.seed)
+    places: dict[str, list[Path]] = {}
+    stages = []
+    for arm in arms:
+        if arm.model is not None:
+            inputs = common | {"model": arm.model.fingerprint}
+
+            def build(folder: Path, model: LoadedTeacher = arm.model) -> None:
+                _evaluate(folder, model, *arguments)
+
+            at = f"evaluations/{arm.id}"
+            places[arm.id] = [log.run(f"evaluate: {arm.title}", inputs, build, at=at)]
+        for seed, run in arm.runs.items():
+            inputs = common | {"model": load_teacher(run).fingerprint}
+            at = f"evaluations/{arm.id}-s{seed}"
+            name = f"evaluate: {arm.id}-s{seed}"
+            stages.append(Stage(name, inputs, at, _evaluate_run, (run, *arguments)))
+            places.setdefault(arm.id, []).append(log.folder / at)
+    with _counted(stages, log) as watch:
+        log.run_together(
+            f"evaluate {len(stages)} networks", stages, workers=usable_cores(), watch=watch
+        )
+    return {
+        arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
+        for arm, at in places.items()
+    }
+
+
+@contextmanager
+def _counted(stages: Sequence[Stage], log: StageLog) -> Iterator[Callable[[], None]]:
+    """A progress bar over the networks that other processes evaluate; yields its update."""
+    seen = log.finished(stages)
+    with progress("evaluate networks", len(stages), unit="networks", done=seen) as bar:
+
+        def update() -> None:
+            nonlocal seen
+            now = log.finished(stages)
+            bar.advance(now - seen)
+            seen = now
+
+        yield update
+
+
+def _evaluate_run(
+    folder: Path, run: Path, benchmarks: Sequence[Path], replicates: int, seed: int
+) -> None:
+    _evaluate(folder, load_teacher(run), benchmarks, replicates, seed)
+
+
+def _evaluate(
+    folder: Path, model: LoadedTeacher, benchmarks: Sequence[Path], replicates: int, seed: int
+) -> None:
+    for benchmark in benchmarks:
+        evaluation = evaluate_model(
+            model,
+            Manifest.read(benchmark),
+            Protocol.read(benchmark / _PROTOCOL_NAME),
+            replicates=replicates,
+            seed=seed,
+        )
+        evaluation.write(folder / benchmark.name)
+
+
+def _with_groups(
+    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
+) -> Benchmark:
+    rendered = set(manifest.column("origin")) == {"synthetic"}
+    part = spec.faces.more_tests.get(name, spec.faces.test)
+    look = f", {part.look} look" if isinstance(part, RenderedFaces) else ""
+    title = f"held-out rendered identities{look}" if rendered else "held-out identities"
+    if not look and name != MAIN_BENCHMARK:
+        title = f"{name}: {title}"
     statement = (
         "Identities that no model was trained on. Groups are the labels the data declare"
         + (": here the generator's phenotype axes, not people's ethnicities." if rendered else ".")
     )
-    benchmarks = [_draw(spec, "groups", title, statement, not rendered, faces.test, faces.group_by)]
-    for name, manifest in faces.real_people.items():
-        title, statement, real = _PEOPLE[name]
-        benchmarks.append(_draw(spec, name, title, statement, real, manifest, None))
-    return benchmarks
+    if isinstance(part, RenderedFaces) and part.look not in _trained_looks(spec):
+        statement += " No model was trained on this look."
+    return _draw(spec, name, title, statement, not rendered, manifest, group_by, log)
 
 
-def evaluate_models(
-    spec: StudySpec, models: list[StudyModel], benchmarks: list[Benchmark], log: StageLog
-) -> dict[str, dict[str, Evaluation]]:
-    """Model id → benchmark id → evaluation. Resamples are shared, so differences are paired."""
-    protocols = fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks])
-    evaluations = {}
-    for model in models:
-
-        def build(folder: Path, model: StudyModel = model) -> None:
-            for benchmark in benchmarks:
-                evaluation = evaluate_model(
-                    model.model,
-                    benchmark.manifest,
-                    benchmark.protocol,
-                    replicates=spec.evaluation.replicates,
-                    seed=spec.seed,
-                )
-                evaluation.write(folder / benchmark.id)
-
-        inputs = {
-            "model": model.model.fingerprint,
-            "protocols": protocols,
-            "replicates": spec.evaluation.replicates,
-            "seed": spec.seed,
-        }
-        folder = log.run(f"evaluate: {model.id}", inputs, build, at=f"evaluations/{model.id}")
-        evaluations[model.id] = {b.id: Evaluation.read(folder / b.id) for b in benchmarks}
-    return evaluations
+def _trained_looks(spec: StudySpec) -> set[str]:
+    """Looks that a student, or the teacher that comes with the package, has seen."""
+    parts = (spec.faces.real, spec.faces.synthetic)
+    looks = {part.look for part in parts if isinstance(part, RenderedFaces)}
+    return looks | ({"camera"} if "study" in spec.teachers else set())
 
 
 def _draw(
@@ -111,13 +191,22 @@ def _draw(
     real_people: bool,
     manifest: Manifest,
     group_by: str | None,
+    log: StageLog,
 ) -> Benchmark:
-    protocol = protocol_from_manifest(
-        manifest,
-        group_by=(group_by,) if group_by else (),
-        folds=spec.evaluation.folds,
-        pairs_per_group=spec.evaluation.pairs_per_group,
-        seed=spec.seed,
-        name=identifier,
-    )
+    settings: dict[str, Any] = {
+        "folds": spec.evaluation.folds,
+        "pairs_per_group": spec.evaluation.pairs_per_group,
+        "seed": spec.seed,
+    }
+
+    def build(folder: Path) -> None:
+        protocol = protocol_from_manifest(
+            manifest, group_by=(group_by,) if group_by else (), name=identifier, **settings
+        )
+        protocol.write(folder / _PROTOCOL_NAME)
+        manifest.write(folder / MANIFEST_NAME)
+
+    inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
+    folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
+    protocol = Protocol.read(folder / _PROTOCOL_NAME)
     return Benchmark(identifier, title, statement, real_people, manifest, protocol)

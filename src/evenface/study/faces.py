@@ -24,6 +24,7 @@ class StudyFaces:
     real: Manifest
     synthetic: Manifest
     test: Manifest
+    more_tests: dict[str, Manifest]
     group_by: str | None
     real_people: dict[str, Manifest]
 
@@ -44,10 +45,13 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
         real, test = split.where(split="train"), split.where(split="test")
     else:
         test = _obtain(spec.faces.test, "test", spec, log)
+    more_tests = {
+        name: _obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
+    }
     real_people: dict[str, Manifest] = {
         name: _real_people(name, log) for name in spec.evaluation.real_people
     }
-    return StudyFaces(real, synthetic, test, group_by, real_people)
+    return StudyFaces(real, synthetic, test, more_tests, group_by, real_people)
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:

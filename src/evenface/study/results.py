@@ -16,21 +16,17 @@ from evenface.assets import ASSETS
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
 from evenface.evaluate import Evaluation
-from evenface.files import atomic_path
+from evenface.files import atomic_path, read_json
+from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.machine import describe_machine
-from evenface.study.spec import FolderFaces, StudySpec
+from evenface.study.spec import MAIN_BENCHMARK, FolderFaces, StudySpec
 from evenface.study.stages import StageLog
-from evenface.study.students import StudyModel
-from evenface.teachers.base import LoadedTeacher
+from evenface.study.students import StudyArm, StudyTeacher
+from evenface.teachers.study import STUDY_TEACHER
+from evenface.train.run import RUN_NAME
 
-SCHEMA = 1
-_GROUP_METRICS = ("accuracy", "eer")
-_OVERALL_METRICS = {
-    "accuracy": "overall.accuracy",
-    "std_sample": "overall.std_sample",
-    "ser": "overall.ser",
-}
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -39,18 +35,19 @@ class Findings:
 
     spec: StudySpec
     command: str
-    teacher: LoadedTeacher
+    teachers: list[StudyTeacher]
     sets: dict[str, Manifest]
-    models: list[StudyModel]
+    arms: list[StudyArm]
     benchmarks: list[Benchmark]
-    evaluations: dict[str, dict[str, Evaluation]]
+    evaluations: dict[str, dict[str, list[Evaluation]]]
     log: StageLog
 
 
 def collect_results(findings: Findings) -> dict[str, Any]:
     """The content of ``results.json``."""
     spec, log = findings.spec, findings.log
-    students = [model for model in findings.models if model.kind == "student"]
+    students = [arm for arm in findings.arms if arm.kind == "student"]
+    run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
     return {
         "schema": SCHEMA,
         "study": {
@@ -61,21 +58,17 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "command": findings.command,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": spec.seed,
+            "seeds": list(spec.training_seeds),
             "evenface": __version__,
             "spec": spec.model_dump(mode="json"),
         },
-        "machine": describe_machine(students[0].facts["device"])
-        | {"threads": students[0].facts["threads"]},
-        "teacher": _describe_teacher(findings.teacher),
+        "machine": describe_machine(run["device"]) | {"threads a student": run["threads"]},
+        "teachers": [_describe_teacher(teacher) for teacher in findings.teachers],
         "sets": [_describe_set(spec, name, m) for name, m in findings.sets.items()],
-        "models": [model.describe() for model in findings.models],
+        "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
-        "evaluations": {
-            model: {name: evaluation.to_dict() for name, evaluation in of_model.items()}
-            for model, of_model in findings.evaluations.items()
-        },
-        "differences": kd_differences(findings.evaluations, list(findings.sets)),
-        "curves": {model.id: model.curve for model in students},
+        **summarise(findings.arms, findings.evaluations),
+        "curves": {arm.id: arm.curves() for arm in students},
         "stages": log.summary(),
         "samples": _samples(findings),
     }
@@ -94,32 +87,60 @@ def statement(spec: StudySpec) -> str:
         "test faces": spec.faces.test,
     }
     rendered = [name for name, part in parts.items() if part.kind == "render"]
-    return (
+    sentences = [
         f"Simulated: {_listed(rendered)} are computer renders of a parametric head model"
         + (
-            "; renders passed through a camera model stand in for photographs"
+            "; renders passed through a camera model stand in for photographs."
             if spec.faces.real.kind == "render"
-            else ""
+            else "."
+        ),
+        "Groups are the generator's phenotype axes, not people's ethnicities. No claim about "
+        "fairness towards real people follows from these numbers.",
+    ]
+    if STUDY_TEACHER in spec.teachers and spec.faces.test.kind == "render":
+        sentences.append(
+            "The study teacher, the training faces called real and the test faces come from one "
+            "generator: distillation hands the student of synthetic faces what the teacher knows "
+            "of the test's own domain, which no outside teacher could."
         )
-        + ". Groups are the generator's phenotype axes, not people's ethnicities. No claim about "
-        "fairness towards real people follows from these numbers."
-    )
+        repeats = [
+            *(f"on the held-out {name} look" for name in spec.faces.more_tests),
+            *(
+                f"with {teacher} as teacher"
+                for teacher in spec.teachers
+                if teacher != STUDY_TEACHER
+            ),
+        ]
+        if repeats:
+            sentences.append(f"Therefore every contrast is repeated {_listed(repeats)}.")
+    return " ".join(sentences)
 
 
-def _describe_teacher(teacher: LoadedTeacher) -> dict[str, Any]:
-    asset = ASSETS.get(teacher.name)
-    return {
-        "name": teacher.name,
-        "embedding_size": teacher.embedding_size,
-        "fingerprint": teacher.fingerprint,
-        "origin": asset.origin if asset else teacher.details.get("file", ""),
-        "licence": asset.licence if asset else "as declared by its owner",
-        "note": (
+def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
+    model = teacher.model
+    asset = ASSETS.get(model.name)
+    origin, licence = model.details.get("file", ""), "as declared by its owner"
+    remark = "Given by the user; its training data are not known to this program."
+    if asset:
+        origin, licence = asset.origin, asset.licence
+        remark = (
             "Pretrained on photographs of real people. Which people, and with what consent, "
             "cannot be verified by this program."
-            if asset
-            else "Given by the user; its training data are not known to this program."
-        ),
+        )
+    elif teacher.id == STUDY_TEACHER:
+        origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
+        remark = (
+            "Pretrained on rendered faces of the camera look, of people that nothing else uses. "
+            "It has seen no real person."
+        )
+    return {
+        "id": teacher.id,
+        "name": model.name,
+        "embedding_size": model.embedding_size,
+        "fingerprint": model.fingerprint,
+        "origin": origin,
+        "licence": licence,
+        "note": remark,
     }
 
 
@@ -174,48 +195,9 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def kd_differences(
-    evaluations: dict[str, dict[str, Evaluation]], training_sets: list[str]
-) -> list[dict[str, Any]]:
-    """With KD minus without, for each training set, benchmark, group and metric.
-
-    Args:
-        evaluations: model id → benchmark id → evaluation; students are ``<set>-plain`` and
-            ``<set>-kd``.
-        training_sets: their names.
-    """
-    rows = []
-    for name in training_sets:
-        plain, distilled = evaluations[f"{name}-plain"], evaluations[f"{name}-kd"]
-        for benchmark, without in plain.items():
-            with_kd = distilled[benchmark]
-            measures: list[tuple[str, str, str, str | None]] = [
-                (group, metric, metric, group)
-                for group in without.groups
-                for metric in _GROUP_METRICS
-            ]
-            if len(without.groups) > 1:
-                measures += [("mean", m, key, None) for m, key in _OVERALL_METRICS.items()]
-            for label, metric, key, group in measures:
-                difference = without.compare(with_kd, key, group=group)
-                rows.append(
-                    {
-                        "set": name,
-                        "benchmark": benchmark,
-                        "group": label,
-                        "metric": metric,
-                        "value": difference.value,
-                        "low": difference.low,
-                        "high": difference.high,
-                        "p_value": difference.p_value,
-                    }
-                )
-    return rows
-
-
 def group_table(results: dict[str, Any]) -> Table:
     """The result in the terminal: models × groups, accuracy in % with its interval."""
-    benchmark = next(b for b in results["benchmarks"] if b["id"] == "groups")
+    benchmark = next(b for b in results["benchmarks"] if b["id"] == MAIN_BENCHMARK)
     table = Table(title=f"Accuracy in %, {benchmark['title']}", title_justify="left")
     table.add_column("model")
     for group in benchmark["groups"]:
@@ -223,7 +205,7 @@ def group_table(results: dict[str, Any]) -> Table:
     for heading in ("mean", "STD", "SER"):
         table.add_column(heading, justify="right")
     for model in results["models"]:
-        evaluation = results["evaluations"][model["id"]]["groups"]
+        evaluation = results["evaluations"][model["id"]][MAIN_BENCHMARK]
         cells = [_percent(evaluation["groups"][g]["accuracy"]) for g in benchmark["groups"]]
         overall = evaluation["overall"]
         cells += [
@@ -237,7 +219,7 @@ def group_table(results: dict[str, Any]) -> Table:
 
 def real_people_table(results: dict[str, Any]) -> Table | None:
     """Equal error rates on people that were not rendered, or None where none were asked for."""
-    benchmarks = [b for b in results["benchmarks"] if b["id"] != "groups"]
+    benchmarks = [b for b in results["benchmarks"] if not b["groups"][1:]]
     if not benchmarks:
         return None
     table = Table(title="Equal error rate in % (lower is better)", title_justify="left")

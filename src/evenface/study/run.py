@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from evenface.assets import get_asset
-from evenface.errors import MissingDependencyError, UsageError
+from evenface.assets import ASSETS, get_asset
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
-from evenface.study.benchmarks import draw_benchmarks, evaluate_models
+from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.faces import prepare_faces, training_sets
 from evenface.study.results import Findings, collect_results
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
-    StudyModel,
     embed_sources,
+    open_teachers,
+    teacher_arm,
     train_students,
-    untrained_student,
+    untrained_students,
 )
-from evenface.teachers import load_teacher
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -49,19 +50,18 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
 
     faces = prepare_faces(spec, log)
     sets = training_sets(spec, faces, log)
-    teacher = load_teacher(spec.teacher)
+    teachers = open_teachers(spec)
     sources = {"real": faces.real, "synthetic": faces.synthetic}
-    embedded = embed_sources(teacher, sources, log)
-    students = train_students(spec, sets, embedded, log)
-    models = [
-        StudyModel("teacher", f"teacher ({teacher.name})", "teacher", teacher),
-        untrained_student(spec, teacher.embedding_size, log),
-        *students,
+    embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
+    arms = [
+        *map(teacher_arm, teachers),
+        untrained_students(spec, teachers[0].model.embedding_size, log),
+        *train_students(spec, sets, embedded, log),
     ]
-    benchmarks = draw_benchmarks(spec, faces)
-    evaluations = evaluate_models(spec, models, benchmarks, log)
+    benchmarks = draw_benchmarks(spec, faces, log)
+    evaluations = evaluate_arms(spec, arms, benchmarks, log)
 
-    findings = Findings(spec, command, teacher, sets, models, benchmarks, evaluations, log)
+    findings = Findings(spec, command, teachers, sets, arms, benchmarks, evaluations, log)
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
 
@@ -88,22 +88,27 @@ def _require_extras(spec: StudySpec) -> None:
 def _settle(spec: StudySpec, out: Path) -> None:
     """Record the study in its folder; refuse a folder that holds another one."""
     path = out / SPEC_NAME
-    content = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    settings = spec.model_dump(mode="json")
     if path.exists():
-        before = yaml.safe_load(path.read_text("utf-8"))
-        if before != yaml.safe_load(content):
-            changed = sorted(
-                k
-                for k in spec.model_dump(mode="json")
-                if before.get(k) != spec.model_dump(mode="json")[k]
-            )
+        before = _read_settings(path)
+        if changed := sorted(key for key in settings if before.get(key) != settings[key]):
             raise UsageError(
                 f"{out}: holds a study with other settings ({', '.join(changed)} differ). Choose "
                 "another --out, or delete the folder"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty and holds no study. Choose another --out")
-    write_text(path, yaml.safe_dump(content, sort_keys=False))
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise DataError(f"{path}: damaged. Choose another --out, or delete the folder")
+    return settings
 
 
 def _assets(spec: StudySpec) -> list[str]:
@@ -111,12 +116,16 @@ def _assets(spec: StudySpec) -> list[str]:
     names: list[str] = list(spec.evaluation.real_people)
     aligned = any(
         isinstance(part, FolderFaces) and part.align != "never"
-        for part in (spec.faces.real, spec.faces.synthetic, spec.faces.test)
+        for part in (
+            spec.faces.real,
+            spec.faces.synthetic,
+            spec.faces.test,
+            *spec.faces.more_tests.values(),
+        )
     )
     if names or aligned:
         names.append("yunet")
-    if spec.teacher == "sface":
-        names.append("sface")
+    names += [teacher for teacher in spec.teachers if teacher in ASSETS]
     return names
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from evenface import recipes
+
+MAIN_BENCHMARK = "groups"
+"""The benchmark of ``faces.test``."""
 
 
 class _Part(BaseModel):
@@ -47,12 +51,17 @@ Faces = Annotated[RenderedFaces | FolderFaces, Field(discriminator="kind")]
 TestFaces = Annotated[RenderedFaces | FolderFaces | HeldOutFaces, Field(discriminator="kind")]
 
 
+TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
     real: Faces
     synthetic: Faces
     test: TestFaces
+    more_tests: dict[TestName, RenderedFaces | FolderFaces] = Field(default_factory=dict)
+    """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None  # None: the attribute that the real faces declare first
 
 
@@ -85,21 +94,39 @@ class StudySpec(_Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str
     seed: int = Field(default=0, ge=0)
+    """Of faces, mix, pairs and resampling."""
+    training_seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    """Every student is trained once with each of them."""
     faces: FacesSpec
     training_sets: tuple[Literal["real", "synthetic", "mix"], ...] = ("real", "synthetic", "mix")
     mix: MixSpec = MixSpec()
-    teacher: str = "sface"
+    teachers: tuple[str, ...] = Field(default=("sface",), min_length=1)
+    """What students are distilled from, each in turn: names, ONNX files, run folders."""
     distillation_weight: float = Field(default=39.06, gt=0)
     student: StudentSpec
     evaluation: EvaluationSpec = EvaluationSpec()
+    workers: PositiveInt | None = None
+    """Students trained at once; None: one a core, or one where there is a GPU."""
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> Self:
+        for what, values in (
+            ("training_seeds", self.training_seeds),
+            ("teachers", [teacher_id(teacher) for teacher in self.teachers]),
+        ):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{what}: {', '.join(map(str, values))} are not all different")
+        taken = {MAIN_BENCHMARK, *self.evaluation.real_people} & set(self.faces.more_tests)
+        if taken:
+            raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
+        return self
 
     @property
     def simulated(self) -> bool:
         """Whether any group result comes from rendered faces."""
-        return any(
-            part.kind == "render"
-            for part in (self.faces.real, self.faces.synthetic, self.faces.test)
-        )
+        faces = self.faces
+        parts = (faces.real, faces.synthetic, faces.test, *faces.more_tests.values())
+        return any(part.kind == "render" for part in parts)
 
     def with_own_faces(self, real: Path | None, synthetic: Path | None) -> StudySpec:
         """The same study on the user's folders; a given ``real`` also supplies the test faces."""
@@ -107,12 +134,18 @@ class StudySpec(_Part):
         if real is not None:
             changes["real"] = FolderFaces(path=real.resolve(), origin="real")
             changes["test"] = HeldOutFaces()
+            changes["more_tests"] = {}
             changes["group_by"] = None
         if synthetic is not None:
             changes["synthetic"] = FolderFaces(path=synthetic.resolve(), origin="synthetic")
         if not changes:
             return self
         return self.model_copy(update={"faces": self.faces.model_copy(update=changes)})
+
+
+def teacher_id(teacher: str) -> str:
+    """How results call a teacher: its name, or the stem of its file or folder."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(teacher).stem.lower()).strip("-") or "teacher"
 
 
 def list_studies() -> list[str]:

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evenface.console import note
 from evenface.files import fingerprint, read_json, write_json
+from evenface.parallel import run_all
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of several stages that do not depend on each other.
+
+    Attributes:
+        name, inputs, at: as for :meth:`StageLog.run`.
+        build: function of a module, called as ``build(folder, *arguments)`` in another process.
+        arguments: picklable.
+    """
+
+    name: str
+    inputs: dict[str, Any]
+    at: str
+    build: Callable[..., Any]
+    arguments: tuple[Any, ...]
 
 
 class StageLog:
@@ -40,29 +60,67 @@ class StageLog:
             at: the stage's folder, relative to the study's.
         """
         target = self.folder / at
-        key = fingerprint(inputs)
-        record = self._records.get(name)
-        if record is None or record["key"] != key or not target.exists():
-            shutil.rmtree(target, ignore_errors=True)
-            record = {"key": key, "seconds": 0.0, "finished": False}
-            self._records[name] = record
-        self._order.append(name)
+        record = self._settle(name, inputs, target)
         if record["finished"]:
             note(f"{name}: finished before, kept")
-            record["reused"] = True
-            return target
-        note(f"{name} …")
-        target.mkdir(parents=True, exist_ok=True)
-        write_json(self._file, self._records)
-        start = time.monotonic()
-        try:
-            build(target)
-            record["finished"] = True
-        finally:
-            record["seconds"] = round(record["seconds"] + time.monotonic() - start, 2)
-            record["reused"] = False
-            write_json(self._file, self._records)
+        else:
+            with self._timed(name, record):
+                build(target)
+                record["finished"] = True
+        self._order.append(name)
         return target
+
+    def run_together(
+        self,
+        name: str,
+        stages: Sequence[Stage],
+        *,
+        workers: int,
+        watch: Callable[[], None] = lambda: None,
+    ) -> list[Path]:
+        """Bring the folders of several stages up to date, ``workers`` of them at a time.
+
+        In the summary they are one entry; its seconds are those on the clock.
+
+        Args:
+            name: of all together, in the report.
+            stages: what there is to do.
+            workers: processes.
+            watch: called about once a second while stages are under way.
+
+        Raises:
+            EvenfaceError: a stage failed. Stages that are finished are kept.
+        """
+        folders = [self.folder / stage.at for stage in stages]
+        records = [
+            self._settle(stage.name, stage.inputs, folder)
+            for stage, folder in zip(stages, folders, strict=True)
+        ]
+        key = fingerprint([record["key"] for record in records])
+        whole = self._records.get(name)
+        if whole is None or whole["key"] != key:
+            whole = self._records[name] = {"key": key, "seconds": 0.0, "finished": False}
+        todo = [index for index, record in enumerate(records) if not record["finished"]]
+        kept = len(stages) - len(todo)
+        if kept:
+            note(f"{name}: {kept} of {len(stages)} finished before, kept")
+
+        def finished(number: int, seconds: float) -> None:
+            records[todo[number]] |= {"finished": True, "seconds": seconds}
+            write_json(self._file, self._records)
+
+        if todo:
+            calls = [(_build, (stages[i].build, folders[i], stages[i].arguments)) for i in todo]
+            with self._timed(name, whole):
+                run_all(calls, workers=workers, what=name, finished=finished, watch=watch)
+                whole["finished"] = True
+        whole["reused"] = not todo
+        self._order.append(name)
+        return folders
+
+    def finished(self, stages: Sequence[Stage]) -> int:
+        """How many of the stages are finished."""
+        return sum(bool(self._records.get(s.name, {}).get("finished")) for s in stages)
 
     def summary(self) -> list[dict[str, Any]]:
         """The stages of this study in order: name, seconds, whether kept from an earlier call."""
@@ -74,3 +132,32 @@ class StageLog:
             }
             for name in self._order
         ]
+
+    def _settle(self, name: str, inputs: dict[str, Any], target: Path) -> dict[str, Any]:
+        """The stage's record; a folder of other inputs is removed."""
+        key = fingerprint(inputs)
+        record = self._records.get(name)
+        if record is None or record["key"] != key or not target.exists():
+            shutil.rmtree(target, ignore_errors=True)
+            record = self._records[name] = {"key": key, "seconds": 0.0, "finished": False}
+        record["reused"] = record["finished"]
+        target.mkdir(parents=True, exist_ok=True)
+        return record
+
+    @contextmanager
+    def _timed(self, name: str, record: dict[str, Any]) -> Iterator[None]:
+        note(f"{name} …")
+        write_json(self._file, self._records)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            record["seconds"] = round(record["seconds"] + time.monotonic() - start, 2)
+            write_json(self._file, self._records)
+
+
+def _build(build: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]) -> float:
+    """Seconds that building took, in the process that it is done in."""
+    start = time.monotonic()
+    build(folder, *arguments)
+    return round(time.monotonic() - start, 2)

@@ -1,70 +1,115 @@
-"""The study's models: the teacher, the students without and with distillation, an untrained one."""
+"""The study's models: teachers, students without and with distillation, an untrained network."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
+from typing import Any
 
+from evenface.console import progress
 from evenface.data.manifest import Manifest
+from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
-from evenface.study.spec import StudySpec
-from evenface.study.stages import StageLog
+from evenface.parallel import usable_cores
+from evenface.study.answers import Arm
+from evenface.study.spec import StudySpec, teacher_id
+from evenface.study.stages import Stage, StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.subset import subset_cache
 from evenface.train.recipe import TrainRecipe, load_recipe
-
-SET_TITLES = {"real": "real", "synthetic": "synthetic", "mix": "mix"}
+from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
 
 
 @dataclass(frozen=True)
-class StudyModel:
-    """One row of the study's tables."""
+class StudyTeacher:
+    """A teacher under the name that the study's results use."""
 
     id: str
-    title: str
-    kind: Literal["student", "teacher", "untrained"]
     model: LoadedTeacher
-    training_set: str | None = None
-    kd: bool | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Backbone, parameters, steps, seconds, final loss: what the run recorded."""
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    """Logged losses."""
+
+
+@dataclass(frozen=True)
+class StudyArm(Arm):
+    """An arm with what was trained: training seed → run folder; or the teacher itself."""
+
+    runs: Mapping[int, Path] = field(default_factory=dict)
+    model: LoadedTeacher | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The model as ``results.json`` has it."""
+        """The arm as ``results.json`` has it; seconds and losses are means over its seeds."""
+        records = [read_json(run / RUN_NAME) for run in self.runs.values()]
+        first = records[0] if records else {}
+        losses = [r["final"]["loss"] for r in records if "final" in r]
+        seconds = [r["seconds"] for r in records if "seconds" in r]
         return {
             "id": self.id,
             "title": self.title,
             "kind": self.kind,
-            "set": self.training_set,
+            "set": self.set,
             "kd": self.kd,
-            "backbone": self.facts.get("backbone", self.model.name),
-            "parameters": self.facts.get("parameters"),
-            "embedding_size": self.model.embedding_size,
-            "steps": self.facts.get("steps"),
-            "seconds": self.facts.get("seconds"),
-            "final_loss": self.facts.get("final", {}).get("loss"),
-            "fingerprint": self.model.fingerprint,
+            "teacher": self.teacher,
+            "seeds": list(self.seeds),
+            "backbone": first.get("backbone", self.model and self.model.name),
+            "parameters": first.get("parameters"),
+            "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
+            "steps": first.get("steps"),
+            "seconds": round(fmean(seconds), 2) if seconds else None,
+            "final_loss": fmean(losses) if losses else None,
         }
+
+    def curves(self) -> list[list[dict[str, Any]]]:
+        """Logged losses of each run."""
+        return [_read_log(run / LOG_NAME) for run in self.runs.values()]
+
+
+def teacher_arm(teacher: StudyTeacher) -> StudyArm:
+    """The arm of a teacher."""
+    title = f"teacher {teacher.id}"
+    return StudyArm(
+        f"teacher-{teacher.id}", title, "teacher", None, None, teacher.id, (), model=teacher.model
+    )
+
+
+def open_teachers(spec: StudySpec) -> list[StudyTeacher]:
+    """The study's teachers, the main one first.
+
+    Raises:
+        UsageError: their embedding sizes differ: the student without distillation could not be the
+            same network as each student with it.
+    """
+    teachers = [StudyTeacher(teacher_id(name), load_teacher(name)) for name in spec.teachers]
+    sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise UsageError(
+            f"the teachers' embeddings must be of one size ({listed}), or the student without "
+            "distillation would not be the same network for each. Run one study for each teacher"
+        )
+    return teachers
 
 
 def embed_sources(
-    teacher: LoadedTeacher, manifests: dict[str, Manifest], log: StageLog
+    teacher: StudyTeacher, manifests: dict[str, Manifest], log: StageLog
 ) -> list[tuple[Manifest, EmbeddingCache]]:
     """Teacher embeddings (image and mirror image) of each manifest."""
     caches = []
     for name, manifest in manifests.items():
 
         def build(folder: Path, manifest: Manifest = manifest) -> None:
-            cached_embeddings(teacher, manifest, folder)
+            cached_embeddings(teacher.model, manifest, folder)
 
-        inputs = {"teacher": teacher.fingerprint, "images": manifest.image_fingerprint}
-        folder = log.run(f"teacher embeddings: {name}", inputs, build, at=f"embeddings/{name}")
+        inputs = {
+            "teacher": teacher.model.fingerprint,
+            "images": manifest.image_fingerprint,
+        }
+        at = f"embeddings/{teacher.id}/{name}"
+        folder = log.run(f"teacher {teacher.id} embeds: {name}", inputs, build, at=at)
         caches.append((manifest, EmbeddingCache.open(folder)))
     return caches
 
@@ -72,93 +117,72 @@ def embed_sources(
 def train_students(
     spec: StudySpec,
     sets: dict[str, Manifest],
-    embedded: list[tuple[Manifest, EmbeddingCache]],
+    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
-) -> list[StudyModel]:
-    """Each training set without and with distillation, all with the same number of steps."""
-    students = []
+) -> list[StudyArm]:
+    """Each training set without distillation and with each teacher, once with each training seed.
+
+    All arms take the same number of optimiser steps, and runs of one seed start from the same
+    weights.
+
+    Args:
+        spec: the study.
+        sets: training sets by name.
+        embedded: teacher id → embeddings of the images that the sets are made of.
+        log: where runs are recorded.
+    """
+    size = next(iter(embedded.values()))[0][1].embedding_size
+    arms, stages, steps = [], [], 0
     for name, manifest in sets.items():
         data = log.folder / "sets" / name
-        for kd in (False, True):
-            identifier = f"{name}-{'kd' if kd else 'plain'}"
-            recipe = student_recipe(
-                spec,
-                identifier,
-                data=data,
-                size=embedded[0][1].embedding_size,
-                cache=data / "embeddings" if kd else None,
-            )
-            teacher = embedded[0][1].record.teacher_fingerprint if kd else None
-
-            def build(
-                folder: Path, recipe: TrainRecipe = recipe, manifest: Manifest = manifest
-            ) -> None:
-                from evenface.train.loop import train
-
-                if recipe.distill is not None:
-                    subset_cache(embedded, manifest, recipe.distill.cache)
-                train(recipe, folder)
-
-            folder = log.run(
-                f"train: {identifier}",
-                {"run": recipe.fingerprint(manifest.fingerprint, teacher)},
-                build,
-                at=f"runs/{identifier}",
-            )
-            students.append(
-                StudyModel(
-                    id=identifier,
-                    title=f"{SET_TITLES[name]}, {'with' if kd else 'without'} KD",
-                    kind="student",
-                    model=load_teacher(folder),
-                    training_set=name,
-                    kd=kd,
-                    facts=read_json(folder / "run.json"),
-                    curve=_read_log(folder / "log.jsonl"),
+        for teacher in (None, *embedded):
+            arm = f"{name}-plain" if teacher is None else f"{name}-kd-{teacher}"
+            cache = None if teacher is None else data / f"embeddings-{teacher}"
+            if teacher is not None and cache is not None:
+                subset_cache(embedded[teacher], manifest, cache)
+            runs = {}
+            for seed in spec.training_seeds:
+                recipe = student_recipe(
+                    spec, f"{arm}-s{seed}", seed=seed, data=data, size=size, cache=cache
                 )
-            )
-    return students
+                whose = embedded[teacher][0][1].record.teacher_fingerprint if teacher else None
+                inputs = {"run": recipe.fingerprint(manifest.fingerprint, whose)}
+                stage = Stage(
+                    f"train: {recipe.name}", inputs, f"runs/{recipe.name}", _train, (recipe,)
+                )
+                stages.append(stage)
+                runs[seed] = log.folder / stage.at
+                steps += recipe.schedule.steps or 0
+            title = f"{name}, without KD" if teacher is None else f"{name}, KD from {teacher}"
+            kd = teacher is not None
+            seeds = tuple(runs)
+            arms.append(StudyArm(arm, title, "student", name, kd, teacher, seeds, runs))
+    title = f"train {len(stages)} students"
+    with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
+        log.run_together(title, stages, workers=_workers(spec), watch=watch)
+    return arms
 
 
-def untrained_student(spec: StudySpec, size: int, log: StageLog) -> StudyModel:
+def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
     """The student's network before its first step: what architecture alone gives."""
-    recipe = student_recipe(spec, "untrained", data=Path(), size=size, cache=None)
+    runs = {}
+    for seed in spec.training_seeds:
+        recipe = student_recipe(spec, "untrained", seed=seed, data=Path(), size=size, cache=None)
 
-    def build(folder: Path) -> None:
-        import safetensors.torch
-        import torch
+        def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
+            _initialise(folder, recipe, size)
 
-        from evenface.models import create_backbone
-        from evenface.seeds import derive_seed
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(recipe.seed, "weights"))
-            backbone = create_backbone(recipe.backbone.name, embedding_size=size)
-        with atomic_path(folder / "weights.safetensors") as temporary:
-            safetensors.torch.save_file(backbone.state_dict(), temporary)
-        record = {
-            "backbone": recipe.backbone.name,
-            "embedding_size": size,
-            "parameters": sum(p.numel() for p in backbone.parameters()),
-            "steps": 0,
-        }
-        write_json(folder / "run.json", record)
-
-    inputs = {"backbone": recipe.backbone.model_dump(), "seed": recipe.seed, "size": size}
-    folder = log.run("untrained network", inputs, build, at="runs/untrained")
-    return StudyModel(
-        id="untrained",
-        title="untrained network",
-        kind="untrained",
-        model=load_teacher(folder),
-        facts=read_json(folder / "run.json"),
-    )
+        inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
+        name = f"untrained network, seed {seed}"
+        runs[seed] = log.run(name, inputs, build, at=f"runs/untrained-s{seed}")
+    title = "untrained network"
+    return StudyArm("untrained", title, "untrained", None, None, None, tuple(runs), runs)
 
 
 def student_recipe(
-    spec: StudySpec, name: str, *, data: Path, size: int, cache: Path | None
+    spec: StudySpec, name: str, *, seed: int, data: Path, size: int, cache: Path | None
 ) -> TrainRecipe:
-    """The study's training recipe for one arm; all arms differ in data and distillation only.
+    """The study's training recipe for one run; all differ in data, distillation and seed only.
 
     Raises:
         UsageError: the study's overrides do not fit the recipe.
@@ -166,16 +190,86 @@ def student_recipe(
     overrides: dict[str, Any] = {
         **spec.student.overrides,
         "name": name,
-        "seed": spec.seed,
+        "seed": seed,
         "data": str(data),
         "backbone.embedding_size": size,
     }
     if cache is not None:
-        overrides |= {
-            "distill.cache": str(cache),
-            "distill.weight": spec.distillation_weight,
-        }
+        overrides |= {"distill.cache": str(cache), "distill.weight": spec.distillation_weight}
     return load_recipe(spec.student.recipe, overrides)
+
+
+def _workers(spec: StudySpec) -> int:
+    """Students at once: a small network uses one core well, and a GPU is one."""
+    if spec.workers is not None:
+        return spec.workers
+    import torch
+
+    return 1 if torch.cuda.is_available() else usable_cores()
+
+
+def _train(folder: Path, recipe: TrainRecipe) -> None:
+    from evenface.train.loop import train
+
+    train(recipe, folder, quiet=True)
+
+
+def _initialise(folder: Path, recipe: TrainRecipe, size: int) -> None:
+    import safetensors.torch
+    import torch
+
+    from evenface.models import create_backbone
+    from evenface.seeds import derive_seed
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(recipe.seed, "weights"))
+        backbone = create_backbone(recipe.backbone.name, embedding_size=size)
+    with atomic_path(folder / WEIGHTS_NAME) as temporary:
+        safetensors.torch.save_file(backbone.state_dict(), temporary)
+    record = {
+        "backbone": recipe.backbone.name,
+        "embedding_size": size,
+        "parameters": sum(p.numel() for p in backbone.parameters()),
+        "steps": 0,
+    }
+    write_json(folder / RUN_NAME, record)
+
+
+@contextmanager
+def _watched(title: str, runs: list[Path], steps: int) -> Iterator[Callable[[], None]]:
+    """A progress bar over the steps of runs that other processes are at; yields its update."""
+    if not steps:  # lengths given in epochs: count students instead
+        steps, count = len(runs), _finished
+    else:
+        count = _steps_done
+    seen = {run: count(run) for run in runs}
+    unit = "students" if count is _finished else "steps"
+    with progress(title, steps, unit=unit, done=sum(seen.values())) as bar:
+
+        def update() -> None:
+            for run, before in seen.items():
+                now = count(run)
+                if now > before:
+                    bar.advance(now - before)
+                    seen[run] = now
+
+        yield update
+
+
+def _finished(run: Path) -> int:
+    return int((run / RUN_NAME).exists())
+
+
+def _steps_done(run: Path) -> int:
+    """The last step in a run's log, which may be in the middle of being written."""
+    log = run / LOG_NAME
+    lines = log.read_bytes().splitlines() if log.exists() else []
+    for line in reversed(lines):
+        try:
+            return int(json.loads(line)["step"])
+        except ValueError:
+            continue
+    return 0
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ class _Kind:
 
 _KINDS = (
     _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
+    _Kind("teacher of the package", "evenface.teachers.study", names=("study",), extra="train"),
     _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
     _Kind(
         "run folder", "evenface.teachers.checkpoint", "load_run", marker="run.json", extra="train"
@@ -67,7 +68,7 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
     """Load a teacher.
 
     Args:
-        spec: ``"sface"``, the path of an ONNX file, of a run folder, or of weights
+        spec: ``"sface"``, ``"study"``, the path of an ONNX file, of a run folder, or of weights
             (.safetensors, or a PyTorch state dict .pt, .pth, .tar).
         options: for ONNX files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,

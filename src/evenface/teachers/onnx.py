@@ -17,11 +17,12 @@ import numpy as np
 from evenface.assets import ASSETS, asset_path
 from evenface.errors import DataError
 from evenface.files import fingerprint, sha256_file
+from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.base import IMAGE_SHAPE, check_images
 from evenface.teachers.preprocessing import Layout, Order, Preprocessing
 from evenface.teachers.relax import can_relax, relax
-from evenface.teachers.session import open_session, read_contract, run, usable_cores
+from evenface.teachers.session import open_session, read_contract, run
 
 # Files whose preprocessing is known, so that it need not be declared: SFace scales in its graph.
 _KNOWN = {ASSETS["sface"].sha256: Preprocessing(mean=0.0, std=1.0, order="RGB")}

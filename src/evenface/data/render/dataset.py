@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
@@ -19,9 +16,10 @@ import numpy as np
 
 from evenface.console import progress
 from evenface.data.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES, check_known
-from evenface.data.render.worker import render_people, single_threaded_children, start
-from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
+from evenface.data.render.worker import render_people, start
+from evenface.errors import MissingDependencyError, UsageError
 from evenface.files import fingerprint, read_json, write_json
+from evenface.parallel import usable_cores, worker_pool
 
 REPORT_NAME = "render.json"
 ATTRIBUTE = "phenotype_axis"
@@ -141,16 +139,11 @@ def render_dataset(
     out = Path(out)
     if _is_finished(out, job):
         return out
-    _render_store(out, job, workers or _usable_cores())
+    _render_store(out, job, workers or usable_cores())
     _write_manifest(out, job)
     write_json(out / REPORT_NAME, _report(job))
     (out / _PROGRESS_NAME).unlink(missing_ok=True)
     return out
-
-
-def _usable_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _is_finished(out: Path, job: _Job) -> bool:
@@ -203,23 +196,14 @@ def _journal(job: _Job, images: int) -> dict[str, Any]:
 def _rendered(tasks: list[list[tuple[str, int]]], job: _Job, workers: int) -> Iterator[np.ndarray]:
     """Images of each task in order; few tasks ahead, so that memory stays small."""
     render = partial(render_people, look=job.look, images=job.images_per_identity, seed=job.seed)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=start)
     waiting: deque[Future[np.ndarray]] = deque()
-    try:
+    with worker_pool(workers, what="rendering", initializer=start) as submit:
         for task in tasks:
-            with single_threaded_children():
-                waiting.append(pool.submit(render, task))
+            waiting.append(submit(render, task))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise EvenfaceError(
-            "a rendering process died (killed, or out of memory). Run the same command again to "
-            "continue, with fewer workers if memory is short"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _write_manifest(out: Path, job: _Job) -> None:

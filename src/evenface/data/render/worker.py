@@ -1,50 +1,18 @@
-"""What a rendering process does. Spawned with one thread, so that sums have one order."""
+"""What a rendering process does."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@contextmanager
-def single_threaded_children() -> Iterator[None]:
-    """Processes started inside use one thread each for linear algebra."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def start() -> None:
-    """Initialise a rendering process; it ends when the process that started it does."""
+    """Initialise a rendering process."""
     import cv2
 
     from evenface.data.render.bake import load_head
 
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     load_head()
-
-
-def _leave_with_parent() -> None:
-    """End this process once its parent is gone: a pool's workers would wait for tasks forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def render_people(

@@ -1,0 +1,259 @@
+"""An arm: one way to train, tried with several seeds, and how sure its figures are.
+
+A model's figures vary with the people it is tested on and with the chance in its training. The
+intervals of one evaluation cover the former only. Here the evaluations of an arm's models, one for
+each training seed, become one evaluation:
+
+- Values are means over seeds. A measure that is no average of its parts (STD, SER, gaps, ratios) is
+  computed for each model and then averaged: a group is served by a model, not by the average of
+  several, and averaging accuracies first would hide unevenness that differs between seeds.
+- Replicates resample seeds and identities jointly. Replicate r takes identity resample r, the same
+  for all seeds, and averages n − 1 draws with replacement from the n seeds. Drawing n would
+  understate the variance of a mean over few seeds by the factor (n − 1)/n; n − 1 sets it right
+  (Rao & Wu, *Resampling Inference with Complex Survey Data*, JASA 83, 1988). What differs between
+  seeds *and* identities at once is counted more than once, which errs on the wide side (Owen, *The
+  pigeonhole bootstrap*, AoAS 1, 2007).
+- The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
+  seeds share it: their differences are paired by seed and by identity.
+
+A limit to know: n seeds show the chance in training n times. Where it dominates, a percentile
+interval reaches at most from the lowest to the highest of them and so holds the arm's true median
+in at most a share 1 − 2^(1 − n) of cases, 75 % for three seeds, whatever level was asked. ``notes``
+say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from evenface.evaluate.results import (
+    AccuracyEstimate,
+    Bootstrap,
+    Estimate,
+    Evaluation,
+    GlobalThreshold,
+    GroupResult,
+    Overall,
+    Record,
+    Roc,
+    WorstGroup,
+)
+from evenface.evaluate.summary import Summary, thin_roc
+from evenface.seeds import generator
+
+
+class SeedAccuracy(Record):
+    """One of an arm's models."""
+
+    seed: int
+    accuracy: dict[str, float | None]
+    mean: float | None
+    """Over groups."""
+
+
+class ArmEvaluation(Evaluation):
+    """All models of one arm on one protocol; see the module for what values and replicates are."""
+
+    seeds: list[SeedAccuracy] = Field(default_factory=list)
+    """Empty for a model that was not trained here."""
+
+    def _pairing(self) -> tuple[object, ...]:
+        return *super()._pairing(), tuple(model.seed for model in self.seeds)
+
+
+def evaluate_arm(
+    evaluations: Sequence[Evaluation], seeds: Sequence[int], *, model: str | None = None
+) -> ArmEvaluation:
+    """One evaluation from those of an arm's models.
+
+    Args:
+        evaluations: one for each training seed, of one protocol with one bootstrap seed, number
+            of replicates and level.
+        seeds: the training seeds; empty, with one evaluation, for a model without any.
+        model: name to put in the result.
+
+    Raises:
+        ValueError: another number of evaluations than seeds, a seed twice, or evaluations that do
+            not belong together.
+    """
+    if len(evaluations) != max(1, len(seeds)) or len(set(seeds)) != len(seeds):
+        raise ValueError(
+            f"needs one evaluation for each seed and each seed once, got {len(evaluations)} "
+            f"evaluations and seeds {list(seeds)}"
+        )
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        if (other.protocol, other.bootstrap) != (first.protocol, first.bootstrap):
+            raise ValueError(
+                "evaluations on different protocols, bootstrap seeds, replicates or levels are not "
+                f"of one arm: {first.protocol.name} and {other.protocol.name}, {first.bootstrap} "
+                f"and {other.bootstrap}"
+            )
+    bootstrap = first.bootstrap
+    weights = seed_weights(len(evaluations), bootstrap.replicates, bootstrap.seed)
+    samples = {
+        measure: _mean_of_drawn([e.replicates[measure] for e in evaluations], weights)
+        for measure in first.replicates
+    }
+    arm = _Arm(evaluations, Summary(list(first.groups), samples, bootstrap.level))
+    several = len(evaluations) > 1
+    return ArmEvaluation(
+        model=model,
+        protocol=first.protocol,
+        bootstrap=Bootstrap(
+            unit="seed and identity" if several else "identity",
+            replicates=bootstrap.replicates,
+            seed=bootstrap.seed,
+            level=bootstrap.level,
+        ),
+        groups={name: arm.group(name) for name in first.groups},
+        overall=arm.overall(),
+        global_threshold=arm.global_threshold(),
+        notes=[*_seed_notes(len(seeds)), *dict.fromkeys(n for e in evaluations for n in e.notes)],
+        replicates=samples,
+        seeds=[
+            SeedAccuracy(
+                seed=seed,
+                accuracy={name: of.accuracy.value for name, of in evaluation.groups.items()},
+                mean=evaluation.overall.accuracy.value,
+            )
+            for seed, evaluation in zip(seeds, evaluations, strict=False)
+        ],
+    )
+
+
+def seed_weights(seeds: int, replicates: int, bootstrap_seed: int) -> NDArray[np.float64]:
+    """(replicates, seeds) shares of n − 1 of n seeds drawn with replacement; rows sum to one."""
+    if seeds == 1:
+        return np.ones((replicates, 1))
+    rng = generator(bootstrap_seed, "seed-bootstrap", seeds)
+    return rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=replicates) / (seeds - 1)
+
+
+def _mean_of_drawn(
+    replicates: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Means over seeds, (R, …). A seed that was not drawn does not matter, undefined or not."""
+    total = np.zeros_like(replicates[0])
+    for of_seed, column in zip(replicates, weights.T, strict=True):
+        share = column.reshape(-1, *[1] * (of_seed.ndim - 1))
+        total += share * np.where(share > 0, of_seed, 0.0)
+    return total
+
+
+class _Arm:
+    """Mean records over an arm's models, with the intervals of the joint replicates."""
+
+    def __init__(self, evaluations: Sequence[Evaluation], summary: Summary) -> None:
+        self.evaluations = evaluations
+        self.summary = summary
+
+    def estimate(self, measure: str, group: str | None = None) -> Estimate:
+        """Mean over models. Where one is undefined, so is the mean; its lower bound is then the
+        mean of the models' lower bounds."""
+        parts = [evaluation.estimate(measure, group) for evaluation in self.evaluations]
+        values = [part.value for part in parts if part.value is not None]
+        note = "; ".join(dict.fromkeys(part.note for part in parts if part.note)) or None
+        if len(values) == len(parts):
+            column = None if group is None else self.summary.groups.index(group)
+            value = float(np.mean(values))
+            return self.summary.estimate(measure, value, group=column, note=note)
+        lows = [part.low for part in parts if part.low is not None]
+        low = float(np.mean(lows)) if len(lows) == len(parts) else None
+        if values:
+            note = f"undefined for {len(parts) - len(values)} of {len(parts)} models; {note}"
+        return Estimate(value=None, low=low, high=None, note=note)
+
+    def group(self, name: str) -> GroupResult:
+        results = [evaluation.groups[name] for evaluation in self.evaluations]
+
+        def mean(of: Callable[[GroupResult], float | list[float]]) -> Any:
+            return np.mean([of(result) for result in results], axis=0).tolist()
+
+        first = results[0]
+        figures = {
+            "accuracy": AccuracyEstimate(
+                **self.estimate("accuracy", name).model_dump(),
+                fold_std=mean(lambda r: r.accuracy.fold_std),
+            ),
+            "folds": mean(lambda r: r.folds),
+            "eer": self.estimate("eer", name),
+            "auc": self.estimate("auc", name),
+            "dprime": self.estimate("dprime", name),
+            "tar_at_far": {far: self.estimate(f"tar@far={far}", name) for far in first.tar_at_far},
+            "mean_genuine_cosine": mean(lambda r: r.mean_genuine_cosine),
+            "mean_impostor_cosine": mean(lambda r: r.mean_impostor_cosine),
+            "roc": _mean_roc([result.roc for result in results]),
+        }
+        # The rest counts pairs, people and images, which the protocol fixes.
+        return first.model_copy(update=figures)
+
+    def overall(self) -> Overall:
+        first = self.evaluations[0].overall
+        estimates = {
+            name: self.estimate(f"overall.{name}")
+            for name, value in first
+            if isinstance(value, Estimate)
+        }
+        spread = estimates["std_sample"].value
+        return Overall(
+            **estimates,
+            std_excess_p=None if spread is None else self.summary.std_excess_p(spread),
+            worst_group=first.worst_group if spread is None else self._worst_group(),
+        )
+
+    def global_threshold(self) -> GlobalThreshold:
+        parts = [evaluation.global_threshold for evaluation in self.evaluations]
+        first = parts[0]
+        thresholds = [part.threshold for part in parts if part.threshold is not None]
+        notes = list(dict.fromkeys(part.note for part in parts if part.note))
+        if len(parts) > 1 and thresholds:
+            notes.append("each model has its own threshold; their mean is given")
+        return GlobalThreshold(
+            target_fmr=first.target_fmr,
+            threshold=float(np.mean(thresholds)) if len(thresholds) == len(parts) else None,
+            fmr={name: self.estimate("fmr", name) for name in first.fmr},
+            fnmr={name: self.estimate("fnmr", name) for name in first.fnmr},
+            fdr=self.estimate("global.fdr"),
+            garbe=self.estimate("global.garbe"),
+            fnmr_ratio=self.estimate("global.fnmr_ratio"),
+            note="; ".join(notes) or None,
+        )
+
+    def _worst_group(self) -> WorstGroup:
+        accuracies = [
+            [result.accuracy.value for result in evaluation.groups.values()]
+            for evaluation in self.evaluations
+        ]
+        return self.summary.worst_group(np.mean(np.array(accuracies, dtype=np.float64), axis=0))
+
+
+def _mean_roc(curves: Sequence[Roc]) -> Roc:
+    """TAR averaged at each FAR (Fawcett, *An introduction to ROC analysis*, 2006, vertical)."""
+    if len(curves) == 1:
+        return curves[0]
+    far = np.unique(np.concatenate([curve.far for curve in curves]))
+    tar = [
+        np.asarray(curve.tar)[np.searchsorted(curve.far, far, side="right") - 1] for curve in curves
+    ]
+    return thin_roc(np.concatenate([[0.0], far]), np.concatenate([[0.0], np.mean(tar, axis=0)]))
+
+
+def _seed_notes(seeds: int) -> list[str]:
+    if seeds == 0:
+        return []
+    if seeds == 1:
+        return [
+            "one training seed: intervals cover the choice of test identities, not the chance in "
+            "training; another seed can move every figure"
+        ]
+    return [
+        f"intervals cover the choice of test identities and the chance in training, as {seeds} "
+        "training seeds show it; where training dominates they are too narrow and at most "
+        f"{100 * (1 - 2 ** (1 - seeds)):.3g} % of them hold the truth"
+    ]

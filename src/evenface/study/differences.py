@@ -1,0 +1,85 @@
+"""With distillation minus without: every measure that a study compares."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.bootstrap import PairedDifference
+from evenface.evaluate.multiplicity import holm
+
+OVER_GROUPS = "mean"
+"""What rows over all groups have in place of a group."""
+_GROUP_METRICS = ("accuracy", "eer")
+_OVERALL_METRICS = {
+    "accuracy": "overall.accuracy",
+    "std_sample": "overall.std_sample",
+    "ser": "overall.ser",
+    "dprime_gap": "overall.dprime_gap",
+    "probit_gap": "overall.probit_gap",
+    "fnmr_ratio": "global.fnmr_ratio",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row of ``differences`` in ``results.json``; fractions, ratios and standard deviations."""
+
+    set: str
+    benchmark: str
+    teacher: str
+    group: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_holm: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The row as ``results.json`` has it."""
+        return asdict(self)
+
+
+def kd_differences(
+    plain: ArmEvaluation,
+    distilled: ArmEvaluation,
+    *,
+    training_set: str,
+    benchmark: str,
+    teacher: str,
+) -> list[Difference]:
+    """``distilled − plain`` of each group, Holm-adjusted over the groups, then over groups."""
+
+    def row(group: str, metric: str, difference: PairedDifference) -> Difference:
+        return Difference(
+            set=training_set,
+            benchmark=benchmark,
+            teacher=teacher,
+            group=group,
+            metric=metric,
+            value=difference.value,
+            low=difference.low,
+            high=difference.high,
+            p_value=difference.p_value,
+        )
+
+    rows = []
+    for metric in _GROUP_METRICS:
+        compared = [
+            row(group, metric, plain.compare(distilled, metric, group=group))
+            for group in plain.groups
+        ]
+        rows += _holm_adjusted(compared)
+    if len(plain.groups) > 1:
+        rows += [
+            row(OVER_GROUPS, metric, plain.compare(distilled, measure))
+            for metric, measure in _OVERALL_METRICS.items()
+        ]
+    return rows
+
+
+def _holm_adjusted(rows: list[Difference]) -> list[Difference]:
+    adjusted = iter(holm([row.p_value for row in rows if row.p_value is not None]))
+    return [row if row.p_value is None else replace(row, p_holm=next(adjusted)) for row in rows]

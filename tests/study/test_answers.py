@@ -1,0 +1,183 @@
+"""From arms and evaluations to the entries of results.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from arm_models import model
+from evenface.evaluate import Evaluation
+from evenface.study.answers import Arm, summarise
+
+SEEDS = (0, 1)
+ACCURACY = {"real": 0.90, "synthetic": 0.82, "mix": 0.89}
+GAIN = {None: 0.0, "sface": 0.03, "study": 0.02}
+Evaluations = dict[str, dict[str, Sequence[Evaluation]]]
+
+
+def student(training_set: str, teacher: str | None) -> Arm:
+    return Arm(
+        id=f"{training_set}-kd-{teacher}" if teacher else f"{training_set}-plain",
+        title=training_set,
+        kind="student",
+        set=training_set,
+        kd=teacher is not None,
+        teacher=teacher,
+        seeds=SEEDS,
+    )
+
+
+ARMS = [
+    *(student(name, teacher) for name in ACCURACY for teacher in GAIN),
+    *(
+        Arm(f"teacher-{t}", f"teacher {t}", "teacher", None, None, t, ())
+        for t in ("sface", "study")
+    ),
+    Arm("untrained", "untrained network", "untrained", None, None, None, SEEDS),
+]
+
+
+def models(mean: float, seeds: Sequence[int], groups: int, rng: int) -> list[Evaluation]:
+    noise = np.random.default_rng(5).normal(0, 0.004, (100, groups))
+    own = np.random.default_rng(rng).normal(0, 0.002, (100, groups))
+    found = []
+    for seed in seeds or (0,):
+        values = mean + 0.02 * (np.arange(groups) - (groups - 1) / 2) + 0.001 * seed
+        found.append(model(values.tolist(), values + noise + own))
+    return found
+
+
+@pytest.fixture(scope="module")
+def evaluations() -> Evaluations:
+    result: Evaluations = {}
+    for rng, arm in enumerate(ARMS):
+        mean = ACCURACY[arm.set] + GAIN[arm.teacher] if arm.set else 0.7
+        result[arm.id] = {
+            "groups": models(mean, arm.seeds, 3, rng),
+            "orl": models(mean, arm.seeds, 1, rng),
+            "studio": models(mean, arm.seeds, 3, rng + 50),
+        }
+    return result
+
+
+def ids(claims: Sequence[Mapping[str, object]]) -> list[tuple[object, object, object]]:
+    return [(claim["benchmark"], claim["teacher"], claim["id"]) for claim in claims]
+
+
+def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluations) -> None:
+    claims = summarise(ARMS, evaluations)["claims"]
+    of_teacher = [
+        *(f"kd-raises-accuracy:{name}" for name in ACCURACY),
+        *(f"kd-lowers-unevenness:{name}" for name in ACCURACY),
+        "gap-closed",
+        "gap-closed-synthetic",
+        "mix-matches-real",
+    ]
+    expected: list[tuple[object, object, object]] = []
+    for benchmark in ("groups", "studio"):
+        for teacher in ("sface", "study"):
+            expected += [(benchmark, teacher, claim) for claim in of_teacher]
+        expected.append((benchmark, None, "mix-matches-real-plain"))
+    expected += [("orl", teacher, "real-people:orl") for teacher in ("sface", "study")]
+    assert ids(claims) == expected
+    for claim in claims:
+        assert set(claim) == {
+            *("id", "question", "benchmark", "teacher", "verdict", "statement", "rule", "tests")
+        }
+        assert claim["question"].endswith("?")
+        assert claim["statement"].endswith(".")
+        assert claim["rule"].endswith(".")
+        for test in claim["tests"]:
+            assert set(test) == {
+                *("label", "value", "low", "high", "p_value", "p_holm", "unit", "note")
+            }
+    verdicts = {claim["id"]: claim["verdict"] for claim in claims}
+    assert verdicts["kd-raises-accuracy:real"] == "supported"
+    assert verdicts["gap-closed-synthetic"] == "supported"
+
+
+def test_own_references_are_named(evaluations: Evaluations) -> None:
+    claims = summarise(ARMS, evaluations)["claims"]
+    on_people = [claim for claim in claims if claim["benchmark"] == "orl"]
+    for claim, own, other in zip(on_people, ("sface", "study"), ("study", "sface"), strict=True):
+        assert "untrained network 29.95 %" in claim["statement"]
+        assert f"teacher {own} " in claim["statement"]
+        assert f"teacher {other}" not in claim["statement"]
+
+
+def test_differences(evaluations: Evaluations) -> None:
+    summary = summarise(ARMS, evaluations)
+    rows = summary["differences"]
+    over_groups = ["accuracy", "std_sample", "ser", "dprime_gap", "probit_gap", "fnmr_ratio"]
+    of_pair = [
+        row
+        for row in rows
+        if (row["set"], row["benchmark"], row["teacher"]) == ("mix", "groups", "study")
+    ]
+    assert [(row["group"], row["metric"]) for row in of_pair] == [
+        *((group, metric) for metric in ("accuracy", "eer") for group in "abc"),
+        *(("mean", metric) for metric in over_groups),
+    ]
+    assert [row["value"] for row in of_pair[:3]] == pytest.approx([0.02] * 3)
+    assert [row["value"] for row in of_pair[3:6]] == pytest.approx([-0.02] * 3)
+    for row in of_pair:
+        assert (row["p_holm"] is None) == (row["group"] == "mean")
+        if row["p_holm"] is not None:
+            assert row["p_value"] <= row["p_holm"] <= min(1, 3 * row["p_value"])
+    on_people = [row for row in rows if row["benchmark"] == "orl"]
+    assert {row["metric"] for row in on_people} == {"accuracy", "eer"}
+    assert len(on_people) == 3 * 2 * 2
+
+
+def test_evaluations_of_arms(evaluations: Evaluations) -> None:
+    entries = summarise(ARMS, evaluations)["evaluations"]
+    assert list(entries) == [arm.id for arm in ARMS]
+    entry = entries["real-plain"]["groups"]
+    assert [s["seed"] for s in entry["seeds"]] == list(SEEDS)
+    assert entry["groups"]["b"]["accuracy"]["value"] == pytest.approx(0.9005)
+    assert {"dprime_gap", "probit_gap", "std_expected", "std_excess_p"} <= set(entry["overall"])
+    assert "dprime" in entry["groups"]["a"]
+    assert "fnmr_ratio" in entry["global_threshold"]
+    assert entries["teacher-sface"]["groups"]["seeds"] == []
+
+
+def test_it_is_json_and_the_same_each_time(evaluations: Evaluations) -> None:
+    first, second = (json.dumps(summarise(ARMS, evaluations), allow_nan=False) for _ in range(2))
+    assert first == second
+
+
+def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
+    kept = [arm for arm in ARMS if arm.set in ("synthetic", "mix") and arm.teacher != "study"]
+    claims = summarise(kept, {arm.id: evaluations[arm.id] for arm in kept})["claims"]
+    assert {claim["id"] for claim in claims} == {
+        "kd-raises-accuracy:synthetic",
+        "kd-raises-accuracy:mix",
+        "kd-lowers-unevenness:synthetic",
+        "kd-lowers-unevenness:mix",
+        "real-people:orl",
+    }
+    plain = [arm for arm in ARMS if arm.kd is False]
+    summary = summarise(plain, {arm.id: evaluations[arm.id] for arm in plain})
+    assert summary["differences"] == []
+    assert [claim["id"] for claim in summary["claims"]] == ["mix-matches-real-plain"] * 2
+
+
+def test_one_seed_is_said(evaluations: Evaluations) -> None:
+    students = [arm for arm in ARMS if arm.kind == "student"]
+    single = [replace(arm, seeds=SEEDS[:1]) for arm in students]
+    first = {
+        arm.id: {benchmark: found[:1] for benchmark, found in evaluations[arm.id].items()}
+        for arm in students
+    }
+    assert all("One training seed" in c["statement"] for c in summarise(single, first)["claims"])
+    several = summarise(ARMS, evaluations)["claims"]
+    assert not any("One training seed" in claim["statement"] for claim in several)
+
+
+def test_another_level_is_refused(evaluations: Evaluations) -> None:
+    with pytest.raises(ValueError, match=r"real-plain on groups: evaluated at level 0\.95"):
+        summarise(ARMS, evaluations, level=0.9)

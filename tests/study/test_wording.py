@@ -1,0 +1,45 @@
+"""Numbers and lists in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from evenface.evaluate import Estimate
+from evenface.study.wording import change, listed, number, p, percent
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [
+        (1.234, False, "1.23"),
+        (-1.2, False, "−1.20"),
+        (1.2, True, "+1.20"),
+        (-0.001, True, "0.00"),
+        (None, True, "undefined"),
+    ],
+)
+def test_numbers(value: float | None, sign: bool, text: str) -> None:
+    assert number(value, sign=sign) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("points", "+12.00 points [−1.00, unbounded]"),
+        ("share", "12.00 % [−1.00, unbounded]"),
+        ("ratio", "+0.12 [−0.01, unbounded]"),
+    ],
+)
+def test_changes(unit: str, text: str) -> None:
+    assert change(Estimate(value=0.12, low=-0.01, high=None), unit) == text
+
+
+def test_what_is_missing_is_said() -> None:
+    assert percent(Estimate(value=None, low=0.1, high=None)) == "undefined"
+    assert percent(Estimate(value=0.5, low=None, high=None)) == "50.00 %"
+    assert p(None) == "p undefined"
+    assert p(0.0123) == "p 0.012"
+
+
+def test_lists() -> None:
+    assert [listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
