@@ -1,0 +1,163 @@
+"""A whole study on the user's own folders: results, report, repetition, interruption, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evenface.errors import DataError, UsageError
+from evenface.study.run import run_study
+from evenface.study.spec import load_study
+
+OVERRIDES = {
+    "student.overrides": {"schedule.steps": 6, "schedule.warmup_steps": 1, "log_every": 2},
+    "training_seeds": [0, 1],
+    "evaluation.real_people": [],
+    "evaluation.replicates": 100,
+    "evaluation.folds": 2,
+}
+
+
+def own_study(face_folders: dict[str, Path], teacher_file: Path, **changes):
+    overrides = OVERRIDES | {"teachers": [str(teacher_file)]} | changes
+    return load_study("smoke", overrides).with_own_faces(
+        face_folders["real"], face_folders["synthetic"]
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(face_folders, teacher_file, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("study") / "own"
+    run_study(own_study(face_folders, teacher_file), out, command="evenface study run smoke …")
+    return out
+
+
+def results_of(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text("utf-8"))
+
+
+def without_clock(results: dict) -> dict:
+    """What must not depend on when, how often or how fast a study was run."""
+    kept = {key: value for key, value in results.items() if key not in ("stages", "machine")}
+    kept["study"] = {k: v for k, v in results["study"].items() if k != "finished_at"}
+    kept["models"] = [{k: v for k, v in m.items() if k != "seconds"} for m in results["models"]]
+    return kept
+
+
+def test_every_arm_is_evaluated_on_people_it_has_not_seen(finished):
+    results = results_of(finished)
+    arms = [f"{s}-{kd}" for s in ("real", "synthetic", "mix") for kd in ("plain", "kd-toy-teacher")]
+    assert [m["id"] for m in results["models"]] == ["teacher-toy-teacher", "untrained", *arms]
+    assert all(m["steps"] == 6 for m in results["models"] if m["kind"] == "student")
+    assert set(results["evaluations"]) == {m["id"] for m in results["models"]}
+    groups = results["evaluations"]["mix-plain"]["groups"]
+    assert set(groups["groups"]) == {"african", "asian"}
+    assert [of_seed["seed"] for of_seed in groups["seeds"]] == [0, 1]
+    from evenface.data.manifest import Manifest
+
+    tested = set(Manifest.read(finished / "benchmarks" / "groups").identities())
+    for name in ("real", "synthetic", "mix"):
+        learned = {
+            identity.removeprefix("real:")
+            for identity in Manifest.read(finished / "sets" / name).identities()
+        }
+        assert learned
+        assert not learned & tested
+
+
+def test_own_faces_are_not_called_simulated(finished):
+    results = results_of(finished)
+    assert results["study"]["simulated"] is False
+    assert results["study"]["statement"].startswith("Nothing was simulated by this program")
+    assert results["samples"] == {}
+    page = (finished / "report.html").read_text("utf-8")
+    assert "Nothing was simulated by this program" in page
+
+
+def test_claims_are_answered_from_the_evaluations(finished):
+    results = results_of(finished)
+    claims = {claim["id"] for claim in results["claims"]}
+    assert {"kd-raises-accuracy:real", "gap-closed", "mix-matches-real"} <= claims
+    row = next(
+        d
+        for d in results["differences"]
+        if (d["set"], d["group"], d["metric"]) == ("real", "mean", "accuracy")
+    )
+    plain, distilled = (
+        results["evaluations"][f"real-{kd}"]["groups"]["overall"]["accuracy"]["value"]
+        for kd in ("plain", "kd-toy-teacher")
+    )
+    assert row["value"] == pytest.approx(distilled - plain)
+
+
+def test_repeating_keeps_what_is_finished(finished, face_folders, teacher_file):
+    before = results_of(finished)
+    weights = finished / "runs" / "mix-kd-toy-teacher-s1" / "weights.safetensors"
+    written = weights.stat().st_mtime_ns
+    run_study(own_study(face_folders, teacher_file), finished, command="evenface study run smoke …")
+    after = results_of(finished)
+    assert weights.stat().st_mtime_ns == written
+    assert all(stage["reused"] for stage in after["stages"])
+    assert without_clock(after) == without_clock(before)
+
+
+def test_killed_study_continues_to_the_same_results(finished, face_folders, teacher_file, tmp_path):
+    """SIGTERM while students train; what the second call makes equals an uninterrupted study."""
+    out = tmp_path / "killed"
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in OVERRIDES.items()]
+    command = [sys.executable, "-m", "evenface.cli.main", "study", "run", "smoke", *settings]
+    command += ["--out", str(out), "--teacher", str(teacher_file)]
+    command += ["--real", str(face_folders["real"]), "--synthetic", str(face_folders["synthetic"])]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "runs" / "real-plain-s0" / "log.jsonl").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to continue" in said
+    assert "Traceback" not in said
+    assert not (out / "results.json").exists()
+
+    run_study(own_study(face_folders, teacher_file), out, command="evenface study run smoke …")
+    assert without_clock(results_of(out)) == without_clock(results_of(finished))
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished, face_folders, teacher_file):
+    other = own_study(face_folders, teacher_file, seed=9)
+    with pytest.raises(UsageError, match=r"other settings \(seed differ\)"):
+        run_study(other, finished, command="")
+
+
+def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_file, tmp_path):
+    (tmp_path / "diary.txt").write_text("dear diary")
+    with pytest.raises(UsageError, match="is not empty and holds no study"):
+        run_study(own_study(face_folders, teacher_file), tmp_path, command="")
+
+
+def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    (out / "study.yaml").write_text("- no\n- mapping\n")
+    with pytest.raises(DataError, match=r"study\.yaml: damaged"):
+        run_study(own_study(face_folders, teacher_file), out, command="")
+
+
+def test_missing_folder_is_a_usage_error(face_folders, teacher_file, tmp_path):
+    folders = face_folders | {"real": tmp_path / "nowhere"}
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        run_study(own_study(folders, teacher_file), tmp_path / "out", command="")
+
+
+def test_teachers_of_several_sizes_are_refused(face_folders, teacher_file, tmp_path, sface_path):
+    spec = own_study(face_folders, teacher_file, teachers=["sface", str(teacher_file)])
+    with pytest.raises(UsageError, match="sface has 128, toy-teacher has 6"):
+        run_study(spec, tmp_path / "out", command="")
