@@ -287,9 +287,9 @@ def _draw_zones(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_moles(rng: np.random.Generator) -> np.ndarray:
-    count = rng.poisson(1.4)
+    count = rng.poisson(0.9)
     x, height = rng.uniform(-55, 55, count), rng.uniform(-100, 60, count)
-    return np.column_stack([x, height, rng.uniform(0.9, 2.6, count), rng.uniform(0.4, 0.95, count)])
+    return np.column_stack([x, height, rng.uniform(0.8, 2.3, count), rng.uniform(0.25, 0.9, count)])
 
 
 def _draw_lines(rng: np.random.Generator, age: float) -> Lines:

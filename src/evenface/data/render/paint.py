@@ -172,8 +172,10 @@ class Painter:
         height = above_hairline(hair, where)
         soft = hair.softness * 2
         x, y, z = where.T
-        tips = np.sin(1.3 * x + 0.3 * z) + np.sin(0.83 * x - 0.21 * y + 2) + np.sin(0.47 * x + 1)
-        wavy = height + 0.25 * soft * tips
+        along = x + 0.6 * y
+        tips = np.sin(1.9 * along + 0.5 * z) * np.sin(0.61 * along + hair.parting)
+        tips += np.sin(0.33 * along + 5 * hair.parting) + 0.7 * np.sin(0.87 * along + 0.2 * z)
+        wavy = height + 0.16 * soft * tips
         share = hair.density * smooth(wavy, -soft * 0.2, soft) * smooth(scalp[grown], 0, 0.15)
         colour[grown] += share[:, None] * (_strands(hair, where) - colour[grown])
 

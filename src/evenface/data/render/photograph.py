@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -51,6 +51,7 @@ class Sitter:
         self._head = head
         self._identity = identity
         self._atlas = paint_atlas(identity)
+        self._open: dict[bool, np.ndarray] = {}
         self._dressed: dict[tuple[bool, bool], tuple[Body, Painter]] = {}
 
     def photograph(self, shot: Shot) -> np.ndarray:
@@ -91,7 +92,14 @@ class Sitter:
                 other_hair=shot.other_hair, other_glasses=shot.other_glasses
             )
             body = Body(self._head, self._identity, outfit)
-            self._dressed[key] = body, Painter(body, self._atlas, _openness(body.mesh({})))
+            if shot.other_hair not in self._open:
+                # Glasses, last among the vertices, hide too little to be worth rays of their own.
+                bare = Body(self._head, self._identity, replace(outfit, glasses=None))
+                self._open[shot.other_hair] = _openness(bare.mesh({}))
+            openness = self._open[shot.other_hair]
+            frame = np.ones(len(body.places) - len(openness), dtype=np.float32)
+            painter = Painter(body, self._atlas, np.concatenate([openness, frame]))
+            self._dressed[key] = body, painter
         return self._dressed[key]
 
 

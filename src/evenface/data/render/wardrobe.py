@@ -107,7 +107,7 @@ def draw_hair(
 
 def restyle(rng: np.random.Generator, hair: Hair, *, male: bool) -> Hair:
     """The same hair worn in another way: fringe, parting, volume and length, or a hat over it."""
-    if rng.random() < 0.09:
+    if rng.random() < 0.07:
         return _cover(rng, hair, scarf=not male and rng.random() < 0.6)
     full = rng.gamma(2.2, 3.6 if male else 5.5)
     kinky = hair.frequency > 0.85
@@ -135,7 +135,7 @@ def _cover(rng: np.random.Generator, hair: Hair, *, scarf: bool) -> Hair:
     front = rng.uniform(30, 58)
     sides = (10, -30, -60, -75) if scarf else (rng.uniform(18, 34), rng.uniform(6, 22), -5, -10)
     line = (front, front - 2, front - 6, *sides)
-    cloth = rng.uniform(0.02, 0.6) * np.exp(rng.normal(0, 0.5, 3))
+    cloth = np.exp(rng.uniform(np.log(0.02), np.log(0.5)) + rng.normal(0, 0.28, 3))
     return replace(
         hair,
         line=tuple(float(height) for height in line),
