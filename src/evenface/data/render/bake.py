@@ -25,7 +25,7 @@ from evenface.data.render.names import GROUPS
 from evenface.errors import DataError, MissingDependencyError
 from evenface.files import atomic_path
 
-_BAKE_VERSION = 1
+_BAKE_VERSION = 2
 _GENDERS = (0.0, 1.0)  # male, female
 _AGES = (2 / 3, 1.0)  # young adult, old: children are not rendered
 _WEIGHTS = (0.0, 0.5, 1.0)
@@ -174,9 +174,7 @@ def open_anny() -> Any:
         )
 
 
-def phenotype(
-    mix: np.ndarray, *, gender: float, age: float, weight: float
-) -> dict[str, float]:
+def phenotype(mix: np.ndarray, *, gender: float, age: float, weight: float) -> dict[str, float]:
     """anny's own parameters for those of :meth:`Head.shape`."""
     axes = dict(zip(GROUPS, mix.tolist(), strict=True))
     young, old = _AGES
@@ -289,8 +287,12 @@ def _texture_masks(uv: np.ndarray) -> np.ndarray:
 
 
 def _landmarks(template: np.ndarray, lips: np.ndarray) -> np.ndarray:
-    nose = int(template[:, 1].argmin())
+    # The tip's middle, not its foremost vertex, which lies lower: detectors mark the middle.
+    foremost = np.flatnonzero(template[:, 1] < template[:, 1].min() + 1e-4)
+    nose = int(foremost[template[foremost, 2].argmax()])
     lip = np.flatnonzero(lips > 0.5)
-    right = lip[template[lip, 0].argmin()]
+    # Detectors mark the crease beside the lips, a little higher than where their colour ends.
+    corner = template[lip[template[lip, 0].argmin()]] + (-0.003, 0, 0.0017)
+    right = int(np.linalg.norm(template - corner, axis=1).argmin())
     left = np.linalg.norm(template - template[right] * (-1, 1, 1), axis=1).argmin()
     return np.array([nose, right, left])

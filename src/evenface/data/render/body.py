@@ -118,10 +118,17 @@ class Body:
             triangles.append((faces + count, Part.CURTAIN))
             count += len(curtain)
         if self.outfit.glasses is not None:
-            frame, faces = _frame(self.head.points(self.rest), self.outfit.glasses)
+            frame, faces = _frame(self.head.points(self.rest), self._brow, self.outfit.glasses)
             vertices.append(frame)
             triangles.append((faces + count, Part.GLASSES))
         return np.concatenate(vertices).astype(np.float32), triangles
+
+    @property
+    def _brow(self) -> float:
+        """How far forward (y, metres) brows and cheeks reach: glasses sit before them."""
+        x, y, z = np.abs(template_millimetres(self.head)).T
+        near = (x > 18) & (x < 48) & (z < 20) & (self.head.template[:, 1] < 0)
+        return float(self.rest[near & (y < 30), 1].min())
 
     @cached_property
     def _triangles(self) -> tuple[np.ndarray, np.ndarray]:
@@ -206,10 +213,10 @@ def _tube(path: np.ndarray, radius: float, *, closed: bool) -> tuple[np.ndarray,
     return vertices, _grid_triangles(len(path), len(across), closed=closed)
 
 
-def _frame(points: np.ndarray, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
-    """Two rims, a bridge and two temples before the eyes."""
+def _frame(points: np.ndarray, brow: float, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
+    """Two rims, a bridge and two temples before the eyes and before ``brow`` (y, metres)."""
     tube = glasses.tube / 1000
-    plane = points[:2, 1].min() - 0.014
+    plane = min(points[:2, 1].min() - 0.012, brow - tube - 0.0005)
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     power = 2 / glasses.squareness
     outline = np.stack([np.cos(turn), np.sin(turn)], axis=1)

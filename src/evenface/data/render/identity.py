@@ -24,8 +24,8 @@ from evenface.seeds import generator
 
 _FINE_AXIS = 6.0
 """Axes that move no vertex by more than so many millimetres take the larger deviation."""
-_FINE_DEVIATION = 0.40
-_COARSE_DEVIATION = 0.31
+_FINE_DEVIATION = 0.42
+_COARSE_DEVIATION = 0.32
 _HEAD_DEVIATION = 0.22
 _ASYMMETRY = 0.18
 """Share of an axis' deviation by which the left side differs from the right."""
@@ -277,7 +277,7 @@ def _draw_zones(rng: np.random.Generator) -> np.ndarray:
     """Regions of the face differ in tone: forehead, nose, cheeks, mouth, chin; a few birthmarks."""
     places = np.array([(0, 45), (0, -20), (36, -30), (-36, -30), (0, -60), (0, -98)], dtype=float)
     sizes = np.array([(50, 22), (13, 26), (24, 24), (24, 24), (30, 14), (30, 18)], dtype=float)
-    tone = rng.normal(0, 0.11, (6, 1)) + rng.normal(0, 0.035, (6, 3))
+    tone = rng.normal(0, 0.14, (6, 1)) + rng.normal(0, 0.045, (6, 3))
     tone[3] = tone[2] + rng.normal(0, 0.03, 3)
     marks = rng.poisson(0.12)
     places = np.concatenate([places, rng.uniform((-60, -100), (60, 60), (marks, 2))])

@@ -158,9 +158,7 @@ def draw_shot(look: Look, *, seed: int, name: str, group: str, index: int, numbe
 
 def _direction(sideways: float, up: float) -> np.ndarray:
     """(3,) unit vector in camera space; (0, 0) points from the face to the camera."""
-    return np.array(
-        [np.sin(sideways) * np.cos(up), -np.cos(sideways) * np.cos(up), np.sin(up)]
-    )
+    return np.array([np.sin(sideways) * np.cos(up), -np.cos(sideways) * np.cos(up), np.sin(up)])
 
 
 def _draw_lamps(

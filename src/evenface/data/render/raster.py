@@ -43,7 +43,7 @@ class Frame:
 
 
 ALIGNED = Frame(IMAGE_SIZE, 1.0, ((IMAGE_SIZE - 1) / 2, (IMAGE_SIZE - 1) / 2))
-LOOSE = Frame(224, 1.4, (56.0, 62.0))
+LOOSE = Frame(224, 1.5, (56.0, 61.0))
 """The whole head with some room around it, for detectors."""
 
 
