@@ -6,8 +6,8 @@
 For each look and group, on people of the split ``test``:
 
 - *found*: share of loose 224-pixel renders without an occluder in which YuNet, given them at twice
-  their size, finds a face with a score of at least 0.6, *error*: mean distance of its landmarks from the known ones in percent of
-  the known distance between the eyes, over the images in which a face is found;
+  their size, finds a face with a score of at least 0.6, *error*: mean distance of its landmarks
+  from the known ones in percent of the known distance between the eyes, where a face is found;
 - *genuine*, *impostor*, *EER*: SFace's cosines within the group on aligned renders;
 - *nearest other*: the highest cosine between mean embeddings of two people of any group, and
   *self*: the share of people for whom the mean of the second half of their images is nearest to the
