@@ -175,7 +175,7 @@ def test_folder_of_something_else_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"look": "oil"}, "unknown look 'oil'; known: camera, plain"),
+        ({"look": "oil"}, "unknown look 'oil'; known: camera, plain, studio"),
         ({"split": "dev"}, "unknown split 'dev'; known: teacher, train, validation, test"),
         ({"groups": ("martian",)}, "unknown group 'martian'; known: african, asian, caucasian"),
         ({"groups": ()}, "groups must be"),

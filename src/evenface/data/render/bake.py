@@ -12,7 +12,7 @@ import itertools
 import json
 import warnings
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ from evenface.data.render.names import GROUPS
 from evenface.errors import DataError, MissingDependencyError
 from evenface.files import atomic_path
 
-_BAKE_VERSION = 1
+_BAKE_VERSION = 2
 _GENDERS = (0.0, 1.0)  # male, female
 _AGES = (2 / 3, 1.0)  # young adult, old: children are not rendered
 _WEIGHTS = (0.0, 0.5, 1.0)
@@ -74,19 +74,24 @@ class Head:
     masks: np.ndarray
     landmarks: np.ndarray
 
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """(axes,) the farthest that any vertex moves along each local axis, metres."""
+        return np.asarray(np.linalg.norm(self.axes, axis=3).max(axis=(1, 2)))
+
     def shape(
-        self, group: str, *, gender: float, age: float, weight: float, axes: np.ndarray
+        self, mix: np.ndarray, *, gender: float, age: float, weight: float, axes: np.ndarray
     ) -> np.ndarray:
         """A person's head at rest, (V, 3) float32.
 
         Args:
-            group: one of :data:`GROUPS`.
+            mix: (groups,) weights of the phenotype axes in the order of :data:`GROUPS`, sum 1.
             gender: 0 (male) to 1 (female).
             age: 0 (young adult) to 1 (old).
             weight: 0 to 1, 0.5 being average.
             axes: (axes,) values in [−1, 1].
         """
-        heads = self.grid[GROUPS.index(group)]
+        heads = np.tensordot(mix, self.grid, axes=1)
         heads = (1 - gender) * heads[0] + gender * heads[1]
         heads = (1 - age) * heads[0] + age * heads[1]
         low = min(int(weight * 2), 1)
@@ -169,9 +174,9 @@ def open_anny() -> Any:
         )
 
 
-def phenotype(group: str, *, gender: float, age: float, weight: float) -> dict[str, float]:
+def phenotype(mix: np.ndarray, *, gender: float, age: float, weight: float) -> dict[str, float]:
     """anny's own parameters for those of :meth:`Head.shape`."""
-    axes = {name: float(name == group) for name in GROUPS}
+    axes = dict(zip(GROUPS, mix.tolist(), strict=True))
     young, old = _AGES
     return {"gender": gender, "age": young + age * (old - young), "weight": weight, **axes}
 
@@ -180,7 +185,7 @@ def bake(model: Any) -> Head:
     """Evaluate anny at every anchor and along every axis."""
     names = [name for name in model.local_change_labels if _is_axis(name)]
     actions = list(model.facial_action_labels)
-    anchors = list(itertools.product(GROUPS, _GENDERS, (0.0, 1.0), _WEIGHTS))
+    anchors = list(itertools.product(np.eye(len(GROUPS)), _GENDERS, (0.0, 1.0), _WEIGHTS))
     with progress("head model", len(anchors) + 2 * len(names) + len(actions), unit="shapes") as bar:
 
         def rest(**arguments: Any) -> np.ndarray:
@@ -192,8 +197,8 @@ def bake(model: Any) -> Head:
 
         grid = np.stack(
             [
-                rest(phenotype_kwargs=phenotype(group, gender=gender, age=age, weight=weight))
-                for group, gender, age, weight in anchors
+                rest(phenotype_kwargs=phenotype(mix, gender=gender, age=age, weight=weight))
+                for mix, gender, age, weight in anchors
             ]
         )
         template = rest()
@@ -282,8 +287,12 @@ def _texture_masks(uv: np.ndarray) -> np.ndarray:
 
 
 def _landmarks(template: np.ndarray, lips: np.ndarray) -> np.ndarray:
-    nose = int(template[:, 1].argmin())
+    # The tip's middle, not its foremost vertex, which lies lower: detectors mark the middle.
+    foremost = np.flatnonzero(template[:, 1] < template[:, 1].min() + 1e-4)
+    nose = int(foremost[template[foremost, 2].argmax()])
     lip = np.flatnonzero(lips > 0.5)
-    right = lip[template[lip, 0].argmin()]
+    # Detectors mark the crease beside the lips, a little higher than where their colour ends.
+    corner = template[lip[template[lip, 0].argmin()]] + (-0.003, 0, 0.0017)
+    right = int(np.linalg.norm(template - corner, axis=1).argmin())
     left = np.linalg.norm(template - template[right] * (-1, 1, 1), axis=1).argmin()
     return np.array([nose, right, left])

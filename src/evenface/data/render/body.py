@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from evenface.data.render.bake import MASKS, Head
-from evenface.data.render.identity import Glasses, Hair, Identity
+from evenface.data.render.identity import Identity
+from evenface.data.render.wardrobe import Glasses, Hair, Outfit
 
 _LINE_AZIMUTHS = (0.0, 0.35, 0.75, 1.05, 1.25, 1.75, np.pi)
 _SKULL_DEPTH = 84.0
@@ -37,7 +38,11 @@ def azimuth(places: np.ndarray) -> np.ndarray:
 
 def above_hairline(hair: Hair, places: np.ndarray) -> np.ndarray:
     """Signed height in mm above the hairline of (n, 3) template places."""
-    return places[:, 2] - np.interp(azimuth(places), _LINE_AZIMUTHS, hair.line)
+    around = azimuth(places)
+    line = np.interp(around, _LINE_AZIMUTHS, hair.line)
+    line -= hair.peak * np.exp(-((around / 0.13) ** 2))
+    line -= hair.sweep * np.clip(places[:, 0] / 40, -1, 1) * np.clip(2 - around / 0.5, 0, 1)
+    return np.asarray(places[:, 2] - line)
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,12 @@ class Mesh:
 class Body:
     """Builds the meshes of one person; what does not change with the expression is kept."""
 
-    def __init__(self, head: Head, identity: Identity) -> None:
+    def __init__(self, head: Head, identity: Identity, outfit: Outfit) -> None:
         self.head = head
         self.identity = identity
+        self.outfit = outfit
         self.rest = head.shape(
-            identity.group,
+            identity.mix,
             gender=identity.gender,
             age=identity.age,
             weight=identity.weight,
@@ -84,8 +90,10 @@ class Body:
     def scalp(self) -> np.ndarray:
         """(V of the head,) in [0, 1]: where hair grows."""
         places = template_millimetres(self.head)
-        height = above_hairline(self.identity.hair, places)
-        grown = np.clip(height / 10, 0, 1) * (1 - self._masks("ears"))
+        hair = self.outfit.hair
+        grown = np.clip(above_hairline(hair, places) / 10, 0, 1)
+        if hair.cloth is None:
+            grown *= 1 - self._masks("ears")
         # Inner surfaces (mouth, throat) lie below the hairline at the back as well.
         return (grown * (1 - self._masks("inside-mouth"))).astype(np.float32)
 
@@ -94,7 +102,7 @@ class Body:
         """(V, 3) displacement of the scalp by the hair's volume."""
         places = template_millimetres(self.head)
         fuller = 1 + 0.5 * np.clip((places[:, 2] - 60) / 50, 0, 1)
-        thickness = self.identity.hair.volume / 1000 * self.scalp * fuller
+        thickness = self.outfit.hair.volume / 1000 * self.scalp * fuller
         return thickness[:, None] * _normals(self.rest, self.head.triangles)
 
     @cached_property
@@ -103,17 +111,24 @@ class Body:
         vertices: list[np.ndarray] = [np.empty((0, 3))]
         triangles: list[tuple[np.ndarray, Part]] = []
         count = len(self.rest)
-        if self.identity.hair.length > 0:
+        if self.outfit.hair.length > 0:
             worn = self.rest + self._lift
-            curtain, faces = _curtain(worn, self.scalp, self.identity.hair)
+            curtain, faces = _curtain(worn, self.scalp, self.outfit.hair)
             vertices.append(curtain)
             triangles.append((faces + count, Part.CURTAIN))
             count += len(curtain)
-        if self.identity.glasses is not None:
-            frame, faces = _frame(self.head.points(self.rest), self.identity.glasses)
+        if self.outfit.glasses is not None:
+            frame, faces = _frame(self.head.points(self.rest), self._brow, self.outfit.glasses)
             vertices.append(frame)
             triangles.append((faces + count, Part.GLASSES))
         return np.concatenate(vertices).astype(np.float32), triangles
+
+    @property
+    def _brow(self) -> float:
+        """How far forward (y, metres) brows and cheeks reach: glasses sit before them."""
+        x, y, z = np.abs(template_millimetres(self.head)).T
+        near = (x > 18) & (x < 48) & (z < 20) & (self.head.template[:, 1] < 0)
+        return float(self.rest[near & (y < 30), 1].min())
 
     @cached_property
     def _triangles(self) -> tuple[np.ndarray, np.ndarray]:
@@ -198,10 +213,10 @@ def _tube(path: np.ndarray, radius: float, *, closed: bool) -> tuple[np.ndarray,
     return vertices, _grid_triangles(len(path), len(across), closed=closed)
 
 
-def _frame(points: np.ndarray, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
-    """Two rims, a bridge and two temples before the eyes."""
+def _frame(points: np.ndarray, brow: float, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
+    """Two rims, a bridge and two temples before the eyes and before ``brow`` (y, metres)."""
     tube = glasses.tube / 1000
-    plane = points[:2, 1].min() - 0.014
+    plane = min(points[:2, 1].min() - 0.012, brow - tube - 0.0005)
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     power = 2 / glasses.squareness
     outline = np.stack([np.cos(turn), np.sin(turn)], axis=1)

@@ -24,7 +24,7 @@ from evenface.parallel import usable_cores, worker_pool
 REPORT_NAME = "render.json"
 ATTRIBUTE = "phenotype_axis"
 _PROGRESS_NAME = ".render-progress.json"
-_GENERATOR_VERSION = 1
+_GENERATOR_VERSION = 2
 """Raised whenever the same arguments would give other images."""
 _IMAGES_A_TASK = 48
 _STATEMENT = (

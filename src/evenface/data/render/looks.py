@@ -1,8 +1,10 @@
 """Looks: how much light, camera and expression vary between the images of a person.
 
-``plain`` is a studio: even light, small turns of the head. ``camera`` stands in for photographs
-taken anywhere: strong light and colour casts, large poses, expressions, blur, noise, JPEG, things
-before the face.
+``plain`` is a passport photograph: even light, small turns of the head. ``camera`` stands in for
+photographs taken anywhere: strong light and colour casts, large poses, expressions, blur, noise,
+JPEG, things before the face, another hairstyle or glasses now and then. ``studio`` is a portrait
+photographer's: hard key light from one side, fill and rim lights, backdrops with a glow, graded
+colours, a long lens. Nothing is trained on ``studio``: it is what a model has not met.
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ class Look:
         expression: probability that there is one; at most three actions.
         actions: greatest strength of a facial action.
         gaze: deviation of the gaze, degrees.
+        key: mean angles of the main light, degrees: to either side, and up.
         side_light: deviation of the main light's direction, degrees.
+        fill: greatest strength of a soft light from the other side, as a share of the main light.
+        rim: greatest strength of a light from behind, likewise.
+        tilt: deviation of the gradient of the light from all around.
         ambient: share of light that comes from all around, (least, most).
         shadow: greatest darkness of cast shadows.
         cast: deviation of the logarithm of the light's colour channels.
@@ -34,7 +40,11 @@ class Look:
         occluder: probability of a thing before the face.
         grey: probability of a grey image.
         jitter: deviation of the alignment's landmarks, pixels.
-        busy: whether the background has patterns.
+        backdrop: "even", "busy" (colours and waves) or "glow" (a bright spot behind the head).
+        vignette: greatest darkening of the corners.
+        grade: strength of colour grading: tone curve, saturation, tints of shadows and lights.
+        restyle: probability that the hair is worn in the person's other way.
+        eyewear: probability that glasses are taken off, or on by who wears none.
     """
 
     yaw: float
@@ -43,7 +53,11 @@ class Look:
     expression: float
     actions: float
     gaze: float
+    key: tuple[float, float]
     side_light: float
+    fill: float
+    rim: float
+    tilt: float
     ambient: tuple[float, float]
     shadow: float
     cast: float
@@ -55,7 +69,11 @@ class Look:
     occluder: float
     grey: float
     jitter: float
-    busy: bool
+    backdrop: str
+    vignette: float
+    grade: float
+    restyle: float
+    eyewear: float
 
 
 looks: Registry[Look] = Registry("look")
@@ -68,7 +86,11 @@ looks.register("plain")(
         expression=0.3,
         actions=0.35,
         gaze=3.0,
+        key=(0.0, 30.0),
         side_light=12.0,
+        fill=0.0,
+        rim=0.0,
+        tilt=0.0,
         ambient=(0.45, 0.6),
         shadow=0.3,
         cast=0.02,
@@ -80,7 +102,11 @@ looks.register("plain")(
         occluder=0.0,
         grey=0.0,
         jitter=0.0,
-        busy=False,
+        backdrop="even",
+        vignette=0.0,
+        grade=0.0,
+        restyle=0.0,
+        eyewear=0.0,
     )
 )
 looks.register("camera")(
@@ -91,7 +117,11 @@ looks.register("camera")(
         expression=0.7,
         actions=0.75,
         gaze=9.0,
+        key=(0.0, 30.0),
         side_light=38.0,
+        fill=0.4,
+        rim=0.5,
+        tilt=0.12,
         ambient=(0.15, 0.6),
         shadow=0.85,
         cast=0.09,
@@ -103,6 +133,41 @@ looks.register("camera")(
         occluder=0.12,
         grey=0.05,
         jitter=0.7,
-        busy=True,
+        backdrop="busy",
+        vignette=0.0,
+        grade=0.0,
+        restyle=0.2,
+        eyewear=0.12,
+    )
+)
+looks.register("studio")(
+    Look(
+        yaw=19.0,
+        pitch=9.0,
+        distance=(2.5, 5.0),
+        expression=0.8,
+        actions=0.85,
+        gaze=8.0,
+        key=(55.0, 30.0),
+        side_light=16.0,
+        fill=0.5,
+        rim=1.4,
+        tilt=0.05,
+        ambient=(0.05, 0.22),
+        shadow=0.95,
+        cast=0.08,
+        exposure=0.22,
+        blur=1.0,
+        small=2.0,
+        noise=4.0,
+        jpeg=(60, 98),
+        occluder=0.0,
+        grey=0.1,
+        jitter=0.7,
+        backdrop="glow",
+        vignette=0.6,
+        grade=1.3,
+        restyle=0.25,
+        eyewear=0.12,
     )
 )

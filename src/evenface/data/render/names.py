@@ -7,7 +7,7 @@ from evenface.errors import UsageError
 GROUPS = ("african", "asian", "caucasian")
 """anny's three phenotype axes. They are the generator's own; no claim about people is meant."""
 
-LOOKS = ("camera", "plain")
+LOOKS = ("camera", "plain", "studio")
 """How images are made; see :mod:`evenface.data.render.looks`."""
 
 RANGE_SIZE = 1_000_000

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evenface.data.render.atlas import Atlas, smooth
 from evenface.data.render.bake import MASKS
 from evenface.data.render.body import Body, Part, above_hairline, azimuth
-from evenface.data.render.identity import Beard, Brows, Hair, Identity
+from evenface.data.render.identity import Identity
 from evenface.data.render.raster import Hits
+from evenface.data.render.wardrobe import Hair
 
 _EYE_CENTRE = np.array((29.6, 8.7, 0.4), dtype=np.float32)
 """Centre of the left eyeball of the template; the right one mirrors it."""
@@ -42,18 +44,16 @@ class Surface:
     lit: np.ndarray
 
 
-def smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Smooth step from 0 at ``low`` to 1 at ``high``."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
-
-
 class Painter:
     """Paints one person; what the vertices carry is worked out once."""
 
-    def __init__(self, body: Body, openness: np.ndarray) -> None:
+    def __init__(self, body: Body, atlas: Atlas, openness: np.ndarray) -> None:
         """``openness``: (V,) share of the surroundings that each vertex sees."""
         self._identity = body.identity
+        self._outfit = body.outfit
+        self._atlas = atlas
+        self._skin_colour = body.identity.skin.astype(np.float32)
+        self._lips = body.identity.lips.astype(np.float32)
         places = body.places
         count = len(places)
         heads = len(body.rest)
@@ -75,6 +75,7 @@ class Painter:
         normals: np.ndarray,
         lit: np.ndarray,
         gaze: np.ndarray,
+        light: np.ndarray,
     ) -> Surface:
         """Colour the hits.
 
@@ -83,6 +84,7 @@ class Painter:
             triangles, parts: of the mesh.
             normals: (V, 3); lit: (V,) share of the main light at the vertices.
             gaze: (2,) radians sideways and up.
+            light: (3,) unit vector to the main light, in the head's coordinates.
         """
         corners = triangles[hits.triangle]
         table = np.column_stack([self._carried, normals, lit]).astype(np.float32)
@@ -90,25 +92,28 @@ class Painter:
         for corner in range(3):
             values += hits.weights[:, corner, None] * np.take(table, corners[:, corner], axis=0)
         places = values[:, :3]
-        lips, lids, ears, inside = values[:, 3:7].T
+        lips, _, ears, inside = values[:, 3:7].T
         eyes, scalp, mottle, openness = values[:, 7:11].T
         normal = values[:, 11:14]
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
         part = parts[hits.triangle]
 
-        colour = self._skin(places, lids, ears, mottle)
-        shine = np.full(len(places), 0.06 * self._identity.shine, dtype=np.float32)
-        gloss = np.full(len(places), 14.0, dtype=np.float32)
-        blend = smooth(lips, 0.25, 0.75)
-        colour += blend[:, None] * (self._identity.lips - colour)
-        shine += 0.04 * blend
-        front = places[:, 1] < 40
-        self._paint_hairs(colour, places, scalp, front)
-        shine *= 1 - 0.7 * smooth(scalp, 0.1, 0.4)
+        tone, hairs = self._atlas.look_up(places)
+        colour = self._skin(places, ears, mottle, tone)
+        front = 1 - smooth(places[:, 1], 38, 48)
+        shine = np.float32(0.07 * self._identity.shine) * (1 + front * (hairs[:, 2] - 1))
+        gloss = np.full(len(places), 18.0, dtype=np.float32)
+        blend = smooth(lips, 0.25, 0.75)[:, None]
+        line = np.exp(np.minimum(tone.mean(axis=1, keepdims=True), 0))
+        colour += blend * (self._lips * line - colour)
+        shine += 0.06 * blend[:, 0]
+        self._paint_hairs(colour, shine, hairs, front)
+        self._paint_scalp(colour, places, scalp)
+        shine *= 1 - 0.6 * smooth(scalp, 0.1, 0.4)
         is_inside = (inside > 0.5) & (part == Part.HEAD)
         colour[is_inside] = _MOUTH_INSIDE
         eye = np.flatnonzero((eyes > 0.5) & (part == Part.HEAD))
-        colour[eye] = self._eye(places[eye], gaze)
+        colour[eye] = self._eye(places[eye], gaze, light)
         shine[eye], gloss[eye] = 0.25, 250.0
         for kind, paint in ((Part.CURTAIN, self._curtain), (Part.GLASSES, self._glasses)):
             chosen = np.flatnonzero(part == kind)
@@ -124,47 +129,57 @@ class Painter:
         )
 
     def _skin(
-        self, places: np.ndarray, lids: np.ndarray, ears: np.ndarray, mottle: np.ndarray
+        self, places: np.ndarray, ears: np.ndarray, mottle: np.ndarray, tone: np.ndarray
     ) -> np.ndarray:
         who = self._identity
-        x, y, z = np.abs(places[:, 0]), places[:, 1], places[:, 2]
         log = mottle[:, None] * who.mottle.astype(np.float32)
-        cheeks = np.exp(-(((x - 38) / 18) ** 2) - ((z + 38) / 16) ** 2)
-        nose = np.exp(-((x / 14) ** 2) - ((z + 36) / 12) ** 2)
-        red = who.redness * (np.maximum(cheeks, nose) + 0.5 * ears)
-        log -= red[:, None] * np.array((0.02, 0.28, 0.22), dtype=np.float32)
-        sockets = np.exp(-(((x - 30) / 17) ** 2) - ((z + 3) / 10) ** 2)
-        log -= (who.shade * sockets * (y < 40))[:, None] * np.array((0.7, 0.9, 0.8))
-        lashes = _near_eye(places)
-        log -= (who.liner * 1.6 * lashes)[:, None]
-        if who.freckles:
-            spots = _speckle(places) * np.exp(-(((x - 22) / 28) ** 2) - ((z + 28) / 22) ** 2)
-            log -= (who.freckles * spots)[:, None] * np.array((0.5, 0.8, 1.0))
-        for mole_x, mole_z, radius, strength in who.moles:
-            apart = np.hypot(places[:, 0] - mole_x, z - mole_z)
-            spot = 1 - smooth(apart, 0.6 * radius, 1.4 * radius)
-            log -= (2.2 * strength * spot * (y < 45))[:, None]
-        return np.asarray(who.skin * np.exp(log), dtype=np.float32)
+        log -= (0.5 * who.redness * ears)[:, None] * np.array((0.02, 0.28, 0.22), np.float32)
+        log += tone * (1 - smooth(places[:, 1], 38, 48))[:, None]
+        near = np.flatnonzero((np.abs(places[:, 2]) < 27) & (places[:, 1] < 25))
+        log[near] += self._lids(places[near])
+        return np.asarray(self._skin_colour * np.exp(log), dtype=np.float32)
+
+    def _lids(self, places: np.ndarray) -> np.ndarray:
+        """(n, 3) logarithm of lashes, the crease above them and paint on the lids."""
+        who = self._identity
+        local = np.abs(places[:, :1]) - _EYE_CENTRE[0]
+        apart = np.sqrt(
+            local[:, 0] ** 2
+            + (places[:, 1] - _EYE_CENTRE[1]) ** 2
+            + (places[:, 2] - _EYE_CENTRE[2]) ** 2
+        )
+        upper = smooth(places[:, 2], -2, 3)
+        lashes = 1.6 * who.liner * (1 - smooth(apart, 15.6, 17.4)) * (0.35 + 0.65 * upper)
+        crease = 0.8 * who.lines.crease * np.exp(-(((apart - 19.0) / 1.0) ** 2)) * upper
+        painted = (1 - smooth(apart, 18.5, 23)) * upper
+        dark = -(lashes + crease)[:, None] + painted[:, None] * who.shadow
+        return np.asarray(dark, dtype=np.float32)
 
     def _paint_hairs(
-        self, colour: np.ndarray, places: np.ndarray, scalp: np.ndarray, front: np.ndarray
+        self, colour: np.ndarray, shine: np.ndarray, hairs: np.ndarray, front: np.ndarray
     ) -> None:
         who = self._identity
-        for density, rows, shade in (
-            (brow_density(who.brows, places[front]), front, who.brow_colour),
-            (beard_density(who.beard, places[front]), front, np.array(who.hair.colour) * 0.8),
-        ):
-            share = density[:, None].astype(np.float32)
-            colour[rows] += share * (shade - colour[rows])
-        grown = np.flatnonzero(scalp > 0)
-        height = above_hairline(who.hair, places[grown])
-        soft = who.hair.softness * 2
-        wavy = height + 1.5 * np.sin(0.9 * places[grown, 0]) * np.sin(0.53 * places[grown, 1])
-        share = who.hair.density * smooth(wavy, -soft * 0.2, soft) * smooth(scalp[grown], 0, 0.15)
-        hair = _strands(who.hair, places[grown])
-        colour[grown] += share[:, None] * (hair - colour[grown])
+        for layer, shade in enumerate((who.brow_colour, who.beard_colour)):
+            rows = np.flatnonzero(hairs[:, layer] * front > 0.01)
+            share = (hairs[rows, layer] * front[rows])[:, None]
+            colour[rows] += share * (shade.astype(np.float32) - colour[rows])
+            shine[rows] *= 1 - 0.7 * share[:, 0]
 
-    def _eye(self, places: np.ndarray, gaze: np.ndarray) -> np.ndarray:
+    def _paint_scalp(self, colour: np.ndarray, places: np.ndarray, scalp: np.ndarray) -> None:
+        hair = self._outfit.hair
+        grown = np.flatnonzero(scalp > 0)
+        where = places[grown]
+        height = above_hairline(hair, where)
+        soft = hair.softness * 2
+        x, y, z = where.T
+        along = x + 0.6 * y
+        tips = np.sin(1.9 * along + 0.5 * z) * np.sin(0.61 * along + hair.parting)
+        tips += np.sin(0.33 * along + 5 * hair.parting) + 0.7 * np.sin(0.87 * along + 0.2 * z)
+        wavy = height + 0.16 * soft * tips
+        share = hair.density * smooth(wavy, -soft * 0.2, soft) * smooth(scalp[grown], 0, 0.15)
+        colour[grown] += share[:, None] * (_strands(hair, where) - colour[grown])
+
+    def _eye(self, places: np.ndarray, gaze: np.ndarray, light: np.ndarray) -> np.ndarray:
         who = self._identity
         side = np.sign(places[:, :1])
         local = places - _EYE_CENTRE * np.concatenate(
@@ -178,84 +193,38 @@ class Painter:
         iris = who.iris * ring[:, None]
         pupil = 1 - smooth(away, radius * 0.36, radius * 0.48)
         iris = iris * (1 - 0.97 * pupil[:, None])
-        sclera = _SCLERA * (0.45 + 0.55 * min(1.0, float(who.skin.mean()) / 0.35))
+        # Whites as bright as in photographs would glow in dark faces under this exposure.
+        sclera = who.white * _SCLERA * (0.5 + 0.5 * min(1.0, float(who.skin.mean()) / 0.35))
         white = sclera * (1 - 0.3 * smooth(np.abs(local[:, 0]), 6, 13))[:, None]
         blend = smooth(away, radius * 0.94, radius * 1.1)[:, None]
-        return np.asarray(iris + blend * (white - iris), dtype=np.float32)
+        ball = iris + blend * (white - iris)
+        glint = np.hypot(local[:, 0] - 5 * light[0], local[:, 2] - 5 * light[2])
+        ball += 0.8 * (1 - smooth(glint, 0.9, 2.0))[:, None]
+        return np.asarray(ball, dtype=np.float32)
 
     def _curtain(self, places: np.ndarray) -> tuple[np.ndarray, float, float]:
-        return _strands(self._identity.hair, places), 0.03, 12.0
+        return _strands(self._outfit.hair, places), 0.03, 12.0
 
     def _glasses(self, places: np.ndarray) -> tuple[np.ndarray, float, float]:
-        glasses = self._identity.glasses
+        glasses = self._outfit.glasses
         colour = glasses.colour if glasses is not None else (0.0, 0.0, 0.0)
         return np.broadcast_to(np.array(colour), (len(places), 3)), 0.3, 40.0
 
 
-def brow_density(brows: Brows, places: np.ndarray) -> np.ndarray:
-    """(n,) share of brow hair at (n, 3) places of the face's front."""
-    x = np.abs(places[:, 0])
-    along = (x - brows.inner) / (brows.outer - brows.inner)
-    middle = (
-        brows.height
-        + brows.slope * (x - 30)
-        + brows.arch * (1 - ((along - 0.62) / 0.62) ** 2)
-        + brows.skew * np.sign(places[:, 0])
-    )
-    half = brows.thickness * np.sqrt(np.clip(1.15 - along, 0, 1))
-    off = np.abs(places[:, 2] - middle)
-    inside = 1 - smooth(off / np.maximum(half, 0.3), 0.55, 1.15)
-    ends = smooth(along, -0.12, 0.1) * (1 - smooth(along, 0.85, 1.08))
-    hairs = 0.85 + 0.15 * np.sin(3.1 * x + 2.2 * places[:, 2])
-    return np.asarray(brows.density * inside * ends * hairs)
-
-
-def beard_density(beard: Beard, places: np.ndarray) -> np.ndarray:
-    """(n,) share of facial hair at (n, 3) places of the face's front."""
-    if not (beard.moustache or beard.chin or beard.jaw):
-        return np.zeros(len(places), dtype=np.float32)
-    x, z = np.abs(places[:, 0]), places[:, 2]
-    upper = smooth(z, -64, -57) * (1 - smooth(z, -53, -44)) * (1 - smooth(x, 14, 31))
-    chin = (1 - smooth(z, -88, -76)) * (1 - smooth(x, 14, 31))
-    line = beard.cheek_line + 1.1 * np.clip(x - 45, 0, 30)
-    jaw = (1 - smooth(z, line - 14, line + 8)) * smooth(x, 20, 32)
-    low = smooth(z, -135, -115)
-    density = np.maximum(beard.moustache * upper, np.maximum(beard.chin * chin, beard.jaw * jaw))
-    fuzz = 0.85 + 0.15 * np.sin(2.3 * places[:, 0]) * np.sin(2.7 * z)
-    return np.asarray(0.9 * density * low * fuzz)
-
-
 def _strands(hair: Hair, places: np.ndarray) -> np.ndarray:
-    """(n, 3) colour of scalp hair: darker and lighter locks that run with the hair."""
+    """(n, 3) colour of scalp hair, or of cloth: darker and lighter locks that run with the hair."""
     turn = azimuth(places)
     across = 70 * turn * np.sign(places[:, 0] - 20 * hair.parting) + 0.3 * places[:, 2]
     wobble = 2 * np.sin(0.11 * places[:, 2]) + 2 * np.sin(0.07 * places[:, 1])
     waves = np.sin(hair.frequency * across + wobble)
     waves += 0.7 * np.sin(2.63 * hair.frequency * across + 0.23 * places[:, 2])
+    waves += 0.5 * np.sin(0.37 * hair.frequency * across - 0.05 * places[:, 2] + 1)
     if hair.frequency > 0.85:
         waves *= np.sin(hair.frequency * places[:, 2] + wobble)
-    return np.asarray(
-        np.array(hair.colour) * np.exp(hair.contrast * 0.55 * waves)[:, None], dtype=np.float32
-    )
-
-
-def _near_eye(places: np.ndarray) -> np.ndarray:
-    """(n,) in [0, 1]: how close skin is to the eyeball, where lashes grow."""
-    local = np.abs(places[:, :1]) - _EYE_CENTRE[0]
-    apart = np.sqrt(
-        local[:, 0] ** 2
-        + (places[:, 1] - _EYE_CENTRE[1]) ** 2
-        + (places[:, 2] - _EYE_CENTRE[2]) ** 2
-    )
-    upper = 0.35 + 0.65 * smooth(places[:, 2], -2, 3)
-    return np.asarray((1 - smooth(apart, 15.6, 17.4)) * upper)
-
-
-def _speckle(places: np.ndarray) -> np.ndarray:
-    """(n,) freckles: peaks of a product of waves."""
-    x, z = places[:, 0], places[:, 2]
-    field = np.sin(1.31 * x + 0.4 * z) * np.sin(1.17 * z - 0.5 * x) * np.sin(0.71 * (x + z) + 1)
-    return smooth(field, 0.25, 0.6)
+    colour = np.array(hair.cloth or hair.colour, dtype=np.float32)
+    # Locks of fair hair differ less than those of dark hair, by ratio.
+    contrast = hair.contrast * (0.45 - 0.35 * min(1.0, float(colour.mean()) / 0.4))
+    return np.asarray(colour * np.exp(contrast * waves)[:, None], dtype=np.float32)
 
 
 def _mottle(identity: Identity, places: np.ndarray) -> np.ndarray:

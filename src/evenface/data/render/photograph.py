@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
 import numpy as np
 
+from evenface.data.render.atlas import paint_atlas
 from evenface.data.render.bake import Head
-from evenface.data.render.body import Body
+from evenface.data.render.body import Body, Mesh
 from evenface.data.render.identity import Identity
-from evenface.data.render.image import Occluder, Shot
+from evenface.data.render.image import Grade, Occluder, Shot
 from evenface.data.render.paint import Painter, Surface
-from evenface.data.render.raster import SAMPLES, Camera, Scene, plane_to_pixels, sample_grid
+from evenface.data.render.raster import (
+    ALIGNED,
+    SAMPLES,
+    Camera,
+    Frame,
+    Scene,
+    plane_to_pixels,
+    sample_grid,
+)
 from evenface.data.store import IMAGE_SIZE
 from evenface.seeds import generator
 
 _OPENNESS_RAYS = 24
 _REACH = 1e-3
-_SIDE = IMAGE_SIZE * SAMPLES
+_LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 _MIDDLE_GREY = 0.25
 _AUTO_EXPOSURE = 0.65
 """Share (of the logarithm) by which the camera brings a face to middle grey."""
@@ -26,53 +36,92 @@ _WRAP = np.array((0.30, 0.16, 0.12), dtype=np.float32)
 """How far light creeps around into the shade, by channel: skin scatters red most."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    """An image, uint8 (size, size, 3) RGB, and where the landmarks (5, 2) lie in its pixels."""
+
+    image: np.ndarray
+    landmarks: np.ndarray
+
+
 class Sitter:
-    """A person ready to be photographed."""
+    """A person ready to be photographed; what each outfit needs is worked out once."""
 
     def __init__(self, head: Head, identity: Identity) -> None:
-        self.body = Body(head, identity)
-        mesh = self.body.mesh({})
-        scene = Scene(mesh)
-        directions = _sphere(_OPENNESS_RAYS)
-        seen = np.zeros(len(mesh.vertices), dtype=np.float32)
-        total = np.zeros_like(seen)
-        origins = (mesh.vertices + _REACH * mesh.normals).astype(np.float32)
-        for direction in directions:
-            share = np.clip(mesh.normals @ direction, 0, None)
-            rows = np.flatnonzero(share > 0.05)
-            rays = np.tile(direction, (len(rows), 1))
-            free = ~scene.blocked(origins[rows], rays)
-            seen[rows] += share[rows] * free
-            total[rows] += share[rows]
-        self._painter = Painter(self.body, np.sqrt(seen / np.maximum(total, 1e-6)))
+        self._head = head
+        self._identity = identity
+        self._atlas = paint_atlas(identity)
+        self._open: dict[bool, np.ndarray] = {}
+        self._dressed: dict[tuple[bool, bool], tuple[Body, Painter]] = {}
 
     def photograph(self, shot: Shot) -> np.ndarray:
         """One aligned image, uint8 (112, 112, 3) RGB."""
-        mesh = self.body.mesh(shot.actions)
+        return self.take(shot, ALIGNED).image
+
+    def take(self, shot: Shot, frame: Frame) -> Picture:
+        """An image in any frame, with its exact landmarks."""
+        body, painter = self._dress(shot)
+        mesh = body.mesh(shot.actions)
         scene = Scene(mesh)
         camera = Camera.facing(mesh.points, yaw=shot.yaw, pitch=shot.pitch, distance=shot.distance)
-        to_pixels = plane_to_pixels(camera, mesh.points, shot.jitter)
+        to_pixels = frame.place(plane_to_pixels(camera, mesh.points, shot.jitter))
         to_plane = np.linalg.inv(to_pixels[:, :2])
-        hits = scene.look(camera, (_grid() - to_pixels[:, 2]) @ to_plane.T)
+        hits = scene.look(camera, (_grid(frame.size) - to_pixels[:, 2]) @ to_plane.T)
         light = (shot.light @ camera.turn).astype(np.float32)
         origins = (mesh.vertices + _REACH * mesh.normals).astype(np.float32)
         rays = np.tile(light, (len(origins), 1))
         lit = 1 - shot.shadow * scene.blocked(origins, rays)
-        surface = self._painter.paint(
-            hits, mesh.triangles, mesh.parts, mesh.normals, lit, shot.gaze
+        surface = painter.paint(
+            hits, mesh.triangles, mesh.parts, mesh.normals, lit, shot.gaze, light
         )
-        up = camera.turn[2].astype(np.float32)
-        radiance = _light(surface, hits.directions, light, up, shot)
+        radiance = _light(surface, hits.directions, camera, shot)
         brightness = float(np.mean(radiance)) if len(radiance) else _MIDDLE_GREY
         gain = shot.exposure * (_MIDDLE_GREY / max(brightness, 1e-3)) ** _AUTO_EXPOSURE
-        picture = _background(shot).reshape(-1, 3)
+        side = frame.size * SAMPLES
+        picture = _background(shot, side).reshape(-1, 3)
         picture[hits.sample] = radiance * np.float32(gain)
-        return _develop(picture.reshape(_SIDE, _SIDE, 3), shot)
+        return Picture(
+            image=_develop(picture.reshape(side, side, 3), shot, frame),
+            landmarks=camera.project(mesh.points) @ to_pixels[:, :2].T + to_pixels[:, 2],
+        )
+
+    def _dress(self, shot: Shot) -> tuple[Body, Painter]:
+        key = (shot.other_hair, shot.other_glasses)
+        if key not in self._dressed:
+            outfit = self._identity.outfit(
+                other_hair=shot.other_hair, other_glasses=shot.other_glasses
+            )
+            body = Body(self._head, self._identity, outfit)
+            if shot.other_hair not in self._open:
+                # Glasses, last among the vertices, hide too little to be worth rays of their own.
+                bare = Body(self._head, self._identity, replace(outfit, glasses=None))
+                self._open[shot.other_hair] = _openness(bare.mesh({}))
+            openness = self._open[shot.other_hair]
+            frame = np.ones(len(body.places) - len(openness), dtype=np.float32)
+            painter = Painter(body, self._atlas, np.concatenate([openness, frame]))
+            self._dressed[key] = body, painter
+        return self._dressed[key]
+
+
+def _openness(mesh: Mesh) -> np.ndarray:
+    """(V,) share of the surroundings that each vertex sees."""
+    scene = Scene(mesh)
+    seen = np.zeros(len(mesh.vertices), dtype=np.float32)
+    total = np.zeros_like(seen)
+    origins = (mesh.vertices + _REACH * mesh.normals).astype(np.float32)
+    for direction in _sphere(_OPENNESS_RAYS):
+        share = np.clip(mesh.normals @ direction, 0, None)
+        rows = np.flatnonzero(share > 0.05)
+        rays = np.tile(direction, (len(rows), 1))
+        free = ~scene.blocked(origins[rows], rays)
+        seen[rows] += share[rows] * free
+        total[rows] += share[rows]
+    return np.sqrt(seen / np.maximum(total, 1e-6))
 
 
 @cache
-def _grid() -> np.ndarray:
-    return sample_grid()
+def _grid(size: int) -> np.ndarray:
+    return sample_grid(size)
 
 
 def _sphere(count: int) -> np.ndarray:
@@ -84,28 +133,29 @@ def _sphere(count: int) -> np.ndarray:
     return np.column_stack([around * np.cos(turn), around * np.sin(turn), z]).astype(np.float32)
 
 
-def _light(
-    surface: Surface, view: np.ndarray, light: np.ndarray, up: np.ndarray, shot: Shot
-) -> np.ndarray:
+def _light(surface: Surface, view: np.ndarray, camera: Camera, shot: Shot) -> np.ndarray:
     """Radiance (n, 3) float32 of the hits: wrapped diffuse light, sky, Blinn–Phong highlights."""
-    normals = np.where((surface.normals * view).sum(axis=1, keepdims=True) > 0, -1, 1)
-    normals = surface.normals * normals
-    facing = (normals @ light)[:, None]
-    diffuse = np.clip((facing + _WRAP) / (1 + _WRAP), 0, None) * surface.lit[:, None]
-    sky = surface.open * (0.72 + 0.28 * (normals @ up))
-    half = light - view
-    half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-    spread = np.clip((normals * half).sum(axis=1), 0, 1) ** surface.gloss
-    highlight = (surface.shine * spread * surface.lit * (facing[:, 0] > 0))[:, None]
-    main = shot.light_colour.astype(np.float32)
-    around = shot.ambient_colour.astype(np.float32)
-    return np.asarray(
-        surface.colour * (diffuse * main + sky[:, None] * around) + highlight * main,
-        dtype=np.float32,
-    )
+    towards = np.where(np.einsum("ij,ij->i", surface.normals, view) > 0, -1, 1)
+    normals = surface.normals * towards.astype(np.float32)[:, None]
+    sky = surface.open * (0.72 + normals @ (shot.tilt @ camera.turn).astype(np.float32))
+    diffuse = sky[:, None] * shot.ambient_colour.astype(np.float32)
+    highlight = np.zeros_like(diffuse)
+    main = np.concatenate([shot.light, shot.light_colour])
+    for number, lamp in enumerate((main, *shot.lamps)):
+        light = (lamp[:3] @ camera.turn).astype(np.float32)
+        colour = lamp[3:].astype(np.float32)
+        reaching = surface.lit if number == 0 else surface.open
+        facing = normals @ light
+        wrapped = np.clip((facing[:, None] + _WRAP) / (1 + _WRAP), 0, None)
+        diffuse += wrapped * reaching[:, None] * colour
+        half = light - view
+        half /= np.maximum(np.sqrt(np.einsum("ij,ij->i", half, half)), 1e-6)[:, None]
+        spread = np.clip(np.einsum("ij,ij->i", normals, half), 0, 1) ** surface.gloss
+        highlight += (surface.shine * spread * reaching * (facing > 0))[:, None] * colour
+    return np.asarray(surface.colour * diffuse + highlight, dtype=np.float32)
 
 
-def _background(shot: Shot) -> np.ndarray:
+def _background(shot: Shot, side: int) -> np.ndarray:
     """(side, side, 3) float32 linear: four corner colours blended, waves over them."""
     small = 28
     corners = np.log(shot.background).reshape(2, 2, 3).astype(np.float32)
@@ -116,13 +166,18 @@ def _background(shot: Shot) -> np.ndarray:
     for across, down, phase, *colour in shot.pattern:
         wave = np.sin(2 * np.pi * (across * at[None] + down * at[:, None]) + phase)
         picture = picture + wave[..., None] * np.array(colour, dtype=np.float32)
-    large = cv2.resize(picture.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+    x, y, radius, strength = shot.glow
+    if strength:
+        apart = np.hypot(along[None] - x, along[:, None] - y) / radius
+        picture = picture + (strength * np.exp(-(apart**2)))[..., None]
+    large = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.exp(large), dtype=np.float32)
 
 
-def _occlude(picture: np.ndarray, thing: Occluder) -> None:
+def _occlude(picture: np.ndarray, thing: Occluder, frame: Frame) -> None:
     colour = tuple(float(value) for value in thing.colour)
-    centre, half = thing.centre, thing.half
+    centre = frame.place(np.column_stack([np.eye(2), thing.centre]))[:, 2].tolist()
+    half = frame.scale * np.array(thing.half)
     if thing.round:
         box = (centre, (2 * half[0], 2 * half[1]), float(np.degrees(thing.angle)))
         cv2.ellipse(picture, box, colour, -1, cv2.LINE_AA)
@@ -134,27 +189,43 @@ def _occlude(picture: np.ndarray, thing: Occluder) -> None:
     cv2.fillConvexPoly(picture, np.rint(corners).astype(np.int32), colour)
 
 
-def _develop(picture: np.ndarray, shot: Shot) -> np.ndarray:
-    """Linear (side, side, 3) samples → uint8 (112, 112, 3)."""
-    size = (IMAGE_SIZE, IMAGE_SIZE)
+def _develop(picture: np.ndarray, shot: Shot, frame: Frame) -> np.ndarray:
+    """Linear (side, side, 3) samples → uint8 (size, size, 3)."""
+    size = (frame.size, frame.size)
     image = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     if shot.occluder is not None:
-        _occlude(image, shot.occluder)
+        _occlude(image, shot.occluder, frame)
+    if shot.vignette:
+        along = np.linspace(-1, 1, frame.size, dtype=np.float32)
+        image *= np.exp(-shot.vignette * (along[None] ** 2 + along[:, None] ** 2) ** 2)[..., None]
     if shot.blur > 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), shot.blur)
+        image = cv2.GaussianBlur(image, (0, 0), shot.blur * frame.scale)
     if shot.small > 1.05:
-        less = round(IMAGE_SIZE / shot.small)
+        less = round(frame.size / shot.small)
         image = cv2.resize(image, (less, less), interpolation=cv2.INTER_AREA)
         image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     # A shoulder keeps bright skin from clipping hard.
     image = np.clip(image, 0, None)
     image = np.where(image > 0.7, 0.7 + 0.3 * np.tanh((image - 0.7) / 0.3), image)
-    encoded = 255 * np.clip(image, 0, 1) ** (shot.contrast / 2.2)
+    encoded = np.clip(image, 0, 1) ** np.float32(shot.contrast / 2.2)
+    if shot.grade is not None:
+        encoded = _graded(encoded, shot.grade)
+    encoded *= 255
     if shot.grey:
-        encoded[:] = (encoded @ np.array((0.299, 0.587, 0.114)))[..., None]
+        encoded[:] = (encoded @ _LUMA)[..., None]
     noise = generator("sensor", shot.sensor).standard_normal(encoded.shape, dtype=np.float32)
     result = np.clip(np.rint(encoded + shot.noise * noise), 0, 255).astype(np.uint8)
     return result if shot.jpeg is None else _through_jpeg(result, shot.jpeg)
+
+
+def _graded(image: np.ndarray, grade: Grade) -> np.ndarray:
+    """An image with values in [0, 1] after colour grading."""
+    image = image + grade.curve * (image - 0.45) * 4 * image * (1 - image)
+    luma = (image @ _LUMA)[..., None]
+    image = luma + grade.saturation * (image - luma)
+    image += (1 - luma) ** 2 * grade.shadows + luma**2 * grade.lights
+    image = grade.lift + (1 - grade.lift) * image
+    return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
 
 
 def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:

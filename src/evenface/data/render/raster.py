@@ -22,6 +22,32 @@ SAMPLES = 2
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A square picture around the aligned face.
+
+    Attributes:
+        size: pixels a side.
+        scale: pixels of this picture for one of the aligned image.
+        centre: (x, y) of the aligned image that lies in its middle.
+    """
+
+    size: int
+    scale: float
+    centre: tuple[float, float]
+
+    def place(self, to_pixels: np.ndarray) -> np.ndarray:
+        """(2, 3) map to the aligned image → (2, 3) map to this picture."""
+        placed = self.scale * to_pixels
+        placed[:, 2] += (self.size - 1) / 2 - self.scale * np.array(self.centre)
+        return np.asarray(placed)
+
+
+ALIGNED = Frame(IMAGE_SIZE, 1.0, ((IMAGE_SIZE - 1) / 2, (IMAGE_SIZE - 1) / 2))
+LOOSE = Frame(224, 1.5, (56.0, 61.0))
+"""The whole head with some room around it, for detectors."""
+
+
+@dataclass(frozen=True)
 class Camera:
     """A pinhole camera before a turned head, in the head's coordinates.
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from evenface.data.render.image import Shot
+    from evenface.data.render.photograph import Sitter
 
 
 def start() -> None:
@@ -29,6 +35,33 @@ def render_people(
 
 def render_person(group: str, index: int, *, look: str, images: int, seed: int) -> np.ndarray:
     """uint8 (images, 112, 112, 3) of one person."""
+    sitter, shots = _sitting(group, index, look=look, images=images, seed=seed)
+    return np.stack([sitter.photograph(shot) for shot in shots])
+
+
+def render_loose(
+    person: tuple[str, int], *, look: str, images: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whole heads with some room, as a detector would be given them.
+
+    Returns:
+        uint8 (images, 224, 224, 3); float64 (images, 5, 2) exact landmarks in their pixels;
+        bool (images,) whether there is a thing before the face.
+    """
+    from evenface.data.render.raster import LOOSE
+
+    sitter, shots = _sitting(*person, look=look, images=images, seed=seed)
+    pictures = [sitter.take(shot, LOOSE) for shot in shots]
+    return (
+        np.stack([picture.image for picture in pictures]),
+        np.stack([picture.landmarks for picture in pictures]),
+        np.array([shot.occluder is not None for shot in shots]),
+    )
+
+
+def _sitting(
+    group: str, index: int, *, look: str, images: int, seed: int
+) -> tuple[Sitter, list[Shot]]:
     from evenface.data.render.bake import load_head
     from evenface.data.render.identity import draw_identity
     from evenface.data.render.image import draw_shot
@@ -37,13 +70,8 @@ def render_person(group: str, index: int, *, look: str, images: int, seed: int) 
 
     head = load_head()
     sitter = Sitter(head, draw_identity(head, seed=seed, group=group, index=index))
-    return np.stack(
-        [
-            sitter.photograph(
-                draw_shot(
-                    looks[look], seed=seed, name=look, group=group, index=index, number=number
-                )
-            )
-            for number in range(images)
-        ]
-    )
+    shots = [
+        draw_shot(looks[look], seed=seed, name=look, group=group, index=index, number=number)
+        for number in range(images)
+    ]
+    return sitter, shots
