@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-.PHONY: quick smoke test lint types unit clean help
+.PHONY: quick smoke teacher test lint types unit clean help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -19,11 +19,14 @@ quick: $(VENV)/.run ## Set up and run the quick study (at most 20 minutes on two
 smoke: $(VENV)/.run ## Set up and run every stage of the study in small (under 3 minutes)
 	$(BIN)/evenface study run smoke
 
+teacher: $(VENV)/.run ## Make the study teacher anew (about an hour; the package holds one)
+	$(BIN)/python tools/study_teacher.py
+
 test: lint types unit ## Set up and run linter, type checker and tests
 
 lint: $(VENV)/.dev ## Linter and formatter
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
 
 types: $(VENV)/.dev ## Type checker
 	$(BIN)/mypy

@@ -25,7 +25,7 @@ def run(
         str, typer.Argument(metavar="STUDY", help="quick, smoke, or a study file (YAML).")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the study [default: studies/STUDY].")
+        Path | None, typer.Option("--out", help="Folder of the study; studies/STUDY if not given.")
     ] = None,
     real: Annotated[
         Path | None,
