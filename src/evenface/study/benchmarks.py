@@ -91,6 +91,7 @@ def evaluate_arms(
     """
     folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
     common: dict[str, Any] = {
+        "version": Evaluation.model_fields["version"].default,
         "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
         "replicates": spec.evaluation.replicates,
         "seed": spec.seed,

@@ -23,6 +23,7 @@ from evenface.study.machine import describe_machine
 from evenface.study.spec import MAIN_BENCHMARK, FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, StudyTeacher
+from evenface.study.wording import listed
 from evenface.teachers.study import STUDY_TEACHER
 from evenface.train.run import RUN_NAME
 
@@ -88,7 +89,7 @@ def statement(spec: StudySpec) -> str:
     }
     rendered = [name for name, part in parts.items() if part.kind == "render"]
     sentences = [
-        f"Simulated: {_listed(rendered)} are computer renders of a parametric head model"
+        f"Simulated: {listed(rendered)} are computer renders of a parametric head model"
         + (
             "; renders passed through a camera model stand in for photographs."
             if spec.faces.real.kind == "render"
@@ -112,7 +113,7 @@ def statement(spec: StudySpec) -> str:
             ),
         ]
         if repeats:
-            sentences.append(f"Therefore every contrast is repeated {_listed(repeats)}.")
+            sentences.append(f"Therefore every contrast is repeated {listed(repeats)}.")
     return " ".join(sentences)
 
 
@@ -191,10 +192,6 @@ def _samples(findings: Findings) -> dict[str, str]:
     return samples
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-
-
 def group_table(results: dict[str, Any]) -> Table:
     """The result in the terminal: models × groups, accuracy in % with its interval."""
     benchmark = next(b for b in results["benchmarks"] if b["id"] == MAIN_BENCHMARK)
@@ -219,7 +216,9 @@ def group_table(results: dict[str, Any]) -> Table:
 
 def real_people_table(results: dict[str, Any]) -> Table | None:
     """Equal error rates on people that were not rendered, or None where none were asked for."""
-    benchmarks = [b for b in results["benchmarks"] if not b["groups"][1:]]
+    benchmarks = [
+        b for b in results["benchmarks"] if b["group_by"] is None and b["id"] != MAIN_BENCHMARK
+    ]
     if not benchmarks:
         return None
     table = Table(title="Equal error rate in % (lower is better)", title_justify="left")
@@ -237,11 +236,28 @@ def real_people_table(results: dict[str, Any]) -> Table | None:
     return table
 
 
+def answers_table(results: dict[str, Any]) -> Table:
+    """Verdicts: questions × teacher and benchmark."""
+    table = Table(title="Answers (rules and numbers in the report)", title_justify="left")
+    table.add_column("question")
+    verdicts: dict[str, dict[tuple[str, str], str]] = {}
+    of_groups = [c for c in results["claims"] if not c["id"].startswith("real-people:")]
+    for claim in of_groups:
+        place = (claim["teacher"] or "without KD", claim["benchmark"])
+        verdicts.setdefault(claim["question"], {})[place] = claim["verdict"]
+    places = list(dict.fromkeys(place for found in verdicts.values() for place in found))
+    for teacher, benchmark in places:
+        table.add_column(f"{teacher}\n{benchmark}")
+    for question, found in verdicts.items():
+        table.add_row(question, *(found.get(place, "") for place in places))
+    return table
+
+
 def _percent(estimate: dict[str, Any]) -> str:
     value = _number(estimate["value"], 100)
     if estimate["low"] is None or estimate["high"] is None:
         return value
-    return f"{value} [{_number(estimate['low'], 100)}, {_number(estimate['high'], 100)}]"
+    return f"{value}\n[{_number(estimate['low'], 100)}, {_number(estimate['high'], 100)}]"
 
 
 def _number(value: float | None, scale: float) -> str:
