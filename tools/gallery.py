@@ -1,6 +1,6 @@
 """Contact sheets of rendered faces for docs/gallery.md: all simulated.
 
-    python benchmarks/gallery.py docs/images [--seed 0] [--workers N]
+    python tools/gallery.py docs/images [--seed 0] [--workers N]
 
 For each look two JPEG files: ``LOOK-people.jpg``, a hundred people with one image each, the groups
 (the generator's phenotype axes) taking turns, and ``LOOK-images.jpg``, nine people with eight
