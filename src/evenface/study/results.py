@@ -236,20 +236,33 @@ def real_people_table(results: dict[str, Any]) -> Table | None:
     return table
 
 
+def verdicts(
+    results: dict[str, Any],
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Which verdict a question got where.
+
+    Returns:
+        The places, (teacher, benchmark), and question → verdicts at these places ("" where it was
+        not asked). Questions about people without groups are left out.
+    """
+    found: dict[str, dict[tuple[str, str], str]] = {}
+    for claim in results["claims"]:
+        if not claim["id"].startswith("real-people:"):
+            place = (claim["teacher"] or "no teacher", claim["benchmark"])
+            found.setdefault(claim["question"], {})[place] = claim["verdict"]
+    places = list(dict.fromkeys(place for of_question in found.values() for place in of_question))
+    return places, {q: [of.get(place, "") for place in places] for q, of in found.items()}
+
+
 def answers_table(results: dict[str, Any]) -> Table:
     """Verdicts: questions × teacher and benchmark."""
     table = Table(title="Answers (rules and numbers in the report)", title_justify="left")
     table.add_column("question")
-    verdicts: dict[str, dict[tuple[str, str], str]] = {}
-    of_groups = [c for c in results["claims"] if not c["id"].startswith("real-people:")]
-    for claim in of_groups:
-        place = (claim["teacher"] or "without KD", claim["benchmark"])
-        verdicts.setdefault(claim["question"], {})[place] = claim["verdict"]
-    places = list(dict.fromkeys(place for found in verdicts.values() for place in found))
+    places, found = verdicts(results)
     for teacher, benchmark in places:
         table.add_column(f"{teacher}\n{benchmark}")
-    for question, found in verdicts.items():
-        table.add_row(question, *(found.get(place, "") for place in places))
+    for question, cells in found.items():
+        table.add_row(question, *cells)
     return table
 
 
