@@ -210,8 +210,7 @@ def draw_identity(head: Head, *, seed: int, group: str, index: int) -> Identity:
         iris_radius=float(rng.uniform(5.4, 6.6)),
         liner=float(rng.uniform(0.2, 0.6) if male else rng.uniform(0.3, 1.1)),
         white=float(rng.uniform(0.75, 1.25)),
-        # A highlight on dark skin hides more of what is below it: unscaled, dark faces would be
-        # the hardest to recognise from one light to the next.
+        # A highlight on dark skin hides more of what is below it.
         shine=float(rng.uniform(0.15, 1.2) * (0.3 + 0.7 * min(1.0, skin.mean() / 0.35))),
         brows=_draw_brows(rng, male),
         brow_colour=np.clip(colour * rng.uniform(0.35, 1.0), 0.003, 0.5 * skin),
