@@ -15,7 +15,7 @@ import torch
 
 from evenface.errors import DataError, UsageError
 from evenface.files import fingerprint, read_json, sha256_file
-from evenface.models import create_backbone, list_backbones
+from evenface.models import create_backbone, embed, list_backbones
 from evenface.teachers.base import check_images
 from evenface.teachers.preprocessing import Preprocessing
 
@@ -83,7 +83,6 @@ class CheckpointTeacher:
             "device": str(self._device),
         }
 
-    @torch.inference_mode()
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (N,D), not normalised, of uint8 RGB images (N,112,112,3), N ≥ 0.
 
@@ -92,14 +91,7 @@ class CheckpointTeacher:
         """
         check_images(images)
         batch = _BATCH.get(self._device.type, _BATCH["cpu"])
-        embeddings = np.empty((len(images), self.embedding_size), dtype=np.float32)
-        # TF32 would round a student's targets to three digits.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            for start in range(0, len(images), batch):
-                block = slice(start, start + batch)
-                pixels = torch.from_numpy(np.ascontiguousarray(images[block])).to(self._device)
-                values = (pixels.permute(0, 3, 1, 2).float() - 127.5) / 127.5
-                embeddings[block] = self._model(values).float().cpu().numpy()
+        embeddings = embed(self._model, images, batch_size=batch, device=self._device)
         bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if len(bad):
             raise DataError(
