@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evenface.study.stages import StageLog
+from evenface.errors import DataError
+from evenface.study.stages import Stage, StageLog
+from parallel_calls import fail_after, write
 
 
 def test_finished_stage_is_kept(tmp_path):
@@ -60,3 +62,33 @@ def test_deleted_folder_is_built_again(tmp_path):
     (tmp_path / "a").rmdir()
     StageLog(tmp_path).run("a", {}, lambda folder: calls.append(2), at="a")
     assert calls == [1, 2]
+
+
+def stages(*texts: str) -> list[Stage]:
+    return [Stage(f"write {n}", {"text": t}, f"s/{n}", write, (t,)) for n, t in enumerate(texts)]
+
+
+def test_stages_together_are_one_entry_and_kept_one_by_one(tmp_path):
+    log = StageLog(tmp_path)
+    folders = log.run_together("write", stages("a", "b"), workers=2)
+    assert [(folder / "made").read_text() for folder in folders] == ["a", "b"]
+    assert [entry["name"] for entry in log.summary()] == ["write"]
+
+    first = (tmp_path / "s" / "0" / "made").stat().st_mtime_ns
+    log = StageLog(tmp_path)
+    log.run_together("write", stages("a", "c"), workers=2)
+    assert (tmp_path / "s" / "0" / "made").stat().st_mtime_ns == first
+    assert (tmp_path / "s" / "1" / "made").read_text() == "c"
+    assert log.summary()[0]["reused"] is False
+
+    log = StageLog(tmp_path)
+    log.run_together("write", stages("a", "c"), workers=2)
+    assert log.summary()[0]["reused"] is True
+
+
+def test_a_failed_stage_leaves_the_others_finished(tmp_path):
+    both = [*stages("a"), Stage("fail", {}, "s/fail", fail_after, (tmp_path / "s" / "0",))]
+    with pytest.raises(DataError, match="on purpose"):
+        StageLog(tmp_path).run_together("both", both, workers=1)
+    log = StageLog(tmp_path)
+    assert log.finished(both) == 1

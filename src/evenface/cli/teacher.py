@@ -10,7 +10,8 @@ import typer
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="TEACHER", help="sface, an ONNX file, a run folder, or weights of a backbone."
+        metavar="TEACHER",
+        help="sface, study, an ONNX file, a run folder, or weights of a backbone.",
     ),
 ]
 Mean = Annotated[

@@ -1,0 +1,62 @@
+"""Calls in other processes: results, errors, deaths, and a polite stop."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from evenface.errors import DataError, EvenfaceError
+from evenface.parallel import run_all, usable_cores, worker_pool
+from parallel_calls import die, fail, square, threads, wait_politely
+
+
+def collect(calls, **options):
+    results = {}
+    run_all(calls, workers=2, what="testing", finished=results.__setitem__, **options)
+    return results
+
+
+def test_every_call_is_made_once_and_told_by_its_index():
+    watched = []
+    calls = [(square, (n,)) for n in range(5)]
+    results = collect(calls, watch=lambda: watched.append(1))
+    assert results == {n: n * n for n in range(5)}
+    assert watched
+
+
+def test_nothing_to_do_starts_no_process():
+    assert collect([], watch=lambda: pytest.fail("nothing to watch")) == {}
+
+
+def test_processes_have_one_thread():
+    assert collect([(threads, ())], watch=lambda: None) == {0: "1"}
+
+
+def test_an_error_of_a_call_is_that_of_the_whole():
+    with pytest.raises(DataError, match="no such face"):
+        collect([(fail, ("no such face",))], watch=lambda: None)
+
+
+def test_a_dead_process_is_explained():
+    with pytest.raises(EvenfaceError, match="a testing process died"):
+        collect([(die, ())], watch=lambda: None)
+
+
+def test_leaving_early_stops_the_others_politely(tmp_path):
+    def leave() -> None:
+        with worker_pool(1, what="testing") as submit:
+            submit(wait_politely, tmp_path)
+            while not (tmp_path / "began").exists():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert (tmp_path / "stopped").exists()
+    assert time.monotonic() - begun < 50  # the call itself would last a minute
+
+
+def test_at_least_one_core():
+    assert usable_cores() >= 1
