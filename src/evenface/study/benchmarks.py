@@ -14,7 +14,7 @@ from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_fro
 from evenface.files import fingerprint
 from evenface.parallel import usable_cores
 from evenface.study.faces import StudyFaces
-from evenface.study.spec import MAIN_BENCHMARK, RenderedFaces, StudySpec
+from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, RenderedFaces, StudySpec
 from evenface.study.stages import Stage, StageLog
 from evenface.study.students import StudyArm
 from evenface.teachers import load_teacher
@@ -181,7 +181,7 @@ def _trained_looks(spec: StudySpec) -> set[str]:
     """Looks that a student, or the teacher that comes with the package, has seen."""
     parts = (spec.faces.real, spec.faces.synthetic)
     looks = {part.look for part in parts if isinstance(part, RenderedFaces)}
-    return looks | ({"camera"} if "study" in spec.teachers else set())
+    return looks | ({"camera"} if STUDY_TEACHER in spec.teachers else set())
 
 
 def _draw(

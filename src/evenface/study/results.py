@@ -20,11 +20,10 @@ from evenface.files import atomic_path, read_json
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.machine import describe_machine
-from evenface.study.spec import MAIN_BENCHMARK, FolderFaces, StudySpec
+from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, StudyTeacher
 from evenface.study.wording import listed
-from evenface.teachers.study import STUDY_TEACHER
 from evenface.train.run import RUN_NAME
 
 SCHEMA = 2

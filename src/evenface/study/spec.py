@@ -13,6 +13,8 @@ from evenface import recipes
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
+STUDY_TEACHER = "study"
+"""The teacher of the package; see :mod:`evenface.teachers.study`."""
 
 
 class _Part(BaseModel):

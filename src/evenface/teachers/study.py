@@ -1,6 +1,6 @@
 """The study teacher, which comes with the package: pretrained on rendered faces only.
 
-Made by ``make teacher`` (``recipes/teacher-study.yaml``); its card is ``study/README.md``.
+Made by ``make teacher`` with the recipe ``teacher-study``; its card lies beside the weights.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from importlib import resources
 from pathlib import Path
 
 from evenface.teachers.checkpoint import CheckpointTeacher, load_run
-
-STUDY_TEACHER = "study"
 
 
 def study_teacher_folder() -> Path:
