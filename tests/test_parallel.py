@@ -8,7 +8,7 @@ import pytest
 
 from evenface.errors import DataError, EvenfaceError
 from evenface.parallel import run_all, usable_cores, worker_pool
-from parallel_calls import die, fail, square, threads, wait_politely
+from parallel_calls import die, fail, square, threads, wait_politely, write
 
 
 def collect(calls, **options):
@@ -56,6 +56,15 @@ def test_leaving_early_stops_the_others_politely(tmp_path):
         leave()
     assert (tmp_path / "stopped").exists()
     assert time.monotonic() - begun < 50  # the call itself would last a minute
+
+
+def test_no_call_begins_after_one_has_failed(tmp_path):
+    calls = [(fail, ("stop",)), *((write, (tmp_path / str(n), "x")) for n in range(6))]
+    for n in range(6):
+        (tmp_path / str(n)).mkdir()
+    with pytest.raises(DataError, match="stop"):
+        run_all(calls, workers=1, what="testing", finished=lambda *_: None, watch=lambda: None)
+    assert list(tmp_path.glob("*/made")) == []
 
 
 def test_at_least_one_core():

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from evenface.console import err
@@ -62,8 +63,11 @@ def worker_pool(
         ) from None
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
+        processes = set(multiprocessing.active_children()) - before
+        for process in processes:
             process.terminate()
+        for process in processes:
+            process.join()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -92,15 +96,18 @@ def run_all(
         EvenfaceError: a process died.
         Exception: the first exception that a call raised; calls under way are stopped.
     """
-    if not calls:
-        return
-    with worker_pool(min(workers, len(calls)), what=what) as submit:
-        index = {submit(function, *arguments): i for i, (function, arguments) in enumerate(calls)}
-        waiting = set(index)
-        while waiting:
-            done, waiting = wait(waiting, timeout=every, return_when=FIRST_COMPLETED)
+    rest = iter(enumerate(calls))
+    waiting: dict[Future[Any], int] = {}
+    with worker_pool(workers, what=what) as submit:
+        # No more than can begin at once: a process that is told to stop takes the next otherwise.
+        while True:
+            for index, (function, arguments) in islice(rest, workers - len(waiting)):
+                waiting[submit(function, *arguments)] = index
+            if not waiting:
+                return
+            done, _ = wait(waiting, timeout=every, return_when=FIRST_COMPLETED)
             for future in done:
-                finished(index[future], future.result())
+                finished(waiting.pop(future), future.result())
             watch()
 
 

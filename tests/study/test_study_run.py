@@ -8,16 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from evenface.errors import DataError, UsageError
 from evenface.study.run import run_study
-from evenface.study.spec import load_study
+from evenface.study.spec import load_study, own_faces
 
 OVERRIDES = {
-    "student.overrides": {"schedule.steps": 6, "schedule.warmup_steps": 1, "log_every": 2},
+    "student.overrides": {
+        "schedule.steps": 6,
+        "schedule.warmup_steps": 1,
+        "batch_size": 8,
+        "log_every": 2,
+    },
     "training_seeds": [0, 1],
     "evaluation.real_people": [],
     "evaluation.replicates": 100,
@@ -26,10 +32,8 @@ OVERRIDES = {
 
 
 def own_study(face_folders: dict[str, Path], teacher_file: Path, **changes):
-    overrides = OVERRIDES | {"teachers": [str(teacher_file)]} | changes
-    return load_study("smoke", overrides).with_own_faces(
-        face_folders["real"], face_folders["synthetic"]
-    )
+    folders = own_faces(face_folders["real"], face_folders["synthetic"])
+    return load_study("smoke", folders | {"teachers": [str(teacher_file)]} | OVERRIDES | changes)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +153,58 @@ def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_pa
     (out / "study.yaml").write_text("- no\n- mapping\n")
     with pytest.raises(DataError, match=r"study\.yaml: damaged"):
         run_study(own_study(face_folders, teacher_file), out, command="")
+
+
+def test_workers_may_change_between_calls(finished, face_folders, teacher_file):
+    again = own_study(face_folders, teacher_file, workers=1)
+    run_study(again, finished, command="evenface study run smoke …")
+    assert all(stage["reused"] for stage in results_of(finished)["stages"])
+
+
+def test_epochs_are_those_of_the_real_faces(face_folders, teacher_file, tmp_path):
+    """Sets of other sizes take the same steps, and the rate falls at the same step."""
+    overrides = {
+        "training_seeds": [0],
+        "training_sets": ["real", "synthetic"],
+        "student.overrides": {"schedule.epochs": 2, "batch_size": 8, "log_every": 1},
+        "student.recipe": "student-paper",
+    }
+    overrides["student.overrides"] |= {"backbone.name": "mini_s", "schedule.milestones": [1]}
+    spec = own_study(face_folders, teacher_file, **overrides)
+    run_study(spec, tmp_path / "out", command="")
+    students = [m for m in results_of(tmp_path / "out")["models"] if m["kind"] == "student"]
+    real = next(s for s in results_of(tmp_path / "out")["sets"] if s["name"] == "real")
+    assert {m["steps"] for m in students} == {2 * (real["images"] // 8)}
+    for run in sorted((tmp_path / "out" / "runs").glob("*-s0")):
+        if (run / "log.jsonl").exists():
+            log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+            falls = [a["step"] for a, b in pairwise(log) if b["lr"] < a["lr"]]
+            assert falls == [real["images"] // 8]
+
+
+def test_a_set_smaller_than_a_batch_is_refused(face_folders, teacher_file, tmp_path):
+    spec = own_study(face_folders, teacher_file, **{"student.overrides": {"schedule.steps": 6}})
+    with pytest.raises(UsageError, match="fewer than a batch of 64"):
+        run_study(spec, tmp_path / "out", command="")
+
+
+def test_an_unknown_student_is_told_before_faces_are_made(face_folders, teacher_file, tmp_path):
+    changes = {"student.overrides": {"backbone.name": "vit"}}
+    spec = own_study(face_folders, teacher_file, **changes)
+    with pytest.raises(UsageError, match="unknown backbone 'vit'"):
+        run_study(spec, tmp_path / "out", command="")
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_rendered_people_may_not_be_trained_and_tested_on(tmp_path):
+    tiny = {"identities_per_group": 1, "images_per_identity": 2, "look": "plain"}
+    overrides = {
+        "faces.real": {"kind": "render", "split": "train", **tiny},
+        "faces.synthetic": {"kind": "render", "split": "validation", **tiny},
+        "faces.test": {"kind": "render", "split": "train", **tiny},
+    }
+    with pytest.raises(UsageError, match="3 identities are both in the real and the test faces"):
+        run_study(load_study("smoke", overrides), tmp_path / "out", command="")
 
 
 def test_missing_folder_is_a_usage_error(face_folders, teacher_file, tmp_path):

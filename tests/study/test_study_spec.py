@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evenface.errors import UsageError
-from evenface.study.spec import list_studies, load_study, teacher_id
+from evenface.study.spec import list_studies, load_study, own_faces, teacher_id
 
 
 @pytest.mark.parametrize("name", list_studies())
@@ -16,11 +16,33 @@ def test_named_studies_resolve(name):
 
 
 def test_own_real_faces_supply_the_tests(tmp_path):
-    spec = load_study("quick").with_own_faces(tmp_path, None)
+    spec = load_study("quick", own_faces(tmp_path))
     assert spec.faces.real.kind == "folder"
     assert spec.faces.test.kind == "held-out"
     assert spec.faces.more_tests == {}
     assert spec.faces.synthetic.kind == "render"
+    assert "rendered" not in spec.description
+
+
+def test_own_test_faces(tmp_path):
+    spec = load_study("quick", own_faces(tmp_path / "a", test=tmp_path / "b"))
+    assert spec.faces.test.path == tmp_path / "b"
+
+
+def test_settings_beside_own_faces_are_kept(tmp_path):
+    changes = {
+        "faces.group_by": "ethnicity",
+        "faces.test.fraction": 0.5,
+        "faces.real.align": "never",
+    }
+    spec = load_study("quick", own_faces(tmp_path) | changes)
+    assert spec.faces.group_by == "ethnicity"
+    assert spec.faces.test.fraction == 0.5
+    assert spec.faces.real.align == "never"
+
+
+def test_without_own_faces_nothing_changes():
+    assert own_faces() == {}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +52,10 @@ def test_own_real_faces_supply_the_tests(tmp_path):
         ({"training_seeds": []}, "training_seeds"),
         ({"training_seeds": [1, 1]}, "training_seeds: 1, 1 are not all different"),
         ({"teachers": ["a/x.onnx", "b/x.onnx"]}, "teachers: x, x are not all different"),
+        ({"training_sets": []}, "training_sets"),
+        ({"training_sets": ["real", "real"]}, "training_sets: real, real are not all different"),
+        ({"evaluation.pairs_per_group": 5}, "at least two a fold, 20; got 5"),
+        ({"teachers": ["study"], "faces.real.split": "teacher"}, "the study teacher learnt from"),
         ({"mix.real_fraction": 1.5}, "real_fraction"),
         ({"faces.test.look": 3}, "look"),
         ({"faces.more_tests": {"orl": {"look": "camera", "identities_per_group": 2,

@@ -38,6 +38,12 @@ def run(
     synthetic: Annotated[
         Path | None, typer.Option("--synthetic", help="Your synthetic faces, laid out alike.")
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            "--test", help="Your test faces, laid out alike, instead of held-out real ones."
+        ),
+    ] = None,
     teachers: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,20 +61,24 @@ def run(
     from evenface import recipes
     from evenface.console import out as console
     from evenface.study.run import run_study
-    from evenface.study.spec import load_study
+    from evenface.study.spec import load_study, own_faces
+    from evenface.teachers import teacher_names
 
-    overrides = recipes.parse_overrides(assignments or [])
+    overrides: dict[str, object] = own_faces(real, synthetic, test)
     if teachers:
         overrides["teachers"] = [
-            str(Path(teacher).resolve()) if Path(teacher).exists() else teacher
+            str(Path(teacher).resolve())
+            if Path(teacher).exists() and teacher not in teacher_names()
+            else teacher
             for teacher in teachers
         ]
-    spec = load_study(name, overrides).with_own_faces(real, synthetic)
+    spec = load_study(name, overrides | recipes.parse_overrides(assignments or []))
     target = out or Path("studies") / spec.name
     options = [
         ("--out", out),
         ("--real", real),
         ("--synthetic", synthetic),
+        ("--test", test),
         *(("--teacher", teacher) for teacher in teachers or []),
         *(("--set", assignment) for assignment in assignments or []),
     ]

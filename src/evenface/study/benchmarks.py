@@ -12,12 +12,11 @@ from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
 from evenface.files import fingerprint
-from evenface.parallel import usable_cores
 from evenface.study.faces import StudyFaces
 from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, RenderedFaces, StudySpec
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import StudyArm
-from evenface.teachers import load_teacher
+from evenface.study.students import StudyArm, processes
+from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
 
 _PROTOCOL_NAME = "protocol.parquet"
@@ -116,7 +115,7 @@ def evaluate_arms(
             places.setdefault(arm.id, []).append(log.folder / at)
     with _counted(stages, log) as watch:
         log.run_together(
-            f"evaluate {len(stages)} networks", stages, workers=usable_cores(), watch=watch
+            f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
         )
     return {
         arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
@@ -162,19 +161,24 @@ def _evaluate(
 def _with_groups(
     spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
 ) -> Benchmark:
-    rendered = set(manifest.column("origin")) == {"synthetic"}
     part = spec.faces.more_tests.get(name, spec.faces.test)
-    look = f", {part.look} look" if isinstance(part, RenderedFaces) else ""
-    title = f"held-out rendered identities{look}" if rendered else "held-out identities"
-    if not look and name != MAIN_BENCHMARK:
+    title = "held-out identities" if part.kind != "folder" else f"people of {part.path.name}"
+    groups = "Groups are the labels the data declare."
+    if isinstance(part, RenderedFaces):
+        title = f"held-out rendered identities, {part.look} look"
+        groups = "Groups are the generator's phenotype axes, not people's ethnicities."
+        if part.look not in _trained_looks(spec):
+            groups += " No student was trained on this look"
+            groups += ", nor the study teacher." if STUDY_TEACHER in spec.teachers else "."
+    elif name != MAIN_BENCHMARK:
         title = f"{name}: {title}"
-    statement = (
-        "Identities that no model was trained on. Groups are the labels the data declare"
-        + (": here the generator's phenotype axes, not people's ethnicities." if rendered else ".")
-    )
-    if isinstance(part, RenderedFaces) and part.look not in _trained_looks(spec):
-        statement += " No model was trained on this look."
-    return _draw(spec, name, title, statement, not rendered, manifest, group_by, log)
+    statement = "Identities that no student was trained on"
+    if part.kind == "render" and set(spec.teachers) <= set(teacher_names()):
+        statement += ", nor a teacher. "
+    else:
+        statement += "; whom the teachers were trained on is not known to this program. "
+    real_people = set(manifest.column("origin")) == {"real"}
+    return _draw(spec, name, title, statement + groups, real_people, manifest, group_by, log)
 
 
 def _trained_looks(spec: StudySpec) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenface.console import note
+from evenface.console import note, warn
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import mix
 from evenface.data.splits import split_by_identity
@@ -48,10 +48,40 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     more_tests = {
         name: _obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
+    _keep_apart(spec, real, synthetic, {"test": test, **more_tests})
     real_people: dict[str, Manifest] = {
         name: _real_people(name, log) for name in spec.evaluation.real_people
     }
     return StudyFaces(real, synthetic, test, more_tests, group_by, real_people)
+
+
+def _keep_apart(
+    spec: StudySpec, real: Manifest, synthetic: Manifest, tests: dict[str, Manifest]
+) -> None:
+    """Nobody may be in two parts, but for the same people in several tests.
+
+    Names of rendered people are theirs alone. Those in folders may be shared by chance, so equal
+    names of people that were not rendered are only told.
+    """
+    learned = {"real": real, "synthetic": synthetic}
+    pairs = [("real", "synthetic"), *((part, test) for test in tests for part in learned)]
+    for first, second in pairs:
+        parts = learned | tests
+        shared = set(parts[first].identities()) & set(parts[second].identities())
+        if not shared:
+            continue
+        what = f"{len(shared):,} identities are both in the {first} and the {second} faces"
+        example = f"{what} (such as {min(shared)})"
+        if _is_rendered(spec, first) and _is_rendered(spec, second):
+            raise UsageError(
+                f"{example}: give one of them another split, or another first_identity"
+            )
+        warn(f"{example}: if they are the same people, the results are worthless")
+
+
+def _is_rendered(spec: StudySpec, role: str) -> bool:
+    parts = {"real": spec.faces.real, "synthetic": spec.faces.synthetic, "test": spec.faces.test}
+    return (parts | spec.faces.more_tests)[role].kind == "render"
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
@@ -97,11 +127,13 @@ def _mix(spec: StudySpec, faces: StudyFaces, folder: Path) -> Manifest:
 
 def _obtain(part: Faces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
     if isinstance(part, RenderedFaces):
-        return _render(part, role, spec.seed, log)
+        return _render(part, role, spec.seed, spec.workers, log)
     return _import(part, role, log)
 
 
-def _render(part: RenderedFaces, role: str, seed: int, log: StageLog) -> Manifest:
+def _render(
+    part: RenderedFaces, role: str, seed: int, workers: int | None, log: StageLog
+) -> Manifest:
     def build(folder: Path) -> None:
         from evenface.data.render import render_dataset
 
@@ -113,6 +145,7 @@ def _render(part: RenderedFaces, role: str, seed: int, log: StageLog) -> Manifes
             images_per_identity=part.images_per_identity,
             first_identity=part.first_identity,
             seed=seed,
+            workers=workers,
         )
 
     inputs = {"faces": part.model_dump(mode="json"), "seed": seed}

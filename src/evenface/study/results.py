@@ -36,6 +36,7 @@ class Findings:
     spec: StudySpec
     command: str
     teachers: list[StudyTeacher]
+    group_by: str | None
     sets: dict[str, Manifest]
     arms: list[StudyArm]
     benchmarks: list[Benchmark]
@@ -54,7 +55,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "name": spec.name,
             "description": spec.description,
             "simulated": spec.simulated,
-            "statement": statement(spec),
+            "statement": f"{statement(spec)} {_sizes(findings.sets)}".strip(),
             "command": findings.command,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": spec.seed,
@@ -64,7 +65,9 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         },
         "machine": describe_machine(run["device"]) | {"threads a student": run["threads"]},
         "teachers": [_describe_teacher(teacher) for teacher in findings.teachers],
-        "sets": [_describe_set(spec, name, m) for name, m in findings.sets.items()],
+        "sets": [
+            _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
+        ],
         "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
         **summarise(findings.arms, findings.evaluations),
@@ -118,7 +121,7 @@ def statement(spec: StudySpec) -> str:
 
 def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
     model = teacher.model
-    asset = ASSETS.get(model.name)
+    asset = ASSETS.get(teacher.given)
     origin, licence = model.details.get("file", ""), "as declared by its owner"
     remark = "Given by the user; its training data are not known to this program."
     if asset:
@@ -127,7 +130,7 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
             "Pretrained on photographs of real people. Which people, and with what consent, "
             "cannot be verified by this program."
         )
-    elif teacher.id == STUDY_TEACHER:
+    elif teacher.given == STUDY_TEACHER:
         origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
         remark = (
             "Pretrained on rendered faces of the camera look, of people that nothing else uses. "
@@ -144,9 +147,23 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
     }
 
 
-def _describe_set(spec: StudySpec, name: str, manifest: Manifest) -> dict[str, Any]:
+def _sizes(sets: dict[str, Manifest]) -> str:
+    """A sentence where training sets differ by more than a tenth in images; else nothing."""
+    images = {name: len(manifest) for name, manifest in sets.items()}
+    if max(images.values()) <= 1.1 * min(images.values()):
+        return ""
+    each = listed([f"{name} {count:,}" for name, count in images.items()])
+    return (
+        f"The training sets differ in size ({each} images): what is different between them is "
+        "owed to size as well."
+    )
+
+
+def _describe_set(
+    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None
+) -> dict[str, Any]:
     identity = manifest.column("identity")
-    groups = manifest.groups(manifest.attributes[:1])
+    groups = manifest.groups((group_by,) if group_by in manifest.attributes else ())
     return {
         "name": name,
         "title": _set_title(spec, name),

@@ -16,6 +16,7 @@ from evenface.study.results import Findings, collect_results
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
+    check_student,
     embed_sources,
     open_teachers,
     teacher_arm,
@@ -26,6 +27,8 @@ from evenface.study.students import (
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
 SPEC_NAME = "study.yaml"
+_FREE = ("description", "workers")
+"""Settings that may change between two calls: no result depends on them."""
 
 
 def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
@@ -47,10 +50,12 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
     _settle(spec, out)
     log = StageLog(out)
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
+    check_student(spec)
+    teachers = open_teachers(spec)
 
     faces = prepare_faces(spec, log)
+    benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
-    teachers = open_teachers(spec)
     sources = {"real": faces.real, "synthetic": faces.synthetic}
     embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
     arms = [
@@ -58,10 +63,11 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
         untrained_students(spec, teachers[0].model.embedding_size, log),
         *train_students(spec, sets, embedded, log),
     ]
-    benchmarks = draw_benchmarks(spec, faces, log)
     evaluations = evaluate_arms(spec, arms, benchmarks, log)
 
-    findings = Findings(spec, command, teachers, sets, arms, benchmarks, evaluations, log)
+    findings = Findings(
+        spec, command, teachers, faces.group_by, sets, arms, benchmarks, evaluations, log
+    )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
 
@@ -91,7 +97,8 @@ def _settle(spec: StudySpec, out: Path) -> None:
     settings = spec.model_dump(mode="json")
     if path.exists():
         before = _read_settings(path)
-        if changed := sorted(key for key in settings if before.get(key) != settings[key]):
+        changed = sorted(key for key in settings if before.get(key) != settings[key])
+        if changed := [key for key in changed if key not in _FREE]:
             raise UsageError(
                 f"{out}: holds a study with other settings ({', '.join(changed)} differ). Choose "
                 "another --out, or delete the folder"
@@ -115,13 +122,7 @@ def _assets(spec: StudySpec) -> list[str]:
     """Names of the assets that the study uses."""
     names: list[str] = list(spec.evaluation.real_people)
     aligned = any(
-        isinstance(part, FolderFaces) and part.align != "never"
-        for part in (
-            spec.faces.real,
-            spec.faces.synthetic,
-            spec.faces.test,
-            *spec.faces.more_tests.values(),
-        )
+        isinstance(part, FolderFaces) and part.align != "never" for part in spec.faces.parts()
     )
     if names or aligned:
         names.append("yunet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +15,12 @@ MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
 STUDY_TEACHER = "study"
 """The teacher of the package; see :mod:`evenface.teachers.study`."""
+
+
+_OWN_DESCRIPTION = (
+    "Does distillation raise accuracy in every group, lower unevenness and close the synthetic gap "
+    "on these faces? Three training sets, each without distillation and with it."
+)
 
 
 class _Part(BaseModel):
@@ -64,7 +70,12 @@ class FacesSpec(_Part):
     test: TestFaces
     more_tests: dict[TestName, RenderedFaces | FolderFaces] = Field(default_factory=dict)
     """Further test faces with groups, by name: a held-out look, another data set."""
-    group_by: str | None = None  # None: the attribute that the real faces declare first
+    group_by: str | None = None
+    """None: the attribute that the real faces declare first."""
+
+    def parts(self) -> tuple[RenderedFaces | FolderFaces | HeldOutFaces, ...]:
+        """All of them."""
+        return (self.real, self.synthetic, self.test, *self.more_tests.values())
 
 
 class MixSpec(_Part):
@@ -89,6 +100,15 @@ class EvaluationSpec(_Part):
     replicates: int = Field(default=1000, ge=100)
     real_people: tuple[Literal["orl", "openpeople"], ...] = ("orl", "openpeople")
 
+    @model_validator(mode="after")
+    def _enough_pairs(self) -> Self:
+        if self.pairs_per_group is not None and self.pairs_per_group < 2 * self.folds:
+            raise ValueError(
+                f"pairs_per_group must be at least two a fold, {2 * self.folds}; got "
+                f"{self.pairs_per_group}"
+            )
+        return self
+
 
 class StudySpec(_Part):
     """One study. The resolved form is saved beside its results."""
@@ -100,7 +120,9 @@ class StudySpec(_Part):
     training_seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
     """Every student is trained once with each of them."""
     faces: FacesSpec
-    training_sets: tuple[Literal["real", "synthetic", "mix"], ...] = ("real", "synthetic", "mix")
+    training_sets: tuple[Literal["real", "synthetic", "mix"], ...] = Field(
+        default=("real", "synthetic", "mix"), min_length=1
+    )
     mix: MixSpec = MixSpec()
     teachers: tuple[str, ...] = Field(default=("sface",), min_length=1)
     """What students are distilled from, each in turn: names, ONNX files, run folders."""
@@ -108,16 +130,23 @@ class StudySpec(_Part):
     student: StudentSpec
     evaluation: EvaluationSpec = EvaluationSpec()
     workers: PositiveInt | None = None
-    """Students trained at once; None: one a core, or one where there is a GPU."""
+    """Processes at once; None: one a core, or one where there is a GPU."""
 
     @model_validator(mode="after")
     def _unambiguous(self) -> Self:
-        for what, values in (
-            ("training_seeds", self.training_seeds),
-            ("teachers", [teacher_id(teacher) for teacher in self.teachers]),
-        ):
+        several: dict[str, Sequence[object]] = {
+            "training_seeds": self.training_seeds,
+            "training_sets": self.training_sets,
+            "teachers": [teacher_id(teacher) for teacher in self.teachers],
+            "real_people": self.evaluation.real_people,
+        }
+        for what, values in several.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{what}: {', '.join(map(str, values))} are not all different")
+        if STUDY_TEACHER in self.teachers and any(
+            part.kind == "render" and part.split == "teacher" for part in self.faces.parts()
+        ):
+            raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
         taken = {MAIN_BENCHMARK, *self.evaluation.real_people} & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
@@ -126,23 +155,30 @@ class StudySpec(_Part):
     @property
     def simulated(self) -> bool:
         """Whether any group result comes from rendered faces."""
-        faces = self.faces
-        parts = (faces.real, faces.synthetic, faces.test, *faces.more_tests.values())
-        return any(part.kind == "render" for part in parts)
+        return any(part.kind == "render" for part in self.faces.parts())
 
-    def with_own_faces(self, real: Path | None, synthetic: Path | None) -> StudySpec:
-        """The same study on the user's folders; a given ``real`` also supplies the test faces."""
-        changes: dict[str, Any] = {}
-        if real is not None:
-            changes["real"] = FolderFaces(path=real.resolve(), origin="real")
-            changes["test"] = HeldOutFaces()
-            changes["more_tests"] = {}
-            changes["group_by"] = None
-        if synthetic is not None:
-            changes["synthetic"] = FolderFaces(path=synthetic.resolve(), origin="synthetic")
-        if not changes:
-            return self
-        return self.model_copy(update={"faces": self.faces.model_copy(update=changes)})
+
+def own_faces(
+    real: Path | None = None, synthetic: Path | None = None, test: Path | None = None
+) -> dict[str, Any]:
+    """Overrides for :func:`load_study` that put the user's folders in place of a study's faces.
+
+    Where ``real`` is given and ``test`` is not, a share of the real identities is held out for the
+    tests. Further overrides may follow and win, e.g. ``faces.test.fraction``.
+    """
+    overrides: dict[str, Any] = {}
+    if real is not None or test is not None:
+        overrides["faces.test"] = {"kind": "held-out"}
+        overrides["faces.more_tests"] = {}
+        overrides["faces.group_by"] = None
+    for role, path in (("real", real), ("synthetic", synthetic), ("test", test)):
+        if path is not None:
+            origin = "synthetic" if role == "synthetic" else "real"
+            folder = {"kind": "folder", "path": str(path.resolve()), "origin": origin}
+            overrides[f"faces.{role}"] = folder
+    if overrides:
+        overrides["description"] = _OWN_DESCRIPTION
+    return overrides
 
 
 def teacher_id(teacher: str) -> str:

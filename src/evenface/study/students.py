@@ -28,9 +28,14 @@ from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
 
 @dataclass(frozen=True)
 class StudyTeacher:
-    """A teacher under the name that the study's results use."""
+    """A teacher under the name that the study's results use.
+
+    Attributes:
+        given: what the study file says: a known name, or a path.
+    """
 
     id: str
+    given: str
     model: LoadedTeacher
 
 
@@ -83,7 +88,7 @@ def open_teachers(spec: StudySpec) -> list[StudyTeacher]:
         UsageError: their embedding sizes differ: the student without distillation could not be the
             same network as each student with it.
     """
-    teachers = [StudyTeacher(teacher_id(name), load_teacher(name)) for name in spec.teachers]
+    teachers = [StudyTeacher(teacher_id(name), name, load_teacher(name)) for name in spec.teachers]
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -132,6 +137,7 @@ def train_students(
         log: where runs are recorded.
     """
     size = next(iter(embedded.values()))[0][1].embedding_size
+    epoch = _epoch_steps(spec, sets, embedded)
     arms, stages, steps = [], [], 0
     for name, manifest in sets.items():
         data = log.folder / "sets" / name
@@ -143,7 +149,13 @@ def train_students(
             runs = {}
             for seed in spec.training_seeds:
                 recipe = student_recipe(
-                    spec, f"{arm}-s{seed}", seed=seed, data=data, size=size, cache=cache
+                    spec,
+                    f"{arm}-s{seed}",
+                    seed=seed,
+                    data=data,
+                    size=size,
+                    cache=cache,
+                    epoch=epoch,
                 )
                 whose = embedded[teacher][0][1].record.teacher_fingerprint if teacher else None
                 inputs = {"run": recipe.fingerprint(manifest.fingerprint, whose)}
@@ -152,14 +164,14 @@ def train_students(
                 )
                 stages.append(stage)
                 runs[seed] = log.folder / stage.at
-                steps += recipe.schedule.steps or 0
+                steps += recipe.schedule.steps or (recipe.schedule.epochs or 0) * epoch
             title = f"{name}, without KD" if teacher is None else f"{name}, KD from {teacher}"
             kd = teacher is not None
             seeds = tuple(runs)
             arms.append(StudyArm(arm, title, "student", name, kd, teacher, seeds, runs))
     title = f"train {len(stages)} students"
     with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
-        log.run_together(title, stages, workers=_workers(spec), watch=watch)
+        log.run_together(title, stages, workers=processes(spec), watch=watch)
     return arms
 
 
@@ -167,7 +179,7 @@ def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
     """The student's network before its first step: what architecture alone gives."""
     runs = {}
     for seed in spec.training_seeds:
-        recipe = student_recipe(spec, "untrained", seed=seed, data=Path(), size=size, cache=None)
+        recipe = student_recipe(spec, "untrained", seed=seed, size=size)
 
         def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
             _initialise(folder, recipe, size)
@@ -180,9 +192,25 @@ def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
 
 
 def student_recipe(
-    spec: StudySpec, name: str, *, seed: int, data: Path, size: int, cache: Path | None
+    spec: StudySpec,
+    name: str,
+    *,
+    seed: int,
+    data: Path = Path(),
+    size: int | None = None,
+    cache: Path | None = None,
+    epoch: int | None = None,
 ) -> TrainRecipe:
     """The study's training recipe for one run; all differ in data, distillation and seed only.
+
+    Args:
+        spec: the study.
+        name: of the run.
+        seed: of training.
+        data: folder of the training set.
+        size: dimensions of the embedding.
+        cache: the teacher's embeddings, None for no distillation.
+        epoch: steps that count as an epoch where the recipe counts epochs.
 
     Raises:
         UsageError: the study's overrides do not fit the recipe.
@@ -196,16 +224,51 @@ def student_recipe(
     }
     if cache is not None:
         overrides |= {"distill.cache": str(cache), "distill.weight": spec.distillation_weight}
-    return load_recipe(spec.student.recipe, overrides)
+    recipe = load_recipe(spec.student.recipe, overrides)
+    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and epoch:
+        schedule = recipe.schedule.model_copy(update={"epoch_steps": epoch})
+        recipe = recipe.model_copy(update={"schedule": schedule})
+    return recipe
 
 
-def _workers(spec: StudySpec) -> int:
-    """Students at once: a small network uses one core well, and a GPU is one."""
+def check_student(spec: StudySpec) -> None:
+    """UsageError if the student cannot be made: told before anything else is done."""
+    import torch
+
+    from evenface.train.learner import build_parts
+
+    recipe = student_recipe(spec, "student", seed=spec.training_seeds[0], size=8)
+    with torch.device("meta"):  # sizes without memory
+        build_parts(recipe, num_identities=2)
+
+
+def processes(spec: StudySpec) -> int:
+    """Processes at once: a small network uses one core well, and a GPU is one."""
     if spec.workers is not None:
         return spec.workers
     import torch
 
     return 1 if torch.cuda.is_available() else usable_cores()
+
+
+def _epoch_steps(
+    spec: StudySpec,
+    sets: dict[str, Manifest],
+    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
+) -> int:
+    """Steps of an epoch of the real faces, which is what an epoch is for every set.
+
+    UsageError where a set does not fill a batch: its batches would be smaller than the others'.
+    """
+    batch = student_recipe(spec, "student", seed=0).batch_size
+    for name, manifest in sets.items():
+        if len(manifest) < batch:
+            raise UsageError(
+                f"the training set '{name}' has {len(manifest)} images, fewer than a batch of "
+                f"{batch}. Add --set student.overrides.batch_size=N, at most {len(manifest)}"
+            )
+    real = next(iter(embedded.values()))[0][0]
+    return max(1, len(real) // batch)
 
 
 def _train(folder: Path, recipe: TrainRecipe) -> None:
@@ -238,26 +301,17 @@ def _initialise(folder: Path, recipe: TrainRecipe, size: int) -> None:
 @contextmanager
 def _watched(title: str, runs: list[Path], steps: int) -> Iterator[Callable[[], None]]:
     """A progress bar over the steps of runs that other processes are at; yields its update."""
-    if not steps:  # lengths given in epochs: count students instead
-        steps, count = len(runs), _finished
-    else:
-        count = _steps_done
-    seen = {run: count(run) for run in runs}
-    unit = "students" if count is _finished else "steps"
-    with progress(title, steps, unit=unit, done=sum(seen.values())) as bar:
+    seen = {run: _steps_done(run) for run in runs}
+    with progress(title, steps, unit="steps", done=sum(seen.values())) as bar:
 
         def update() -> None:
             for run, before in seen.items():
-                now = count(run)
+                now = _steps_done(run)
                 if now > before:
                     bar.advance(now - before)
                     seen[run] = now
 
         yield update
-
-
-def _finished(run: Path) -> int:
-    return int((run / RUN_NAME).exists())
 
 
 def _steps_done(run: Path) -> int:

@@ -98,6 +98,11 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
     return load(spec if spec in kind.names else Path(spec), **given)
 
 
+def teacher_names() -> list[str]:
+    """Teachers that are known by name."""
+    return [name for kind in _KINDS for name in kind.names]
+
+
 def _recognise(spec: str) -> _Kind:
     for kind in _KINDS:
         if kind.accepts(spec):
@@ -105,7 +110,7 @@ def _recognise(spec: str) -> _Kind:
     path = Path(spec)
     if path.is_dir():
         raise DataError(f"{path}: this folder holds no run.json, so it is no run")
-    names = ", ".join(name for kind in _KINDS for name in kind.names)
+    names = ", ".join(teacher_names())
     suffixes = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
     raise UsageError(
         f"teacher '{spec}' is not recognised; give a name ({names}), a run folder, or a file "

@@ -63,6 +63,9 @@ class ScheduleRecipe(_Part):
     steps: PositiveInt | None = None
     milestones: tuple[PositiveInt, ...] = ()
     """0-based epochs from which the rate is multiplied by ``gamma`` once more (kind "step")."""
+    epoch_steps: PositiveInt | None = None
+    """Steps that count as an epoch; None: those that the training set fills. Training sets of
+    several sizes are so trained for the same steps."""
     gamma: float = Field(default=0.1, gt=0, le=1)
     warmup_steps: NonNegativeInt = 0
 
@@ -117,6 +120,8 @@ class TrainRecipe(_Part):
         )
         if content["distill"] is not None:
             del content["distill"]["cache"]
+        if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
+            del content["schedule"]["epoch_steps"]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})
 
 

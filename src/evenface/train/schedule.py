@@ -20,7 +20,7 @@ class Schedule:
     Args:
         schedule, optimizer: from the recipe.
         batch_size: for the linear scaling of the rate.
-        batches_per_epoch: turns epochs into steps.
+        batches_per_epoch: turns epochs into steps, unless ``schedule.epoch_steps`` does.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Schedule:
         batches_per_epoch: int,
     ) -> None:
         self._schedule = schedule
-        self._batches_per_epoch = batches_per_epoch
+        self._epoch_steps = schedule.epoch_steps or batches_per_epoch
         self.peak = peak_rate(optimizer, batch_size)
-        self.steps = schedule.steps or (schedule.epochs or 0) * batches_per_epoch
+        self.steps = schedule.steps or (schedule.epochs or 0) * self._epoch_steps
 
     def rate(self, step: int) -> float:
         """Learning rate of a step (0-based)."""
@@ -44,6 +44,6 @@ class Schedule:
         if self._schedule.kind == "cosine":
             progress = (step - warmup) / max(1, self.steps - warmup)
             return self.peak * (1 + math.cos(math.pi * progress)) / 2
-        epoch = step // self._batches_per_epoch
+        epoch = step // self._epoch_steps
         passed = sum(epoch >= milestone for milestone in self._schedule.milestones)
         return self.peak * self._schedule.gamma**passed
