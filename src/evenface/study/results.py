@@ -67,7 +67,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "sets": [_describe_set(spec, name, m) for name, m in findings.sets.items()],
         "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
-        **summarise(findings.arms, findings.evaluations),
+        **summarise(findings.arms, findings.evaluations, others=spec.evaluation.real_people),
         "curves": {arm.id: arm.curves() for arm in students},
         "stages": log.summary(),
         "samples": _samples(findings),
