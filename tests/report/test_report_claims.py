@@ -100,6 +100,22 @@ def test_repeats_stand_beside_each_other(page: Element) -> None:
     ]
 
 
+def test_further_tests_speak_for_themselves(results: dict[str, Any], write: Write) -> None:
+    results["benchmarks"][1] |= {"title": "albums", "statement": "Other photographs."}
+    text = write(results).one("section", id="answers").text
+    assert "put again on other test faces and with another teacher." in text
+    assert "Albums: Other photographs." in text
+    assert "no training set has" not in text
+
+
+def test_further_test_without_groups_is_a_repeat(results: dict[str, Any], write: Write) -> None:
+    results["benchmarks"][1] |= {"group_by": None, "groups": ["african"]}
+    headings = write(results).one("table", class_="agreement").one("thead")
+    assert [h.text for h in headings.every("th")][3] == (
+        "held-out look: studio KD from study teacher"
+    )
+
+
 def test_every_repeat_can_be_read_in_full(page: Element, results: dict[str, Any]) -> None:
     repeats = list(page.one(id="answers").every("details", class_="repeat"))
     assert [len(list(repeat.every("h4"))) for repeat in repeats] == [6, 4, 4]

@@ -162,6 +162,7 @@ def test_held_out_look_is_a_compact_table(page: Element) -> None:
     ]
     assert section.one(id="differences-studio-accuracy")
     assert "a look that no training set has" in section.text
+    assert "Impostors are people of one group each" in page.one(id="threshold-groups").text
 
 
 def test_real_people_have_all_arms_and_references(page: Element) -> None:
@@ -170,6 +171,7 @@ def test_real_people_have_all_arms_and_references(page: Element) -> None:
     assert rows["synthetic, without KD"][0] == "17.75 [16.95, 18.55]"
     assert len(rows) == 12
     labels = page.one(id="people-chart-figure").text
+    assert "untrained network" in labels
     assert "teacher: sface" in labels
     assert "synthetic, KD from sface" in labels
 
@@ -211,6 +213,11 @@ def test_one_seed_is_noted_only_where_it_is_one(
     page: Element, results: dict[str, Any], write: Write
 ) -> None:
     assert "One seed." not in page.text
+    answers = page.one("section", id="answers")
+    caution = answers.one("p", class_="aside")
+    inside = list(answers.every())
+    assert inside.index(caution) < inside.index(answers.one("ol", class_="claims"))
+    assert "at most 75 % of the intervals hold the truth" in caution.text.replace("\xa0", " ")
     assert "means over 3 training seeds" in page.one("section", id="models-groups").text
     one_seed(results)
     single = write(results)
@@ -218,6 +225,19 @@ def test_one_seed_is_noted_only_where_it_is_one(
     assert "means over" not in single.one("section", id="models-groups").text
     assert "seeds 9" not in single.one(id="accuracy-groups").text
     assert "neither the chance in training" in single.one("section", id="limits").text
+    assert "Few seeds." not in single.text
+
+
+@pytest.mark.parametrize(
+    ("seeds", "caution"), [(2, "at most 50 % of"), (6, "too few of"), (7, "too few of"), (8, "")]
+)
+def test_few_seeds_are_said_above_the_verdicts(
+    results: dict[str, Any], write: Write, seeds: int, caution: str
+) -> None:
+    results["study"]["seeds"] = list(range(seeds))
+    text = write(results).one("section", id="answers").text.replace("\xa0", " ")
+    assert ("Few seeds." in text) == bool(caution)
+    assert caution in text
 
 
 def test_everything_simulated_says_so(page: Element) -> None:
@@ -259,6 +279,17 @@ def test_distillation_weight_is_shown_as_lambda_too(page: Element) -> None:
     # 39.06 · 128 / 2 = 2499.84
     assert "39.06 · (1 − cos)" in page.one("section", id="training").text
     assert "λ = 2,500 for 128-d embeddings" in page.one("section", id="training").text
+
+
+def test_losses_of_arms_can_be_compared(page: Element, results: dict[str, Any]) -> None:
+    """Of classification alone, as arms without KD have no other."""
+    for arm, title in (
+        ("real-plain", "real, without KD"),
+        ("real-kd-sface", "real, KD from sface"),
+    ):
+        last = [curve[-1]["classification"] for curve in results["curves"][arm]]
+        assert table_rows(page, "models")[title][-1] == f"{sum(last) / len(last):.3f}"
+    assert page.one(id="models").one("thead").text.endswith("classification loss")
 
 
 def test_sample_sheets_are_embedded(page: Element) -> None:

@@ -14,6 +14,7 @@ from evenface.evaluate import Evaluation
 from evenface.study.answers import Arm, summarise
 
 SEEDS = (0, 1)
+OTHERS = ("orl",)
 ACCURACY = {"real": 0.90, "synthetic": 0.82, "mix": 0.89}
 GAIN = {None: 0.0, "sface": 0.03, "study": 0.02}
 Evaluations = dict[str, dict[str, Sequence[Evaluation]]]
@@ -69,7 +70,7 @@ def ids(claims: Sequence[Mapping[str, object]]) -> list[tuple[object, object, ob
 
 
 def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluations) -> None:
-    claims = summarise(ARMS, evaluations)["claims"]
+    claims = summarise(ARMS, evaluations, others=OTHERS)["claims"]
     of_teacher = [
         *(f"kd-raises-accuracy:{name}" for name in ACCURACY),
         *(f"kd-lowers-unevenness:{name}" for name in ACCURACY),
@@ -101,7 +102,7 @@ def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluatio
 
 
 def test_own_references_are_named(evaluations: Evaluations) -> None:
-    claims = summarise(ARMS, evaluations)["claims"]
+    claims = summarise(ARMS, evaluations, others=OTHERS)["claims"]
     on_people = [claim for claim in claims if claim["benchmark"] == "orl"]
     for claim, own, other in zip(on_people, ("sface", "study"), ("study", "sface"), strict=True):
         assert "untrained network 29.95 %" in claim["statement"]
@@ -110,7 +111,7 @@ def test_own_references_are_named(evaluations: Evaluations) -> None:
 
 
 def test_differences(evaluations: Evaluations) -> None:
-    summary = summarise(ARMS, evaluations)
+    summary = summarise(ARMS, evaluations, others=OTHERS)
     rows = summary["differences"]
     over_groups = ["accuracy", "std_sample", "ser", "dprime_gap", "probit_gap", "fnmr_ratio"]
     of_pair = [
@@ -134,7 +135,7 @@ def test_differences(evaluations: Evaluations) -> None:
 
 
 def test_evaluations_of_arms(evaluations: Evaluations) -> None:
-    entries = summarise(ARMS, evaluations)["evaluations"]
+    entries = summarise(ARMS, evaluations, others=OTHERS)["evaluations"]
     assert list(entries) == [arm.id for arm in ARMS]
     entry = entries["real-plain"]["groups"]
     assert [s["seed"] for s in entry["seeds"]] == list(SEEDS)
@@ -146,13 +147,15 @@ def test_evaluations_of_arms(evaluations: Evaluations) -> None:
 
 
 def test_it_is_json_and_the_same_each_time(evaluations: Evaluations) -> None:
-    first, second = (json.dumps(summarise(ARMS, evaluations), allow_nan=False) for _ in range(2))
+    first, second = (
+        json.dumps(summarise(ARMS, evaluations, others=OTHERS), allow_nan=False) for _ in range(2)
+    )
     assert first == second
 
 
 def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
     kept = [arm for arm in ARMS if arm.set in ("synthetic", "mix") and arm.teacher != "study"]
-    claims = summarise(kept, {arm.id: evaluations[arm.id] for arm in kept})["claims"]
+    claims = summarise(kept, {arm.id: evaluations[arm.id] for arm in kept}, others=OTHERS)["claims"]
     assert {claim["id"] for claim in claims} == {
         "kd-raises-accuracy:synthetic",
         "kd-raises-accuracy:mix",
@@ -161,21 +164,52 @@ def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
         "real-people:orl",
     }
     plain = [arm for arm in ARMS if arm.kd is False]
-    summary = summarise(plain, {arm.id: evaluations[arm.id] for arm in plain})
+    summary = summarise(plain, {arm.id: evaluations[arm.id] for arm in plain}, others=OTHERS)
     assert summary["differences"] == []
     assert [claim["id"] for claim in summary["claims"]] == ["mix-matches-real-plain"] * 2
 
 
-def test_one_seed_is_said(evaluations: Evaluations) -> None:
-    students = [arm for arm in ARMS if arm.kind == "student"]
-    single = [replace(arm, seeds=SEEDS[:1]) for arm in students]
-    first = {
-        arm.id: {benchmark: found[:1] for benchmark, found in evaluations[arm.id].items()}
-        for arm in students
+def test_without_groups_only_unevenness_is_not_asked_about(evaluations: Evaluations) -> None:
+    one_group = {arm: {"groups": of["orl"], "orl": of["orl"]} for arm, of in evaluations.items()}
+    claims = summarise(ARMS, one_group, others=OTHERS)["claims"]
+    of_teacher = [
+        *(f"kd-raises-accuracy:{name}" for name in ACCURACY),
+        *("gap-closed", "gap-closed-synthetic", "mix-matches-real"),
+    ]
+    assert ids(claims) == [
+        *(("groups", teacher, claim) for teacher in ("sface", "study") for claim in of_teacher),
+        ("groups", None, "mix-matches-real-plain"),
+        *(("orl", teacher, "real-people:orl") for teacher in ("sface", "study")),
+    ]
+    first = claims[0]
+    assert (first["verdict"], first["tests"][0]["value"]) == ("supported", pytest.approx(0.03))
+    assert first["question"] == "Does distillation raise accuracy (training set real)?"
+    assert "differ in accuracy by +3.00 points [" in first["statement"]
+    assert "group" not in first["statement"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "caution"),
+    [
+        (1, " One training seed: chance in training is not covered."),
+        (2, " 2 training seeds show little of the chance in training."),
+        (7, " 7 training seeds show little of the chance in training."),
+        (8, ""),
+    ],
+)
+def test_few_seeds_are_said_in_every_claim(seeds: int, caution: str) -> None:
+    arms = [
+        replace(student("real", teacher), seeds=tuple(range(seeds))) for teacher in (None, "sface")
+    ]
+    evaluations: Evaluations = {
+        arm.id: {"groups": models(0.8 + GAIN[arm.teacher], arm.seeds, 2, rng)}
+        for rng, arm in enumerate(arms)
     }
-    assert all("One training seed" in c["statement"] for c in summarise(single, first)["claims"])
-    several = summarise(ARMS, evaluations)["claims"]
-    assert not any("One training seed" in claim["statement"] for claim in several)
+    claims = summarise(arms, evaluations)["claims"]
+    assert len(claims) == 2
+    for claim in claims:
+        assert claim["statement"].endswith(caution)
+        assert ("training seed" in claim["statement"]) == bool(caution)
 
 
 def test_another_level_is_refused(evaluations: Evaluations) -> None:

@@ -96,8 +96,25 @@ def test_unevenness_must_fall_on_every_scale() -> None:
     assert [test.label for test in claim.tests] == list(claims._SCALES)
     assert all(test.high < 0 for test in claim.tests)
     assert lowers(even, PLAIN).verdict == "not supported"
-    assert "STD is 5.00 points without KD, where equal groups would show up to" in claim.statement
+    assert "STD is 5.00 points without KD, where equal groups would show on average about 0." in (
+        claim.statement
+    )
+    assert "(an upper estimate)" in claim.statement
+    assert "no unevenness was measurable" not in claim.statement
     assert "disagree" not in claim.statement
+
+
+def test_less_noise_is_not_less_unevenness() -> None:
+    """Groups alike without KD and with it, and a tenth of the noise with it: all scales fall."""
+    noisy = arm([0.79, 0.80, 0.81], people=people(size=0.03), rng=1)
+    quiet = arm([0.95, 0.9505, 0.951], people=people(size=0.0003), rng=2)
+    claim = lowers(noisy, quiet)
+    assert all(test.high < 0 for test in claim.tests)
+    assert noisy.overall.std_excess_p > 0.05
+    assert claim.verdict == "undecided"
+    assert "Without KD no unevenness was measurable that could be lowered" in claim.statement
+    assert "STD without KD exceeds that of equal groups (p below 0.05)" in claim.rule
+    assert "The scales are not independent" in claim.rule
 
 
 def test_scales_that_disagree_are_named() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
 from evenface.report.schema import (
-    OVER_GROUPS,
     UNKNOWN,
     Benchmark,
     Difference,
@@ -17,6 +16,7 @@ from evenface.report.schema import (
     WorstGroup,
 )
 from evenface.report.table import NO_GROUP, Cell, Column, Table, TableRow, add_models
+from evenface.study.wording import OVER_GROUPS
 
 _MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
 """Measures of a group: heading and term in the glossary, by the name in the results."""
@@ -254,6 +254,10 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
     ]
     if not found:
         return None
+    between = [
+        "Impostors are people of one group each, so FMR leaves out confusions between groups, and "
+        "a threshold that was not chosen on these very pairs would give other rates."
+    ]
     table = Table(
         f"threshold-{benchmark.id}",
         "Error rates in % at one threshold for all groups, the loosest whose mean FMR over groups "
@@ -265,7 +269,10 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
             Column("FDR", "fdr"),
             Column("GARBE", "garbe"),
         ],
-        remarks=list(dict.fromkeys(t.note for t in found if t.note)),
+        remarks=[
+            *(between if len(benchmark.groups) > 1 else []),
+            *dict.fromkeys(t.note for t in found if t.note),
+        ],
         simulated=benchmark.simulated,
     )
     add_models(

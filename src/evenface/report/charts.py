@@ -9,7 +9,6 @@ from evenface.report import figures
 from evenface.report.figures import Ends, Line, Row, Slope, Style, finite
 from evenface.report.numbers import coverage, percent
 from evenface.report.schema import (
-    OVER_GROUPS,
     Benchmark,
     CurvePoint,
     Difference,
@@ -20,6 +19,7 @@ from evenface.report.schema import (
     Roc,
 )
 from evenface.report.svg import INK, series_colour
+from evenface.study.wording import OVER_GROUPS
 
 
 @dataclass(frozen=True)
@@ -219,12 +219,12 @@ def roc(results: Results, benchmark: Benchmark) -> Chart:
 
 
 def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
-    """EER of students and teachers on benchmarks without groups, a panel for each."""
+    """EER of all models on benchmarks without groups, a panel for each."""
     chart = Chart(
         "people-chart",
         f"Equal error rate with {coverage(results.level)} intervals; lower is better. Filled: with "
-        "KD. Hollow: without KD. Diamonds: teachers. The untrained network is in the table only: "
-        "it would squeeze the others together.",
+        "KD. Hollow: without KD. Diamonds: teachers. Hollow diamond: a network that was never "
+        "trained, the baseline to be read against.",
         "No equal error rates are in the results.",
         wide=True,
     )
@@ -233,9 +233,7 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
         rows = [
             Row(model.title, _model_style(model), eer)
             for model in results.models
-            if model.kind != "untrained"
-            and (eer := results.eer(model.id, benchmark))
-            and finite(eer.value)
+            if (eer := results.eer(model.id, benchmark)) and finite(eer.value)
         ]
         if rows:
             panels.append((benchmark.title, rows))
@@ -349,7 +347,5 @@ def _described(pairing: _Pairing) -> str:
 
 
 def _model_style(model: Model) -> Style:
-    if model.kind != "student":
-        return Style(marker="D")
-    style = Style.of_series(0)
-    return style if model.kd else style.without_kd()
+    style = Style.of_series(0) if model.kind == "student" else Style(marker="D")
+    return style if model.kd or model.kind == "teacher" else style.without_kd()

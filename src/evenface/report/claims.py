@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from evenface.report.numbers import interval, number, p_value
-from evenface.report.schema import Claim, ClaimTest, Results, Verdict
+from evenface.report.schema import Benchmark, Claim, ClaimTest, Results, Verdict
 from evenface.report.table import Cell, Column, Table, TableRow
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -58,6 +58,8 @@ class Claims:
     main: Circle
     repeats: list[Circle]
     agreement: list[AgreementRow]
+    elsewhere: list[Benchmark]
+    """What the repeats were tested on, other than the main benchmark."""
 
     @property
     def tally(self) -> list[tuple[int, Verdict]]:
@@ -89,12 +91,16 @@ def mark(verdict: Verdict) -> str:
 def collect_claims(results: Results) -> Claims:
     """The claims in reading order, grouped by what they were tested with.
 
-    Claims without a benchmark by group (those on real people) belong to the main benchmark, those
-    without a teacher to the main teacher.
+    Claims about other people as a whole belong to the main benchmark, those without a teacher to
+    the main teacher.
     """
-    found: dict[tuple[str, str], list[Shown]] = {_key(results, None, None): []}
+    main_benchmark = results.main.id if results.main else ""
+    main_teacher = next((t.id for t in results.teachers), "")
+    found: dict[tuple[str, str], list[Shown]] = {(main_benchmark, main_teacher): []}
     for index, claim in enumerate(results.claims):
-        key = _key(results, claim.benchmark, claim.teacher)
+        on_others = claim.id.startswith("real-people:")
+        benchmark = main_benchmark if on_others else claim.benchmark or main_benchmark
+        key = (benchmark, claim.teacher or main_teacher)
         anchor = f"claim-{index + 1}"
         found.setdefault(key, []).append(Shown(anchor, claim, _tests(anchor, claim)))
     several = len({teacher for _, teacher in found}) > 1
@@ -110,14 +116,9 @@ def collect_claims(results: Results) -> Claims:
         )
         for benchmark, teacher in (first, *others)
     )
-    return Claims(main, repeats, _agreement([main, *repeats]))
-
-
-def _key(results: Results, benchmark: str | None, teacher: str | None) -> tuple[str, str]:
-    repeats = {b.id for b in results.repeats}
-    main = results.main.id if results.main else ""
-    first = next((t.id for t in results.teachers), "")
-    return benchmark if benchmark in repeats else main, teacher or first
+    tested = {benchmark for benchmark, _ in others}
+    elsewhere = [b for b in results.benchmarks if b.id in tested - {main_benchmark}]
+    return Claims(main, repeats, _agreement([main, *repeats]), elsewhere)
 
 
 def _agreement(circles: Sequence[Circle]) -> list[AgreementRow]:

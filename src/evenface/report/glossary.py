@@ -58,7 +58,6 @@ GLOSSARY = (
         "ser",
         "SER, skewed error ratio",
         "Highest error over groups divided by the lowest; error is 100 − accuracy. 1 is equal. "
-        ""
         "Without an error in some group it is undefined, and only a lower bound is given.",
     ),
     Term("gap", "Gap", "Highest accuracy over groups minus the lowest."),
@@ -83,7 +82,9 @@ GLOSSARY = (
     Term(
         "fmr",
         "FMR, FAR",
-        "False match rate (false accept rate): share of impostor pairs that are accepted.",
+        "False match rate (false accept rate): share of impostor pairs that are accepted. Both "
+        "people of such a pair are of one group here; and where one threshold serves all groups, "
+        "it is chosen on the pairs that it is measured on. In use neither holds.",
     ),
     Term("fnmr", "FNMR", "False non-match rate: share of genuine pairs that are rejected."),
     Term(
@@ -130,8 +131,9 @@ GLOSSARY = (
     Term(
         "interval",
         "Interval",
-        "Bootstrap percentile interval: training seeds and test identities (within each group) are "
-        "drawn again with replacement, and everything is computed anew.",
+        "Bootstrap percentile interval: test identities (within each group) and, where there are "
+        "several, training seeds are drawn again with replacement, and everything is computed "
+        "anew.",
     ),
     Term(
         "paired",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from evenface.report.schema import Estimate
+from evenface.study import wording
 
 MISSING = "–"
 
@@ -17,10 +18,7 @@ def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
         return "undefined"
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinite"
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    if float(text) == 0:
-        text = f"{0:.{digits}f}"
-    return text.replace("-", "−")
+    return wording.number(value, digits=digits, sign=sign)
 
 
 def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:

@@ -20,6 +20,7 @@ from evenface.report.numbers import count, coverage
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
 from evenface.report.table import Table
+from evenface.study.wording import FEW_SEEDS
 
 _MACHINE = {"memory_gib": "memory, GiB"}
 _NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
@@ -104,6 +105,7 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "study": results.study,
         "main": main,
         "claims": collect_claims(results),
+        "few_seeds": _few_seeds(results),
         "level": coverage(results.level),
         "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
@@ -156,6 +158,21 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "replicates": _replicates(results),
         "glossary": GLOSSARY,
     }
+
+
+def _few_seeds(results: Results) -> str:
+    """What several seeds, but few, leave open; "" for one and for enough."""
+    seeds = len(results.study.seeds)
+    if not 1 < seeds < FEW_SEEDS:
+        return ""
+    most = 1 - 2 ** (1 - seeds)
+    held = f"at most {100 * most:.3g} %" if most < results.level else "too few"
+    return (
+        f"Every student was trained {seeds} times, which shows little of the chance in training. "
+        f"Where that chance dominates, {held} of the intervals hold the truth, where "
+        f"{coverage(results.level)} are asked for: verdicts are then wrong more often than their "
+        "rules say."
+    )
 
 
 def _notes(results: Results) -> list[str]:

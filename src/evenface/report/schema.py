@@ -16,8 +16,6 @@ from evenface.files import read_json
 
 SCHEMA = 2
 MAIN_BENCHMARK = "groups"
-OVER_GROUPS = "mean"
-"""The entry of differences over all groups."""
 
 Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 
@@ -194,7 +192,6 @@ class Model(_Entry):
     embedding_size: int | None = None
     steps: int | None = None
     seconds: float | None = None
-    final_loss: float | None = None
 
 
 class Benchmark(_Entry):

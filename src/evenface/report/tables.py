@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from evenface.report.numbers import MISSING, count, duration, number, percent
 from evenface.report.schema import UNKNOWN, Benchmark, Evaluation, Model, Results
@@ -154,7 +155,8 @@ def models_table(results: Results) -> Table:
     """Size and cost of the models."""
     table = Table(
         "models",
-        "Models: what was trained, for how long. Time and final loss are means over seeds.",
+        "Models: what was trained, for how long. Time and loss are means over seeds; the loss is "
+        "that of classification alone, with the margin in it, at the last step logged.",
         [
             Column("model", numeric=False),
             Column("backbone", numeric=False),
@@ -163,7 +165,7 @@ def models_table(results: Results) -> Table:
             Column("seeds"),
             Column("optimiser steps"),
             Column("training time"),
-            Column("final loss"),
+            Column("classification loss"),
         ],
     )
     for models in model_sections(results):
@@ -178,13 +180,20 @@ def models_table(results: Results) -> Table:
                         Cell(str(len(model.seeds)) if model.seeds else MISSING),
                         Cell(count(model.steps)),
                         Cell(MISSING if model.seconds is None else duration(model.seconds)),
-                        Cell(number(model.final_loss, digits=3)),
+                        Cell(number(_last_classification(results, model), digits=3)),
                     ],
                 )
                 for model in models
             ]
         )
     return table
+
+
+def _last_classification(results: Results, model: Model) -> float | None:
+    """Mean over seeds at the last point of their curves; None where a seed has none."""
+    ends = [points[-1].classification for points in results.curves.get(model.id, ()) if points]
+    known = [loss for loss in ends if loss is not None]
+    return fmean(known) if known and len(known) == len(ends) else None
 
 
 def stages_table(results: Results) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from evenface.study.claims import (
     mix_matches_real,
 )
 from evenface.study.differences import Difference, kd_differences
+from evenface.study.wording import FEW_SEEDS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def summarise(
     arms: Sequence[Arm],
     evaluations: Mapping[str, Mapping[str, Sequence[Evaluation]]],
     *,
+    others: Collection[str] = (),
     level: float = 0.95,
 ) -> dict[str, Any]:
     """The entries "evaluations", "differences" and "claims" of ``results.json``.
@@ -48,13 +50,14 @@ def summarise(
         evaluations: arm id → benchmark id → one evaluation for each of the arm's seeds, in the
             order of ``Arm.seeds``. On one benchmark all arms have one protocol, bootstrap seed and
             number of replicates (at least one).
+        others: ids of benchmarks of other people as a whole, asked about EER only.
         level: the evaluations' level.
 
     Raises:
         ValueError: evaluations of another level, or that cannot be paired.
     """
     benchmarks = list(dict.fromkeys(b for of_arm in evaluations.values() for b in of_arm))
-    found = [_Benchmark(b, arms, evaluations, level) for b in benchmarks]
+    found = [_Benchmark(b, arms, evaluations, b in others, level) for b in benchmarks]
     # Claims on groups come before those on other people.
     found_claims = [claim for b in found for claim in b.claims()]
     found_claims.sort(key=lambda claim: claim.id.startswith("real-people:"))
@@ -78,9 +81,11 @@ class _Benchmark:
         identifier: str,
         arms: Sequence[Arm],
         evaluations: Mapping[str, Mapping[str, Sequence[Evaluation]]],
+        of_others: bool,
         level: float,
     ) -> None:
         self.id = identifier
+        self.of_others = of_others
         self.arms = [arm for arm in arms if identifier in evaluations.get(arm.id, {})]
         self.evaluations: dict[str, ArmEvaluation] = {}
         for arm in self.arms:
@@ -109,11 +114,11 @@ class _Benchmark:
 
     def claims(self) -> list[Claim]:
         seeds = min((len(arm.seeds) for arm in self.arms if arm.kind == "student"), default=0)
-        caution = " One training seed: chance in training is not covered." if seeds == 1 else ""
+        caution = _caution(seeds)
         return [replace(claim, statement=claim.statement + caution) for claim in self._claims()]
 
     def _claims(self) -> list[Claim]:
-        if not self.several_groups:
+        if self.of_others:
             return [claim for teacher in self.teachers for claim in self._on_others(teacher)]
         claims = [claim for teacher in self.teachers for claim in self._on_groups(teacher)]
         real, mix = self._student("real"), self._student("mix")
@@ -122,7 +127,9 @@ class _Benchmark:
         return claims
 
     def _on_groups(self, teacher: str) -> Iterator[Claim]:
-        for rule in (kd_raises_accuracy, kd_lowers_unevenness):
+        # One group cannot be uneven.
+        unevenness = (kd_lowers_unevenness,) if self.several_groups else ()
+        for rule in (kd_raises_accuracy, *unevenness):
             for name, plain, distilled in self._pairs(teacher):
                 yield rule(plain, distilled, training_set=name, benchmark=self.id, teacher=teacher)
         real, synthetic = self._student("real"), self._student("synthetic")
@@ -164,3 +171,12 @@ class _Benchmark:
             if (arm.kind, arm.set, arm.teacher) == ("student", training_set, teacher):
                 return self.evaluations[arm.id]
         return None
+
+
+def _caution(seeds: int) -> str:
+    """What a claim decided from few training seeds must say; "" with enough."""
+    if seeds >= FEW_SEEDS:
+        return ""
+    if seeds == 1:
+        return " One training seed: chance in training is not covered."
+    return f" {seeds} training seeds show little of the chance in training."

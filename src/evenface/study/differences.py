@@ -8,9 +8,8 @@ from typing import Any
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference
 from evenface.evaluate.multiplicity import holm
+from evenface.study.wording import OVER_GROUPS
 
-OVER_GROUPS = "mean"
-"""What rows over all groups have in place of a group."""
 _GROUP_METRICS = ("accuracy", "eer")
 _OVERALL_METRICS = {
     "accuracy": "overall.accuracy",

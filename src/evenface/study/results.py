@@ -70,7 +70,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         ],
         "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
-        **summarise(findings.arms, findings.evaluations),
+        **summarise(findings.arms, findings.evaluations, others=spec.evaluation.real_people),
         "curves": {arm.id: arm.curves() for arm in students},
         "stages": log.summary(),
         "samples": _samples(findings),

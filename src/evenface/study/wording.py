@@ -1,9 +1,14 @@
-"""Numbers and lists in sentences."""
+"""Numbers and lists in sentences, and what results call things."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
+
+OVER_GROUPS = "mean"
+"""What differences over all groups have in place of a group."""
+FEW_SEEDS = 8
+"""Training seeds below which verdicts are given with a caution; see ``docs/evaluation.md``."""
 
 
 class Interval(Protocol):
