@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from evenface.data.render import GROUPS, LOOKS, render_dataset
 from evenface.data.render.bake import load_head
+from evenface.parallel import usable_cores
 
 
 def rate(look: str, identities: int, images: int, workers: int) -> float:
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--identities", type=int, default=8, help="people a group")
     parser.add_argument("--images", type=int, default=8, help="images a person")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=int, default=usable_cores())
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 
@@ -64,8 +64,8 @@ def main() -> None:
         print(json.dumps(result, indent=2))
         return
     print(f"look {arguments.look}, up to {arguments.workers} workers")
-    for workers, row in rows.items():
-        print(f"  {workers:>3} workers {row['images/s']:8.1f} images/s  ×{row['ratio']:.2f}")
+    for count, row in rows.items():
+        print(f"  {count:>3} workers {row['images/s']:8.1f} images/s  ×{row['ratio']:.2f}")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ def test_resumed_progress_starts_where_it_was(capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("render: 100/100")
 
 
-def test_unknown_total_and_new_description(capsys):
+def test_unknown_total(capsys):
     with progress("count", None) as bar:
         bar.advance(3)
-        bar.describe("other")
     assert capsys.readouterr().err == ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 
+from evenface.doctor import check_devices
 from evenface.errors import DataError, EvenfaceError
 from evenface.parallel import run_all, usable_cores, worker_pool
+from evenface.study.machine import describe_machine
 from parallel_calls import die, fail, square, threads, wait_politely, write
 
 
@@ -69,3 +72,13 @@ def test_no_call_begins_after_one_has_failed(tmp_path):
 
 def test_at_least_one_core():
     assert usable_cores() >= 1
+
+
+def test_cores_are_counted_alike_everywhere(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    assert usable_cores() == 3
+    assert describe_machine("cpu")["cores"] == 3
+    assert next(check_devices()).detail == "3 usable cores"
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

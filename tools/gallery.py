@@ -10,8 +10,6 @@ images each, a row being one person. All looks show the same people.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +17,8 @@ import cv2
 import numpy as np
 
 from evenface.data.render import GROUPS, LOOKS, SPLIT_RANGES
-from evenface.data.render.worker import render_people, single_threaded_children, start
-from evenface.teachers.session import usable_cores
+from evenface.data.render.worker import render_people, start
+from evenface.parallel import usable_cores, worker_pool
 
 _PEOPLE, _ACROSS = 100, 20
 _ROWS, _IMAGES = 9, 8
@@ -54,16 +52,15 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     first = SPLIT_RANGES["train"].start
     people = [(GROUPS[n % len(GROUPS)], first + n // len(GROUPS)) for n in range(_PEOPLE)]
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(arguments.workers, context, initializer=start)
-    with single_threaded_children(), pool:
+    with worker_pool(arguments.workers, what="rendering", initializer=start) as submit:
         for look in LOOKS:
             for name, shown, images, across in (
                 ("people", people, 1, _ACROSS),
                 ("images", people[:_ROWS], _IMAGES, _IMAGES),
             ):
                 render = partial(render_people, look=look, images=images, seed=arguments.seed)
-                faces = np.concatenate(list(pool.map(render, [[person] for person in shown])))
+                rendered = [submit(render, [person]) for person in shown]
+                faces = np.concatenate([future.result() for future in rendered])
                 write(arguments.out / f"{look}-{name}.jpg", sheet(faces, across))
 
 

@@ -69,10 +69,6 @@ class Ticker:
         if not err().is_terminal:
             self._say_every_tenth()
 
-    def describe(self, description: str) -> None:
-        """Change the text before the bar."""
-        self._bar.update(self._id, description=description)
-
     def _say_every_tenth(self) -> None:
         task = self._bar.tasks[0]
         if not task.total or task.completed - self._said < task.total / 10:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import platform
 import shutil
 import sys
@@ -18,6 +17,7 @@ from packaging.requirements import Requirement
 
 from evenface import __version__, assets
 from evenface.assets.cache import state
+from evenface.parallel import usable_cores
 
 Status = Literal["ok", "missing", "warning", "broken"]
 
@@ -148,8 +148,7 @@ def check_cv2() -> Iterator[Finding]:
 
 def check_devices() -> Iterator[Finding]:
     """Processor cores, onnxruntime's providers, and the GPU of PyTorch where it is installed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("device", "cpu", "ok", f"{cores} usable cores")
+    yield Finding("device", "cpu", "ok", f"{usable_cores()} usable cores")
     try:
         import onnxruntime
     except ImportError as error:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from evenface.cli.main import main
 from evenface.data.manifest import Manifest
+from evenface.data.render.names import LOOKS
 
 
 def run(*arguments: object, code: int = 0) -> None:
@@ -139,3 +140,22 @@ def test_render_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert calls[0]["seed"] == 7
     assert calls[1]["groups"] == ("african", "asian", "caucasian")
     assert (calls[1]["first_identity"], calls[1]["workers"]) == (40, 2)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_look_can_be_rendered(look: str, tmp_path: Path) -> None:
+    run(
+        *("render", tmp_path / "out", "--look", look, "--groups", "asian", "--workers", 1),
+        *("--identities-per-group", 1, "--images-per-identity", 1),
+    )
+    assert set(Manifest.read(tmp_path / "out").column("dataset")) == {f"evenface-render-{look}"}
+
+
+def test_other_looks_are_refused_and_help_names_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("render", tmp_path / "out", "--look", "sketch", code=2)
+    assert f"unknown look 'sketch'; known: {', '.join(LOOKS)}" in capsys.readouterr().err
+    run("render", "--help")
+    printed = capsys.readouterr().out
+    assert all(look in printed for look in LOOKS)

@@ -84,13 +84,13 @@ def test_a_run_gives_its_backbone(run, backbone, faces):
 def test_runs_that_do_not_fit_are_refused(run):
     record = run / "run.json"
     record.write_text('{"backbone": "mobilefacenet_small", "embedding_size": 16}')
-    with pytest.raises(DataError, match=r"weights\.safetensors: missing, damaged or of another"):
+    with pytest.raises(DataError, match=r"weights\.safetensors: .* of another shape"):
         load_run_backbone(run)
     record.write_text('{"backbone": "vit", "embedding_size": 16}')
-    with pytest.raises(DataError, match="unknown backbone 'vit'"):
+    with pytest.raises(DataError, match=r"run\.json: unknown backbone 'vit'"):
         load_run_backbone(run)
     record.write_text('{"steps": 3}')
-    with pytest.raises(DataError, match=r"run\.json: not the record"):
+    with pytest.raises(DataError, match=r"run\.json: no backbone and embedding_size"):
         load_run_backbone(run)
     record.unlink()
     with pytest.raises(DataError, match="no such file"):
@@ -100,8 +100,8 @@ def test_runs_that_do_not_fit_are_refused(run):
 def test_damaged_and_missing_weights_are_named(run):
     weights = run / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"weights\.safetensors: missing, damaged"):
+    with pytest.raises(DataError, match=r"weights\.safetensors: not a readable state dict"):
         load_run_backbone(run)
     weights.unlink()
-    with pytest.raises(DataError, match=r"weights\.safetensors: missing, damaged"):
+    with pytest.raises(DataError, match=r"weights\.safetensors: no such file"):
         load_run_backbone(run)

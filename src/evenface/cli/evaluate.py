@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="'sface', an ONNX file, a run folder or a .safetensors file.")
+        str,
+        typer.Argument(help="sface, study, an ONNX file, a run folder or the weights in one."),
     ],
     dataset: Annotated[
         Path, typer.Argument(help="Dataset folder or manifest (.parquet) with identities.")

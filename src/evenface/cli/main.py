@@ -15,7 +15,7 @@ from evenface import __version__
 from evenface.console import err
 from evenface.errors import EvenfaceError
 
-# Nouns in the order of the work; each module has `app` and a one-line docstring.
+# Nouns in the order of the work; each module has `register`.
 _NOUNS = ("study", "assets", "data", "teacher", "train", "evaluate", "doctor")
 
 _INTERRUPTED = 130

@@ -7,7 +7,6 @@ number of workers. An interrupted import continues where it stopped.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +37,7 @@ from evenface.data.store import (
 )
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
+from evenface.parallel import usable_cores
 
 REPORT_NAME = "import-report.json"
 
@@ -165,7 +165,7 @@ def import_source(
         MissingAssetError: a face must be found and YuNet is not there.
     """
     out = Path(out)
-    workers = _available_cores() if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     _check_options(origin, align, max_bad_rate, workers)
     request = {
         "source": source.description,
@@ -361,11 +361,6 @@ def _quiet_libraries() -> Iterator[None]:
             yield
     finally:
         cv2.setNumThreads(threads)
-
-
-def _available_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 # --- the result ------------------------------------------------------------------------------

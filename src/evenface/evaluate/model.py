@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from evenface.data.manifest import Manifest
     from evenface.teachers.base import Teacher
 
-VIEWS = ("original", "flip")
+FLIP_SUM = ("original", "flip")
+"""The views whose embeddings are summed, as is usual in the field."""
 
 
 def embed_views(
@@ -26,7 +27,7 @@ def embed_views(
     manifest: Manifest,
     rows: NDArray[np.int64],
     *,
-    views: Sequence[str] = VIEWS,
+    views: Sequence[str] = FLIP_SUM,
     batch: int = 256,
 ) -> NDArray[np.float32]:
     """Embed rows of a manifest, each image once per view, with progress on standard error.
@@ -46,8 +47,8 @@ def embed_views(
         ValueError: other views, or no rows.
         DataError: the model returns another number of embeddings than images.
     """
-    if tuple(views) not in (VIEWS, VIEWS[:1]):
-        raise ValueError(f"views must be {VIEWS[:1]} or {VIEWS}, got {tuple(views)}")
+    if tuple(views) not in (FLIP_SUM, FLIP_SUM[:1]):
+        raise ValueError(f"views must be {FLIP_SUM[:1]} or {FLIP_SUM}, got {tuple(views)}")
     if not len(rows):
         raise ValueError("no rows to embed")
     result = np.empty((0, 0), dtype=np.float32)
@@ -70,7 +71,7 @@ def evaluate_model(
     manifest: Manifest,
     protocol: Protocol,
     *,
-    views: Sequence[str] = VIEWS,
+    views: Sequence[str] = FLIP_SUM,
     batch: int = 256,
     replicates: int = 1000,
     seed: int = 0,

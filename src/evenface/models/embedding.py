@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
 
 from evenface.errors import DataError
-from evenface.files import read_json
 from evenface.models.inputs import to_input
 from evenface.models.registry import create_backbone
+from evenface.models.weights import load_state, read_state
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
 
 
 @torch.inference_mode()
@@ -67,17 +66,11 @@ def load_run_backbone(folder: str | Path) -> nn.Module:
         DataError: no finished run there, or its files are damaged or do not fit each other.
     """
     folder = Path(folder)
-    record, weights = folder / "run.json", folder / "weights.safetensors"
-    content = read_json(record)
+    name, embedding_size = run_backbone(folder)
     try:
-        backbone = create_backbone(
-            content["backbone"], embedding_size=int(content["embedding_size"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{record}: not the record of a training run ({error})") from None
-    try:
-        backbone.load_state_dict(safetensors.torch.load_file(weights))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{weights}: missing, damaged or of another network ({reason})") from None
+        backbone = create_backbone(name, embedding_size=embedding_size)
+    except ValueError as error:
+        raise DataError(f"{folder / RUN_NAME}: {error}") from None
+    weights = folder / WEIGHTS_NAME
+    load_state(backbone, read_state(weights), weights, name)
     return backbone.eval()

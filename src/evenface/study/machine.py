@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from evenface.parallel import usable_cores
+
 
 def describe_machine(device: str) -> dict[str, Any]:
     """Processor, memory and versions.
@@ -17,9 +19,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     """
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": _memory_gib(),
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -7,25 +7,21 @@ Published weights (arcface_torch, ElasticFace) are bare state dicts whose keys e
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from evenface.errors import DataError, UsageError
-from evenface.files import fingerprint, read_json, sha256_file
+from evenface.files import fingerprint, sha256_file
 from evenface.models import create_backbone, embed, list_backbones
+from evenface.models.weights import load_state, read_state
 from evenface.teachers.base import check_images
 from evenface.teachers.preprocessing import Preprocessing
-
-RUN_RECORD = "run.json"
-RUN_WEIGHTS = "weights.safetensors"
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
 
 # Backbones take RGB in [−1, 1], see evenface.models.
 _PREPROCESSING = Preprocessing()
 _BATCH = {"cpu": 32, "cuda": 256}
-_SHOWN_KEYS = 5
 
 
 class CheckpointTeacher:
@@ -57,7 +53,7 @@ class CheckpointTeacher:
         self.backbone = backbone
         if backbone not in list_backbones():
             raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
-        state = _read_state(self.path)
+        state = read_state(self.path)
         self.embedding_size = embedding_size or _embedding_size(state)
         self.name = name or self.path.stem
         self.fingerprint = fingerprint(
@@ -70,7 +66,7 @@ class CheckpointTeacher:
         )
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model = create_backbone(backbone, embedding_size=self.embedding_size)
-        _load_state(model, state, self.path, backbone)
+        load_state(model, state, self.path, backbone)
         self._model = model.eval().requires_grad_(False).to(self._device)
 
     @property
@@ -103,15 +99,9 @@ class CheckpointTeacher:
 
 def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
     """The final backbone of a finished training run."""
-    record = read_json(folder / RUN_RECORD)
-    try:
-        backbone, embedding_size = str(record["backbone"]), int(record["embedding_size"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder / RUN_RECORD}: no backbone and embedding_size in it ({error!r})"
-        ) from None
+    backbone, embedding_size = run_backbone(folder)
     return CheckpointTeacher(
-        folder / RUN_WEIGHTS,
+        folder / WEIGHTS_NAME,
         backbone=backbone,
         embedding_size=embedding_size,
         name=folder.resolve().name,
@@ -128,7 +118,7 @@ def load(
 ) -> CheckpointTeacher:
     """Bare weights; ``backbone`` may be left out for the weights inside a run folder."""
     if backbone is None:
-        if path.name == RUN_WEIGHTS and (path.parent / RUN_RECORD).is_file():
+        if path.name == WEIGHTS_NAME and (path.parent / RUN_NAME).is_file():
             return load_run(path.parent, device=device)
         raise UsageError(
             f"{path}: name the backbone that these weights belong to; "
@@ -137,68 +127,7 @@ def load(
     return CheckpointTeacher(path, backbone=backbone, embedding_size=embedding_size, device=device)
 
 
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    content: Any
-    try:
-        if path.suffix == ".safetensors":
-            content = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damaged files make both readers raise almost anything (KeyError, struct.error, …).
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise DataError(
-            f"{path}: not a readable state dict ({reason}). Only plain weights are read, as "
-            "saved by torch.save(model.state_dict(), path) or in safetensors format"
-        ) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise DataError(f"{path}: a state dict is expected, found {type(content).__name__}")
-    state = {}
-    for key, value in content.items():
-        if not isinstance(value, torch.Tensor):
-            raise DataError(f"{path}: '{key}' is no tensor but {type(value).__name__}")
-        state[str(key).removeprefix("module.")] = value
-    return state
-
-
 def _embedding_size(state: dict[str, torch.Tensor]) -> int:
     # IResNet ends in a batch normalisation of the embedding, called "features".
     last = state.get("features.weight")
     return 512 if last is None else len(last)
-
-
-def _load_state(
-    model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path, backbone: str
-) -> None:
-    expected = model.state_dict()
-    # A counter that inference does not use; weights saved by old PyTorch lack it.
-    needed = {key for key in expected if not key.endswith("num_batches_tracked")}
-    problems = [
-        _list("missing", sorted(needed - set(state))),
-        _list("unexpected", sorted(set(state) - set(expected))),
-        _list(
-            "of another shape",
-            [
-                f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
-                for key in sorted(set(state) & set(expected))
-                if state[key].shape != expected[key].shape
-            ],
-        ),
-    ]
-    if any(problems):
-        raise DataError(
-            f"{path}: these weights are not of the backbone '{backbone}': "
-            + "; ".join(filter(None, problems))
-        )
-    model.load_state_dict(state, strict=False)
-
-
-def _list(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
-    return f"{len(keys)} {what} ({', '.join(keys[:_SHOWN_KEYS])}{more})"

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.teachers.base import LoadedTeacher
+from evenface.train.run import RUN_NAME
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ _KINDS = (
     _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
     _Kind("teacher of the package", "evenface.teachers.study", names=("study",), extra="train"),
     _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
-    _Kind(
-        "run folder", "evenface.teachers.checkpoint", "load_run", marker="run.json", extra="train"
-    ),
+    _Kind("run folder", "evenface.teachers.checkpoint", "load_run", marker=RUN_NAME, extra="train"),
     _Kind(
         "weights file",
         "evenface.teachers.checkpoint",
@@ -109,7 +108,7 @@ def _recognise(spec: str) -> _Kind:
             return kind
     path = Path(spec)
     if path.is_dir():
-        raise DataError(f"{path}: this folder holds no run.json, so it is no run")
+        raise DataError(f"{path}: this folder holds no {RUN_NAME}, so it is no run")
     names = ", ".join(teacher_names())
     suffixes = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
     raise UsageError(

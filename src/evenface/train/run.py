@@ -1,11 +1,11 @@
-"""The run folder: its files, and the record of a finished run."""
+"""The run folder: its files, and the record of a finished run. Needs no torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TypedDict, cast
 
-from evenface.errors import UsageError
+from evenface.errors import DataError, UsageError
 from evenface.files import read_json
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -58,6 +58,20 @@ def finished_run(out: Path, fingerprint: str) -> RunResult | None:
     if found != fingerprint:
         raise another_run(path, found, fingerprint)
     return cast(RunResult, record)
+
+
+def run_backbone(folder: Path) -> tuple[str, int]:
+    """Name and embedding size of the backbone of a finished run.
+
+    Raises:
+        DataError: no finished run there, or its record is damaged.
+    """
+    path = folder / RUN_NAME
+    record = read_json(path)
+    try:
+        return str(record["backbone"]), int(record["embedding_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: no backbone and embedding_size in it ({error!r})") from None
 
 
 def another_run(path: Path, found: object, expected: str) -> UsageError:

@@ -200,9 +200,25 @@ def test_loose_landmarks_are_those_of_the_aligned_image_moved():
         np.testing.assert_allclose(loose.landmarks, expected, atol=1e-6)
 
 
+def test_eye_distance_does_not_shrink_as_the_head_turns():
+    head = load_head()
+    sitter = Sitter(head, draw_identity(head, seed=0, group="asian", index=4))
+    still = dataclasses.replace(_shots("plain", 1)[0], pitch=0.0, actions={})
+    straight, turned = (
+        sitter.take(dataclasses.replace(still, yaw=yaw), LOOSE) for yaw in (0.0, 0.5)
+    )
+    seen, foreshortened = (
+        np.linalg.norm(picture.landmarks[0] - picture.landmarks[1])
+        for picture in (straight, turned)
+    )
+    assert seen == pytest.approx(straight.eye_distance, rel=0.01)
+    assert foreshortened == pytest.approx(np.cos(0.5) * turned.eye_distance, rel=0.03)
+
+
 def test_loose_renders_show_the_aligned_image_when_aligned():
-    images, landmarks, occluded = render_loose(("african", 2), look="plain", images=2, seed=0)
+    images, landmarks, eyes, occluded = render_loose(("african", 2), look="plain", images=2, seed=0)
     assert images.shape == (2, 224, 224, 3)
+    assert eyes == pytest.approx(np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=1), rel=0.1)
     assert not occluded.any()
     small = render_person("african", 2, look="plain", images=2, seed=0)
     for image, points, expected in zip(images, landmarks, small, strict=True):

@@ -38,10 +38,18 @@ _WRAP = np.array((0.30, 0.16, 0.12), dtype=np.float32)
 
 @dataclass(frozen=True)
 class Picture:
-    """An image, uint8 (size, size, 3) RGB, and where the landmarks (5, 2) lie in its pixels."""
+    """An image and where the face lies in it.
+
+    Attributes:
+        image: uint8 (size, size, 3) RGB.
+        landmarks: (5, 2) pixels.
+        eye_distance: pixels between the eyes if the head were seen from the front: unlike the
+            distance of the landmarks it does not shrink as the head turns.
+    """
 
     image: np.ndarray
     landmarks: np.ndarray
+    eye_distance: float
 
 
 class Sitter:
@@ -83,6 +91,11 @@ class Sitter:
         return Picture(
             image=_develop(picture.reshape(side, side, 3), shot, frame),
             landmarks=camera.project(mesh.points) @ to_pixels[:, :2].T + to_pixels[:, 2],
+            eye_distance=float(
+                np.linalg.norm(mesh.points[0] - mesh.points[1])
+                / shot.distance
+                * np.hypot(*to_pixels[:, 0])
+            ),
         )
 
     def _dress(self, shot: Shot) -> tuple[Body, Painter]:

@@ -41,12 +41,13 @@ def render_person(group: str, index: int, *, look: str, images: int, seed: int) 
 
 def render_loose(
     person: tuple[str, int], *, look: str, images: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Whole heads with some room, as a detector would be given them.
 
     Returns:
         uint8 (images, 224, 224, 3); float64 (images, 5, 2) exact landmarks in their pixels;
-        bool (images,) whether there is a thing before the face.
+        float64 (images,) pixels between the eyes if the head were seen from the front; bool
+        (images,) whether there is a thing before the face.
     """
     from evenface.data.render.raster import LOOSE
 
@@ -55,6 +56,7 @@ def render_loose(
     return (
         np.stack([picture.image for picture in pictures]),
         np.stack([picture.landmarks for picture in pictures]),
+        np.array([picture.eye_distance for picture in pictures]),
         np.array([shot.occluder is not None for shot in shots]),
     )
 
