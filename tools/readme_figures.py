@@ -60,9 +60,17 @@ def _section(results: dict) -> str:
 
 
 def _verdicts(results: dict) -> str:
-    places, found = verdicts(results)
-    head = ["question", *(f"{teacher} on {benchmark}" for teacher, benchmark in places)]
-    rows = [head, ["---"] * len(head), *([question, *cells] for question, cells in found.items())]
+    """Questions × (teacher, test)."""
+    columns: list[tuple[str, dict[str, str]]] = []
+    for benchmark in (b for b in results["benchmarks"] if b["group_by"]):
+        teachers, found = verdicts(results, benchmark["id"])
+        columns += [
+            (f"{teacher} on {benchmark['id']}", {q: cells[place] for q, cells in found.items()})
+            for place, teacher in enumerate(teachers)
+        ]
+    questions = dict.fromkeys(question for _, column in columns for question in column)
+    rows = [["question", *(title for title, _ in columns)], ["---"] * (len(columns) + 1)]
+    rows += [[q, *(column.get(q, "") for _, column in columns)] for q in questions]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

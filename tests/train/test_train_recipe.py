@@ -15,7 +15,7 @@ from evenface.train import list_recipes, load_recipe
 
 
 def test_the_named_recipes_load():
-    assert list_recipes() == ["student-cpu", "student-paper"]
+    assert list_recipes() == ["student-cpu", "student-mini", "student-paper", "teacher-study"]
     for name in list_recipes():
         assert load_recipe(name).name == name
 
@@ -58,7 +58,10 @@ def test_files_load_as_they_are_saved(tmp_path):
     [
         ({"optimiser.lr": 1}, "optimiser: no such key; did you mean 'optimizer'?"),
         ({"optimizer.momentun": 1}, "optimizer.momentun: no such key; did you mean 'momentum'?"),
-        ({"schedule.zzz": 1}, "schedule.zzz: no such key; known here: epochs, gamma, kind"),
+        (
+            {"schedule.zzz": 1},
+            "schedule.zzz: no such key; known here: epoch_steps, epochs, gamma, kind",
+        ),
         ({"optimizer.lr": -1}, r"optimizer.lr: Input should be greater than 0 \(got -1\)"),
         ({"batch_size": 1}, "batch_size: Input should be greater than or equal to 2"),
         ({"schedule.epochs": 3}, "schedule: give exactly one of epochs and steps"),

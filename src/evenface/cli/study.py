@@ -115,7 +115,7 @@ def report(
 def _print_tables(folder: Path) -> None:
     from evenface.console import out as console
     from evenface.files import read_json
-    from evenface.study.results import answers_table, group_table, real_people_table
+    from evenface.study.results import answers_tables, group_table, real_people_table
     from evenface.study.run import RESULTS_NAME
 
     results = read_json(folder / RESULTS_NAME)
@@ -124,4 +124,5 @@ def _print_tables(folder: Path) -> None:
     people = real_people_table(results)
     if people is not None:
         console().print(people)
-    console().print(answers_table(results))
+    for answers in answers_tables(results):
+        console().print(answers)

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evenface.errors import DataError
 from evenface.files import read_json
+from evenface.study.spec import MAIN_BENCHMARK
 
 SCHEMA = 2
-MAIN_BENCHMARK = "groups"
 
 Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 

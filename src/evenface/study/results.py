@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from rich.box import SIMPLE
 from rich.table import Table
 
 from evenface import __version__
@@ -217,7 +218,7 @@ def group_table(results: dict[str, Any]) -> Table:
         table.add_column(group, justify="right")
     for heading in ("mean", "STD", "SER"):
         table.add_column(heading, justify="right")
-    for model in results["models"]:
+    for index, model in enumerate(results["models"]):
         evaluation = results["evaluations"][model["id"]][MAIN_BENCHMARK]
         cells = [_percent(evaluation["groups"][g]["accuracy"]) for g in benchmark["groups"]]
         overall = evaluation["overall"]
@@ -226,7 +227,7 @@ def group_table(results: dict[str, Any]) -> Table:
             _number(overall["std_sample"]["value"], 100),
             _number(overall["ser"]["value"], 1),
         ]
-        table.add_row(model["title"], *cells, end_section=model["kd"] is True)
+        table.add_row(model["title"], *cells, end_section=_ends_section(results["models"], index))
     return table
 
 
@@ -241,45 +242,59 @@ def real_people_table(results: dict[str, Any]) -> Table | None:
     table.add_column("model")
     for benchmark in benchmarks:
         table.add_column(benchmark["title"], justify="right")
-    for model in results["models"]:
+    for index, model in enumerate(results["models"]):
         evaluations = results["evaluations"][model["id"]]
         cells = []
         for benchmark in benchmarks:
             # These benchmarks are of one group.
             group = next(iter(evaluations[benchmark["id"]]["groups"].values()))
             cells.append(_percent(group["eer"]))
-        table.add_row(model["title"], *cells, end_section=model["kd"] is True)
+        table.add_row(model["title"], *cells, end_section=_ends_section(results["models"], index))
     return table
 
 
-def verdicts(
-    results: dict[str, Any],
-) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
-    """Which verdict a question got where.
+def verdicts(results: dict[str, Any], benchmark: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Which verdict a question got on one benchmark.
 
     Returns:
-        The places, (teacher, benchmark), and question → verdicts at these places ("" where it was
-        not asked). Questions about people without groups are left out.
+        Teachers ("no KD" for questions about students without one), and question → the verdict
+        with each of them ("" where it was not asked).
     """
-    found: dict[str, dict[tuple[str, str], str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for claim in results["claims"]:
-        if not claim["id"].startswith("real-people:"):
-            place = (claim["teacher"] or "no teacher", claim["benchmark"])
-            found.setdefault(claim["question"], {})[place] = claim["verdict"]
-    places = list(dict.fromkeys(place for of_question in found.values() for place in of_question))
-    return places, {q: [of.get(place, "") for place in places] for q, of in found.items()}
+        if claim["benchmark"] == benchmark:
+            teacher = claim["teacher"] or "no KD"
+            found.setdefault(claim["question"], {})[teacher] = claim["verdict"]
+    teachers = list(
+        dict.fromkeys(teacher for of_question in found.values() for teacher in of_question)
+    )
+    return teachers, {q: [of.get(teacher, "") for teacher in teachers] for q, of in found.items()}
 
 
-def answers_table(results: dict[str, Any]) -> Table:
-    """Verdicts: questions × teacher and benchmark."""
-    table = Table(title="Answers (rules and numbers in the report)", title_justify="left")
-    table.add_column("question")
-    places, found = verdicts(results)
-    for teacher, benchmark in places:
-        table.add_column(f"{teacher}\n{benchmark}")
-    for question, cells in found.items():
-        table.add_row(question, *cells)
-    return table
+def answers_tables(results: dict[str, Any]) -> list[Table]:
+    """Verdicts on each test: questions × teachers."""
+    tables = []
+    for benchmark in results["benchmarks"]:
+        teachers, found = verdicts(results, benchmark["id"])
+        title = f"Answers: {benchmark['title']} (rules and numbers in the report)"
+        table = Table(title=title, title_justify="left", box=SIMPLE)
+        table.add_column("question")
+        for teacher in teachers:
+            table.add_column(teacher, no_wrap=True)
+        for question, cells in found.items():
+            table.add_row(question, *cells)
+        if found:
+            tables.append(table)
+    return tables
+
+
+def _ends_section(models: list[dict[str, Any]], index: int) -> bool:
+    """Whether the next model is of another kind or training set."""
+    following = models[index + 1 : index + 2]
+    return any(
+        (model["kind"], model["set"]) != (models[index]["kind"], models[index]["set"])
+        for model in following
+    )
 
 
 def _percent(estimate: dict[str, Any]) -> str:

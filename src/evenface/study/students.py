@@ -47,10 +47,9 @@ class StudyArm(Arm):
     model: LoadedTeacher | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The arm as ``results.json`` has it; seconds and losses are means over its seeds."""
+        """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
         records = [read_json(run / RUN_NAME) for run in self.runs.values()]
         first = records[0] if records else {}
-        losses = [r["final"]["loss"] for r in records if "final" in r]
         seconds = [r["seconds"] for r in records if "seconds" in r]
         return {
             "id": self.id,
@@ -65,7 +64,6 @@ class StudyArm(Arm):
             "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
             "steps": first.get("steps"),
             "seconds": round(fmean(seconds), 2) if seconds else None,
-            "final_loss": fmean(losses) if losses else None,
         }
 
     def curves(self) -> list[list[dict[str, Any]]]:
