@@ -59,12 +59,15 @@ class StudyArm(Arm):
             "kd": self.kd,
             "teacher": self.teacher,
             "seeds": list(self.seeds),
-            "backbone": first.get("backbone", self.model and self.model.name),
+            "backbone": first.get("backbone") or self._teacher_fact("backbone"),
             "parameters": first.get("parameters"),
             "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
             "steps": first.get("steps"),
             "seconds": round(fmean(seconds), 2) if seconds else None,
         }
+
+    def _teacher_fact(self, name: str) -> str | None:
+        return self.model.details.get(name, self.model.name) if self.model else None
 
     def curves(self) -> list[list[dict[str, Any]]]:
         """Logged losses of each run."""
