@@ -29,7 +29,7 @@ def recipe_file(make_recipe, tmp_path):
 
 
 def test_named_recipes_are_listed(run):
-    assert run("--list")[:2] == (0, "student-cpu\nstudent-paper\n")
+    assert run("--list")[:2] == (0, "student-cpu\nstudent-mini\nstudent-paper\nteacher-study\n")
 
 
 def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
