@@ -207,6 +207,20 @@ def test_rendered_people_may_not_be_trained_and_tested_on(tmp_path):
         run_study(load_study("smoke", overrides), tmp_path / "out", command="")
 
 
+def test_a_damaged_model_is_named_and_can_be_trained_again(
+    finished, face_folders, teacher_file, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    run = out / "runs" / "mix-plain-s1"
+    (run / "weights.safetensors").write_bytes(b"half")
+    spec = own_study(face_folders, teacher_file)
+    with pytest.raises(DataError, match=r"weights\.safetensors: not .*Delete .*mix-plain-s1"):
+        run_study(spec, out, command="evenface study run smoke …")
+    shutil.rmtree(run)
+    run_study(spec, out, command="evenface study run smoke …")
+    assert without_clock(results_of(out)) == without_clock(results_of(finished))
+
+
 def test_missing_folder_is_a_usage_error(face_folders, teacher_file, tmp_path):
     folders = face_folders | {"real": tmp_path / "nowhere"}
     with pytest.raises(UsageError, match="nowhere: no such folder"):

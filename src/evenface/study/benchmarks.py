@@ -10,6 +10,7 @@ from typing import Any
 
 from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
+from evenface.errors import DataError
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
 from evenface.files import fingerprint
 from evenface.study.faces import StudyFaces
@@ -108,7 +109,7 @@ def evaluate_arms(
             at = f"evaluations/{arm.id}"
             places[arm.id] = [log.run(f"evaluate: {arm.title}", inputs, build, at=at)]
         for seed, run in arm.runs.items():
-            inputs = common | {"model": load_teacher(run).fingerprint}
+            inputs = common | {"model": _fingerprint(run)}
             at = f"evaluations/{arm.id}-s{seed}"
             name = f"evaluate: {arm.id}-s{seed}"
             stages.append(Stage(name, inputs, at, _evaluate_run, (run, *arguments)))
@@ -121,6 +122,14 @@ def evaluate_arms(
         arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
         for arm, at in places.items()
     }
+
+
+def _fingerprint(run: Path) -> str:
+    """Of a trained model; DataError says what to do about a damaged one."""
+    try:
+        return load_teacher(run).fingerprint
+    except DataError as error:
+        raise DataError(f"{error}. Delete {run}: the same command trains it again") from None
 
 
 @contextmanager
