@@ -155,10 +155,11 @@ def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_pa
         run_study(own_study(face_folders, teacher_file), out, command="")
 
 
-def test_workers_may_change_between_calls(finished, face_folders, teacher_file):
+def test_workers_may_change_between_calls(finished, face_folders, teacher_file, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "copy")
     again = own_study(face_folders, teacher_file, workers=1)
-    run_study(again, finished, command="evenface study run smoke …")
-    assert all(stage["reused"] for stage in results_of(finished)["stages"])
+    run_study(again, out, command="evenface study run smoke …")
+    assert all(stage["reused"] for stage in results_of(out)["stages"])
 
 
 def test_epochs_are_those_of_the_real_faces(face_folders, teacher_file, tmp_path):
