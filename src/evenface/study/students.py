@@ -144,9 +144,11 @@ def train_students(
         data = log.folder / "sets" / name
         for teacher in (None, *embedded):
             arm = f"{name}-plain" if teacher is None else f"{name}-kd-{teacher}"
-            cache = None if teacher is None else data / f"embeddings-{teacher}"
-            if teacher is not None and cache is not None:
-                subset_cache(embedded[teacher], manifest, cache)
+            cache = (
+                None
+                if teacher is None
+                else _gather(teacher, embedded[teacher], name, manifest, log)
+            )
             runs = {}
             for seed in spec.training_seeds:
                 recipe = student_recipe(
@@ -158,7 +160,7 @@ def train_students(
                     cache=cache,
                     epoch=epoch,
                 )
-                whose = embedded[teacher][0][1].record.teacher_fingerprint if teacher else None
+                whose = _teacher_fingerprint(embedded[teacher]) if teacher else None
                 inputs = {"run": recipe.fingerprint(manifest.fingerprint, whose)}
                 stage = Stage(
                     f"train: {recipe.name}", inputs, f"runs/{recipe.name}", _train, (recipe,)
@@ -174,6 +176,27 @@ def train_students(
     with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
         log.run_together(title, stages, workers=processes(spec), watch=watch)
     return arms
+
+
+def _gather(
+    teacher: str,
+    embedded: list[tuple[Manifest, EmbeddingCache]],
+    name: str,
+    manifest: Manifest,
+    log: StageLog,
+) -> Path:
+    """The teacher's embeddings of a training set, in its order, gathered beside it once."""
+
+    def build(folder: Path) -> None:
+        subset_cache(embedded, manifest, folder)
+
+    inputs = {"teacher": _teacher_fingerprint(embedded), "images": manifest.image_fingerprint}
+    at = f"sets/{name}/embeddings-{teacher}"
+    return log.run(f"teacher {teacher}, embeddings of set: {name}", inputs, build, at=at)
+
+
+def _teacher_fingerprint(embedded: list[tuple[Manifest, EmbeddingCache]]) -> str:
+    return embedded[0][1].record.teacher_fingerprint
 
 
 def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
