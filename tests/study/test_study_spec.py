@@ -67,6 +67,13 @@ def test_bad_settings_are_named(overrides, message):
         load_study("smoke", overrides)
 
 
+@pytest.mark.parametrize("name", ["real", "synthetic", "test", "groups"])
+def test_further_tests_may_not_take_the_place_of_other_faces(name):
+    faces = {"look": "camera", "identities_per_group": 2, "images_per_identity": 2}
+    with pytest.raises(UsageError, match=f"the name {name} is taken"):
+        load_study("smoke", {"faces.more_tests": {name: faces}})
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -170,7 +170,7 @@ def _evaluate(
 def _with_groups(
     spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
 ) -> Benchmark:
-    part = spec.faces.more_tests.get(name, spec.faces.test)
+    part = spec.faces.by_role()["test" if name == MAIN_BENCHMARK else name]
     title = "held-out identities" if part.kind != "folder" else f"people of {part.path.name}"
     groups = "Groups are the labels the data declare."
     if isinstance(part, RenderedFaces):

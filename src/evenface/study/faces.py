@@ -63,25 +63,23 @@ def _keep_apart(
     Names of rendered people are theirs alone. Those in folders may be shared by chance, so equal
     names of people that were not rendered are only told.
     """
-    learned = {"real": real, "synthetic": synthetic}
-    pairs = [("real", "synthetic"), *((part, test) for test in tests for part in learned)]
+    people = {
+        role: set(manifest.identities())
+        for role, manifest in {"real": real, "synthetic": synthetic, **tests}.items()
+    }
+    rendered = {role for role, part in spec.faces.by_role().items() if part.kind == "render"}
+    pairs = [("real", "synthetic"), *((part, t) for t in tests for part in ("real", "synthetic"))]
     for first, second in pairs:
-        parts = learned | tests
-        shared = set(parts[first].identities()) & set(parts[second].identities())
+        shared = people[first] & people[second]
         if not shared:
             continue
         what = f"{len(shared):,} identities are both in the {first} and the {second} faces"
         example = f"{what} (such as {min(shared)})"
-        if _is_rendered(spec, first) and _is_rendered(spec, second):
+        if {first, second} <= rendered:
             raise UsageError(
                 f"{example}: give one of them another split, or another first_identity"
             )
         warn(f"{example}: if they are the same people, the results are worthless")
-
-
-def _is_rendered(spec: StudySpec, role: str) -> bool:
-    parts = {"real": spec.faces.real, "synthetic": spec.faces.synthetic, "test": spec.faces.test}
-    return (parts | spec.faces.more_tests)[role].kind == "render"
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:

@@ -122,7 +122,8 @@ def _assets(spec: StudySpec) -> list[str]:
     """Names of the assets that the study uses."""
     names: list[str] = list(spec.evaluation.real_people)
     aligned = any(
-        isinstance(part, FolderFaces) and part.align != "never" for part in spec.faces.parts()
+        isinstance(part, FolderFaces) and part.align != "never"
+        for part in spec.faces.by_role().values()
     )
     if names or aligned:
         names.append("yunet")

@@ -73,9 +73,10 @@ class FacesSpec(_Part):
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
 
-    def parts(self) -> tuple[RenderedFaces | FolderFaces | HeldOutFaces, ...]:
-        """All of them."""
-        return (self.real, self.synthetic, self.test, *self.more_tests.values())
+    def by_role(self) -> dict[str, RenderedFaces | FolderFaces | HeldOutFaces]:
+        """All of them, by the name that the study's folder and messages give them."""
+        main = {"real": self.real, "synthetic": self.synthetic, "test": self.test}
+        return main | self.more_tests
 
 
 class MixSpec(_Part):
@@ -144,10 +145,12 @@ class StudySpec(_Part):
             if len(set(values)) < len(values):
                 raise ValueError(f"{what}: {', '.join(map(str, values))} are not all different")
         if STUDY_TEACHER in self.teachers and any(
-            part.kind == "render" and part.split == "teacher" for part in self.faces.parts()
+            part.kind == "render" and part.split == "teacher"
+            for part in self.faces.by_role().values()
         ):
             raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
-        taken = {MAIN_BENCHMARK, *self.evaluation.real_people} & set(self.faces.more_tests)
+        names = {"real", "synthetic", "test", MAIN_BENCHMARK, *self.evaluation.real_people}
+        taken = names & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
         return self
@@ -155,7 +158,7 @@ class StudySpec(_Part):
     @property
     def simulated(self) -> bool:
         """Whether any group result comes from rendered faces."""
-        return any(part.kind == "render" for part in self.faces.parts())
+        return any(part.kind == "render" for part in self.faces.by_role().values())
 
 
 def own_faces(
