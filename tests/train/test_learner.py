@@ -46,9 +46,9 @@ def test_steps_equal_those_written_by_hand(make_recipe, manifest, cache, distil,
     )
     learner = Learner(recipe, 6, CPU)
     # Short class centres turn at the slightest step, which would magnify rounding.
-    torch.nn.init.normal_(learner.head.weight, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(learner.objective.head.weight, generator=torch.Generator().manual_seed(0))
     backbone = copy.deepcopy(learner.backbone)
-    weight = learner.head.weight.detach().clone().requires_grad_()
+    weight = learner.objective.head.weight.detach().clone().requires_grad_()
     before = flat([*backbone.parameters(), weight])
     source = BatchSource(manifest, cache, batch_size=8, seed=0, flip=True)
     momenta = {}
@@ -67,7 +67,7 @@ def test_steps_equal_those_written_by_hand(make_recipe, manifest, cache, distil,
         assert float(values["loss"]) == pytest.approx(loss, rel=1e-4)
         assert float(values["gradient_norm"]) == pytest.approx(norm, rel=1e-3)
         assert ("distillation" in values) is distil
-    ours = flat([*learner.backbone.parameters(), learner.head.weight])
+    ours = flat([*learner.backbone.parameters(), learner.objective.head.weight])
     theirs = flat([*backbone.parameters(), weight])
     assert (ours - theirs).norm() < 0.02 * (theirs - before).norm()
 
@@ -78,8 +78,8 @@ def flat(tensors):
 
 def test_the_seed_decides_the_first_weights(make_recipe):
     first, again, other = (Learner(make_recipe(seed=seed), 6, CPU) for seed in (0, 0, 1))
-    assert torch.equal(first.head.weight, again.head.weight)
-    assert not torch.equal(first.head.weight, other.head.weight)
+    assert torch.equal(first.objective.head.weight, again.objective.head.weight)
+    assert not torch.equal(first.objective.head.weight, other.objective.head.weight)
 
 
 @pytest.mark.parametrize("head", ["adaface", "arcface", "cosface", "elasticarcface"])

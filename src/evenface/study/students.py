@@ -259,11 +259,13 @@ def check_student(spec: StudySpec) -> None:
     """UsageError if the student cannot be made: told before anything else is done."""
     import torch
 
-    from evenface.train.learner import build_parts
+    from evenface.train.learner import build_backbone
+    from evenface.train.objective import Objective
 
     recipe = student_recipe(spec, "student", seed=spec.training_seeds[0], size=8)
     with torch.device("meta"):  # sizes without memory
-        build_parts(recipe, num_identities=2)
+        build_backbone(recipe)
+        Objective.from_recipe(recipe, num_identities=2)
 
 
 def processes(spec: StudySpec) -> int:

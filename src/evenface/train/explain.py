@@ -8,7 +8,8 @@ import yaml
 from evenface.distill import mse_lambda
 from evenface.train.batches import BatchSource
 from evenface.train.job import Job
-from evenface.train.learner import build_parts
+from evenface.train.learner import build_backbone
+from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.schedule import Schedule, peak_rate
 
@@ -30,7 +31,8 @@ def explain(recipe: TrainRecipe) -> str:
     size = recipe.backbone.embedding_size
     if size is not None:
         with torch.device("meta"):  # sizes without memory
-            backbone, _, _ = build_parts(recipe, num_identities=2)
+            backbone = build_backbone(recipe)
+            Objective.from_recipe(recipe, num_identities=2)
         parameters = sum(p.numel() for p in backbone.parameters())
         facts.append(f"backbone: {parameters / 1e6:.2f} M parameters, {size} dimensions")
     if recipe.distill is not None:

@@ -8,16 +8,15 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from evenface.distill import create_distillation
 from evenface.errors import UsageError
 from evenface.files import atomic_path
-from evenface.models import MarginHead, create_backbone, create_head
+from evenface.models import create_backbone
 from evenface.models.inputs import to_input
 from evenface.seeds import derive_seed
 from evenface.train.batches import Batch
 from evenface.train.device import to_device
+from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 
 
@@ -35,15 +34,18 @@ class Learner:
 
     def __init__(self, recipe: TrainRecipe, num_identities: int, device: torch.device) -> None:
         torch.manual_seed(derive_seed(recipe.seed, "weights"))
-        backbone, head, distillation = build_parts(recipe, num_identities)
-        self.backbone = backbone.to(device)
-        self.head = head.to(device)
-        self.distillation = distillation
+        self.backbone = build_backbone(recipe).to(device)
+        self.objective = Objective.from_recipe(recipe, num_identities).to(device)
         self.device = device
         self._clip_norm = recipe.optimizer.clip_norm
         self._half = recipe.precision == "bf16"
         self._optimizer = torch.optim.SGD(
-            [p for p in (*backbone.parameters(), *head.parameters()) if p.requires_grad],
+            [
+                parameter
+                for part in (self.backbone, self.objective)
+                for parameter in part.parameters()
+                if parameter.requires_grad
+            ],
             lr=recipe.optimizer.lr,
             momentum=recipe.optimizer.momentum,
             nesterov=recipe.optimizer.nesterov,
@@ -66,14 +68,11 @@ class Learner:
         torch.manual_seed(seed)
         images = to_input(to_device(batch.images, self.device))
         labels = to_device(batch.labels, self.device)
+        targets = None if batch.targets is None else to_device(batch.targets, self.device)
 
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half):
             embeddings = self.backbone(images)
-        embeddings = embeddings.float()
-        parts = {"classification": F.cross_entropy(self.head(embeddings, labels), labels)}
-        if self.distillation is not None:
-            targets = to_device(batch.targets, self.device)
-            parts["distillation"] = self.distillation(embeddings, targets)
+        parts = self.objective(embeddings.float(), labels, targets)
         loss = torch.stack(list(parts.values())).sum()
 
         self._optimizer.zero_grad(set_to_none=True)
@@ -89,14 +88,14 @@ class Learner:
         """Everything that the next step depends on."""
         return {
             "backbone": self.backbone.state_dict(),
-            "head": self.head.state_dict(),
+            "objective": self.objective.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to a state of :meth:`state_dict`."""
         self.backbone.load_state_dict(state["backbone"])
-        self.head.load_state_dict(state["head"])
+        self.objective.load_state_dict(state["objective"])
         self._optimizer.load_state_dict(state["optimizer"])
 
     def save_weights(self, path: Path) -> None:
@@ -107,31 +106,19 @@ class Learner:
             temporary.write_bytes(safetensors.torch.save(state))
 
 
-def build_parts(
-    recipe: TrainRecipe, num_identities: int
-) -> tuple[nn.Module, MarginHead, nn.Module | None]:
-    """Backbone, head and distillation loss (None without) of a recipe.
+def build_backbone(recipe: TrainRecipe) -> nn.Module:
+    """The backbone of a recipe, freshly initialised (torch's global generator).
 
     Raises:
         ValueError: the recipe's embedding size is not settled.
-        UsageError: the recipe names a part or an option that does not exist.
+        UsageError: the recipe names a backbone or an option that does not exist.
     """
     size = recipe.backbone.embedding_size
     if size is None:
         raise ValueError("the embedding size must be settled before training")
     try:
-        backbone = create_backbone(
+        return create_backbone(
             recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout
         )
-        head = create_head(
-            recipe.head.name,
-            embedding_size=size,
-            num_identities=num_identities,
-            **recipe.head.options,
-        )
-        if recipe.distill is None:
-            return backbone, head, None
-        distillation = create_distillation(recipe.distill.name, weight=recipe.distill.weight)
-        return backbone, head, distillation
     except (ValueError, TypeError) as error:
         raise UsageError(f"recipe '{recipe.name}': {error}") from None

@@ -105,7 +105,7 @@ def train(
                 if logging:
                     log.write({"step": done, "lr": rate, **values})
                 if saving:
-                    check_weights(learner.backbone, learner.head, step=done, rate=rate)
+                    check_weights(learner.backbone, learner.objective, step=done, rate=rate)
                     seconds = time.monotonic() - began
                     state = learner.state_dict()
                     Checkpoint(job.fingerprint, done, seconds, log.position(), state).save(out)
@@ -119,7 +119,7 @@ def train(
         "name": recipe.name,
         "fingerprint": job.fingerprint,
         "backbone": recipe.backbone.name,
-        "embedding_size": learner.head.embedding_size,
+        "embedding_size": learner.objective.head.embedding_size,
         "head": recipe.head.name,
         "parameters": sum(p.numel() for p in learner.backbone.parameters()),
         "num_identities": job.num_identities,
