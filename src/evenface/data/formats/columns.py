@@ -138,7 +138,7 @@ def choose_fields(
 
     Args:
         names: all fields whose values can be text.
-        taken: fields that mean something else.
+        taken: fields that mean something else; "" for none.
         identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
         attributes: the fields that were asked for; None: all that can name an attribute.
         where: for messages.
@@ -148,10 +148,11 @@ def choose_fields(
     """
     known = ", ".join(map(repr, names)) or "none"
     chosen = identity or find_field(IDENTITY_FIELDS, names)
-    if chosen not in names:
+    if not chosen or chosen not in names:
         what = repr(identity) if identity else f"identity ({' or '.join(IDENTITY_FIELDS)})"
         raise DataError(f"{where}: no column {what} of text or whole numbers; it has {known}")
-    rest = [name for name in names if name != chosen and name not in set(taken)]
+    others = {chosen, *filter(None, taken)}
+    rest = [name for name in names if name not in others]
     if attributes is not None:
         if missing := [name for name in attributes if name not in rest]:
             raise DataError(f"{where}: no column {missing[0]!r} for an attribute; it has {known}")

@@ -198,7 +198,7 @@ class _Images:
                 if number < first + len(batch):
                     self._next = first + len(batch)
                     return first, batch
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise OSError(f"damaged Parquet file ({error})") from None
         raise OSError("the file has fewer rows than it says")
 
@@ -214,11 +214,10 @@ class _Images:
                 starts = np.concatenate([[0], np.cumsum(sizes)])
                 group = int(np.searchsorted(starts, row, side="right")) - 1
                 first = start + int(starts[group])
-                for batch in file.iter_batches(
-                    _BATCH_ROWS, row_groups=range(group, len(sizes)), columns=[self._column]
-                ):
-                    yield first, batch.column(0)
-                    first += batch.num_rows
+                for each in range(group, len(sizes)):  # damage in one must not reach its neighbours
+                    for batch in file.iter_batches(_BATCH_ROWS, [each], columns=[self._column]):
+                        yield first, batch.column(0)
+                        first += batch.num_rows
             start += about.num_rows
             row = 0
 
