@@ -15,6 +15,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,20 +188,25 @@ class _Images:
         for first, batch in self._kept.items():
             if first <= number < first + len(batch):
                 return first, batch
-        if self._next < 0 or not 0 <= number - self._next < self._most * _BATCH_ROWS:
-            self._batches = self._from_group_of(number)
-        self._next = -1
+        if 0 <= self._next <= number < self._next + self._most * _BATCH_ROWS:
+            with suppress(pa.ArrowException, OSError):  # damage on the way: begin where it counts
+                return self._advance(number)
+        self._batches = self._from_group_of(number)
         try:
-            for first, batch in self._batches:
-                self._kept[first] = batch
-                if len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-                if number < first + len(batch):
-                    self._next = first + len(batch)
-                    return first, batch
+            return self._advance(number)
         except (pa.ArrowException, OSError) as error:
             raise OSError(f"damaged Parquet file ({error})") from None
-        raise OSError("the file has fewer rows than it says")
+
+    def _advance(self, number: int) -> tuple[int, pa.Array]:
+        self._next = -1
+        for first, batch in self._batches:
+            self._kept[first] = batch
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            if number < first + len(batch):
+                self._next = first + len(batch)
+                return first, batch
+        raise OSError("it has fewer rows than it says")
 
     def _from_group_of(self, number: int) -> Iterator[tuple[int, pa.Array]]:
         """(first number, images) of the batches from the row group of ``number`` to the end."""
