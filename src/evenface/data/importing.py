@@ -53,6 +53,7 @@ REPORT_NAME = "import-report.json"
 
 _CHUNK = 256  # records between two entries of the journal
 _BATCH = 8  # records a worker takes at a time
+_AHEAD = 32  # batches that workers may be ahead, so that they need not wait for the disk
 _NAMED = 10  # problems told in an error message; the report lists them all
 _COMMON_SIZES = 10  # sizes told in the report
 _UNFINISHED = {JOURNAL_NAME, DIGESTS_NAME, MANIFEST_NAME, REPORT_NAME, PARTIAL_NAME, IMAGES_NAME}
@@ -447,7 +448,7 @@ def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> I
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > 4 * workers:
+                if len(pending) > 4 * workers + _AHEAD:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
