@@ -33,6 +33,7 @@ from evenface.data.duplicates import (
 )
 from evenface.data.duplicates import Duplicate as SameFile
 from evenface.data.formats import FORMATS, ReadOptions, Source, open_source
+from evenface.data.formats.columns import Texts
 from evenface.data.formats.folder import printable
 from evenface.data.journal import JOURNAL_NAME, Chunk, Journal
 from evenface.data.manifest import MANIFEST_NAME, ORIGINS, Manifest
@@ -529,20 +530,25 @@ def _manifest(
     notes: dict[int, str],
 ) -> Manifest:
     """A row for each image of ``kept``; ``owners`` tells the record of every image."""
-    records = [source.record(number) for number in owners[kept].tolist()]
+    identities, origins, splits = Texts(), Texts(), Texts()
+    values = {name: Texts() for name in source.attributes}
+    for number in owners[kept].tolist():
+        record = source.record(number)
+        identities.append(record.identity)
+        origins.append(record.origin or request["origin"])
+        splits.append(record.split or request["split"])
+        for column, value in zip(values.values(), record.attributes, strict=True):
+            column.append(value)
     return Manifest.from_columns(
         out,
         index=kept,
-        identity=[record.identity for record in records],
-        origin=[record.origin or request["origin"] for record in records],
+        identity=identities.to_arrow(),
+        origin=origins.to_arrow(),
         dataset=request["dataset"],
         licence=request["licence"],
-        split=[record.split or request["split"] for record in records],
-        notes=[notes.get(place, "") for place in kept.tolist()],
-        attributes={
-            name: [record.attributes[place] for record in records]
-            for place, name in enumerate(source.attributes)
-        },
+        split=splits.to_arrow(),
+        notes=[notes.get(place, "") for place in kept.tolist()] if notes else "",
+        attributes={name: column.to_arrow() for name, column in values.items()},
     )
 
 
