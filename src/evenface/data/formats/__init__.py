@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evenface.data.formats import folder
+from evenface.data.formats import folder, insightface
 from evenface.data.formats.base import Format, Record, Source
 from evenface.errors import DataError
 from evenface.registry import Registry
 
 FORMATS: Registry[Format] = Registry("format")
 FORMATS.register("folder")(folder.FORMAT)
+FORMATS.register("recordio")(insightface.FORMAT)
 
 
 def open_source(path: Path, *, group_attribute: str = "group") -> Source:
