@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mxnet_files import MAGIC, read_stream, write_record
 
 from evenface.data.formats.recordio import (
     RecordError,
@@ -22,46 +23,6 @@ from evenface.data.formats.recordio import (
     unpack,
 )
 from evenface.errors import DataError
-
-MAGIC = struct.pack("<I", 0xCED7230A)
-
-
-def read_stream(data: bytes) -> list[bytes]:
-    """All records of a stream, as dmlc's ``RecordIOReader::NextRecord`` goes through it."""
-    records = []
-    position = 0
-    while position < len(data):
-        record = b""
-        while True:
-            magic, word = struct.unpack_from("<II", data, position)
-            assert magic == 0xCED7230A
-            flag, length = (word >> 29) & 7, word & ((1 << 29) - 1)
-            padded = ((length + 3) >> 2) << 2
-            assert position + 8 + padded <= len(data)
-            assert not any(data[position + 8 + length : position + 8 + padded])
-            record += data[position + 8 : position + 8 + length]
-            position += 8 + padded
-            if flag in (0, 3):
-                break
-            record += MAGIC
-        records.append(record)
-    return records
-
-
-def write_record(content: bytes) -> bytes:
-    """One record, as dmlc's ``RecordIOWriter::WriteRecord`` goes through it word by word."""
-    out = b""
-    done = 0
-    lower = (len(content) >> 2) << 2
-    for i in range(0, lower, 4):
-        if content[i : i + 4] == MAGIC:
-            flag = 1 if done == 0 else 2
-            out += MAGIC + struct.pack("<I", flag << 29 | (i - done)) + content[done:i]
-            done = i + 4
-    flag = 3 if done else 0
-    out += MAGIC + struct.pack("<I", flag << 29 | (len(content) - done)) + content[done:]
-    return out + bytes(-len(content) % 4)
-
 
 contents = st.lists(
     st.one_of(st.just(MAGIC), st.just(MAGIC[:2]), st.binary(max_size=5)), max_size=12
