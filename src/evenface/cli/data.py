@@ -59,6 +59,8 @@ Dataset = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
+    from evenface.cli.export import export_data
+
     data = typer.Typer(
         help="Face data sets: import, render, inspect, preview, mix.", no_args_is_help=True
     )
@@ -67,6 +69,7 @@ def register(app: typer.Typer) -> None:
     data.command("inspect")(inspect_data)
     data.command("preview")(preview)
     data.command("mix")(mix_data)
+    data.command("export")(export_data)
     app.add_typer(data, name="data")
 
 
