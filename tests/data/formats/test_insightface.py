@@ -38,7 +38,7 @@ def test_a_training_set(folder: Path) -> None:
         assert [source.record(i).name for i in (0, 5)] == ["train.rec key 1", "train.rec key 6"]
         assert source.attributes == ()
         assert source.remarks == ()
-    assert isinstance(open_source(folder / "train.rec"), RecordSource)
+        assert isinstance(open_source(path), RecordSource)
 
 
 def test_labels_are_padded_and_may_have_gaps(tmp_path: Path) -> None:

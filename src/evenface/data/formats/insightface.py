@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.console import progress
-from evenface.data.formats.base import Format, Record
+from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.data.formats.folder import printable
 from evenface.data.formats.lst import ImageList, read_lst
 from evenface.data.formats.recordio import (
@@ -410,4 +410,8 @@ def _property_remarks(path: Path, names: dict[int, str]) -> list[str]:
     return [f"property says {text!r}, but the records have {len(names):,} identities"]
 
 
-FORMAT = Format("recordio", LAYOUT, recognises=_recognises, open=open_records)
+def _open(path: Path, options: ReadOptions) -> RecordSource:
+    return open_records(path, options.group_attribute or RACE_ATTRIBUTE)
+
+
+FORMAT = Format("recordio", LAYOUT, recognises=_recognises, open=_open)
