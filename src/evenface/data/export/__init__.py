@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from evenface.console import note
-from evenface.data.export import bin, folder, parquet, recordio, webdataset
+from evenface.data.export import folder, parquet, recordio, verification, webdataset
 from evenface.data.export.base import Encoding, Exporter, Job
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
@@ -27,7 +27,7 @@ REPORT_NAME = "export-report.json"
 SHARD_IMAGES = 10_000
 
 EXPORTERS: Registry[Exporter] = Registry("export format")
-EXPORTERS.register("bin")(bin.EXPORTER)
+EXPORTERS.register("bin")(verification.EXPORTER)
 EXPORTERS.register("folder")(folder.EXPORTER)
 EXPORTERS.register("parquet")(parquet.EXPORTER)
 EXPORTERS.register("recordio")(recordio.EXPORTER)

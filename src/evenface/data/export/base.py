@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,16 +71,19 @@ class Job:
     shard_images: int
     protocol: Protocol | None
 
-    def encoded(self, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    def encoded(self, rows: NDArray[np.int64]) -> Generator[bytes, None, None]:
         """The images of these rows, encoded by all workers, few of them in memory."""
-        batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        batches = (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
         with (
             ThreadPoolExecutor(self.workers) as pool,
             progress("export", len(rows), unit="images") as bar,
         ):
+            ahead: Iterator[bytes] = iter(())
             for batch in batches:
-                yield from pool.map(self.encoding, self.manifest.images(batch))
+                done, ahead = ahead, pool.map(self.encoding, self.manifest.images(batch))
+                yield from done
                 bar.advance(len(batch))
+            yield from ahead
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 
@@ -25,11 +26,12 @@ def write(job: Job) -> list[str]:
     numbers = image_numbers(labels)
     width = max(4, len(str(numbers.max())))
     rows = np.arange(len(manifest))
-    for row, image in zip(rows.tolist(), job.encoded(rows), strict=True):
-        name, group = names[labels[row]], str(groups[row])
-        folder = job.folder / file_name(group) / name if group else job.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}_{numbers[row]:0{width}d}{job.encoding.suffix}").write_bytes(image)
+    with closing(job.encoded(rows)) as images:
+        for row, image in zip(rows.tolist(), images, strict=True):
+            name, group = names[labels[row]], str(groups[row])
+            folder = job.folder / file_name(group) / name if group else job.folder / name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}_{numbers[row]:0{width}d}{job.encoding.suffix}").write_bytes(image)
     return _remarks(job, names, groups)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import numpy as np
 
@@ -34,9 +35,8 @@ def write(job: Job) -> list[str]:
     order = np.argsort(labels, kind="stable")
     sizes = np.bincount(labels)
     ends = np.cumsum(sizes) + 1  # key 1 is the first image
-    with RecordWriter(job.folder, _STEM) as writer:
-        labelled = zip(labels[order].tolist(), job.encoded(order), strict=True)
-        for key, (label, image) in enumerate(labelled, start=1):
+    with RecordWriter(job.folder, _STEM) as writer, closing(job.encoded(order)) as images:
+        for key, (label, image) in enumerate(zip(labels[order].tolist(), images, strict=True), 1):
             writer.write(key, pack((float(label), _ALIGNED), key, image))
         first = len(order) + 1
         for key, (end, size) in enumerate(zip(ends.tolist(), sizes.tolist(), strict=True), first):
