@@ -107,11 +107,12 @@ def evaluate_embeddings(
             f"{len(protocol.identity):,} rows: they do not belong together"
         )
     unit = unit_length(values, protocol.rows)
+    single = unit.astype(np.float32)
     split = _Split(protocol, seed)
-    groups = [_group_data(protocol, g, unit, split) for g in range(len(protocol.groups))]
+    groups = [_group_data(protocol, g, (unit, single), split) for g in range(len(protocol.groups))]
 
     def across(lowest: float) -> dict[CrossPair, CrossScores]:
-        return _compare_across(protocol, unit, lowest, images=cross_images, seed=seed)
+        return _compare_across(protocol, single, lowest, images=cross_images, seed=seed)
 
     return evaluate_groups(
         groups,
@@ -260,7 +261,14 @@ def shared_identities(
     )
 
 
-def _group_data(protocol: Protocol, g: int, unit: NDArray[np.float64], split: _Split) -> GroupData:
+def _group_data(
+    protocol: Protocol,
+    g: int,
+    unit: tuple[NDArray[np.float64], NDArray[np.float32]],
+    split: _Split,
+) -> GroupData:
+    """Distances are in double precision, as the reference has them; cosines in single."""
+    double, single = unit
     folds = protocol.fold_pairs.select(protocol.fold_pairs.group == g)
     of_group = protocol.score_pairs.group == g
     pairs = protocol.score_pairs.select(of_group)
@@ -279,9 +287,9 @@ def _group_data(protocol: Protocol, g: int, unit: NDArray[np.float64], split: _S
             protocol.groups[g], counts.images, counts.identities, counts.single_image_identities
         ),
         units=len(present),
-        fold_pairs=scored(folds, -squared_distances(unit, folds.a, folds.b), folds.fold),
+        fold_pairs=scored(folds, -squared_distances(double, folds.a, folds.b), folds.fold),
         on_grid=True,
-        score_pairs=scored(pairs, cosines(unit, pairs.a, pairs.b), split.part[of_group]),
+        score_pairs=scored(pairs, cosines(single, pairs.a, pairs.b), split.part[of_group]),
     )
 
 
@@ -290,7 +298,7 @@ def _rows_of(*pairs: Pairs) -> NDArray[np.int64]:
 
 
 def _compare_across(
-    protocol: Protocol, unit: NDArray[np.float64], lowest: float, *, images: int | None, seed: int
+    protocol: Protocol, unit: NDArray[np.float32], lowest: float, *, images: int | None, seed: int
 ) -> dict[CrossPair, CrossScores]:
     rows, units = [], []
     for g in range(len(protocol.groups)):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evenface.evaluate.verification import Weights, accepted_at, cumulative
+from evenface.evaluate.verification import (
+    Weights,
+    accepted_at,
+    cumulative,
+    others,
+    scale,
+    whole_factors,
+)
+
+# Weights searched at a time: those of a few rows, which fit the processor's cache.
+_CACHED = 50_000
 
 
 def exact_fold_accuracy(
@@ -42,7 +52,7 @@ def exact_fold_accuracy(
     ):
         raise ValueError("folds must be numbered 0 … F − 1 without a gap, F at least 2")
     search = ExactFoldSearch(values, labels, folds)
-    correct, total = search.held_out(np.ones((1, len(values))))
+    correct, total = search.held_out(np.ones((1, len(values)), dtype=np.int64))
     return correct[0] / total[0]
 
 
@@ -58,84 +68,96 @@ class ExactFoldSearch:
     def __init__(
         self, scores: NDArray[np.floating], genuine: NDArray[np.bool_], fold: NDArray[np.int64]
     ) -> None:
-        order = np.argsort(-scores, kind="stable")
-        self._genuine = genuine
-        self._folds = [_HeldOut(scores, genuine, order, fold, f) for f in range(fold.max() + 1)]
+        thresholds = np.unique(scores)[::-1]
+        self._folds = int(fold.max()) + 1
+        self._genuine, self._impostor = (
+            _RankedPairs(scores, np.flatnonzero(kind), fold, self._folds, thresholds)
+            for kind in (genuine, ~genuine)
+        )
 
     def held_out(self, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of correct decisions, and of all pairs, in each fold held out in turn.
 
-        Weights (R, P) are scaled by kind as in ``FoldSearch.held_out``: to sum to the number of
-        pairs of the kind, over the other folds and over all folds.
+        Weights (R, P), whole numbers, are scaled by kind as in ``FoldSearch.held_out``: to sum to
+        the number of pairs of the kind, over the other folds and over all folds.
 
         Returns:
             correct (R, F), total (R, F). NaN where all pairs of a kind weigh nothing.
         """
-        values = weights.astype(np.float64)
-        scales = _scale(values, self._genuine), _scale(values, ~self._genuine)
-        columns = [of_fold.measure(values, scales) for of_fold in self._folds]
-        correct, total = (np.stack(parts, axis=1) for parts in zip(*columns, strict=True))
+        # A few rows at a time stay in the processor's cache, which halves the time.
+        size = max(1, _CACHED // weights.shape[1])
+        parts = [
+            self._held_out(weights[start : start + size]) for start in range(0, len(weights), size)
+        ]
+        correct, total = (np.concatenate(column) for column in zip(*parts, strict=True))
         return correct, total
 
+    def _held_out(self, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        genuine, impostor = self._genuine.sums(weights), self._impostor.sums(weights)
+        factors = whole_factors(
+            (self._genuine.other_sizes, others(genuine.by_fold)),
+            (self._impostor.other_sizes, others(impostor.by_fold)),
+        )
+        rows = np.arange(len(weights))
+        accepted, wrong = np.empty(genuine.by_fold.shape), np.empty(genuine.by_fold.shape)
+        for f in range(self._folds):
+            mine, theirs = (factor[:, f, None] for factor in factors)
+            merit = mine * genuine.elsewhere(f)
+            merit -= theirs * impostor.elsewhere(f)
+            # The first of the best is a score of the other folds: only there does merit rise.
+            best = np.argmax(merit, axis=1)
+            accepted[:, f], wrong[:, f] = (
+                genuine.in_fold(f, rows, best),
+                impostor.in_fold(f, rows, best),
+            )
+        correct, weight = np.zeros(accepted.shape), np.zeros(accepted.shape)
+        for right, sums, pairs in (
+            (accepted, genuine, self._genuine.size),
+            (impostor.by_fold - wrong, impostor, self._impostor.size),
+        ):
+            factor = scale(pairs, sums.by_fold.sum(axis=1, keepdims=True))
+            correct += factor * right
+            weight += factor * sums.by_fold
+        return correct, weight
 
-class _HeldOut:
-    """One fold, and what the others choose from."""
+
+class _RankedPairs:
+    """Pairs of one kind by descending score, all together and within each fold."""
 
     def __init__(
         self,
         scores: NDArray[np.floating],
-        genuine: NDArray[np.bool_],
-        order: NDArray[np.int64],
+        chosen: NDArray[np.int64],
         fold: NDArray[np.int64],
-        f: int,
+        folds: int,
+        thresholds: NDArray[np.floating],
     ) -> None:
-        self._others = order[fold[order] != f]
-        ranked = scores[self._others]
-        # The last of each run of equal scores: they are accepted together.
-        self._ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) + 1
-        self._other_genuine = genuine[self._others]
-        own = order[fold[order] == f]
-        self._own = own[genuine[own]], own[~genuine[own]]
-        thresholds = np.concatenate([[np.inf], ranked[self._ends - 1]])
-        self._own_at = [accepted_at(scores[kind][::-1], thresholds) for kind in self._own]
+        self.order = chosen[np.argsort(-scores[chosen], kind="stable")]
+        self.size = len(chosen)
+        self.at = np.concatenate([[0], accepted_at(scores[self.order][::-1], thresholds)])
+        self.by_fold = [self.order[fold[self.order] == f] for f in range(folds)]
+        self.at_by_fold = [
+            np.concatenate([[0], accepted_at(scores[own][::-1], thresholds)])
+            for own in self.by_fold
+        ]
+        self.other_sizes = self.size - np.array([len(own) for own in self.by_fold])
 
-    def measure(
-        self,
-        weights: NDArray[np.float64],
-        scales: tuple[NDArray[np.float64], NDArray[np.float64]],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scaled weight of correct decisions and of all, (R,) each.
-
-        Args:
-            weights: (R, P), not scaled.
-            scales: (R, 1) of genuine and impostor pairs over all folds.
-        """
-        others = weights[:, self._others]
-        sign = np.where(
-            self._other_genuine,
-            _scale(others, self._other_genuine),
-            -_scale(others, ~self._other_genuine),
-        )
-        others *= sign
-        merit = cumulative(others)[:, self._ends]
-        best = np.argmax(merit, axis=1)
-        rows = np.arange(len(weights))
-        # Accepting nothing is as good as the rejected impostors alone: merit 0.
-        best = np.where(merit[rows, best] > 0, best + 1, 0)
-        genuine, impostor = (
-            scale * cumulative(weights[:, kind])
-            for kind, scale in zip(self._own, scales, strict=True)
-        )
-        accepted, wrong = (
-            sums[rows, at[best]] for sums, at in zip((genuine, impostor), self._own_at, strict=True)
-        )
-        total = genuine[:, -1] + impostor[:, -1]
-        return accepted + impostor[:, -1] - wrong, total
+    def sums(self, weights: Weights) -> _RankedSums:
+        """Under weights (R, P)."""
+        return _RankedSums(self, weights)
 
 
-def _scale(weights: NDArray[np.float64], kind: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(R, 1) number of pairs of a kind over their weight; NaN without weight, 1 without pairs."""
-    pairs = np.count_nonzero(kind)
-    weight = weights[:, kind].sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(weight > 0, pairs / weight, np.nan if pairs else 1.0)
+class _RankedSums:
+    def __init__(self, ranked: _RankedPairs, weights: Weights) -> None:
+        self._ranked = ranked
+        self._all = np.take(cumulative(weights[:, ranked.order]), ranked.at, axis=1)
+        self._folds = [cumulative(weights[:, own]) for own in ranked.by_fold]
+        self.by_fold = np.stack([sums[:, -1] for sums in self._folds], axis=1)
+
+    def elsewhere(self, f: int) -> Weights:
+        """(R, T + 1) accepted weight of the other folds, by threshold; first without any."""
+        return self._all - np.take(self._folds[f], self._ranked.at_by_fold[f], axis=1)
+
+    def in_fold(self, f: int, rows: NDArray[np.int64], k: NDArray[np.int64]) -> Weights:
+        """(R,) accepted weight of a fold at the threshold of each row."""
+        return self._folds[f][rows, self._ranked.at_by_fold[f][k]]

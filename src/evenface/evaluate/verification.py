@@ -103,21 +103,21 @@ class FoldSearch:
         accepted, genuine_total = self.genuine.accepted(genuine_weights)
         rejected, impostor_total = self.impostor.accepted(impostor_weights)
         np.subtract(impostor_total[:, :, None], rejected, out=rejected)
-        genuine_factor, impostor_factor = _whole_factors(
-            (self.genuine.sizes.sum() - self.genuine.sizes, _others(genuine_total)),
-            (self.impostor.sizes.sum() - self.impostor.sizes, _others(impostor_total)),
+        genuine_factor, impostor_factor = whole_factors(
+            (self.genuine.sizes.sum() - self.genuine.sizes, others(genuine_total)),
+            (self.impostor.sizes.sum() - self.impostor.sizes, others(impostor_total)),
         )
-        training = genuine_factor[:, :, None] * _others(accepted)
-        training += impostor_factor[:, :, None] * _others(rejected)
+        training = genuine_factor[:, :, None] * others(accepted)
+        training += impostor_factor[:, :, None] * others(rejected)
         best = np.argmax(training, axis=2)[:, :, None]
         correct, weight = np.zeros(genuine_total.shape), np.zeros(genuine_total.shape)
         for right, total, kind in (
             (accepted, genuine_total, self.genuine),
             (rejected, impostor_total, self.impostor),
         ):
-            scale = _scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
-            correct += scale * np.take_along_axis(right, best, axis=2)[:, :, 0]
-            weight += scale * total
+            factor = scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
+            correct += factor * np.take_along_axis(right, best, axis=2)[:, :, 0]
+            weight += factor * total
         return correct, weight
 
 
@@ -420,18 +420,18 @@ def cumulative(weights: Weights) -> Weights:
     return total
 
 
-def _others(values: Weights) -> Weights:
+def others(values: Weights) -> Weights:
     """Sum over all folds but each one in turn; folds are axis 1."""
     return values.sum(axis=1, keepdims=True) - values
 
 
-def _scale(pairs: int, weight: Weights) -> NDArray[np.float64]:
+def scale(pairs: int, weight: Weights) -> NDArray[np.float64]:
     """What makes ``weight`` equal the number of pairs; NaN without weight, 1 without pairs."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(weight > 0, pairs / weight, np.nan if pairs else 1.0)
 
 
-def _whole_factors(
+def whole_factors(
     first: tuple[NDArray[np.int64], NDArray[np.int64]],
     second: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
