@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.bootstrap import pair_weights, percentile_interval
+from evenface.evaluate.bootstrap import pair_weights, percentile_interval, zero_error_limit
 from evenface.evaluate.results import CrossCell, CrossTable
 from evenface.seeds import generator
 
@@ -42,11 +42,29 @@ class CrossScores:
     """Of all pairs, or of those that score at least the lowest threshold in question."""
     first: NDArray[np.int64]
     """Unit of the first group."""
-    second: NDArray[np.int64]
-    """Unit of the second group."""
+    second: NDArray[np.int64] | None
+    """Unit of the second group; None where a unit of the first group is the pair itself."""
     images: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     """Images of each unit of either group, where every pair of images was compared; None where
     ``scores`` are all pairs."""
+
+    @property
+    def unit(self) -> str:
+        """What is resampled."""
+        return "pairs" if self.second is None else "identities"
+
+    def people(self) -> int:
+        """Number of units compared, of the smaller group: the trials of a rate of zero."""
+        if self.images is not None:
+            return int(min(np.count_nonzero(of) for of in self.images))
+        if self.second is None:
+            return len(self.first)
+        return min(len(np.unique(end)) for end in (self.first, self.second))
+
+    def highest(self, count: int) -> CrossScores:
+        """So many pairs of the highest scores."""
+        second = None if self.second is None else self.second[:count]
+        return CrossScores(self.scores[:count], self.first[:count], second, self.images)
 
     def total(self, counts: tuple[NDArray[Any], NDArray[Any]], within: bool) -> NDArray[np.float64]:
         """(R,) weight of all pairs under counts of the units of either group, (R, units) each."""
@@ -60,6 +78,8 @@ class CrossScores:
 
     def weights(self, counts: tuple[NDArray[Any], NDArray[Any]], within: bool) -> NDArray[Any]:
         """(R, H) weights of the pairs."""
+        if self.second is None:
+            return counts[0][:, self.first]
         if within:
             return pair_weights(counts[0], self.first, self.second)
         return counts[0][:, self.first] * counts[1][:, self.second]
@@ -166,9 +186,7 @@ def _cell(
     if not pairs:
         return None
     matches = int(np.count_nonzero(scores.scores >= threshold))
-    hits = CrossScores(
-        scores.scores[:matches], scores.first[:matches], scores.second[:matches], scores.images
-    )
+    hits = scores.highest(matches)
     samples = []
     size = max(1, _CHUNK // max(1, len(scores.scores)))
     for start in range(0, len(of_pair[0]), size):
@@ -179,7 +197,11 @@ def _cell(
     low = high = None
     if samples:
         low, high = percentile_interval(np.concatenate(samples), level, floor=0.0, ceiling=1.0)
-    note = "no match among these pairs: the interval has no width" if not matches else None
+    note = None
+    if high is not None and not matches:
+        people = scores.people()
+        high = max(high, zero_error_limit(people, (1 - level) / 2))
+        note = f"none seen: the upper bound is that of no failure among {people:,} {scores.unit}"
     return CrossCell(
         value=matches / pairs, low=low, high=high, note=note, pairs=pairs, matches=matches
     )

@@ -85,6 +85,8 @@ def _operating_point(
             worst_fnmr=nobody,
             note=note,
         )
+    identities = [scorer.facts.identities for scorer in scorers]
+    trials = [scorer.facts.trials for scorer in scorers]
     notes = [note] if note else []
     thresholds = [float(t) if np.isfinite(t) else None for t in chosen[key]]
     found = [t for t in thresholds if t is not None]
@@ -92,13 +94,13 @@ def _operating_point(
         notes.append("no threshold keeps the target: impostors have the highest score")
     measures: dict[str, Estimate] = {}
     if len(groups) > 1:
-        identities = [scorer.facts.identities for scorer in scorers]
-        trials = [scorer.facts.trials for scorer in scorers]
         measures = summary.at_operating_point(key, fmr, fnmr, (identities, trials))
 
-    def by_group(measure: str, rates: NDArray[np.float64]) -> dict[str, Estimate]:
+    def by_group(
+        measure: str, rates: NDArray[np.float64], people: Sequence[int | None]
+    ) -> dict[str, Estimate]:
         return {
-            name: summary.estimate(measure, float(rates[g]), group=g)
+            name: summary.rate(measure, float(rates[g]), group=g, identities=people[g])
             for g, name in enumerate(groups)
         }
 
@@ -108,8 +110,8 @@ def _operating_point(
         chosen_on=chosen_on,
         threshold=float(np.mean(found)) if len(found) == len(thresholds) else None,
         thresholds=thresholds,
-        fmr=by_group(f"fmr@{key}", fmr),
-        fnmr=by_group(f"fnmr@{key}", fnmr),
+        fmr=by_group(f"fmr@{key}", fmr, identities),
+        fnmr=by_group(f"fnmr@{key}", fnmr, trials),
         own=own,
         measures=measures,
         worst_fmr=summary.worst_group(fmr, f"fmr@{key}", errors=True),

@@ -228,14 +228,32 @@ class _Split:
             if shared := shared_identities(pairs.fold, *ends):
                 self.notes.append(shared)
             return
-        half = np.zeros(int(protocol.identity.max()) + 1, dtype=np.int64)
-        for g, name in enumerate(protocol.groups):
-            of_group = pairs.group == g
-            people = np.unique(np.concatenate([end[of_group] for end in ends]))
-            rng = generator(seed, "threshold-split", name)
-            half[rng.permutation(people)[: len(people) // 2]] = 1
-        first, second = (half[end] for end in ends)
-        self.part = np.where(first == second, first, -1)
+        self.part = identity_halves(pairs.group, *ends, groups=protocol.groups, seed=seed)
+
+
+def identity_halves(
+    group: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    *,
+    groups: Sequence[str],
+    seed: int,
+) -> NDArray[np.int64]:
+    """(P,) 0 or 1 for pairs within either random half of their group's identities, −1 across.
+
+    Args:
+        group: (P,) group of each pair; both ends are of it.
+        first, second: (P,) identities of the ends.
+        groups: names of the groups.
+        seed: decides the halves.
+    """
+    half = np.zeros(int(max(first.max(), second.max())) + 1, dtype=np.int64)
+    for g, name in enumerate(groups):
+        of_group = group == g
+        people = np.unique(np.concatenate([first[of_group], second[of_group]]))
+        rng = generator(seed, "threshold-split", name)
+        half[rng.permutation(people)[: len(people) // 2]] = 1
+    return np.where(half[first] == half[second], half[first], -1)
 
 
 def shared_identities(
@@ -284,7 +302,11 @@ def _group_data(
     counts = protocol.counts[g]
     return GroupData(
         facts=GroupFacts(
-            protocol.groups[g], counts.images, counts.identities, counts.single_image_identities
+            name=protocol.groups[g],
+            images=counts.images,
+            identities=counts.identities,
+            single_image_identities=counts.single_image_identities,
+            trials=counts.identities - counts.single_image_identities,
         ),
         units=len(present),
         fold_pairs=scored(folds, -squared_distances(double, folds.a, folds.b), folds.fold),

@@ -73,13 +73,8 @@ class GroupFacts:
     images: int | None
     identities: int | None
     single_image_identities: int | None
-
-    @property
-    def trials(self) -> int | None:
-        """Number of identities of two or more images: what a genuine pair can fail for."""
-        if self.identities is None or self.single_image_identities is None:
-            return None
-        return self.identities - self.single_image_identities
+    trials: int | None
+    """Identities that a genuine pair can fail for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from evenface.evaluate.results import Estimate, Roc, WorstGroup
 
 ROC_POINTS = 200
 
+_UNBOUNDED = "no upper bound: too many resamples hold a group without errors"
 _RATIOS = (
     "inequity_rate",
     "werm",
@@ -100,6 +101,26 @@ class Summary:
         low, high = self.interval(measure, group)
         return Estimate(value=value, low=low, high=high, note=note)
 
+    def rate(self, measure: str, value: float, *, group: int, identities: int | None) -> Estimate:
+        """An error rate of a group; where nothing was seen, ``high`` is what that cannot exclude.
+
+        No resample holds an error that the sample does not, so the replicates of a rate of zero
+        have no width. In their place comes :func:`zero_error_limit`, over people as in
+        :meth:`ratio`.
+
+        Args:
+            measure: the rate's name.
+            value: observed.
+            group: index.
+            identities: those that a pair of this kind can fail for; None if not known.
+        """
+        estimate = self.estimate(measure, value, group=group)
+        if value > 0 or estimate.high is None or not identities:
+            return estimate
+        high = max(estimate.high, zero_error_limit(identities, (1 - self.level) / 2))
+        note = f"none seen: the upper bound is that of no failure among {identities:,} identities"
+        return Estimate(value=value, low=0.0, high=high, note=note)
+
     def interval(self, measure: str, group: int | None = None) -> tuple[float | None, float | None]:
         """Bounds from the replicates, None where there are none or they are infinite."""
         if measure not in self.samples:
@@ -136,8 +157,8 @@ class Summary:
         low, high = self.interval(measure)
         if np.isfinite(value):
             unbounded = low is not None and high is None
-            note = f"no upper bound: too many resamples hold a group without {event}"
-            return Estimate(value=value, low=low, high=high, note=note if unbounded else None)
+            note = _UNBOUNDED if unbounded else None
+            return Estimate(value=value, low=low, high=high, note=note)
         clean = np.flatnonzero(rates == 0)
         names = ", ".join(self.groups[g] for g in clean)
         note = f"undefined: no {event} seen in {names}"
@@ -184,7 +205,10 @@ class Summary:
         for name, value in values.items():
             measure = f"{name}@{key}"
             if name not in _RATIOS or np.isfinite(value):
-                found[name] = self.estimate(measure, float(value))
+                estimate = self.estimate(measure, float(value))
+                if estimate.low is not None and estimate.high is None:
+                    estimate = estimate.model_copy(update={"note": _UNBOUNDED})
+                found[name] = estimate
                 continue
             concerned = clean[:1] if name.startswith("fmr") else clean[1:]
             if not name.startswith(("fmr", "fnmr")):
