@@ -31,6 +31,13 @@ class Align(StrEnum):
     NEVER = "never"
 
 
+class Duplicates(StrEnum):
+    """What becomes of image files with the same bytes."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
 class Balance(StrEnum):
     """What a mix makes equal over the groups."""
 
@@ -59,6 +66,8 @@ Dataset = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
+    from evenface.cli.export import export_data
+
     data = typer.Typer(
         help="Face data sets: import, render, inspect, preview, mix.", no_args_is_help=True
     )
@@ -67,6 +76,7 @@ def register(app: typer.Typer) -> None:
     data.command("inspect")(inspect_data)
     data.command("preview")(preview)
     data.command("mix")(mix_data)
+    data.command("export")(export_data)
     app.add_typer(data, name="data")
 
 
@@ -74,8 +84,9 @@ def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder [<group>/]<identity>/<image>, or one of the small sets among the "
-            "assets: orl, openpeople."
+            help="A folder [<group>/]<identity>/<image>, a table of paths (.csv, .tsv, .parquet), "
+            "tar shards, Parquet with images, or one of the small sets among the assets: orl, "
+            "openpeople."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
@@ -96,13 +107,49 @@ def import_data(
             "never: the whole image is resized (only for crops that are aligned already)."
         ),
     ] = None,
-    group_attribute: Annotated[
-        str, typer.Option(help="What the group level means, e.g. ethnicity; default: group.")
+    format: Annotated[
+        str, typer.Option(help="Format of the source; default: told from the path.")
     ] = "",
-    split: Annotated[str, typer.Option(help="Split that all images belong to.")] = "",
+    group_attribute: Annotated[
+        str,
+        typer.Option(
+            help="What the group level means, e.g. ethnicity; default: group (of BUPT: ethnicity)."
+        ),
+    ] = "",
+    identity: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column or key that names the person; default: identity, person, subject, label "
+            "or class.",
+        ),
+    ] = "",
+    attributes: Annotated[
+        str,
+        typer.Option(
+            metavar="A[,B…]",
+            help="Columns or keys to take as attributes; default: all of text or whole numbers.",
+        ),
+    ] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that a table's paths are relative to and must lie in; default: the "
+            "table's own."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of images whose source says none.")] = "",
+    duplicates: Annotated[
+        Duplicates | None,
+        typer.Option(
+            help="keep (default): files with the same bytes stay, and count as bad where they "
+            "stand under several identities; drop: one of an identity stays, of several "
+            "identities none."
+        ),
+    ] = None,
     max_bad_rate: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Share of unusable images to leave out and count."),
+        typer.Option(min=0.0, max=1.0, help="Share of bad images to tolerate and count."),
     ] = 0.0,
     workers: Workers = None,
 ) -> None:
@@ -112,31 +159,35 @@ def import_data(
     the folder lists what was left out and why.
     """
     from evenface.console import note
-    from evenface.data.importing import import_folder
+    from evenface.data.formats import ReadOptions
+    from evenface.data.importing import import_dataset
     from evenface.data.sources import SMALL_SETS
     from evenface.errors import UsageError
 
+    read = ReadOptions(group_attribute, identity, _names(attributes), root)
     if source in SMALL_SETS:
-        if dataset or origin or licence or align or group_attribute:
+        if dataset or origin or licence or align or duplicates or format or read != ReadOptions():
             raise UsageError(
-                f"name, origin, licence, alignment and attributes of '{source}' are known and "
-                f"cannot be set. For a folder of that name, say ./{source}"
+                f"name, origin, licence, format, alignment, duplicates and attributes of "
+                f"'{source}' are known and cannot be set. For a folder of that name, say ./{source}"
             )
         report = SMALL_SETS[source](out, split=split, max_bad_rate=max_bad_rate, workers=workers)
     else:
-        folder = Path(source)
-        name = dataset or folder.resolve().name
+        path = Path(source)
+        name = dataset or (path.resolve().name if path.is_dir() else path.stem)
         origin = origin or Origin.REAL
         licence = licence or "unspecified"
-        note(f"{folder} is taken as '{name}', origin {origin.value}, licence {licence}")
-        report = import_folder(
-            folder,
+        note(f"{path} is taken as '{name}', origin {origin.value}, licence {licence}")
+        report = import_dataset(
+            path,
             out,
             dataset=name,
             origin=origin.value,
             licence=licence,
+            format=format,
+            read=read,
             align=(align or Align.AUTO).value,
-            group_attribute=group_attribute or "group",
+            duplicates=(duplicates or Duplicates.KEEP).value,
             split=split,
             max_bad_rate=max_bad_rate,
             workers=workers,
@@ -311,6 +362,13 @@ def _print_import(report: ImportReport, out: Path) -> None:
     ):
         if names:
             remarks.append(f"{len(names):,} identities {what}, e.g. {names[0]!r}")
+    same = report.duplicates
+    if same.listed:
+        remarks.append(
+            f"{len(same.listed):,} image files equal an earlier one, "
+            f"{same.across_identities:,} of them of another identity; "
+            + (f"{same.images_dropped:,} images left out" if same.images_dropped else "kept")
+        )
     if report.problems:
         remarks.append(f"{len(report.problems):,} image files left out, listed in the report")
     for remark in remarks:

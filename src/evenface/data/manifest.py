@@ -36,6 +36,9 @@ ALL = "all"
 
 _TEXT_COLUMNS = ("store", "identity", "origin", "dataset", "licence", "split", "notes")
 _COLUMNS = ("store", "index", *_TEXT_COLUMNS[1:])
+RESERVED_COLUMNS = frozenset(_COLUMNS)
+"""Names that no attribute may have."""
+ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA_KEY = b"evenface"
 _VERSION = 1
 
@@ -420,7 +423,7 @@ def _conform(
     """The table with exactly the manifest's columns in order and types, values checked."""
     for name in attributes:
         taken = {*_COLUMNS, *(f"{other}_source" for other in attributes)}
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
+        if not ATTRIBUTE_NAME.fullmatch(name) or name in taken:
             raise DataError(
                 f"{where}: {name!r} cannot name an attribute (lower-case letters, digits and _; "
                 "no name of another column)"

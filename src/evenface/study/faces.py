@@ -157,9 +157,9 @@ def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:
         return Manifest.read(part.path)
 
     def build(folder: Path) -> None:
-        from evenface.data.importing import import_folder
+        from evenface.data.importing import import_dataset
 
-        import_folder(
+        import_dataset(
             part.path,
             folder,
             dataset=part.path.name,

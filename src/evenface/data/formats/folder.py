@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evenface.data.formats.base import Format, Record
+from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.errors import DataError
 
 LAYOUT = "[<group>/]<identity>/<image>"
@@ -47,6 +47,7 @@ class FolderSource:
         people: list[_Person],
         files: list[str],
         owners: list[int],
+        format: str,
     ) -> None:
         self.attributes = attributes
         self.remarks = remarks
@@ -54,6 +55,7 @@ class FolderSource:
         self._people = people
         self._files = files
         self._owners = owners
+        self._format = format
 
     @property
     def description(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class FolderSource:
         for number in range(len(self)):
             listing.update(os.fsencode(self._path(number)) + b"\0")
         return {
-            "format": "folder",
+            "format": self._format,
             "path": printable(str(self._root.resolve())),
             "attributes": list(self.attributes),
             "images": len(self),
@@ -78,17 +80,26 @@ class FolderSource:
         return Record(printable(self._path(number)), person.identity, attributes)
 
     def read(self, number: int) -> bytes:
-        path = os.path.join(self._root, self._path(number))
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-            raise OSError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise OSError(f"a file of {status.st_size:,} bytes is no image of a face")
-        with open(path, "rb") as handle:
-            return handle.read()
+        return read_image_file(os.path.join(self._root, self._path(number)))
 
     def _path(self, number: int) -> str:
         return os.path.join(self._people[self._owners[number]].folder, self._files[number])
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """Content of an image file. Raises OSError; also for what is no file or too large for one."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+        raise OSError("not a regular file")
+    check_size(status.st_size)
+    with open(path, "rb") as handle:
+        return handle.read()
+
+
+def check_size(size: int) -> None:
+    """Raise OSError where ``size`` bytes are too many for an image of a face."""
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"a file of {size:,} bytes is no image of a face")
 
 
 def printable(name: str) -> str:
@@ -96,13 +107,13 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def open_folder(root: Path, group_attribute: str) -> FolderSource:
+def open_folder(root: Path, group_attribute: str, *, format: str = "folder") -> FolderSource:
     """List a folder of images.
 
     The depth of the images tells whether there is a group level; it becomes the declared attribute
     ``group_attribute``. An identity name that occurs in several groups becomes ``group/identity``.
     Hidden files, symbolic links that lead back to a parent, and files without an image's suffix
-    are left out and counted.
+    are left out and counted. ``format`` is the name that the description bears.
 
     Raises:
         DataError: no folder, no images, or images at different depths.
@@ -136,7 +147,8 @@ def open_folder(root: Path, group_attribute: str) -> FolderSource:
         raise DataError(f"{root}: no images found{skipped}; expected {LAYOUT}")
     people, renamed = _told_apart(root, people)
     attributes = (group_attribute,) if depth == 2 else ()
-    return FolderSource(root, attributes, (*walk.remarks(depth), *renamed), people, files, owners)
+    remarks = (*walk.remarks(depth), *renamed)
+    return FolderSource(root, attributes, remarks, people, files, owners, format)
 
 
 @dataclass
@@ -229,4 +241,8 @@ def _told_apart(root: Path, people: list[_Person]) -> tuple[list[_Person], list[
     return renamed, [remark]
 
 
-FORMAT = Format("folder", LAYOUT, recognises=Path.is_dir, open=open_folder)
+def _open(path: Path, options: ReadOptions) -> FolderSource:
+    return open_folder(path, options.group_attribute or "group")
+
+
+FORMAT = Format("folder", LAYOUT, recognises=Path.is_dir, open=_open, last=True)
