@@ -108,7 +108,7 @@ class _Table:
         self._group = np.stack([table.group1, table.group2])
         self._identity = np.stack([table.identity1, table.identity2])
         given_fold = np.asarray(table.fold)
-        self.notes: list[str] = []
+        self.notes: list[str] = list(table.notes)
         self.groups = tuple(table.groups)
         self.named = bool((self._identity >= 0).all())
         self._check()
