@@ -67,6 +67,7 @@ Dataset = Annotated[
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
     from evenface.cli.export import export_data
+    from evenface.cli.verification_set import verification_set
 
     data = typer.Typer(
         help="Face data sets: import, render, inspect, preview, mix.", no_args_is_help=True
@@ -77,6 +78,7 @@ def register(app: typer.Typer) -> None:
     data.command("preview")(preview)
     data.command("mix")(mix_data)
     data.command("export")(export_data)
+    data.command("verification-set")(verification_set)
     app.add_typer(data, name="data")
 
 

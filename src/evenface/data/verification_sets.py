@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from evenface.console import note
 from evenface.data.decode import ImageError
 from evenface.data.export.base import Encoding, file_name
 from evenface.data.formats.base import Record
@@ -27,10 +26,10 @@ from evenface.data.formats.folder import printable, read_image_file
 from evenface.data.formats.pairs import ImageName, Pair, PairImages, PairsFile, read_pairs
 from evenface.data.formats.verification_bin import SUFFIX, write_bin
 from evenface.data.importing import ImportReport, import_source
-from evenface.data.manifest import Manifest
+from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.prepare import Align
 from evenface.errors import DataError, UsageError
-from evenface.files import write_json
+from evenface.files import read_json, write_json
 
 FACES_NAME = "faces"
 REPORT_NAME = "verification-report.json"
@@ -38,6 +37,10 @@ RACE_ATTRIBUTE = "ethnicity"
 
 _TEXTS, _IMAGES = "txts", ("images", "data")
 _PAIRS_NAME = "pairs.txt"
+_JOINED = (
+    "the folders of the images are not people: images that genuine pairs join were taken for one "
+    "person"
+)
 _NAMED = 10  # lost pairs told in an error message; the report lists them all
 
 
@@ -103,7 +106,7 @@ class PublishedSet:
 
 
 @dataclass(frozen=True, eq=False)
-class VerificationSet:
+class PreparedSet:
     """Pairs over the rows of a manifest of aligned faces; every array is (P,)."""
 
     manifest: Manifest
@@ -115,6 +118,8 @@ class VerificationSet:
     fold: NDArray[np.int64]
     """From 0; −1 where the file tells none."""
     groups: tuple[str, ...]
+    identities_named: bool
+    """Whether the set names its people; else they are told from the genuine pairs."""
     report: VerificationReport
 
 
@@ -139,8 +144,9 @@ def find_published_set(
     if not root.is_dir() or not path.is_file():
         missing = path if root.is_dir() else root
         raise DataError(
-            f"{missing}: not there. Expected RFW's folder with {_TEXTS}/<Race>/<Race>_pairs.txt and "
-            f"images/<Race>/, or a folder <name>/<name>_0001.jpg with {_PAIRS_NAME} or --pairs FILE"
+            f"{missing}: not there. Expected RFW's folder with {_TEXTS}/<Race>/<Race>_pairs.txt "
+            f"and images/<Race>/, or a folder <name>/<name>_0001.jpg with {_PAIRS_NAME} or --pairs "
+            "FILE"
         )
     file = read_pairs(path)
     names = sorted({pair.group or "" for pair in file.pairs})
@@ -234,28 +240,26 @@ def _locate(published: PublishedSet) -> _Images:
     return images
 
 
-def _people(published: PublishedSet) -> tuple[dict[_Key, str], list[str]]:
-    """The identity of each image, and remarks.
+def _people(published: PublishedSet) -> tuple[dict[_Key, str], bool]:
+    """The identity of each image, and whether the set names them.
 
     Paths do not say who is on them: their folders do where all pairs agree with that, and else the
     genuine pairs.
     """
     people: dict[_Key, str] = {}
-    remarks = []
+    all_named = True
     for number, group in enumerate(published.groups):
         pairs = group.file.pairs
         names = {name for pair in pairs for name in (pair.first, pair.second)}
         owner = {name: name.identity or str(PurePosixPath(name.path).parent) for name in names}
-        if group.file.kind == "paths" and any(
-            (owner[pair.first] == owner[pair.second]) is not pair.genuine for pair in pairs
-        ):
-            owner = _joined(pairs)
-            remarks.append(
-                f"{group.file.path.name}: the folders of the images are not people; images that "
-                "genuine pairs join are taken for one person"
-            )
-        people |= {(number, name): person for name, person in owner.items()}
-    return people, remarks
+        named = group.file.kind == "lfw" or all(
+            (owner[pair.first] == owner[pair.second]) is pair.genuine for pair in pairs
+        )
+        people |= {
+            (number, name): person for name, person in (owner if named else _joined(pairs)).items()
+        }
+        all_named &= named
+    return people, all_named
 
 
 def _joined(pairs: tuple[Pair, ...]) -> dict[ImageName, str]:
@@ -288,12 +292,12 @@ def prepare_verification_set(
     max_lost_rate: float = 0.0,
     workers: int | None = None,
     detector: str | Path | None = None,
-) -> VerificationSet:
+) -> PreparedSet:
     """Align the images of a set and keep the pairs whose images could be used.
 
-    Writes into ``out``: ``faces`` (a dataset folder of the images that pairs name),
-    ``<group>_test.bin`` (or ``<dataset>.bin``) with the pairs in the file's order, as PNG, and
-    ``verification-report.json``. An interrupted run continues.
+    Writes into ``out``: ``faces`` (a dataset folder of the images that pairs name) and
+    ``manifest.parquet`` over it, ``<group>_test.bin`` (or ``<dataset>.bin``) with the pairs in the
+    file's order as PNG, and ``verification-report.json``. An interrupted run continues.
 
     Args:
         published: what :func:`find_published_set` found.
@@ -313,12 +317,15 @@ def prepare_verification_set(
         raise UsageError(f"the highest rate of lost pairs is between 0 and 1, got {max_lost_rate}")
     if out.resolve().is_relative_to(published.root.resolve()):
         raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
+    _refuse_foreign(out, published, dataset)
     images = _locate(published)
-    people, remarks = _people(published)
+    people, named = _people(published)
+    remarks = [] if named else [_JOINED]
     account = _Account(published, dataset, people, remarks, out)
     account.judge(images.problems, max_lost_rate)
+    source = _PairsSource(published, images.found, people)
     imported = import_source(
-        _PairsSource(published, images.found, people),
+        source,
         out / FACES_NAME,
         dataset=dataset,
         origin=origin,
@@ -328,13 +335,25 @@ def prepare_verification_set(
         workers=workers,
         detector=detector,
     )
-    rows = _rows(_PairsSource(published, images.found, people), imported, images)
+    rows = _rows(source, imported, images)
     account.noticed = imported.noticed
     report = account.judge(images.problems, max_lost_rate, finished=True)
     manifest = Manifest.read(out / FACES_NAME)
-    kept = _kept(published, manifest, rows, report)
+    manifest.write(out / MANIFEST_NAME)
+    kept = _kept(published, manifest, rows, named, report)
     _write_bins(kept, out, dataset)
     return kept
+
+
+def _refuse_foreign(out: Path, published: PublishedSet, dataset: str) -> None:
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: a file; a folder is needed")
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    ours = names <= {FACES_NAME} or REPORT_NAME in names
+    held = read_json(out / REPORT_NAME) if REPORT_NAME in names else {}
+    same = {"source": printable(str(published.root.resolve())), "dataset": dataset}
+    if not ours or (held and {key: held.get(key) for key in same} != same):
+        raise DataError(f"{out}: holds something else already. Choose a new folder")
 
 
 def _rows(source: _PairsSource, report: ImportReport, images: _Images) -> dict[_Key, int]:
@@ -452,8 +471,12 @@ class _Account:
 
 
 def _kept(
-    published: PublishedSet, manifest: Manifest, rows: dict[_Key, int], report: VerificationReport
-) -> VerificationSet:
+    published: PublishedSet,
+    manifest: Manifest,
+    rows: dict[_Key, int],
+    named: bool,
+    report: VerificationReport,
+) -> PreparedSet:
     """The pairs both of whose images have a row, in the order of the files."""
     table = [
         (rows[number, pair.first], rows[number, pair.second], pair.genuine, number, pair.fold)
@@ -463,16 +486,14 @@ def _kept(
     ]
     a, b, genuine, group, fold = np.array(table, dtype=np.int64).T
     names = tuple(group.name or "all" for group in published.groups)
-    return VerificationSet(manifest, a, b, genuine.astype(bool), group, fold, names, report)
+    return PreparedSet(manifest, a, b, genuine.astype(bool), group, fold, names, named, report)
 
 
-def _write_bins(kept: VerificationSet, out: Path, dataset: str) -> None:
+def _write_bins(kept: PreparedSet, out: Path, dataset: str) -> None:
     encode = Encoding()
-    for number, name in enumerate(kept.groups):
+    for number, group in enumerate(kept.groups):
         mine = kept.group == number
         rows = np.stack([kept.a[mine], kept.b[mine]], axis=1).ravel().tolist()
-        path = out / (f"{file_name(name)}_test{SUFFIX}" if kept.manifest.attributes else "")
-        if not kept.manifest.attributes:
-            path = out / f"{file_name(dataset)}{SUFFIX}"
-        write_bin(path, (encode(kept.manifest.images([row])[0]) for row in rows), kept.genuine[mine])
-        note(f"{path}: {int(mine.sum()):,} pairs")
+        name = f"{file_name(group)}_test" if kept.manifest.attributes else file_name(dataset)
+        images = (encode(kept.manifest.images([row])[0]) for row in rows)
+        write_bin(out / f"{name}{SUFFIX}", images, kept.genuine[mine])
