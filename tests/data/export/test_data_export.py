@@ -144,6 +144,24 @@ def test_recordio_without_attributes(stores: Path, tmp_path: Path) -> None:
     )
 
 
+def test_recordio_keeps_odd_names_apart(stores: Path, tmp_path: Path) -> None:
+    plain = ["a:b", "é*"]
+    names = [*plain, "x\ty", "x y", " x y", "a/b/c", "d/b/c", "a\\b", ".", "n\nm", "%", "/"]
+    odd = Manifest.from_columns(
+        stores / "real",
+        index=range(len(names)),
+        identity=names,
+        origin="real",
+        dataset="",
+        licence="",
+    )
+    report = export(odd, tmp_path / "out", "recordio")
+    assert "written as %XX" in report.remarks[-1]
+    found = read_back(tmp_path / "out", tmp_path / "back")
+    assert len(found.identities()) == len(names)
+    assert set(plain) <= set(found.identities())
+
+
 # --- the other formats ---------------------------------------------------------------------------
 
 

@@ -125,13 +125,18 @@ def file_name(text: str) -> str:
         DataError: longer than file systems take.
     """
     safe = "".join(
-        "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
-        if character in '%/\\:*?"<>|' or not character.isprintable()
-        else character
+        character if character.isprintable() and character not in '%/\\:*?"<>|' else _hex(character)
         for character in text
     )
-    if safe[:1] in ("", ".", "@"):  # hidden from, or left out by, those who read folders
-        safe = f"%{ord(safe[0]):02X}{safe[1:]}" if safe else "%"
+    if safe[:1] in (".", "@", " "):  # hidden, or left out by those who read folders
+        safe = _hex(safe[0]) + safe[1:]
+    if safe[-1:] in (".", " "):  # not allowed everywhere
+        safe = safe[:-1] + _hex(safe[-1])
+    safe = safe or "%"
     if len(safe.encode()) > _MOST_NAME_BYTES:
         raise DataError(f"{text[:60]!r}… is too long to name a file or folder")
     return safe
+
+
+def _hex(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))

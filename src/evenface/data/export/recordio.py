@@ -44,13 +44,26 @@ def write(job: Job) -> list[str]:
         writer.write(0, pack((float(first), float(first + len(identities))), 0, b""))
     size = f"{len(identities)},{IMAGE_SIZE},{IMAGE_SIZE}\n"
     (job.folder / "property").write_text(size, encoding="ascii")
-    _write_list(job, identities, labels, order)
-    if first + len(identities) < MAX_EXACT:
-        return []
-    return ["more than 2^24 records: their key ranges are rounded in float32, as in all such files"]
+    folders = [_list_folder(identity) for identity in identities]
+    _write_list(job, folders, labels, order)
+    remarks = []
+    if changed := sum(map(str.__ne__, folders, identities)):
+        remarks.append(f"{changed:,} names hold characters that the list cannot, written as %XX")
+    if first + len(identities) >= MAX_EXACT:
+        remarks.append("more than 2^24 records: float32 rounds their ranges of keys, as usual")
+    return remarks
 
 
-def _write_list(job: Job, identities: list[str], labels: np.ndarray, order: np.ndarray) -> None:
+def _list_folder(identity: str) -> str:
+    """An identity as the folder of a path in the list: "name" or "group/name"."""
+    parts = identity.split("/")
+    if len(parts) > 2 or any(part in ("", ".") for part in parts):
+        return file_name(identity)
+    plain = identity.isprintable() and identity == identity.strip() and "\\" not in identity
+    return identity if plain else "/".join(map(file_name, parts))
+
+
+def _write_list(job: Job, folders: list[str], labels: np.ndarray, order: np.ndarray) -> None:
     numbers = image_numbers(labels)
     codes, names = [], {}
     for attribute in job.manifest.attributes:
@@ -58,7 +71,6 @@ def _write_list(job: Job, identities: list[str], labels: np.ndarray, order: np.n
         names[attribute] = sorted({value for value in values if value is not None})
         number = {value: code for code, value in enumerate(names[attribute])}
         codes.append([number.get(value, -1) for value in values])
-    folders = ["/".join(map(file_name, identity.split("/"))) for identity in identities]
     with open(job.folder / f"{_STEM}.lst", "w", encoding="utf-8", newline="\n") as lines:
         for row in order.tolist():
             label = int(labels[row])
