@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from evenface.data.importing import ImportReport
-    from evenface.data.inspect import Inspection
+    from evenface.data.inspect import Crossing, Inspection
     from evenface.data.manifest import Manifest
     from evenface.data.mix import MixReport
 
@@ -242,8 +242,21 @@ def inspect_data(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all images and check their checksums.")
     ] = False,
+    min_cell: Annotated[
+        int, typer.Option(min=0, help="Identities below which a cell is too small for a share.")
+    ] = 10,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with contact sheets too (extra: report)."),
+    ] = None,
+    faces: Annotated[
+        bool,
+        typer.Option("--faces", help="Let the page show photographs of real people as well."),
+    ] = False,
+    seed: Seed = 0,
 ) -> None:
     """Say what a data set or manifest holds."""
+    from evenface.console import note, warn
     from evenface.data.inspect import inspect
     from evenface.data.manifest import Manifest
 
@@ -251,7 +264,15 @@ def inspect_data(
     if verify:
         for store in manifest.stores.values():
             store.verify()
-    inspection = inspect(manifest, _names(group_by))
+    inspection = inspect(manifest, _names(group_by), min_cell=min_cell)
+    if html:
+        from evenface.report.dataset import write_dataset_page
+
+        title = (path if path.is_dir() else path.parent).resolve().name
+        write_dataset_page(manifest, inspection, html, title=title, show_real=faces, seed=seed)
+        note(f"{html}: written")
+        if faces and inspection.origins.get("real"):
+            warn("the page shows photographs of real people: do not publish it without consent")
     if as_json:
         typer.echo(inspection.model_dump_json(indent=2))
     else:
@@ -400,12 +421,42 @@ def _print_inspection(found: Inspection) -> None:
         gap = f", {missing:,} images without" if missing else ""
         facts.append((f"attribute {name}", f"{len(summary.values)} values, {sources}{gap}"))
     for store in found.stores:
-        facts.append(("store", f"{store.path} ({store.images:,} images)"))
+        size = f"{store.images:,} images, {store.bytes / 2**20:,.1f} MiB"
+        facts.append(("store", f"{store.path} ({size})"))
+        if sizes := store.source_sizes:
+            side = sizes.shorter_side
+            text = f"shorter side {side['min']:.0f} to {side['max']:.0f} pixels, median "
+            facts.append(("image files", f"{text}{side['median']:.0f}; {_listed(sizes.common)}"))
     _print_table(("", ""), facts)
-    rows = [
-        (name, f"{count.identities:,}", f"{count.images:,}") for name, count in found.groups.items()
+    for crossing in found.crossings:
+        _print_crossing(crossing)
+    most = max(item.identities for item in found.histogram)
+    bars = [
+        (
+            f"{item.low:,}" if item.low == item.high else f"{item.low:,}–{item.high:,}",
+            f"{item.identities:,}",
+            "█" * round(30 * item.identities / most),
+        )
+        for item in found.histogram
     ]
-    _print_table((" × ".join(found.group_by) or "group", "identities", "images"), rows)
+    _print_table(("images per identity", "identities", ""), bars)
+
+
+def _print_crossing(crossing: Crossing) -> None:
+    from evenface.data.cells import shown
+
+    rows = [
+        (
+            name,
+            f"{cell.identities:,}",
+            shown(cell.share_of_identities),
+            f"{cell.images:,}",
+            shown(cell.share_of_images),
+        )
+        for name, cell in crossing.cells.items()
+    ]
+    heading = " × ".join(crossing.attributes) or "group"
+    _print_table((heading, "identities", "share", "images", "share"), rows)
 
 
 def _print_mix(report: MixReport, out: Path) -> None:

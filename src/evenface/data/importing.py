@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, TypeVar, get_args
 
 import cv2
 import numpy as np
-from pydantic import BaseModel
 
 from evenface.assets import asset_path
 from evenface.console import note, progress
@@ -33,7 +32,18 @@ from evenface.data.duplicates import (
 )
 from evenface.data.duplicates import Duplicate as SameFile
 from evenface.data.formats import FORMATS, ReadOptions, Source, open_source
+from evenface.data.formats.columns import Texts
 from evenface.data.formats.folder import printable
+from evenface.data.import_report import (
+    REPORT_NAME,
+    Duplicate,
+    DuplicateReport,
+    GroupCount,
+    ImportReport,
+    Problem,
+    failure_message,
+    source_sizes,
+)
 from evenface.data.journal import JOURNAL_NAME, Chunk, Journal
 from evenface.data.manifest import MANIFEST_NAME, ORIGINS, Manifest
 from evenface.data.prepare import NOTES, Align, Prepared, Preparer
@@ -49,90 +59,14 @@ from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
 from evenface.parallel import usable_cores
 
-REPORT_NAME = "import-report.json"
-
 _CHUNK = 256  # records between two entries of the journal
 _BATCH = 8  # records a worker takes at a time
-_NAMED = 10  # problems told in an error message; the report lists them all
-_COMMON_SIZES = 10  # sizes told in the report
+_AHEAD = 32  # batches that workers may be ahead, so that they need not wait for the disk
 _UNFINISHED = {JOURNAL_NAME, DIGESTS_NAME, MANIFEST_NAME, REPORT_NAME, PARTIAL_NAME, IMAGES_NAME}
 _NO_OPTIONS = ReadOptions()
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Problem(BaseModel):
-    """An image file that could not be used."""
-
-    record: str
-    problem: str
-
-
-class Duplicate(BaseModel):
-    """An image file whose bytes equal those of an earlier one."""
-
-    record: str
-    equals: str
-    across_identities: bool
-    """Files with these bytes stand under several identities: a label at least is wrong."""
-
-
-class DuplicateReport(BaseModel):
-    """Image files with the same bytes as an earlier one."""
-
-    policy: Duplicates = "keep"
-    within_identities: int = 0
-    across_identities: int = 0
-    images_dropped: int = 0
-    """Images in the store that the manifest leaves out. Within an identity the first of its files
-    stays; across identities none, because no label is sure."""
-    listed: list[Duplicate] = []
-
-
-class SourceSizes(BaseModel):
-    """Widths and heights of the image files, in pixels."""
-
-    shorter_side: dict[str, float] = {}
-    """``min``, ``median`` and ``max``."""
-    distinct: int = 0
-    common: dict[str, int] = {}
-    """"width×height" → files, the ten most frequent."""
-
-
-class GroupCount(BaseModel):
-    """Size of one group."""
-
-    images: int
-    identities: int
-
-
-class ImportReport(BaseModel):
-    """What an import did (``import-report.json``)."""
-
-    version: int = 2
-    status: Literal["complete", "failed"]
-    request: dict[str, Any]
-    """Source and options that decide the result."""
-    remarks: list[str]
-    """How the source was read."""
-    records: int
-    """Image files of the source."""
-    images: int
-    """Faces in the manifest."""
-    identities: int
-    groups: dict[str, GroupCount]
-    """By the first attribute; "all" where the source declares none."""
-    noticed: dict[str, int]
-    """Images taken with "many faces" (the largest was taken), "small face" or "resized"."""
-    identities_lost: list[str]
-    """Identities none of whose images could be used."""
-    identities_with_one_image: list[str]
-    problem_rate: float
-    """Share of image files that cannot be used, or equal one of another identity."""
-    problems: list[Problem]
-    duplicates: DuplicateReport = DuplicateReport()
-    source_sizes: SourceSizes = SourceSizes()
 
 
 def import_folder(
@@ -447,7 +381,7 @@ def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> I
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > 4 * workers:
+                if len(pending) > 4 * workers + _AHEAD:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -496,12 +430,12 @@ def _conclude(
     report = _report(source, request, manifest, problems, notes, failed)
     report.problem_rate = bad / len(source)
     report.duplicates = _duplicates(source, request, same, len(owners) - len(kept))
-    report.source_sizes = _source_sizes(chunks)
+    report.source_sizes = source_sizes(chunk.sizes for chunk in chunks)
     if not failed:
         manifest.write(out / MANIFEST_NAME)
     write_json(out / REPORT_NAME, report.model_dump())
     if failed:
-        raise DataError(_failure(out, report))
+        raise DataError(failure_message(out, report))
     return report
 
 
@@ -528,20 +462,25 @@ def _manifest(
     notes: dict[int, str],
 ) -> Manifest:
     """A row for each image of ``kept``; ``owners`` tells the record of every image."""
-    records = [source.record(number) for number in owners[kept].tolist()]
+    identities, origins, splits = Texts(), Texts(), Texts()
+    values = {name: Texts() for name in source.attributes}
+    for number in owners[kept].tolist():
+        record = source.record(number)
+        identities.append(record.identity)
+        origins.append(record.origin or request["origin"])
+        splits.append(record.split or request["split"])
+        for column, value in zip(values.values(), record.attributes, strict=True):
+            column.append(value)
     return Manifest.from_columns(
         out,
         index=kept,
-        identity=[record.identity for record in records],
-        origin=[record.origin or request["origin"] for record in records],
+        identity=identities.to_arrow(),
+        origin=origins.to_arrow(),
         dataset=request["dataset"],
         licence=request["licence"],
-        split=[record.split or request["split"] for record in records],
-        notes=[notes.get(place, "") for place in kept.tolist()],
-        attributes={
-            name: [record.attributes[place] for record in records]
-            for place, name in enumerate(source.attributes)
-        },
+        split=splits.to_arrow(),
+        notes=[notes.get(place, "") for place in kept.tolist()] if notes else "",
+        attributes={name: column.to_arrow() for name, column in values.items()},
     )
 
 
@@ -603,57 +542,3 @@ def _duplicates(
             for item in same
         ],
     )
-
-
-def _source_sizes(chunks: list[Chunk]) -> SourceSizes:
-    sizes: Counter[str] = Counter()
-    for chunk in chunks:
-        sizes.update(chunk.sizes)
-    if not sizes:
-        return SourceSizes()
-    sides = np.array([min(map(int, size.split("×"))) for size in sizes])
-    order = np.argsort(sides, kind="stable")
-    below = np.cumsum(np.array(list(sizes.values()))[order])
-    median = sides[order][np.searchsorted(below, below[-1] / 2)]
-    common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_COMMON_SIZES]
-    return SourceSizes(
-        shorter_side={"min": int(sides.min()), "median": int(median), "max": int(sides.max())},
-        distinct=len(sizes),
-        common=dict(common),
-    )
-
-
-def _failure(out: Path, report: ImportReport) -> str:
-    bad = [f"{item.record}: {item.problem}" for item in report.problems]
-    across = report.duplicates.across_identities if report.duplicates.policy == "keep" else 0
-    lines = []
-    if bad:
-        lines += [f"{len(bad):,} of {report.records:,} images cannot be used:", *_told(bad, out)]
-    if across:
-        listed = report.duplicates.listed
-        same = [f"{d.record}: equals {d.equals}" for d in listed if d.across_identities]
-        lines += [
-            f"{across:,} of {report.records:,} images equal one of another identity, so that a "
-            "label is wrong:",
-            *_told(same, out),
-        ]
-    if not report.images:
-        lines.append(
-            "No image is left. Is this a set of faces? Crops that are aligned already can be "
-            "imported with --align never"
-        )
-        return "\n".join(lines)
-    rate = -(-(len(bad) + across) * 10_000 // report.records) / 10_000
-    skip = "leave the equal ones out with --duplicates drop, or go on" if across else "or skip them"
-    lines.append(
-        f"Mend them and run the same command again, {skip} with --max-bad-rate {rate:g}; "
-        "what is done is kept"
-    )
-    return "\n".join(lines)
-
-
-def _told(items: list[str], out: Path) -> list[str]:
-    lines = [f"  {item}" for item in items[:_NAMED]]
-    if len(items) > _NAMED:
-        lines.append(f"  … and {len(items) - _NAMED:,} more, all in {out / REPORT_NAME}")
-    return lines

@@ -41,8 +41,9 @@ RESERVED_COLUMNS = frozenset(_COLUMNS)
 ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA_KEY = b"evenface"
 _VERSION = 1
+_GROUP_ROWS = 2**15  # what Parquet's writer keeps in memory at a time
 
-Values = str | None | Sequence[str | None] | np.ndarray
+Values = str | None | Sequence[str | None] | np.ndarray | pa.Array
 """A column of text: one value for all rows, or one per row."""
 
 
@@ -158,7 +159,7 @@ class Manifest:
         header = json.dumps({"version": _VERSION, "attributes": list(self.attributes)})
         table = table.replace_schema_metadata({_METADATA_KEY: header.encode()})
         with atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
 
     # --- columns -------------------------------------------------------------------------------
 
@@ -383,6 +384,8 @@ def _text(values: Values, rows: int) -> pa.Array:
         return pa.repeat(pa.scalar(values, type=pa.string()), rows)
     if len(values) != rows:
         raise ValueError(f"a column has {len(values)} values for {rows} rows")
+    if isinstance(values, pa.Array):
+        return values.cast(pa.string())
     return pa.array(values, type=pa.string(), from_pandas=False)
 
 

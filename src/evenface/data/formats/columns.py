@@ -101,6 +101,10 @@ class Texts:
     def __iter__(self) -> Iterator[str | None]:
         return (self._values[code] for code in self._codes)
 
+    def to_arrow(self) -> pa.Array:
+        """As Arrow strings."""
+        return pa.array(self._values, pa.string()).take(pa.array(np.asarray(self._codes)))
+
     def renamed(self, names: Sequence[str], where: str) -> Texts:
         """Class numbers replaced by the names of the classes."""
         result = Texts()
