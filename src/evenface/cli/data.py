@@ -1,4 +1,4 @@
-"""evenface data: import, render, inspect, preview and mix face data sets."""
+"""evenface data: import, render, inspect, preview, mix and export face data sets."""
 
 from __future__ import annotations
 
@@ -66,14 +66,19 @@ Dataset = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
+    from evenface.cli.export import export_data
+    from evenface.cli.verification_set import verification_set
+
     data = typer.Typer(
-        help="Face data sets: import, render, inspect, preview, mix.", no_args_is_help=True
+        help="Face data sets: import, render, inspect, preview, mix, export.", no_args_is_help=True
     )
     data.command("import")(import_data)
     data.command("render")(render)
     data.command("inspect")(inspect_data)
     data.command("preview")(preview)
     data.command("mix")(mix_data)
+    data.command("export")(export_data)
+    data.command("verification-set")(verification_set)
     app.add_typer(data, name="data")
 
 
@@ -82,8 +87,8 @@ def import_data(
         str,
         typer.Argument(
             help="A folder [<group>/]<identity>/<image>, a table of paths (.csv, .tsv, .parquet), "
-            "tar shards, Parquet with images, or one of the small sets among the assets: orl, "
-            "openpeople."
+            "tar shards, Parquet with images, train.rec of insightface, or one of the small sets "
+            "among the assets: orl, openpeople."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from evenface.data.formats import bupt, folder, hf_parquet, table, webdataset
+from evenface.data.formats import bupt, folder, hf_parquet, insightface, table, webdataset
 from evenface.data.formats.base import Format, ReadOptions, Record, Source
 from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
@@ -14,6 +14,7 @@ FORMATS: Registry[Format] = Registry("format")
 FORMATS.register("bupt")(bupt.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
 FORMATS.register("parquet")(hf_parquet.FORMAT)
+FORMATS.register("recordio")(insightface.FORMAT)
 FORMATS.register("table")(table.FORMAT)
 FORMATS.register("webdataset")(webdataset.FORMAT)
 
