@@ -144,7 +144,8 @@ def choose_fields(
         names: all fields whose values can be text.
         taken: fields that mean something else; "" for none.
         identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
-        attributes: the fields that were asked for; None: all that can name an attribute.
+        attributes: the fields that were asked for; None: all that can name an attribute, and do
+            not name the person once more.
         where: for messages.
 
     Raises:
@@ -164,6 +165,9 @@ def choose_fields(
     fields: dict[str, str] = {}
     left_out = []
     for field in rest:
+        if attributes is None and field.strip().lower() in IDENTITY_FIELDS:
+            left_out.append(repr(field))  # the person once more, by number or name
+            continue
         name = re.sub(r"[\s-]+", "_", field.strip().lower())
         usable = ATTRIBUTE_NAME.fullmatch(name) and name not in RESERVED_COLUMNS
         if usable and name not in fields:
