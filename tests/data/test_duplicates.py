@@ -15,7 +15,7 @@ from PIL import Image
 
 from evenface.cli.main import main
 from evenface.data import importing
-from evenface.data.duplicates import DigestFile, Duplicate, digest, find_duplicates
+from evenface.data.duplicates import DigestFile, SameFile, digest, find_duplicates
 from evenface.data.importing import ImportReport, import_dataset
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
@@ -58,7 +58,7 @@ def test_against_comparing_all(records: list[tuple[int, int, bool]]) -> None:
     expected, first = [], {}
     for number, (content, fine) in enumerate(zip(contents, usable, strict=True)):
         if fine and content in first:
-            expected.append(Duplicate(number, first[content], len(people[content]) > 1))
+            expected.append(SameFile(number, first[content], len(people[content]) > 1))
         elif fine:
             first[content] = number
     assert find_duplicates(digests, usable, lambda number: str(records[number][1])) == expected
@@ -132,7 +132,7 @@ def test_an_interrupted_import_finds_them_all(
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-@pytest.mark.parametrize("length", [0, 5, 16 * 3])
+@pytest.mark.parametrize("length", [0, 5, 16 * 3, 16 * 3 + 7])
 def test_digests_that_were_cut_are_made_anew(
     within: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:

@@ -23,7 +23,7 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
-class Duplicate(NamedTuple):
+class SameFile(NamedTuple):
     """A record whose file equals that of an earlier record."""
 
     record: int
@@ -34,7 +34,7 @@ class Duplicate(NamedTuple):
 
 def find_duplicates(
     digests: np.ndarray, usable: np.ndarray, identity_of: Callable[[int], str]
-) -> list[Duplicate]:
+) -> list[SameFile]:
     """Records whose content was seen before, in the order of records.
 
     Args:
@@ -54,7 +54,7 @@ def find_duplicates(
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
         first, *rest = records[start : start + size].tolist()
         across = len({identity_of(number) for number in (first, *rest)}) > 1
-        found += [Duplicate(number, first, across) for number in rest]
+        found += [SameFile(number, first, across) for number in rest]
     return sorted(found)
 
 
@@ -75,9 +75,9 @@ class DigestFile:
 
     def read(self) -> np.ndarray:
         """uint8 (records, 16)."""
-        if not len(self):
-            return np.empty((0, DIGEST_BYTES), dtype=np.uint8)
-        return np.fromfile(self.path, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+        whole = len(self) * DIGEST_BYTES
+        data = np.fromfile(self.path, np.uint8, whole) if whole else np.empty(0, np.uint8)
+        return data.reshape(-1, DIGEST_BYTES)
 
     def remove(self) -> None:
         """The import is finished."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +26,12 @@ from evenface.data.duplicates import (
     UNREAD,
     DigestFile,
     Duplicates,
+    SameFile,
     digest,
     find_duplicates,
     write_digests,
 )
-from evenface.data.duplicates import Duplicate as SameFile
-from evenface.data.formats import FORMATS, ReadOptions, Source, open_source
+from evenface.data.formats import ReadOptions, Source, choose_format, open_source
 from evenface.data.formats.columns import Texts
 from evenface.data.formats.folder import printable
 from evenface.data.import_report import (
@@ -113,11 +113,10 @@ def import_dataset(
     source, out = Path(source), Path(out)
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
-    opened = open_source(source, read, format=format)
-    name = opened.description["format"]
-    note(f"{source}: read as '{name}' ({FORMATS[name].layout})")
+    chosen = choose_format(source, format)
+    note(f"{source}: read as '{chosen.name}' ({chosen.layout})")
     return import_source(
-        opened,
+        open_source(source, read, format=chosen.name),
         out,
         dataset=dataset,
         origin=origin,
@@ -191,7 +190,7 @@ def import_source(
     preparer = Preparer(align, lambda: FaceDetector(detector or asset_path("yunet")))
     journal, digests = Journal(out, request), DigestFile(out)
     with _quiet_libraries():
-        chunks = _resumable(source, preparer, journal, digests, max_bad_rate, workers)
+        chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)
         out.mkdir(parents=True, exist_ok=True)
         journal.start(chunks)
         for remark in source.remarks:
@@ -271,6 +270,7 @@ def _resumable(
     preparer: Preparer,
     journal: Journal,
     digests: DigestFile,
+    duplicates: Duplicates,
     max_bad_rate: float,
     workers: int,
 ) -> list[Chunk]:
@@ -281,12 +281,12 @@ def _resumable(
     written = partial.stat().st_size // IMAGE_BYTES if partial.is_file() else 0
     while chunks and (chunks[-1].images > written or chunks[-1].records > len(digests)):
         chunks.pop()
-    known = digests.read()[: chunks[-1].records] if chunks else digests.read()[:0]
+    known = digests.read()[: chunks[-1].records if chunks else 0]
     problems = {number for chunk in chunks for number in chunk.problems}
-    across = [item for item in _same_files(source, known, problems) if item.across]
-    if len(problems) + len(across) > max_bad_rate * len(source):
+    same = _same_files(source, known, problems)
+    if _bad(problems, same, duplicates) > max_bad_rate * len(source):
         # They may have been mended since; the order of the store must not tell.
-        suspects = {number for item in across for number in (item.record, item.equals)}
+        suspects = {n for item in same if item.across for n in (item.record, item.equals)}
 
         def mended(number: int) -> bool:
             prepared, now = _prepare(source, preparer, number)
@@ -419,18 +419,19 @@ def _conclude(
     notes = {place: text for chunk in chunks for place, text in chunk.notes.items()}
     same = _same_files(source, digests, problems)
     owners = _owners(chunks)
-    kept = np.arange(len(owners))
-    bad = len(problems)
-    if request["duplicates"] == "drop":
-        kept = np.flatnonzero(~np.isin(owners, _dropped(same)))
-    else:
-        bad += sum(item.across for item in same)
+    dropped = _dropped(same) if request["duplicates"] == "drop" else []
+    kept = np.flatnonzero(~np.isin(owners, dropped))
+    bad = _bad(problems, same, request["duplicates"])
     failed = bad > max_bad_rate * len(source) or not len(kept)
     manifest = _manifest(source, out, request, owners, kept, notes)
-    report = _report(source, request, manifest, problems, notes, failed)
-    report.problem_rate = bad / len(source)
-    report.duplicates = _duplicates(source, request, same, len(owners) - len(kept))
-    report.source_sizes = source_sizes(chunk.sizes for chunk in chunks)
+    report = _report(source, request, manifest, problems, notes).model_copy(
+        update={
+            "status": "failed" if failed else "complete",
+            "problem_rate": bad / len(source),
+            "duplicates": _duplicates(source, request, same, len(owners) - len(kept)),
+            "source_sizes": source_sizes(chunk.sizes for chunk in chunks),
+        }
+    )
     if not failed:
         manifest.write(out / MANIFEST_NAME)
     write_json(out / REPORT_NAME, report.model_dump())
@@ -446,6 +447,11 @@ def _owners(chunks: list[Chunk]) -> np.ndarray:
         counts[list(chunk.problems)] = 0
         counts[list(chunk.counts)] = list(chunk.counts.values())
     return np.repeat(np.arange(len(counts)), counts)
+
+
+def _bad(problems: Collection[int], same: list[SameFile], duplicates: Duplicates) -> int:
+    """Number of records that count against the rate of bad ones."""
+    return len(problems) + (sum(item.across for item in same) if duplicates == "keep" else 0)
 
 
 def _dropped(same: list[SameFile]) -> list[int]:
@@ -490,15 +496,15 @@ def _report(
     manifest: Manifest,
     problems: dict[int, str],
     notes: dict[int, str],
-    failed: bool,
 ) -> ImportReport:
+    """The report of a complete import, but for duplicates and sizes."""
     identities, labels = manifest.identities(), manifest.labels()
     images_each = np.bincount(labels, minlength=len(identities))
     lost = {source.record(number).identity for number in problems} - set(identities)
     groups = manifest.groups()
     noticed = Counter(part for text in notes.values() for part in text.split("; "))
     return ImportReport(
-        status="failed" if failed else "complete",
+        status="complete",
         request=request,
         remarks=list(source.remarks),
         records=len(source),

@@ -41,6 +41,18 @@ def detect_format(path: Path) -> Format:
     raise DataError(f"{path}: {kind} of no known format. Known are {known}")
 
 
+def choose_format(path: Path, name: str = "") -> Format:
+    """The format called ``name``, or that of what lies at ``path``.
+
+    Raises:
+        UsageError: no such format.
+        DataError: see :func:`detect_format`.
+    """
+    if name and name not in FORMATS:
+        raise UsageError(f"unknown format {name!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[name] if name else detect_format(path)
+
+
 def open_source(path: Path, options: ReadOptions = _NO_OPTIONS, *, format: str = "") -> Source:
     """List the images at ``path``.
 
@@ -53,9 +65,7 @@ def open_source(path: Path, options: ReadOptions = _NO_OPTIONS, *, format: str =
         DataError: nothing there, no known format, or malformed.
         UsageError: no such format, or an option that means nothing in this one.
     """
-    if format and format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    chosen = FORMATS[format] if format else detect_format(path)
+    chosen = choose_format(path, format)
     for option in fields(ReadOptions):
         given = getattr(options, option.name) != option.default
         if given and option.name not in chosen.heeds:
@@ -70,6 +80,7 @@ __all__ = [
     "ReadOptions",
     "Record",
     "Source",
+    "choose_format",
     "detect_format",
     "open_source",
 ]

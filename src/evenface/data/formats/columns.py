@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -109,6 +110,12 @@ class Texts:
 
     def __iter__(self) -> Iterator[str | None]:
         return (self._values[code] for code in self._codes)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the values in order."""
+        digest = hashlib.sha256(json.dumps(self._values).encode())
+        digest.update(self._codes.tobytes())
+        return digest.digest()
 
     def to_arrow(self) -> pa.Array:
         """As Arrow strings."""

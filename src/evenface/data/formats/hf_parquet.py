@@ -152,9 +152,10 @@ class _Shard:
         )
 
     def digest(self) -> bytes:
-        """Of name, size, and the end of the file, which says where every page lies."""
+        """Of name, size, labels, and the end of the file, which says where every page lies."""
         size = os.path.getsize(self.path)
         digest = hashlib.sha256(f"{self.path.name}\0{size}\0".encode(errors="surrogateescape"))
+        digest.update(self._identities.digest())
         with open(self.path, "rb") as handle:
             handle.seek(max(0, size - _TAIL_BYTES))
             digest.update(handle.read())
