@@ -29,6 +29,11 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def spare_threads() -> int:
+    """Threads that this process may start: one where others of its kind share the cores."""
+    return 1 if multiprocessing.parent_process() else usable_cores()
+
+
 @contextmanager
 def worker_pool(
     workers: int, *, what: str, initializer: Callable[[], None] | None = None

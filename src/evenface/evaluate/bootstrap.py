@@ -113,6 +113,8 @@ class PairedDifference:
     counting the data themselves as one more replicate."""
     p_greater: float | None
     """One-sided, for the second being greater: the share of replicates at or below zero."""
+    p_less: float | None
+    """One-sided, for the second being less: the share of replicates at or above zero."""
     distinguishable: bool
     """Whether the interval excludes zero."""
 
@@ -139,7 +141,7 @@ def paired_difference(
     if a.shape != b.shape:
         raise ValueError(f"replicates must match one to one, got {a.shape} and {b.shape}")
     if first_value is None or second_value is None:
-        return PairedDifference(None, None, None, None, None, distinguishable=False)
+        return PairedDifference(None, None, None, None, None, None, distinguishable=False)
     with np.errstate(invalid="ignore"):
         differences = b - a
     low, high = percentile_interval(differences, level)
@@ -152,5 +154,6 @@ def paired_difference(
         high=high if np.isfinite(high) else None,
         p_value=min(1.0, 2 * min(at_most, at_least) / (len(differences) + 1)),
         p_greater=at_most / (len(differences) + 1),
+        p_less=at_least / (len(differences) + 1),
         distinguishable=bool(low > 0 or high < 0),
     )

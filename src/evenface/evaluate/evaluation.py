@@ -1,42 +1,68 @@
-"""Embeddings in, per-group figures with intervals out."""
+"""Scored pairs in, per-group figures with intervals out."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate.embeddings import unit_length
-from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.bootstrap import identity_counts
+from evenface.evaluate.cross import (
+    IMAGES_A_GROUP,
+    KEYS,
+    CrossPair,
+    CrossScores,
+    compare_across,
+    cross_table,
+)
+from evenface.evaluate.details import (
+    ChosenOn,
+    Plots,
+    calibration,
+    operating_points,
+    worst_case_threshold,
+)
+from evenface.evaluate.embeddings import cosines, squared_distances, unit_length
+from evenface.evaluate.protocols import Pairs, Protocol
 from evenface.evaluate.results import (
     AccuracyEstimate,
     Bootstrap,
+    CrossTable,
     Estimate,
     Evaluation,
     GlobalThreshold,
     GroupResult,
+    OperatingPoint,
     Overall,
     ProtocolSummary,
     WorstGroup,
 )
 from evenface.evaluate.scoring import (
-    FAR_LEVELS,
     TARGET_FMR,
+    GroupData,
+    GroupFacts,
     GroupScorer,
     Measured,
     OneThreshold,
-    measure,
-    measure_replicates,
+    ScoredPairs,
+    Scorers,
 )
 from evenface.evaluate.summary import Summary, over_groups, thin_roc
 from evenface.evaluate.verification import far_support
+from evenface.seeds import generator
 
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
 _UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
+_LOWER = "a lower estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
 _ONE_GROUP = "there is one group: nothing to compare"
+_NOT_ON_GRID = "with exact thresholds: the reference grid is one of squared distances"
 
 
 def evaluate_embeddings(
@@ -47,6 +73,8 @@ def evaluate_embeddings(
     seed: int = 0,
     level: float = 0.95,
     model: str | None = None,
+    detail: bool = True,
+    cross_images: int | None = IMAGES_A_GROUP,
 ) -> Evaluation:
     """Verification per group and fairness over groups, with identity-bootstrap intervals.
 
@@ -62,16 +90,16 @@ def evaluate_embeddings(
         seed: of the bootstrap.
         level: coverage of the intervals, in (0, 1).
         model: name to put in the result.
+        detail: whether to measure more than the core: exact thresholds, TAR at more levels,
+            operating points, the cross-table, calibration and plots.
+        cross_images: most images of a group that are compared for the cross-table; None for all.
 
     Raises:
         ValueError: ``embeddings`` not two-dimensional, or an argument out of range.
         DataError: another number of rows than the manifest's; a used row that is NaN, infinite or
             of zero norm (the row is named).
     """
-    if replicates < 0:
-        raise ValueError(f"replicates must not be negative, got {replicates}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    check_bootstrap(replicates, level)
     values = np.asarray(embeddings)
     if values.ndim == 2 and len(values) != len(protocol.identity):
         raise DataError(
@@ -79,35 +107,280 @@ def evaluate_embeddings(
             f"{len(protocol.identity):,} rows: they do not belong together"
         )
     unit = unit_length(values, protocol.rows)
-    scorers = [GroupScorer(protocol, g, unit) for g in range(len(protocol.groups))]
-    threshold = OneThreshold([scorer.ranking for scorer in scorers])
-    observed = measure(scorers, threshold, [scorer.once for scorer in scorers])
-    resampled = measure_replicates(scorers, threshold, replicates, seed)
-    fold_pairs = [scorer.fold_pairs for scorer in scorers]
-    if replicates:
-        resampled |= over_groups(resampled, fold_pairs)
-    summary = Summary(protocol.groups, resampled, level)
-    groups = {
-        scorer.name: _group_result(scorer, g, observed, summary) for g, scorer in enumerate(scorers)
-    }
-    accuracies = np.array([result.accuracy.value for result in groups.values()])
-    over = over_groups({**observed.by_group, "accuracy": accuracies[None]}, fold_pairs)
-    return Evaluation(
-        model=model,
-        protocol=_protocol_summary(protocol),
+    single = unit.astype(np.float32)
+    split = _Split(protocol, seed)
+    groups = [_group_data(protocol, g, (unit, single), split) for g in range(len(protocol.groups))]
+
+    def across(lowest: float) -> dict[CrossPair, CrossScores]:
+        return _compare_across(protocol, single, lowest, images=cross_images, seed=seed)
+
+    return evaluate_groups(
+        groups,
+        protocol_summary(protocol),
+        chosen_on=split.chosen_on,
+        # Where people are only inferred, images that no pair compares may be of one person.
+        across=Across(across, _across_note(protocol, cross_images))
+        if protocol.identities_named
+        else None,
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
-        groups=groups,
-        overall=_overall(over, accuracies, summary, scorers),
-        global_threshold=_global_threshold(over, threshold, observed, summary, scorers),
-        notes=_notes(scorers, replicates),
-        replicates=summary.samples,
+        model=model,
+        detail=detail,
+        notes=split.notes if detail else (),
     )
 
 
-def _group_result(scorer: GroupScorer, g: int, observed: Measured, summary: Summary) -> GroupResult:
-    folds = observed.folds[g][0]
-    accuracy = float(folds.mean())
-    low, high = summary.interval("accuracy", g)
+def check_bootstrap(replicates: int, level: float) -> None:
+    """ValueError for a negative number of replicates, or a level outside (0, 1)."""
+    if replicates < 0:
+        raise ValueError(f"replicates must not be negative, got {replicates}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+
+
+@dataclass(frozen=True)
+class Across:
+    """How people of different groups are compared."""
+
+    compare: Callable[[float], dict[CrossPair, CrossScores]]
+    """From the lowest threshold in question to the scores of every two groups."""
+    note: str | None
+
+
+def evaluate_groups(
+    groups: Sequence[GroupData],
+    protocol: ProtocolSummary,
+    *,
+    chosen_on: ChosenOn,
+    across: Across | None,
+    bootstrap: Bootstrap,
+    model: str | None,
+    detail: bool,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """Measure scored pairs; see :func:`evaluate_embeddings`.
+
+    Args:
+        groups: the pairs of each.
+        protocol: what to say of them.
+        chosen_on: what the parts of the score pairs are.
+        across: for the cross-table; None for no such table.
+        bootstrap: how to resample.
+        model: name to put in the result.
+        detail: whether to measure more than the core.
+        notes: what else a reader must know.
+    """
+    scorers = Scorers(groups, detail=detail)
+    observed = scorers.observed()
+    resampled = scorers.replicates(bootstrap.replicates, bootstrap.seed)
+    names = [data.facts.name for data in groups]
+    fold_pairs = [scorer.fold_pairs for scorer in scorers.groups]
+    if bootstrap.replicates:
+        resampled |= over_groups(resampled, fold_pairs)
+    summary = Summary(names, resampled, bootstrap.level)
+    plots = Plots(scorers.groups) if detail else None
+    results = {
+        scorer.name: _group_result(scorer, g, scorers, observed, summary, plots)
+        for g, scorer in enumerate(scorers.groups)
+    }
+    accuracies = np.array([result.accuracy.value for result in results.values()])
+    over = over_groups({**observed.by_group, "accuracy": accuracies[None]}, fold_pairs)
+    evaluation = Evaluation(
+        model=model,
+        protocol=protocol,
+        bootstrap=bootstrap,
+        groups=results,
+        overall=_overall(over, accuracies, summary, scorers.groups),
+        global_threshold=_global_threshold(
+            over, scorers.threshold, observed, summary, scorers.groups
+        ),
+        notes=[*notes, *_notes(scorers.groups, bootstrap.replicates)],
+        replicates=summary.samples,
+    )
+    if scorers.held_out is None or scorers.calibration is None:
+        return evaluation
+    points = operating_points(
+        scorers.held_out, chosen_on, observed.by_group, summary, scorers.groups
+    )
+    return evaluation.model_copy(
+        update={
+            "operating_points": points,
+            "worst_case_threshold": worst_case_threshold(
+                scorers.held_out, observed.by_group, summary
+            ),
+            "calibration": calibration(scorers.calibration, observed.by_group, summary),
+            "cross_tables": _cross_tables(points, across, groups, bootstrap),
+        }
+    )
+
+
+class _Split:
+    """Parts of a protocol's score pairs: thresholds of one are chosen on the others.
+
+    The pairs' own folds, where they have any; else two random halves of each group's identities,
+    and pairs with one identity in either are left out of this.
+    """
+
+    def __init__(self, protocol: Protocol, seed: int) -> None:
+        pairs = protocol.score_pairs
+        self.chosen_on: ChosenOn = "other half of the identities"
+        self.notes: list[str] = []
+        ends = protocol.identity[pairs.a], protocol.identity[pairs.b]
+        if len(pairs) and (pairs.fold >= 0).all() and len(np.unique(pairs.fold)) > 1:
+            self.part = pairs.fold
+            self.chosen_on = "other folds"
+            if shared := shared_identities(pairs.fold, *ends):
+                self.notes.append(shared)
+            return
+        self.part = identity_halves(pairs.group, *ends, groups=protocol.groups, seed=seed)
+
+
+def identity_halves(
+    group: NDArray[np.int64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    *,
+    groups: Sequence[str],
+    seed: int,
+) -> NDArray[np.int64]:
+    """(P,) 0 or 1 for pairs within either random half of their group's identities, −1 across.
+
+    Args:
+        group: (P,) group of each pair; both ends are of it.
+        first, second: (P,) identities of the ends.
+        groups: names of the groups.
+        seed: decides the halves.
+    """
+    half = np.zeros(int(max(first.max(), second.max())) + 1, dtype=np.int64)
+    for g, name in enumerate(groups):
+        of_group = group == g
+        people = np.unique(np.concatenate([first[of_group], second[of_group]]))
+        rng = generator(seed, "threshold-split", name)
+        half[rng.permutation(people)[: len(people) // 2]] = 1
+    return np.where(half[first] == half[second], half[first], -1)
+
+
+def shared_identities(
+    fold: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> str | None:
+    """What to say of folds that share identities: None where none do.
+
+    Args:
+        fold: (P,) fold of each pair, −1 for none.
+        first, second: (P,) identities of its ends.
+    """
+    inside = np.tile(fold >= 0, 2)
+    seen = np.unique(
+        np.stack([np.concatenate([first, second])[inside], np.tile(fold, 2)[inside]]), axis=1
+    )
+    people, folds = np.unique(seen[0], return_counts=True)
+    shared = int(np.count_nonzero(folds > 1))
+    if not shared:
+        return None
+    return (
+        f"{shared:,} of {len(people):,} identities are in more than one fold: thresholds are "
+        "chosen in part on the people that they are measured on"
+    )
+
+
+def _group_data(
+    protocol: Protocol,
+    g: int,
+    unit: tuple[NDArray[np.float64], NDArray[np.float32]],
+    split: _Split,
+) -> GroupData:
+    """Distances are in double precision, as the reference has them; cosines in single."""
+    double, single = unit
+    folds = protocol.fold_pairs.select(protocol.fold_pairs.group == g)
+    of_group = protocol.score_pairs.group == g
+    pairs = protocol.score_pairs.select(of_group)
+    people = protocol.identity[_rows_of(folds, pairs)]
+    present = np.unique(people)
+
+    def scored(chosen: Pairs, scores: NDArray[np.floating], part: NDArray[np.int64]) -> ScoredPairs:
+        first, second = (
+            np.searchsorted(present, protocol.identity[end]) for end in (chosen.a, chosen.b)
+        )
+        return ScoredPairs(scores, chosen.genuine, first, second, part)
+
+    counts = protocol.counts[g]
+    return GroupData(
+        facts=GroupFacts(
+            name=protocol.groups[g],
+            images=counts.images,
+            identities=counts.identities,
+            single_image_identities=counts.single_image_identities,
+            trials=counts.identities - counts.single_image_identities,
+        ),
+        units=len(present),
+        fold_pairs=scored(folds, -squared_distances(double, folds.a, folds.b), folds.fold),
+        on_grid=True,
+        score_pairs=scored(pairs, cosines(single, pairs.a, pairs.b), split.part[of_group]),
+    )
+
+
+def _rows_of(*pairs: Pairs) -> NDArray[np.int64]:
+    return np.unique(np.concatenate([end for part in pairs for end in (part.a, part.b)]))
+
+
+def _compare_across(
+    protocol: Protocol, unit: NDArray[np.float32], lowest: float, *, images: int | None, seed: int
+) -> dict[CrossPair, CrossScores]:
+    rows, units = [], []
+    for g in range(len(protocol.groups)):
+        parts = [p.select(p.group == g) for p in (protocol.fold_pairs, protocol.score_pairs)]
+        of_group = _rows_of(*parts)
+        rows.append(of_group)
+        units.append(np.unique(protocol.identity[of_group], return_inverse=True)[1])
+    return compare_across(unit, rows, units, lowest, images=images, seed=seed)
+
+
+def _across_note(protocol: Protocol, images: int | None) -> str:
+    chosen = "all images" if images is None else f"at most {images:,} images a group, drawn"
+    return (
+        f"all pairs of different people among {chosen}; the threshold stays as it is in resamples"
+    )
+
+
+def _cross_tables(
+    points: Sequence[OperatingPoint],
+    across: Across | None,
+    groups: Sequence[GroupData],
+    bootstrap: Bootstrap,
+) -> list[CrossTable]:
+    wanted = [
+        (point.target_fmr, point.threshold)
+        for point in points
+        if point.key in KEYS and point.threshold is not None
+    ]
+    if across is None or not wanted or len(groups) < 2:
+        return []
+    cells = across.compare(min(threshold for _, threshold in wanted))
+    counts: list[NDArray[Any]] = [
+        identity_counts(data.units, bootstrap.replicates, bootstrap.seed, data.facts.name)
+        for data in groups
+    ]
+    return [
+        cross_table(
+            cells,
+            [data.facts.name for data in groups],
+            counts,
+            target_fmr=target,
+            threshold=threshold,
+            level=bootstrap.level,
+            note=across.note,
+        )
+        for target, threshold in wanted
+    ]
+
+
+def _group_result(
+    scorer: GroupScorer,
+    g: int,
+    scorers: Scorers,
+    observed: Measured,
+    summary: Summary,
+    plots: Plots | None,
+) -> GroupResult:
     impostors = len(scorer.ranking.impostor_order)
 
     def estimate(measure: str, note: str | None = None) -> Estimate:
@@ -116,7 +389,7 @@ def _group_result(scorer: GroupScorer, g: int, observed: Measured, summary: Summ
         )
 
     tar_at_far = {}
-    for key, far in FAR_LEVELS.items():
+    for key, far in scorers.levels.items():
         measurable, note = far_support(impostors, far)
         tar_at_far[key] = (
             estimate(f"tar@far={key}", note)
@@ -125,15 +398,13 @@ def _group_result(scorer: GroupScorer, g: int, observed: Measured, summary: Summ
         )
     roc = scorer.roc()
     error_rate = float(observed.by_group["eer"][0, g])
+    folds = observed.folds[g]
+    accuracy = _accuracy("accuracy", g, folds, summary)
+    if not scorer.data.on_grid:
+        accuracy = accuracy.model_copy(update={"note": _joined(accuracy.note, _NOT_ON_GRID)})
     return GroupResult(
-        accuracy=AccuracyEstimate(
-            value=accuracy,
-            low=low,
-            high=high,
-            note=_no_errors_note(accuracy == 1),
-            fold_std=float(folds.std()),
-        ),
-        folds=folds.tolist(),
+        accuracy=accuracy,
+        folds=folds["accuracy"][0].tolist(),
         eer=estimate("eer", _no_errors_note(error_rate == 0)),
         auc=estimate("auc"),
         dprime=estimate("dprime"),
@@ -141,13 +412,35 @@ def _group_result(scorer: GroupScorer, g: int, observed: Measured, summary: Summ
         fold_pairs=scorer.fold_pairs,
         genuine_pairs=len(scorer.ranking.genuine_order),
         impostor_pairs=impostors,
-        identities=scorer.counts.identities,
-        images=scorer.counts.images,
-        single_image_identities=scorer.counts.single_image_identities,
+        identities=scorer.facts.identities,
+        images=scorer.facts.images,
+        single_image_identities=scorer.facts.single_image_identities,
         mean_genuine_cosine=scorer.mean_genuine,
         mean_impostor_cosine=scorer.mean_impostor,
         roc=thin_roc(roc.far, roc.tar),
+        accuracy_exact=_accuracy("accuracy_exact", g, folds, summary) if plots else None,
+        distribution=plots.histogram(scorer) if plots else None,
+        rates=plots.rates(scorer) if plots else None,
     )
+
+
+def _accuracy(
+    measure: str, g: int, folds: dict[str, NDArray[np.float64]], summary: Summary
+) -> AccuracyEstimate:
+    of_folds = folds[measure][0]
+    low, high = summary.interval(measure, g)
+    accuracy = float(of_folds.mean())
+    return AccuracyEstimate(
+        value=accuracy,
+        low=low,
+        high=high,
+        note=_no_errors_note(accuracy == 1),
+        fold_std=float(of_folds.std()),
+    )
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None
 
 
 def _no_errors_note(error_free: bool) -> str | None:
@@ -160,7 +453,7 @@ def _overall(
     values: dict[str, NDArray[np.float64]],
     accuracies: NDArray[np.float64],
     summary: Summary,
-    scorers: list[GroupScorer],
+    scorers: Sequence[GroupScorer],
 ) -> Overall:
     mean = summary.estimate("overall.accuracy", float(accuracies.mean()))
     nothing = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
@@ -169,6 +462,7 @@ def _overall(
             accuracy=mean,
             **dict.fromkeys(_SPREADS, nothing),
             std_expected=nothing,
+            std_corrected=nothing,
             std_excess_p=None,
             ser=nothing,
             worst_group=WorstGroup(value=None, share=None, note=_ONE_GROUP),
@@ -178,16 +472,23 @@ def _overall(
         for name in _SPREADS
     }
     expected = Estimate(value=None, low=None, high=None, note="no replicates to expect it from")
+    corrected = expected
     errors = None
     if "accuracy" in summary.samples:
         errors = 1 - summary.samples["accuracy"]
         summary.samples["overall.std_expected"], value = summary.std_expected()
         expected = summary.estimate("overall.std_expected", value, note=_UPPER)
-    identities = [scorer.genuine_identities for scorer in scorers]
+        corrected = summary.estimate(
+            "overall.std_corrected",
+            summary.std_corrected(float(values["overall.std_sample"][0])),
+            note=_LOWER,
+        )
+    identities = [scorer.facts.trials for scorer in scorers]
     return Overall(
         accuracy=mean,
         **spreads,
         std_expected=expected,
+        std_corrected=corrected,
         std_excess_p=summary.std_excess_p(float(values["overall.std_sample"][0])),
         ser=summary.ratio("overall.ser", 1 - accuracies, errors, identities, "error"),
         worst_group=summary.worst_group(accuracies),
@@ -199,7 +500,7 @@ def _global_threshold(
     threshold: OneThreshold,
     observed: Measured,
     summary: Summary,
-    scorers: list[GroupScorer],
+    scorers: Sequence[GroupScorer],
 ) -> GlobalThreshold:
     impostors = [len(scorer.ranking.impostor_order) for scorer in scorers]
     measurable, note = far_support(sum(impostors), TARGET_FMR)
@@ -238,7 +539,7 @@ def _global_threshold(
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))
             for name in ("fdr", "garbe")
         }
-        identities = [scorer.genuine_identities for scorer in scorers]
+        identities = [scorer.facts.trials for scorer in scorers]
         over["fnmr_ratio"] = summary.ratio(
             "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), identities, "false non-match"
         )
@@ -252,7 +553,8 @@ def _global_threshold(
     )
 
 
-def _protocol_summary(protocol: Protocol) -> ProtocolSummary:
+def protocol_summary(protocol: Protocol) -> ProtocolSummary:
+    """What a result says of its protocol."""
     return ProtocolSummary(
         name=protocol.name,
         fingerprint=protocol.fingerprint,
@@ -266,11 +568,12 @@ def _protocol_summary(protocol: Protocol) -> ProtocolSummary:
     )
 
 
-def _notes(scorers: list[GroupScorer], replicates: int) -> list[str]:
+def _notes(scorers: Sequence[GroupScorer], replicates: int) -> list[str]:
     notes = []
-    few = [s for s in scorers if s.counts.identities < FEW_IDENTITIES]
+    sizes = {s.name: s.facts.identities for s in scorers}
+    few = {name: n for name, n in sizes.items() if n is not None and n < FEW_IDENTITIES}
     if few and replicates:
-        listed = ", ".join(f"{s.name} {s.counts.identities}" for s in few)
+        listed = ", ".join(f"{name} {n}" for name, n in few.items())
         notes.append(
             f"fewer than {FEW_IDENTITIES} identities ({listed}): a bootstrap over so few gives "
             "intervals that are too narrow"

@@ -45,6 +45,22 @@ def std_if_equal(accuracies: ArrayLike) -> NDArray[np.float64]:
     return std_sample(values - means)
 
 
+def std_corrected(std: ArrayLike, noise_variance: ArrayLike) -> NDArray[np.float64]:
+    """√max(0, std² − noise): the spread of the groups themselves, without that of sampling.
+
+    Observed figures are true ones plus independent noise, so the expected square of their sample
+    STD is the true one's plus the mean variance of the noise (the moment estimator of a variance
+    between groups: Searle, Casella & McCulloch, *Variance Components*, 1992). Zero is a frequent
+    estimate, and no proof of equality.
+
+    Args:
+        std: sample standard deviations over groups.
+        noise_variance: mean over groups of the sampling variance of a group's figure.
+    """
+    excess = np.asarray(std, dtype=np.float64) ** 2 - np.asarray(noise_variance, dtype=np.float64)
+    return np.sqrt(np.maximum(excess, 0))
+
+
 def gap(values: ArrayLike) -> NDArray[np.float64]:
     """Highest minus lowest: of accuracies, of d′, of rates at one threshold."""
     array = _groups(values)
@@ -123,6 +139,81 @@ def garbe(fmr: ArrayLike, fnmr: ArrayLike, *, alpha: float = 0.5) -> NDArray[np.
     return alpha * gini(fmr) + (1 - alpha) * gini(fnmr)
 
 
+def inequity_rate(fmr: ArrayLike, fnmr: ArrayLike, *, alpha: float = 0.5) -> NDArray[np.float64]:
+    """IR ≥ 1 at one threshold for all groups; 1 means even.
+
+    (max FMR / min FMR)^α · (max FNMR / min FNMR)^(1 − α): Grother (NIST), *Demographic
+    differentials in face recognition algorithms*, 2021, as given with α + β = 1 by Howard et al.
+    (arXiv 2203.05051). Infinite where only some groups are free of one error, NaN where all are:
+    then :func:`rate_ratio` is undefined.
+    """
+    return _weighted_product(rate_ratio(fmr), rate_ratio(fnmr), alpha)
+
+
+def worst_to_geometric_mean(rates: ArrayLike) -> NDArray[np.float64]:
+    """The largest group rate over the geometric mean of all groups' rates; 1 means even.
+
+    The summary that NIST prefers to max/min, because a single lucky group moves it less: Grother,
+    *FRVT Part 8: Summarizing Demographic Differentials*, NISTIR 8429, 2022. Infinite where only
+    some rates are zero, NaN where all are.
+    """
+    values = _groups(rates)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.exp(np.log(values).mean(axis=-1))
+        return values.max(axis=-1) / mean
+
+
+def werm(fmr: ArrayLike, fnmr: ArrayLike, *, alpha: float = 0.5) -> NDArray[np.float64]:
+    """WERM ≥ 1, worst-case error rate to mean, at one threshold for all groups; 1 means even.
+
+    (max FMR / geometric mean FMR)^α · (max FNMR / geometric mean FNMR)^(1 − α), the two ratios of
+    :func:`worst_to_geometric_mean` combined as in the inequity rate. Implementations add a small
+    ε to the means, which turns a group without errors into an arbitrary number; here it is
+    infinite or NaN, to be reported as undefined.
+    """
+    return _weighted_product(worst_to_geometric_mean(fmr), worst_to_geometric_mean(fnmr), alpha)
+
+
+def at_a_threshold(fmr: ArrayLike, fnmr: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """All measures over groups at one threshold, by the names of :data:`AT_A_THRESHOLD`.
+
+    Args:
+        fmr, fnmr: (…, G) rates of the groups.
+    """
+    return {
+        "fdr": fairness_discrepancy_rate(fmr, fnmr),
+        "garbe": garbe(fmr, fnmr),
+        "inequity_rate": inequity_rate(fmr, fnmr),
+        "werm": werm(fmr, fnmr),
+        "fmr_gap": gap(fmr),
+        "fnmr_gap": gap(fnmr),
+        "fmr_ratio": rate_ratio(fmr),
+        "fnmr_ratio": rate_ratio(fnmr),
+        "fmr_worst_to_mean": worst_to_geometric_mean(fmr),
+        "fnmr_worst_to_mean": worst_to_geometric_mean(fnmr),
+        "fmr_gini": gini(fmr),
+        "fnmr_gini": gini(fnmr),
+    }
+
+
+AT_A_THRESHOLD = (
+    "fdr",
+    "garbe",
+    "inequity_rate",
+    "werm",
+    "fmr_gap",
+    "fnmr_gap",
+    "fmr_ratio",
+    "fnmr_ratio",
+    "fmr_worst_to_mean",
+    "fnmr_worst_to_mean",
+    "fmr_gini",
+    "fnmr_gini",
+)
+"""Each looks at one error alone where its name begins with that error; "worst_to_mean" is the
+largest rate over the geometric mean. α = ½ where both errors are combined."""
+
+
 def gini(rates: ArrayLike) -> NDArray[np.float64]:
     """Gini coefficient with the small-sample factor n / (n − 1), in [0, 1].
 
@@ -142,6 +233,14 @@ def _groups(values: ArrayLike) -> NDArray[np.float64]:
     if array.ndim == 0 or array.shape[-1] < 2:
         raise ValueError(f"a statistic over groups needs at least two, got shape {array.shape}")
     return array
+
+
+def _weighted_product(
+    of_fmr: NDArray[np.float64], of_fnmr: NDArray[np.float64], alpha: float
+) -> NDArray[np.float64]:
+    _check_alpha(alpha)
+    with np.errstate(invalid="ignore"):
+        return of_fmr**alpha * of_fnmr ** (1 - alpha)
 
 
 def _check_alpha(alpha: float) -> None:

@@ -2,6 +2,10 @@
 
 Rates and accuracies are fractions in [0, 1]. Nothing is ever NaN or infinite: what cannot be said
 is None, with a note.
+
+Version 3 adds what an audit shows (exact thresholds, operating points, the cross-table, curves for
+plots). Each of these is None or empty in results of version 2, which stay readable, and where an
+evaluation was asked for the core measures only.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +45,24 @@ class Estimate(Record):
 class AccuracyEstimate(Estimate):
     """10-fold accuracy: mean over folds, and their standard deviation (population, as usual)."""
 
-    fold_std: float
+    fold_std: float | None
+
+
+class Histogram(Record):
+    """Numbers of pairs by score, in equal bins from ``low`` to ``high``, alike for all groups."""
+
+    low: float
+    high: float
+    genuine: list[int]
+    impostor: list[int]
+
+
+class RateCurve(Record):
+    """FMR and FNMR at thresholds that are alike for all groups, ascending."""
+
+    thresholds: list[float]
+    fmr: list[float]
+    fnmr: list[float]
 
 
 class Roc(Record):
@@ -61,16 +82,22 @@ class GroupResult(Record):
     dprime: Estimate
     """Distance of genuine from impostor cosines in standard deviations."""
     tar_at_far: dict[str, Estimate]
-    """Keys are the levels as written: "1e-2", "1e-3"."""
+    """Keys are the levels as written: "1e-1" … "1e-5"."""
     fold_pairs: int
     genuine_pairs: int
     impostor_pairs: int
-    identities: int
-    images: int
-    single_image_identities: int
+    identities: int | None
+    """None where a table of scores names no identities, as for ``images``."""
+    images: int | None
+    single_image_identities: int | None
     mean_genuine_cosine: float
+    """Mean score where the scores are no cosines."""
     mean_impostor_cosine: float
     roc: Roc
+    accuracy_exact: AccuracyEstimate | None = None
+    """As ``accuracy``, with every distinct score of the other folds as a possible threshold."""
+    distribution: Histogram | None = None
+    rates: RateCurve | None = None
 
 
 class WorstGroup(Record):
@@ -89,6 +116,8 @@ class Overall(Record):
     std_population: Estimate
     std_expected: Estimate
     """The sample STD that sampling noise alone would give were the groups equal."""
+    std_corrected: Estimate | None = None
+    """The sample STD without the share of its square that sampling noise alone gives."""
     std_excess_p: float | None
     """Share of replicates of equal groups whose STD is at least the observed one, counting the
     data themselves as one more replicate."""
@@ -115,6 +144,99 @@ class GlobalThreshold(Record):
     garbe: Estimate
     fnmr_ratio: Estimate
     """Largest over smallest FNMR."""
+    note: str | None = None
+
+
+class OwnThreshold(Record):
+    """A group at a threshold of its own."""
+
+    threshold: float | None
+    fmr: Estimate
+    fnmr: Estimate
+
+
+class OperatingPoint(Record):
+    """Error rates at one threshold for all groups, set at a target FMR on other people.
+
+    The threshold is the loosest at which the mean of the groups' FMR does not exceed the target
+    on the pairs that choose it; these share no identity with the pairs it is measured on (but see
+    ``note``). Each part of the pairs is measured at the threshold that the other parts chose, and
+    each replicate chooses anew.
+    """
+
+    key: str
+    """The target as written, "1e-3": the name of its measures is ``<measure>@<key>``."""
+    target_fmr: float
+    chosen_on: Literal["other folds", "other half of the identities", "the same pairs"]
+    threshold: float | None
+    """Mean over parts; None where the impostor pairs do not support the target."""
+    thresholds: list[float | None]
+    """One for each part; None where no threshold keeps the target."""
+    fmr: dict[str, Estimate]
+    fnmr: dict[str, Estimate]
+    own: dict[str, OwnThreshold]
+    """The same with a threshold for each group, at which that group's FMR meets the target."""
+    measures: dict[str, Estimate]
+    """Over groups at the one threshold: see :data:`evenface.evaluate.fairness.AT_A_THRESHOLD`.
+    Empty with one group."""
+    worst_fmr: WorstGroup
+    worst_fnmr: WorstGroup
+    note: str | None = None
+
+
+class CrossCell(Estimate):
+    """FMR of impostor pairs with one person of either group."""
+
+    pairs: int
+    matches: int
+
+
+class CrossTable(Record):
+    """FMR of every pair of groups at one threshold; symmetric."""
+
+    target_fmr: float
+    threshold: float
+    cells: dict[str, dict[str, CrossCell]]
+    note: str | None = None
+
+
+class Reliability(Record):
+    """How calibrated probabilities compare to what was seen, in equal bins from 0 to 1."""
+
+    predicted: list[float | None]
+    """Mean probability of being genuine; None in an empty bin, as for ``observed``."""
+    observed: list[float | None]
+    """Share of genuine pairs."""
+    pairs: list[int]
+
+
+class GroupCalibration(Record):
+    """One group under a global calibration."""
+
+    reliability: Reliability
+    brier: Estimate
+    """Mean squared difference of probability and truth."""
+    error: Estimate
+    """Expected calibration error over the bins."""
+
+
+class Calibration(Record):
+    """A logistic map from scores to probabilities, alike for all groups, fitted on other people."""
+
+    method: str
+    groups: dict[str, GroupCalibration]
+    note: str | None = None
+
+
+class WorstCaseThreshold(Record):
+    """One threshold that makes the worst group's error smallest, chosen on other people."""
+
+    threshold: float | None
+    """Mean over parts."""
+    error: dict[str, Estimate]
+    """(FMR + FNMR) / 2 of each group."""
+    worst_error: Estimate
+    worst_group: WorstGroup
     note: str | None = None
 
 
@@ -146,17 +268,25 @@ class Evaluation(Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    version: int = 2
+    version: int = Field(default=3, ge=2, le=3)
     model: str | None
     protocol: ProtocolSummary
     bootstrap: Bootstrap
     groups: dict[str, GroupResult]
     overall: Overall
     global_threshold: GlobalThreshold
+    operating_points: list[OperatingPoint] = Field(default_factory=list)
+    """From the loosest target to the strictest: their measures are curves over the target."""
+    worst_case_threshold: WorstCaseThreshold | None = None
+    cross_tables: list[CrossTable] = Field(default_factory=list)
+    """One for each operating point that the pairs support."""
+    calibration: Calibration | None = None
     notes: list[str]
     replicates: dict[str, np.ndarray] = Field(exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
-    (R,) for "overall.…" and "global.…". NaN or infinite where undefined. Not part of the JSON."""
+    (R,) for "overall.…" and "global.…". At operating points the names end in its key: "fnmr@1e-3"
+    and "own.fnmr@1e-3" of a group, "fdr@1e-3" over groups. NaN or infinite where undefined. Not
+    part of the JSON."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""
@@ -198,7 +328,8 @@ class Evaluation(Record):
         Args:
             other: evaluation of another model on the same protocol, seed and replicates.
             measure: a key of ``replicates``: "accuracy", "eer", "auc", "tar@far=1e-2", "fmr",
-                "fnmr" of a group, or "overall.accuracy", "overall.std_sample", "overall.ser", …
+                "fnmr", "fnmr@1e-3" of a group, or "overall.accuracy", "overall.std_sample",
+                "fdr@1e-3", …
             group: the group, for measures of a group.
 
         Raises:
@@ -235,16 +366,33 @@ class Evaluation(Record):
 
     def estimate(self, measure: str, group: str | None = None) -> Estimate:
         """The record of a measure, by the name that it has among ``replicates``."""
-        scope, _, name = measure.partition(".")
+        name, _, key = measure.partition("@")
+        if key and not key.startswith("far="):
+            return self._at_operating_point(name, key, group)
         if group is None:
+            scope, _, name = measure.partition(".")
+            if scope == "worst_case":
+                assert self.worst_case_threshold is not None
+                return self.worst_case_threshold.worst_error
             record = self.overall if scope == "overall" else self.global_threshold
             return getattr(record, name)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
+        if measure == "worst_case.error":
+            assert self.worst_case_threshold is not None
+            return self.worst_case_threshold.error[group]
         result = self.groups[group]
-        if measure.startswith("tar@far="):
-            return result.tar_at_far[measure.removeprefix("tar@far=")]
+        if key:
+            return result.tar_at_far[key.removeprefix("far=")]
         return getattr(result, measure)
+
+    def _at_operating_point(self, name: str, key: str, group: str | None) -> Estimate:
+        point = next(point for point in self.operating_points if point.key == key)
+        if group is None:
+            return point.measures[name]
+        if name.startswith("own."):
+            return getattr(point.own[group], name.removeprefix("own."))
+        return getattr(point, name)[group]
 
     def _pairing(self) -> tuple[object, ...]:
         return self.protocol.fingerprint, self.bootstrap.seed, self.bootstrap.replicates

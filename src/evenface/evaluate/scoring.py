@@ -1,31 +1,93 @@
-"""The pairs of a protocol, scored once, and every measure of them under any identity counts."""
+"""Scored pairs of each group, sorted once, and every measure of them under any resample.
+
+What is resampled are *units*: identities, or, where none are known, the pairs themselves. Every
+pair names the unit of either end; see :mod:`evenface.evaluate.bootstrap` for the weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.bootstrap import identity_counts, pair_weights
-from evenface.evaluate.embeddings import cosines, squared_distances
-from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.exact import ExactFoldSearch
+from evenface.evaluate.operating import HeldOutThresholds, SplitScores
+from evenface.evaluate.reliability import CalibrationScorer
 from evenface.evaluate.verification import (
     FoldSearch,
     RocCurve,
     ScoreRanking,
     Weights,
+    dprime_of_moments,
     first_true,
+    powers_of,
 )
+from evenface.parallel import spare_threads
 
-FAR_LEVELS = {"1e-2": 1e-2, "1e-3": 1e-3}
-"""Levels of TAR@FAR, by the key they have in results."""
+CORE_LEVELS = {"1e-2": 1e-2, "1e-3": 1e-3}
+FAR_LEVELS = {f"1e-{n}": 10.0**-n for n in range(1, 6)}
+"""Levels of TAR@FAR, by the key they have in results; the core ones are always measured."""
 TARGET_FMR = 1e-2
 """Mean FMR over groups at which the one global threshold is set."""
 
-# Weights held at a time: 4 million int64, and as many cumulative sums.
-_CHUNK = 4_000_000
+# Weights held at a time by each thread.
+_CHUNK = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPairs:
+    """Pairs of one group; every array is (P,)."""
+
+    scores: NDArray[np.floating]
+    """Similarities; for the reference protocol's accuracy, negative squared distances."""
+    genuine: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    """Unit of one end, 0 … units − 1."""
+    second: NDArray[np.int64]
+    """Unit of the other end; equal to ``first`` where one unit decides alone."""
+    part: NDArray[np.int64]
+    """Fold, or part of the split that thresholds are chosen on; −1 for none."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, rows: NDArray[Any]) -> ScoredPairs:
+        """The pairs of a mask or of indices."""
+        return ScoredPairs(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def weights(self, counts: NDArray[Any]) -> Weights:
+        """(R, P) under counts of the units, (R, units)."""
+        return pair_weights(counts, self.first, self.second)
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """What is known of a group besides its scores; None where a table of scores does not say."""
+
+    name: str
+    images: int | None
+    identities: int | None
+    single_image_identities: int | None
+    trials: int | None
+    """Identities that a genuine pair can fail for."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroupData:
+    """The scored pairs of one group."""
+
+    facts: GroupFacts
+    units: int
+    fold_pairs: ScoredPairs
+    """For the accuracy; each in a fold 0 … F − 1."""
+    on_grid: bool
+    """Whether scores of ``fold_pairs`` are negative squared distances, for the reference grid."""
+    score_pairs: ScoredPairs
 
 
 @dataclass(frozen=True)
@@ -37,80 +99,94 @@ class Sums:
 
 
 class GroupScorer:
-    """The pairs of one group, scored and sorted once, measured under any identity counts.
+    """The pairs of one group, sorted and measured under any counts of its units."""
 
-    Args:
-        protocol: which pairs.
-        group: index of the group.
-        unit: (N, D) embeddings of unit length.
-    """
+    def __init__(self, data: GroupData, *, detail: bool) -> None:
+        self.data = data
+        self.facts = data.facts
+        self.name = data.facts.name
+        self.once = np.ones((1, data.units), dtype=np.int64)
 
-    def __init__(self, protocol: Protocol, group: int, unit: NDArray[np.float64]) -> None:
-        self.name = protocol.groups[group]
-        self.counts = protocol.counts[group]
-        folds = protocol.fold_pairs.select(protocol.fold_pairs.group == group)
-        pairs = protocol.score_pairs.select(protocol.score_pairs.group == group)
+        folds, pairs = data.fold_pairs, data.score_pairs
         self.fold_pairs = len(folds)
-        identity = protocol.identity
-        self._present = np.unique(identity[np.concatenate([folds.a, folds.b, pairs.a, pairs.b])])
-        self.once = np.ones((1, len(self._present)), dtype=np.int64)
+        self._grid = None
+        if data.on_grid:
+            self._grid = FoldSearch(-folds.scores.astype(np.float64), folds.genuine, folds.part)
+            self._grid_ends = [
+                folds.select(kind.order) for kind in (self._grid.genuine, self._grid.impostor)
+            ]
+        self._exact = None
+        if detail or not data.on_grid:
+            self._exact = ExactFoldSearch(folds.scores, folds.genuine, folds.part)
 
-        self._search = FoldSearch(
-            squared_distances(unit, folds.a, folds.b), folds.genuine, folds.fold
-        )
-        self._fold_ends = [
-            self._columns(identity[folds.a[kind.order]], identity[folds.b[kind.order]])
-            for kind in (self._search.genuine, self._search.impostor)
-        ]
-
-        scores = cosines(unit, pairs.a, pairs.b)
-        self.ranking = ScoreRanking(scores, pairs.genuine)
-        genuine, impostor = self.ranking.genuine_order, self.ranking.impostor_order
-        self._genuine_ends = self._columns(identity[pairs.a[genuine]], identity[pairs.b[genuine]])
-        self._impostor_ends = self._columns(
-            identity[pairs.a[impostor]], identity[pairs.b[impostor]]
-        )
-        self.mean_genuine = float(scores[genuine].mean(dtype=np.float64))
-        self.mean_impostor = float(scores[impostor].mean(dtype=np.float64))
-
-    @property
-    def identities(self) -> int:
-        """Number of identities that occur in a pair: what is resampled."""
-        return len(self._present)
-
-    @property
-    def genuine_identities(self) -> int:
-        """Number of identities of two or more images."""
-        return self.counts.identities - self.counts.single_image_identities
+        self.ranking = ScoreRanking(pairs.scores, pairs.genuine)
+        self._genuine = pairs.select(self.ranking.genuine_order)
+        self._impostor = pairs.select(self.ranking.impostor_order)
+        middle = float(pairs.scores.mean(dtype=np.float64))
+        self._moments = [_Moments(kind, middle) for kind in (self._genuine, self._impostor)]
+        self.mean_genuine = float(self._genuine.scores.mean(dtype=np.float64))
+        self.mean_impostor = float(self._impostor.scores.mean(dtype=np.float64))
 
     @property
     def pairs(self) -> int:
         """Number of score pairs."""
-        return len(self.ranking.genuine_order) + len(self.ranking.impostor_order)
+        return len(self.data.score_pairs)
 
-    def folds(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weight of correct decisions and of all pairs, by fold: each (R, F)."""
-        genuine, impostor = (pair_weights(counts, *ends) for ends in self._fold_ends)
-        return self._search.held_out(genuine, impostor)
+    def accuracies(
+        self, counts: NDArray[Any]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Weight of correct decisions and of all pairs, by fold, each (R, F), by measure.
 
-    def sums(self, counts: NDArray[np.int64]) -> Sums:
+        "accuracy" is the reference protocol's where the scores allow, else that with exact
+        thresholds, which is also "accuracy_exact".
+        """
+        found = {}
+        if self._grid is not None:
+            genuine, impostor = (ends.weights(counts) for ends in self._grid_ends)
+            found["accuracy"] = self._grid.held_out(genuine, impostor)
+        if self._exact is not None:
+            exact = self._exact.held_out(self.data.fold_pairs.weights(counts))
+            found["accuracy_exact"] = exact
+            found.setdefault("accuracy", exact)
+        return found
+
+    def sums(self, counts: NDArray[Any]) -> Sums:
         """Cumulative weights of the ranked pairs."""
         return Sums(
-            *self.ranking.cumulate(
-                pair_weights(counts, *self._genuine_ends),
-                pair_weights(counts, *self._impostor_ends),
-            )
+            *self.ranking.cumulate(self._genuine.weights(counts), self._impostor.weights(counts))
         )
+
+    def dprime(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """(R,) d′."""
+        return dprime_of_moments(*(moments.sums(counts) for moments in self._moments))
 
     def roc(self) -> RocCurve:
         """The ROC of the data, every pair counted once."""
         sums = self.sums(self.once)
         return self.ranking.roc(sums.genuine, sums.impostor)
 
-    def _columns(
-        self, a: NDArray[np.int64], b: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.searchsorted(self._present, a), np.searchsorted(self._present, b)
+
+class _Moments:
+    """Weighted sums of the powers of scores, gathered by the units that decide a pair's weight.
+
+    Pairs of the same two units weigh the same, so their powers are added up beforehand: with few
+    units and many pairs this is most of the work.
+    """
+
+    def __init__(self, pairs: ScoredPairs, middle: float) -> None:
+        low = np.minimum(pairs.first, pairs.second)
+        high = np.maximum(pairs.first, pairs.second)
+        width = int(high.max()) + 1
+        units, group = np.unique(low * width + high, return_inverse=True)
+        self._low, self._high = units // width, units % width
+        powers = powers_of(pairs.scores.astype(np.float64) - middle)
+        self._sums = np.stack(
+            [np.bincount(group, weights=power, minlength=len(units)) for power in powers.T], axis=1
+        )
+
+    def sums(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """(R, 3)."""
+        return pair_weights(counts, self._low, self._high).astype(np.float64) @ self._sums
 
 
 class OneThreshold:
@@ -154,58 +230,106 @@ class OneThreshold:
 
 @dataclass(frozen=True)
 class Measured:
-    """Every measure under R weightings; arrays (R, G) by name, and what only R = 1 needs."""
+    """Every measure under R weightings: (R, G) arrays by name, and what only R = 1 needs."""
 
     by_group: dict[str, NDArray[np.float64]]
-    folds: list[NDArray[np.float64]]
+    folds: list[dict[str, NDArray[np.float64]]]
     threshold_index: NDArray[np.int64]
 
 
-def measure(
-    scorers: list[GroupScorer], threshold: OneThreshold, counts: list[NDArray[np.int64]]
-) -> Measured:
-    """All measures of all groups under identity counts: one (R, identities) array a group."""
-    columns: dict[str, list[NDArray[np.float64]]] = {}
-    folds, sums = [], []
-    for scorer, of_group in zip(scorers, counts, strict=True):
-        correct, total = scorer.folds(of_group)
-        with np.errstate(invalid="ignore"):
-            # Over all pairs rather than the mean over folds: equal for folds of one weight, and
-            # defined when a resample leaves a fold without pairs.
-            accuracy = correct.sum(axis=1) / total.sum(axis=1)
-            folds.append(correct / total)
-        summed = scorer.sums(of_group)
-        ranking, genuine, impostor = scorer.ranking, summed.genuine, summed.impostor
-        measures = {
-            "accuracy": accuracy,
-            "eer": ranking.eer(genuine, impostor),
-            "auc": ranking.auc(genuine, impostor),
-            "dprime": ranking.dprime(genuine, impostor),
-            **{
-                f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
-                for key, far in FAR_LEVELS.items()
-            },
-        }
-        for name, values in measures.items():
-            columns.setdefault(name, []).append(values)
-        sums.append(summed)
-    index, fmr, fnmr = threshold.rates(sums)
-    stacked = {name: np.stack(values, axis=1) for name, values in columns.items()}
-    return Measured({**stacked, "fmr": fmr, "fnmr": fnmr}, folds, index)
+class Scorers:
+    """All groups together.
+
+    Args:
+        groups: the data of each.
+        detail: whether to measure more than the core: exact thresholds, TAR at all levels,
+            operating points, the worst-case threshold and calibration.
+    """
+
+    def __init__(self, groups: Sequence[GroupData], *, detail: bool) -> None:
+        self.groups = [GroupScorer(data, detail=detail) for data in groups]
+        self.levels = FAR_LEVELS if detail else CORE_LEVELS
+        self.threshold = OneThreshold([scorer.ranking for scorer in self.groups])
+        self.held_out: HeldOutThresholds | None = None
+        self.calibration: CalibrationScorer | None = None
+        if detail:
+            self.held_out = HeldOutThresholds(
+                [
+                    SplitScores(p.scores, p.genuine, p.part)
+                    for p in (data.score_pairs for data in groups)
+                ]
+            )
+            self.calibration = CalibrationScorer(self.held_out.splits)
+
+    def observed(self) -> Measured:
+        """Every pair counted once."""
+        return self.measure([scorer.once for scorer in self.groups])
+
+    def measure(self, counts: Sequence[NDArray[Any]]) -> Measured:
+        """All measures of all groups under counts of their units: one (R, units) array a group."""
+        columns: dict[str, list[NDArray[np.float64]]] = {}
+        folds, sums = [], []
+        for scorer, of_group in zip(self.groups, counts, strict=True):
+            by_fold = {}
+            measures = {}
+            for name, (correct, total) in scorer.accuracies(of_group).items():
+                with np.errstate(invalid="ignore"):
+                    # Over all pairs rather than the mean over folds: equal for folds of one
+                    # weight, and defined when a resample leaves a fold without pairs.
+                    measures[name] = correct.sum(axis=1) / total.sum(axis=1)
+                    by_fold[name] = correct / total
+            summed = scorer.sums(of_group)
+            ranking, genuine, impostor = scorer.ranking, summed.genuine, summed.impostor
+            measures |= {
+                "eer": ranking.eer(genuine, impostor),
+                "auc": ranking.auc(genuine, impostor),
+                "dprime": scorer.dprime(of_group),
+                **{
+                    f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
+                    for key, far in self.levels.items()
+                },
+            }
+            for name, values in measures.items():
+                columns.setdefault(name, []).append(values)
+            folds.append(by_fold)
+            sums.append(summed)
+        index, fmr, fnmr = self.threshold.rates(sums)
+        by_group = {name: np.stack(values, axis=1) for name, values in columns.items()}
+        by_group |= {"fmr": fmr, "fnmr": fnmr}
+        if self.held_out is not None and self.calibration is not None:
+            weights = [
+                scorer.data.score_pairs.weights(of_group)
+                for scorer, of_group in zip(self.groups, counts, strict=True)
+            ]
+            by_group |= self.held_out.measure(weights)
+            by_group |= self.calibration.measure(weights)
+        return Measured(by_group, folds, index)
+
+    def replicates(self, replicates: int, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Measures of the groups in every replicate: (R, G) by name; empty without replicates.
+
+        Replicates are computed in several threads where there are cores to spare. Each depends on
+        its own counts only, so the result does not depend on the number of threads.
+        """
+        counts = [
+            _narrow(identity_counts(s.data.units, replicates, seed, s.name)) for s in self.groups
+        ]
+        pairs = sum(scorer.pairs for scorer in self.groups)
+
+        def part(chunk: slice) -> dict[str, NDArray[np.float64]]:
+            return self.measure([of_group[chunk] for of_group in counts]).by_group
+
+        with ThreadPoolExecutor(spare_threads()) as pool:
+            parts = list(pool.map(part, _chunks(replicates, pairs)))
+        if not parts:
+            return {}
+        return {name: np.concatenate([of[name] for of in parts]) for name in parts[0]}
 
 
-def measure_replicates(
-    scorers: list[GroupScorer], threshold: OneThreshold, replicates: int, seed: int
-) -> dict[str, NDArray[np.float64]]:
-    """Measures of the groups in every replicate: (R, G) by name; empty without replicates."""
-    counts = [identity_counts(s.identities, replicates, seed, s.name) for s in scorers]
-    parts = [
-        measure(scorers, threshold, [of_group[chunk] for of_group in counts]).by_group
-        for chunk in _chunks(replicates, sum(scorer.pairs for scorer in scorers))
-    ]
-    if not parts:
-        return {}
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
+    """The same counts in 16 bits where the product of two fits: a quarter of the memory."""
+    fits = counts.size == 0 or int(counts.max()) ** 2 < 2**16
+    return counts.astype(np.uint16) if fits else counts
 
 
 def _chunks(replicates: int, pairs: int) -> Iterator[slice]:

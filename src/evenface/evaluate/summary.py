@@ -13,14 +13,24 @@ from evenface.evaluate.results import Estimate, Roc, WorstGroup
 
 ROC_POINTS = 200
 
+_UNBOUNDED = "no upper bound: too many resamples hold a group without errors"
+_RATIOS = (
+    "inequity_rate",
+    "werm",
+    "fmr_ratio",
+    "fnmr_ratio",
+    "fmr_worst_to_mean",
+    "fnmr_worst_to_mean",
+)
 _RANGES = {
     "dprime": (-np.inf, np.inf),
     "overall.dprime_gap": (0.0, np.inf),
     "overall.probit_gap": (0.0, np.inf),
     "overall.ser": (1.0, np.inf),
     "global.fnmr_ratio": (1.0, np.inf),
+    **dict.fromkeys(_RATIOS, (1.0, np.inf)),
 }
-"""What a measure can be at all; all others are in [0, 1]."""
+"""What a measure can be at all, its operating point left out; all others are in [0, 1]."""
 
 
 def over_groups(
@@ -29,13 +39,24 @@ def over_groups(
     """Measures over groups, (R,) by name, from those of the groups, (R, G).
 
     Args:
-        by_group: "accuracy", "dprime", and "fmr" and "fnmr" at the one threshold.
+        by_group: "accuracy", "dprime", "fmr" and "fnmr" at the one threshold, and where they were
+            measured "fmr@…" and "fnmr@…" at operating points and "worst_case.error".
         fold_pairs: (G,) pairs behind each accuracy.
     """
     accuracy, dprime, fmr, fnmr = (by_group[m] for m in ("accuracy", "dprime", "fmr", "fnmr"))
     if accuracy.shape[1] < 2:
         return {"overall.accuracy": accuracy.mean(axis=1)}
+    more = {
+        f"{name}@{key}": values
+        for measure, of_groups in by_group.items()
+        if measure.startswith("fmr@")
+        for key in [measure.removeprefix("fmr@")]
+        for name, values in fairness.at_a_threshold(of_groups, by_group[f"fnmr@{key}"]).items()
+    }
+    if "worst_case.error" in by_group:
+        more["worst_case.worst_error"] = by_group["worst_case.error"].max(axis=1)
     return {
+        **more,
         "overall.accuracy": accuracy.mean(axis=1),
         "overall.std_sample": fairness.std_sample(accuracy),
         "overall.std_population": fairness.std_population(accuracy),
@@ -80,11 +101,31 @@ class Summary:
         low, high = self.interval(measure, group)
         return Estimate(value=value, low=low, high=high, note=note)
 
+    def rate(self, measure: str, value: float, *, group: int, identities: int | None) -> Estimate:
+        """An error rate of a group; where nothing was seen, ``high`` is what that cannot exclude.
+
+        No resample holds an error that the sample does not, so the replicates of a rate of zero
+        have no width. In their place comes :func:`zero_error_limit`, over people as in
+        :meth:`ratio`.
+
+        Args:
+            measure: the rate's name.
+            value: observed.
+            group: index.
+            identities: those that a pair of this kind can fail for; None if not known.
+        """
+        estimate = self.estimate(measure, value, group=group)
+        if value > 0 or estimate.high is None or not identities:
+            return estimate
+        high = max(estimate.high, zero_error_limit(identities, (1 - self.level) / 2))
+        note = f"none seen: the upper bound is that of no failure among {identities:,} identities"
+        return Estimate(value=value, low=0.0, high=high, note=note)
+
     def interval(self, measure: str, group: int | None = None) -> tuple[float | None, float | None]:
         """Bounds from the replicates, None where there are none or they are infinite."""
         if measure not in self.samples:
             return None, None
-        floor, ceiling = _RANGES.get(measure, (0.0, 1.0))
+        floor, ceiling = _RANGES.get(measure.partition("@")[0], (0.0, 1.0))
         samples = self.samples[measure] if group is None else self.samples[measure][:, group]
         low, high = percentile_interval(samples, self.level, floor=floor, ceiling=ceiling)
         return low if np.isfinite(low) else None, high if np.isfinite(high) else None
@@ -94,7 +135,7 @@ class Summary:
         measure: str,
         rates: NDArray[np.float64],
         replicates: NDArray[np.float64] | None,
-        identities: Sequence[int],
+        identities: Sequence[int | None],
         event: str,
     ) -> Estimate:
         """Largest over smallest rate; with a bound in its place where a group's rate is zero.
@@ -116,14 +157,15 @@ class Summary:
         low, high = self.interval(measure)
         if np.isfinite(value):
             unbounded = low is not None and high is None
-            note = f"no upper bound: too many resamples hold a group without {event}"
-            return Estimate(value=value, low=low, high=high, note=note if unbounded else None)
+            note = _UNBOUNDED if unbounded else None
+            return Estimate(value=value, low=low, high=high, note=note)
         clean = np.flatnonzero(rates == 0)
         names = ", ".join(self.groups[g] for g in clean)
         note = f"undefined: no {event} seen in {names}"
-        if replicates is None:
+        trials = [identities[int(g)] for g in clean]
+        if replicates is None or None in trials:
             return Estimate(value=None, low=None, high=None, note=note)
-        most = max(identities[int(g)] for g in clean)
+        most = max(n for n in trials if n is not None)
         limit = zero_error_limit(most, (1 - self.level) / 2)
         highest, _ = percentile_interval(
             replicates[:, int(np.argmax(rates))], self.level, floor=0.0, ceiling=1.0
@@ -133,6 +175,96 @@ class Summary:
             f"none of {most} identities fails"
         )
         return Estimate(value=None, low=max(1.0, highest / limit), high=None, note=note)
+
+    def at_operating_point(
+        self,
+        key: str,
+        fmr: NDArray[np.float64],
+        fnmr: NDArray[np.float64],
+        identities: tuple[Sequence[int | None], Sequence[int | None]],
+    ) -> dict[str, Estimate]:
+        """The measures of :func:`fairness.at_a_threshold` with intervals.
+
+        Where a group's rate is zero, ratios of that rate are undefined. Their lower bound takes
+        each group's rate at a limit of its own, so that all hold together at the level
+        (Bonferroni): that of the replicates, and for a rate of which nothing was seen
+        :func:`zero_error_limit`, as in :meth:`ratio`.
+
+        Args:
+            key: of the operating point.
+            fmr, fnmr: (G,) observed.
+            identities: (G,) of each error, those that a pair of that kind can fail for.
+        """
+        values = fairness.at_a_threshold(fmr, fnmr)
+        bounds = self._bounds_of_ratios(key, (fmr, fnmr), identities)
+        clean = [
+            (event, ", ".join(self.groups[g] for g in np.flatnonzero(rates == 0)))
+            for event, rates in (("false match", fmr), ("false non-match", fnmr))
+        ]
+        found = {}
+        for name, value in values.items():
+            measure = f"{name}@{key}"
+            if name not in _RATIOS or np.isfinite(value):
+                estimate = self.estimate(measure, float(value))
+                if estimate.low is not None and estimate.high is None:
+                    estimate = estimate.model_copy(update={"note": _UNBOUNDED})
+                found[name] = estimate
+                continue
+            concerned = clean[:1] if name.startswith("fmr") else clean[1:]
+            if not name.startswith(("fmr", "fnmr")):
+                concerned = clean
+            seen = "; ".join(f"no {event} seen in {names}" for event, names in concerned if names)
+            found[name] = Estimate(
+                value=None, low=bounds.get(name), high=None, note=f"undefined: {seen}"
+            )
+        return found
+
+    def _bounds_of_ratios(
+        self,
+        key: str,
+        rates: tuple[NDArray[np.float64], NDArray[np.float64]],
+        identities: tuple[Sequence[int | None], Sequence[int | None]],
+    ) -> dict[str, float]:
+        limits = 2 * 2 * len(self.groups)
+        tail = (1 - self.level) / limits
+        ratio, to_mean = {}, {}
+        for error, observed, trials in zip(("fmr", "fnmr"), rates, identities, strict=True):
+            samples = self.samples.get(f"{error}@{key}")
+            if samples is None or any(n is None or n < 1 for n in trials):
+                return {}
+            lows, highs = [], []
+            for g, n in enumerate(trials):
+                low, high = percentile_interval(samples[:, g], 1 - 2 * tail, floor=0.0, ceiling=1.0)
+                if observed[g] == 0 and n is not None:
+                    low, high = 0.0, zero_error_limit(n, tail)
+                lows.append(low)
+                highs.append(high)
+            highest = max(lows)
+            ratio[error] = max(1.0, highest / min(highs)) if min(highs) > 0 else 1.0
+            mean = float(np.exp(np.mean(np.log(highs)))) if min(highs) > 0 else np.inf
+            to_mean[error] = max(1.0, highest / mean)
+        return {
+            **{f"{error}_ratio": bound for error, bound in ratio.items()},
+            **{f"{error}_worst_to_mean": bound for error, bound in to_mean.items()},
+            "inequity_rate": float(np.sqrt(ratio["fmr"] * ratio["fnmr"])),
+            "werm": float(np.sqrt(to_mean["fmr"] * to_mean["fnmr"])),
+        }
+
+    def std_corrected(self, observed: float) -> float | None:
+        """The STD without sampling noise; its replicates are added to ``samples``.
+
+        A replicate holds the noise of the sample and as much again of its own, so twice the
+        variance of the replicates is taken from it. None where replicates are undefined.
+        """
+        samples = self.samples["accuracy"]
+        complete = samples[~np.isnan(samples).any(axis=1)]
+        if len(complete) < 2:
+            return None
+        noise = float(complete.var(axis=0).mean())
+        self.samples["overall.std_corrected"] = fairness.std_corrected(
+            self.samples["overall.std_sample"], 2 * noise
+        )
+        return float(fairness.std_corrected(observed, noise))
 
     def std_expected(self) -> tuple[NDArray[np.float64], float | None]:
         """Replicates of the STD of equal groups, and their mean (None where all are undefined)."""
@@ -148,17 +280,27 @@ class Summary:
         reached = int(np.count_nonzero(np.isnan(samples) | (samples >= observed)))
         return (1 + reached) / (len(samples) + 1)
 
-    def worst_group(self, accuracies: NDArray[np.float64]) -> WorstGroup:
-        """The group of the lowest of ``accuracies`` (G,), and its share of the replicates."""
+    def worst_group(
+        self, values: NDArray[np.float64], measure: str = "accuracy", *, errors: bool = False
+    ) -> WorstGroup:
+        """The group of the lowest of ``values`` (G,), and its share of the replicates.
+
+        Args:
+            values: of the groups, observed.
+            measure: the name of their replicates.
+            errors: whether the highest is the worst.
+        """
+        sign = -1 if errors else 1
+        values = sign * values
         share = None
-        if "accuracy" in self.samples:
-            samples = self.samples["accuracy"]
+        if measure in self.samples:
+            samples = sign * self.samples[measure]
             samples = samples[~np.isnan(samples).any(axis=1)]
             if len(samples):
                 ties = samples == samples.min(axis=1, keepdims=True)
                 shares = (ties / ties.sum(axis=1, keepdims=True)).mean(axis=0)
                 share = dict(zip(self.groups, shares.tolist(), strict=True))
-        lowest = np.flatnonzero(accuracies == accuracies.min())
+        lowest = np.flatnonzero(values == values.min())
         tied = ", ".join(self.groups[g] for g in lowest)
         return WorstGroup(
             value=self.groups[lowest[0]],

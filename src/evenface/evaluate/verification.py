@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,21 +103,21 @@ class FoldSearch:
         accepted, genuine_total = self.genuine.accepted(genuine_weights)
         rejected, impostor_total = self.impostor.accepted(impostor_weights)
         np.subtract(impostor_total[:, :, None], rejected, out=rejected)
-        genuine_factor, impostor_factor = _whole_factors(
-            (self.genuine.sizes.sum() - self.genuine.sizes, _others(genuine_total)),
-            (self.impostor.sizes.sum() - self.impostor.sizes, _others(impostor_total)),
+        genuine_factor, impostor_factor = whole_factors(
+            (self.genuine.sizes.sum() - self.genuine.sizes, others(genuine_total)),
+            (self.impostor.sizes.sum() - self.impostor.sizes, others(impostor_total)),
         )
-        training = genuine_factor[:, :, None] * _others(accepted)
-        training += impostor_factor[:, :, None] * _others(rejected)
+        training = genuine_factor[:, :, None] * others(accepted)
+        training += impostor_factor[:, :, None] * others(rejected)
         best = np.argmax(training, axis=2)[:, :, None]
         correct, weight = np.zeros(genuine_total.shape), np.zeros(genuine_total.shape)
         for right, total, kind in (
             (accepted, genuine_total, self.genuine),
             (rejected, impostor_total, self.impostor),
         ):
-            scale = _scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
-            correct += scale * np.take_along_axis(right, best, axis=2)[:, :, 0]
-            weight += scale * total
+            factor = scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
+            correct += factor * np.take_along_axis(right, best, axis=2)[:, :, 0]
+            weight += factor * total
         return correct, weight
 
 
@@ -145,9 +144,9 @@ class _BinnedPairs:
 
     def accepted(self, weights: Weights) -> tuple[Weights, Weights]:
         """Weight accepted at each threshold (R, F, T), and in all (R, F), by fold."""
-        cumulative = _cumulative(weights)
-        starts = cumulative[:, self._start]
-        accepted = np.take(cumulative, self._at, axis=1)
+        sums = cumulative(weights)
+        starts = sums[:, self._start]
+        accepted = np.take(sums, self._at, axis=1)
         accepted -= starts[:, :-1, None]
         return accepted, np.diff(starts, axis=1)
 
@@ -185,20 +184,20 @@ class ScoreRanking:
         self.thresholds = np.concatenate([[np.inf], distinct])
         ascending_genuine = scores[self.genuine_order][::-1]
         ascending_impostor = scores[self.impostor_order][::-1]
-        self._genuine_at = _accepted(ascending_genuine, self.thresholds)
-        self._impostor_at = _accepted(ascending_impostor, self.thresholds)
+        self._genuine_at = accepted_at(ascending_genuine, self.thresholds)
+        self._impostor_at = accepted_at(ascending_impostor, self.thresholds)
         descending_genuine = ascending_genuine[::-1]
         self._impostors_above = len(ascending_impostor) - np.searchsorted(
             ascending_impostor, descending_genuine, side="right"
         )
-        self._impostors_level = _accepted(ascending_impostor, descending_genuine)
+        self._impostors_level = accepted_at(ascending_impostor, descending_genuine)
         self._ascending = ascending_genuine, ascending_impostor
 
     def cumulate(
         self, genuine_weights: Weights, impostor_weights: Weights
     ) -> tuple[Weights, Weights]:
         """Cumulative weights (R, n + 1) from weights (R, n); the methods below take the result."""
-        return _cumulative(genuine_weights), _cumulative(impostor_weights)
+        return cumulative(genuine_weights), cumulative(impostor_weights)
 
     def accepted(
         self, thresholds: NDArray[np.floating]
@@ -208,7 +207,7 @@ class ScoreRanking:
         These are columns of the cumulative weights.
         """
         genuine, impostor = self._ascending
-        return _accepted(genuine, thresholds), _accepted(impostor, thresholds)
+        return accepted_at(genuine, thresholds), accepted_at(impostor, thresholds)
 
     def roc(self, genuine: Weights, impostor: Weights) -> RocCurve:
         """The curve of one weighting (R = 1): a corner for each distinct score."""
@@ -253,38 +252,6 @@ class ScoreRanking:
         tar = self._tar(genuine, above - 1)
         return np.where(impostor[:, -1] > 0, tar, np.nan)
 
-    def dprime(self, genuine: Weights, impostor: Weights) -> NDArray[np.float64]:
-        """(R,) distances of the two kinds' mean scores in standard deviations.
-
-        (μ_genuine − μ_impostor) / √((σ²_genuine + σ²_impostor) / 2), moments over the weighted
-        pairs (variances with their total weight as divisor). Infinite without any scatter, NaN
-        where the means are equal besides.
-        """
-        moments = []
-        for cumulative, steps in zip((genuine, impostor), self._power_steps, strict=True):
-            with np.errstate(invalid="ignore"):
-                mean, square = (cumulative @ steps / cumulative[:, -1:]).T
-                moments.append((mean, np.maximum(square - mean**2, 0)))
-        (high, high_variance), (low, low_variance) = moments
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (high - low) / np.sqrt((high_variance + low_variance) / 2)
-
-    @cached_property
-    def _power_steps(self) -> list[NDArray[np.float64]]:
-        """For each kind (n + 1, 2): cumulative weights @ steps = weighted sums of score and square.
-
-        Summation by parts, so that the weights themselves need not be kept. Scores are centred:
-        squares of large means would cost the variances their digits.
-        """
-        middle = np.mean([ascending.mean(dtype=np.float64) for ascending in self._ascending])
-        steps = []
-        for ascending in self._ascending:
-            with np.errstate(invalid="ignore"):
-                score = ascending[::-1] - middle
-                powers = np.pad(np.stack([score, score**2], axis=1), ((1, 1), (0, 0)))
-                steps.append(powers[:-1] - powers[1:])
-        return steps
-
     def _far(self, impostor: Weights, k: NDArray[np.int64]) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore"):
             return impostor[np.arange(len(k)), self._impostor_at[k]] / impostor[:, -1]
@@ -327,10 +294,42 @@ def dprime(scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None = No
     It needs no threshold and does not saturate where errors run out (Green & Swets, *Signal
     Detection Theory and Psychophysics*, 1966; Daugman, *Biometric decision landscapes*,
     UCAM-CL-TR-482, 2000).
-    See :meth:`ScoreRanking.dprime` for the formula and :func:`roc_curve` for the arguments.
+    See :func:`dprime_of_moments` for the formula and :func:`roc_curve` for the arguments.
     """
-    ranking, genuine_sum, impostor_sum = _ranked(scores, genuine, weights)
-    return float(ranking.dprime(genuine_sum, impostor_sum)[0])
+    values, labels = _both_kinds(scores, genuine)
+    pair_weights = _pair_weights(values, labels, weights)
+    centred = values - values.mean()
+    sums = [pair_weights[None, kind] @ powers_of(centred[kind]) for kind in (labels, ~labels)]
+    return float(dprime_of_moments(*sums)[0])
+
+
+def powers_of(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(n, 3): 1, score and score², whose weighted sums :func:`dprime_of_moments` takes.
+
+    Centre the scores beforehand: squares of large means cost the variances their digits.
+    """
+    values = scores.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.stack([np.ones_like(values), values, values**2], axis=1)
+
+
+def dprime_of_moments(
+    genuine: NDArray[np.float64], impostor: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(R,) d′ from weighted sums of :func:`powers_of` of the scores of each kind, (R, 3).
+
+    (μ_genuine − μ_impostor) / √((σ²_genuine + σ²_impostor) / 2), moments over the weighted
+    pairs (variances with their total weight as divisor). Infinite without any scatter, NaN
+    where the means are equal besides, or a kind has no weight.
+    """
+    moments = []
+    for sums in (genuine, impostor):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean, square = (sums[:, 1:] / sums[:, :1]).T
+            moments.append((mean, np.maximum(square - mean**2, 0)))
+    (high, high_variance), (low, low_variance) = moments
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (high - low) / np.sqrt((high_variance + low_variance) / 2)
 
 
 @dataclass(frozen=True)
@@ -406,30 +405,33 @@ def first_true(
     return low
 
 
-def _accepted(
+def accepted_at(
     ascending: NDArray[np.floating], thresholds: NDArray[np.floating]
 ) -> NDArray[np.int64]:
+    """How many of the ascending scores are at or above each threshold."""
     return len(ascending) - np.searchsorted(ascending, thresholds, side="left")
 
 
-def _cumulative(weights: Weights) -> Weights:
-    total = np.zeros((len(weights), weights.shape[1] + 1), dtype=weights.dtype)
-    np.cumsum(weights, axis=1, out=total[:, 1:])
+def cumulative(weights: Weights) -> Weights:
+    """Sums of the first 0 … n weights, (R, n + 1); whole numbers become int64."""
+    dtype = np.float64 if weights.dtype.kind == "f" else np.int64
+    total = np.zeros((len(weights), weights.shape[1] + 1), dtype=dtype)
+    np.cumsum(weights, axis=1, dtype=dtype, out=total[:, 1:])
     return total
 
 
-def _others(values: Weights) -> Weights:
+def others(values: Weights) -> Weights:
     """Sum over all folds but each one in turn; folds are axis 1."""
     return values.sum(axis=1, keepdims=True) - values
 
 
-def _scale(pairs: int, weight: Weights) -> NDArray[np.float64]:
+def scale(pairs: int, weight: Weights) -> NDArray[np.float64]:
     """What makes ``weight`` equal the number of pairs; NaN without weight, 1 without pairs."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(weight > 0, pairs / weight, np.nan if pairs else 1.0)
 
 
-def _whole_factors(
+def whole_factors(
     first: tuple[NDArray[np.int64], NDArray[np.int64]],
     second: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -463,27 +465,40 @@ def _pairs(
     return scores, labels
 
 
-def _ranked(
-    scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None
-) -> tuple[ScoreRanking, Weights, Weights]:
+def _both_kinds(
+    scores: ArrayLike, genuine: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     values, labels = _pairs(scores, genuine, "scores")
     if labels.all() or not labels.any():
         missing = "impostor" if labels.any() else "genuine"
         raise ValueError(f"there is no {missing} pair")
-    ranking = ScoreRanking(values, labels)
+    return values, labels
+
+
+def _pair_weights(
+    values: NDArray[np.float64], labels: NDArray[np.bool_], weights: ArrayLike | None
+) -> Weights:
     if weights is None:
-        pair_weights: Weights = np.ones(len(values), dtype=np.int64)
-    else:
-        given = np.asarray(weights)
-        dtype = np.int64 if given.dtype.kind in "biu" else np.float64
-        pair_weights = given.astype(dtype)
-        if pair_weights.shape != values.shape:
-            raise ValueError(f"weights have shape {pair_weights.shape}, scores {values.shape}")
-        if not np.isfinite(pair_weights).all() or (pair_weights < 0).any():
-            raise ValueError("weights must be finite and not negative")
+        return np.ones(len(values), dtype=np.int64)
+    given = np.asarray(weights)
+    dtype = np.int64 if given.dtype.kind in "biu" else np.float64
+    pair_weights: Weights = given.astype(dtype)
+    if pair_weights.shape != values.shape:
+        raise ValueError(f"weights have shape {pair_weights.shape}, scores {values.shape}")
+    if not np.isfinite(pair_weights).all() or (pair_weights < 0).any():
+        raise ValueError("weights must be finite and not negative")
+    if not pair_weights[labels].any() or not pair_weights[~labels].any():
+        raise ValueError("the weights leave no genuine or no impostor pair")
+    return pair_weights
+
+
+def _ranked(
+    scores: ArrayLike, genuine: ArrayLike, weights: ArrayLike | None
+) -> tuple[ScoreRanking, Weights, Weights]:
+    values, labels = _both_kinds(scores, genuine)
+    pair_weights = _pair_weights(values, labels, weights)
+    ranking = ScoreRanking(values, labels)
     sums = ranking.cumulate(
         pair_weights[ranking.genuine_order][None], pair_weights[ranking.impostor_order][None]
     )
-    if sums[0][0, -1] == 0 or sums[1][0, -1] == 0:
-        raise ValueError("the weights leave no genuine or no impostor pair")
     return ranking, *sums

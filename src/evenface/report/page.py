@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -21,6 +21,9 @@ from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
 from evenface.report.table import Table
 from evenface.study.wording import FEW_SEEDS
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _MACHINE = {"memory_gib": "memory, GiB"}
 _NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
@@ -73,6 +76,15 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
 
 def render(results: Results, base: Path) -> str:
     """The page as text. See :func:`write_report`."""
+    return template("template.html.j2").render(_context(results, base))
+
+
+def template(name: str) -> Template:
+    """A template of this folder, with the filters that its macros need.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
@@ -93,14 +105,18 @@ def render(results: Results, base: Path) -> str:
         "typeset": _typeset,
         "words": lambda name: name.replace("_", " "),
     }
-    template = environment.get_template("template.html.j2")
-    return template.render(_context(results, base))
+    return environment.get_template(name)
+
+
+def style() -> str:
+    """The style sheet of all pages."""
+    return (resources.files("evenface.report") / "style.css").read_text("utf-8")
 
 
 def _context(results: Results, base: Path) -> dict[str, Any]:
     main = results.main
     return {
-        "style": (resources.files("evenface.report") / "style.css").read_text("utf-8"),
+        "style": style(),
         "results": results,
         "study": results.study,
         "main": main,

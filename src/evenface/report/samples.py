@@ -66,6 +66,12 @@ def _sheet(title: str, base: Path, path: str) -> Sample:
             image = opened.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{file}: not a readable image ({error})") from None
+    return sample(title, image)
+
+
+def sample(title: str, image: Image.Image) -> Sample:
+    """An image as part of the page, shrunk where it is wide."""
+    image = image.copy()
     image.thumbnail((_WIDEST, 2 * _WIDEST))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)

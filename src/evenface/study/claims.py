@@ -336,7 +336,9 @@ def kd_helps_on_others(
     eers = {name: of.estimate("eer", group) for name, of in rates.items()}
     others = listed([f"{name} {percent(eers[name])}" for name in references])
     people = plain.groups[group].identities
-    few = f"only {people} people: the interval is too narrow" if people < FEW_IDENTITIES else None
+    few = None
+    if people is not None and people < FEW_IDENTITIES:
+        few = f"only {people} people: the interval is too narrow"
     return Claim(
         id=f"real-people:{benchmark}",
         question=f"Do students of synthetic faces know the people of {benchmark} better with KD?",

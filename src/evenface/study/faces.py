@@ -157,9 +157,9 @@ def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:
         return Manifest.read(part.path)
 
     def build(folder: Path) -> None:
-        from evenface.data.importing import import_folder
+        from evenface.data.importing import import_dataset
 
-        import_folder(
+        import_dataset(
             part.path,
             folder,
             dataset=part.path.name,
@@ -174,9 +174,9 @@ def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:
 
 
 def _listing(folder: Path) -> str:
-    """Digest of names, sizes and times: a changed folder is imported again."""
+    """Digest of names, sizes and times: a changed folder or file is imported again."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in (folder, *sorted(folder.rglob("*"))):  # of a file: itself
         if path.is_file():
             status = path.stat()
             entry = f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n"

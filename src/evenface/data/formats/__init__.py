@@ -2,35 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
-from evenface.data.formats import folder
-from evenface.data.formats.base import Format, Record, Source
-from evenface.errors import DataError
+from evenface.data.formats import bupt, folder, hf_parquet, insightface, table, webdataset
+from evenface.data.formats.base import Format, ReadOptions, Record, Source
+from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
 
 FORMATS: Registry[Format] = Registry("format")
+FORMATS.register("bupt")(bupt.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
+FORMATS.register("parquet")(hf_parquet.FORMAT)
+FORMATS.register("recordio")(insightface.FORMAT)
+FORMATS.register("table")(table.FORMAT)
+FORMATS.register("webdataset")(webdataset.FORMAT)
+
+_NO_OPTIONS = ReadOptions()
 
 
-def open_source(path: Path, *, group_attribute: str = "group") -> Source:
-    """List the images at ``path``, whose format is told from what lies there.
-
-    Args:
-        path: a folder (or, for other formats, a file).
-        group_attribute: attribute that a group level becomes.
+def detect_format(path: Path) -> Format:
+    """The format of what lies at ``path``.
 
     Raises:
-        DataError: nothing there, no known format, or malformed.
+        DataError: nothing there, no known format, or several.
     """
+    found = [FORMATS[name] for name in FORMATS if FORMATS[name].recognises(path)]
+    found = [item for item in found if not item.last] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(item.name for item in found)
+        raise DataError(f"{path}: looks like {names}; say which with --format")
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    for name in FORMATS:
-        if FORMATS[name].recognises(path):
-            return FORMATS[name].open(path, group_attribute)
     known = "; ".join(f"{name}: {FORMATS[name].layout}" for name in FORMATS)
     kind = "a folder" if path.is_dir() else "a file"
     raise DataError(f"{path}: {kind} of no known format. Known are {known}")
 
 
-__all__ = ["FORMATS", "Format", "Record", "Source", "open_source"]
+def choose_format(path: Path, name: str = "") -> Format:
+    """The format called ``name``, or that of what lies at ``path``.
+
+    Raises:
+        UsageError: no such format.
+        DataError: see :func:`detect_format`.
+    """
+    if name and name not in FORMATS:
+        raise UsageError(f"unknown format {name!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[name] if name else detect_format(path)
+
+
+def open_source(path: Path, options: ReadOptions = _NO_OPTIONS, *, format: str = "") -> Source:
+    """List the images at ``path``.
+
+    Args:
+        path: a file or folder; a pattern of several files where the format has such.
+        options: how to read it.
+        format: name of the format; "": told from what lies there.
+
+    Raises:
+        DataError: nothing there, no known format, or malformed.
+        UsageError: no such format, or an option that means nothing in this one.
+    """
+    chosen = choose_format(path, format)
+    for option in fields(ReadOptions):
+        given = getattr(options, option.name) != option.default
+        if given and option.name not in chosen.heeds:
+            what = option.name.replace("_", "-")
+            raise UsageError(f"{path}: --{what} means nothing for the format '{chosen.name}'")
+    return chosen.open(path, options)
+
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "ReadOptions",
+    "Record",
+    "Source",
+    "choose_format",
+    "detect_format",
+    "open_source",
+]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -19,6 +21,13 @@ class Record:
     """Values of :attr:`Source.attributes`."""
     every_face: bool = False
     """The image shows one person many times: every face found in it is taken."""
+    landmarks: np.ndarray | None = field(default=None, compare=False)
+    """float64 (5, 2): where the face is, in pixels, in the order of
+    :data:`evenface.data.align.ARCFACE_TEMPLATE`; None: it must be found."""
+    origin: str = ""
+    """"real" or "synthetic"; "" where the source does not say."""
+    split: str = ""
+    """"" where the source does not say."""
 
 
 class Source(Protocol):
@@ -50,6 +59,21 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """How a source is to be read, where it does not say so itself."""
+
+    group_attribute: str = ""
+    """Attribute that a level of group folders (or a race label) becomes; "": the format's own
+    name for it."""
+    identity: str = ""
+    """Column or key that names the person; "": the first of the usual ones."""
+    attributes: tuple[str, ...] | None = None
+    """Columns or keys taken as attributes; None: all that can be."""
+    root: Path | None = None
+    """Folder that image paths are relative to and must lie in; None: that of the table itself."""
+
+
+@dataclass(frozen=True)
 class Format:
     """One layout in which data sets are published."""
 
@@ -57,6 +81,10 @@ class Format:
     layout: str
     """The layout in one line, for messages."""
     recognises: Callable[[Path], bool] = field(repr=False)
-    """Whether a path looks like this format."""
-    open: Callable[[Path, str], Source] = field(repr=False)
-    """``open(path, group_attribute)`` lists the source; DataError where it is malformed."""
+    """Whether a path looks like this format, told without reading much; False where nothing is."""
+    open: Callable[[Path, ReadOptions], Source] = field(repr=False)
+    """Lists the source; DataError where it is malformed."""
+    heeds: frozenset[str] = frozenset({"group_attribute"})
+    """The fields of :class:`ReadOptions` that mean something here."""
+    last: bool = False
+    """Recognises what others do better: taken only where no other format recognises the path."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evenface.data.formats.base import Format, Record
+from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.errors import DataError
 
 LAYOUT = "[<group>/]<identity>/<image>"
@@ -33,6 +34,26 @@ class _Person:
     group: str | None
 
 
+class _Names:
+    """File names as one piece of memory; a list of strings would need five times as much."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._ends = array("q")
+
+    def extend(self, names: list[str]) -> None:
+        for name in names:
+            self._bytes += os.fsencode(name)
+            self._ends.append(len(self._bytes))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, number: int) -> str:
+        start = self._ends[number - 1] if number else 0
+        return os.fsdecode(bytes(self._bytes[start : self._ends[number]]))
+
+
 class FolderSource:
     """The images below one folder, sorted by group, identity and file name.
 
@@ -45,8 +66,9 @@ class FolderSource:
         attributes: tuple[str, ...],
         remarks: tuple[str, ...],
         people: list[_Person],
-        files: list[str],
-        owners: list[int],
+        files: _Names,
+        owners: array[int],
+        format: str,
     ) -> None:
         self.attributes = attributes
         self.remarks = remarks
@@ -54,6 +76,7 @@ class FolderSource:
         self._people = people
         self._files = files
         self._owners = owners
+        self._format = format
 
     @property
     def description(self) -> dict[str, Any]:
@@ -61,7 +84,7 @@ class FolderSource:
         for number in range(len(self)):
             listing.update(os.fsencode(self._path(number)) + b"\0")
         return {
-            "format": "folder",
+            "format": self._format,
             "path": printable(str(self._root.resolve())),
             "attributes": list(self.attributes),
             "images": len(self),
@@ -78,17 +101,26 @@ class FolderSource:
         return Record(printable(self._path(number)), person.identity, attributes)
 
     def read(self, number: int) -> bytes:
-        path = os.path.join(self._root, self._path(number))
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-            raise OSError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise OSError(f"a file of {status.st_size:,} bytes is no image of a face")
-        with open(path, "rb") as handle:
-            return handle.read()
+        return read_image_file(os.path.join(self._root, self._path(number)))
 
     def _path(self, number: int) -> str:
         return os.path.join(self._people[self._owners[number]].folder, self._files[number])
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """Content of an image file. Raises OSError; also for what is no file or too large for one."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+        raise OSError("not a regular file")
+    check_size(status.st_size)
+    with open(path, "rb") as handle:
+        return handle.read()
+
+
+def check_size(size: int) -> None:
+    """Raise OSError where ``size`` bytes are too many for an image of a face."""
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"a file of {size:,} bytes is no image of a face")
 
 
 def printable(name: str) -> str:
@@ -96,13 +128,13 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def open_folder(root: Path, group_attribute: str) -> FolderSource:
+def open_folder(root: Path, group_attribute: str, *, format: str = "folder") -> FolderSource:
     """List a folder of images.
 
     The depth of the images tells whether there is a group level; it becomes the declared attribute
     ``group_attribute``. An identity name that occurs in several groups becomes ``group/identity``.
     Hidden files, symbolic links that lead back to a parent, and files without an image's suffix
-    are left out and counted.
+    are left out and counted. ``format`` is the name that the description bears.
 
     Raises:
         DataError: no folder, no images, or images at different depths.
@@ -113,8 +145,8 @@ def open_folder(root: Path, group_attribute: str) -> FolderSource:
         raise DataError(f"{root}: a file, expected a folder with {LAYOUT}")
     walk = _Walk(root)
     people: list[_Person] = []
-    files: list[str] = []
-    owners: list[int] = []
+    files = _Names()
+    owners = array("i")
     depth, example = 0, ""
     for parts, names in walk.folders():
         this = os.path.join(*parts, names[0])
@@ -128,15 +160,16 @@ def open_folder(root: Path, group_attribute: str) -> FolderSource:
             )
         depth, example = len(parts), this
         group = printable(parts[0]) if depth == 2 else None
-        owners += [len(people)] * len(names)
-        files += names
+        owners.extend([len(people)] * len(names))
+        files.extend(names)
         people.append(_Person(os.path.join(*parts), printable(parts[-1]), group))
-    if not files:
+    if not len(files):
         skipped = f" ({walk.ignored.total():,} other files)" if walk.ignored else ""
         raise DataError(f"{root}: no images found{skipped}; expected {LAYOUT}")
     people, renamed = _told_apart(root, people)
     attributes = (group_attribute,) if depth == 2 else ()
-    return FolderSource(root, attributes, (*walk.remarks(depth), *renamed), people, files, owners)
+    remarks = (*walk.remarks(depth), *renamed)
+    return FolderSource(root, attributes, remarks, people, files, owners, format)
 
 
 @dataclass
@@ -229,4 +262,8 @@ def _told_apart(root: Path, people: list[_Person]) -> tuple[list[_Person], list[
     return renamed, [remark]
 
 
-FORMAT = Format("folder", LAYOUT, recognises=Path.is_dir, open=open_folder)
+def _open(path: Path, options: ReadOptions) -> FolderSource:
+    return open_folder(path, options.group_attribute or "group")
+
+
+FORMAT = Format("folder", LAYOUT, recognises=Path.is_dir, open=_open, last=True)

@@ -1,0 +1,120 @@
+"""evenface data export: write a data set in another program's format."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evenface.cli.data import Dataset, Seed, Workers
+
+if TYPE_CHECKING:
+    from evenface.data.manifest import Manifest
+    from evenface.evaluate.protocols import Protocol
+
+
+class ExportFormat(StrEnum):
+    """Formats that are written."""
+
+    BIN = "bin"
+    FOLDER = "folder"
+    PARQUET = "parquet"
+    RECORDIO = "recordio"
+    WEBDATASET = "webdataset"
+
+
+def export_data(
+    path: Dataset,
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    format: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="recordio: train.rec/.idx/property/.lst of insightface; bin: verification sets of "
+            "insightface, one a group; folder: [<group>/]<identity>/<image>; webdataset: tar "
+            "shards; parquet: as on the Hugging Face hub.",
+        ),
+    ],
+    jpeg: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100, metavar="QUALITY", help="Write JPEG; default: PNG, which loses nothing."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Rows of this split only; default: all rows.")] = "",
+    group_by: Annotated[
+        str,
+        typer.Option(
+            "--group-by",
+            metavar="A[,B…]",
+            help="folder, bin: attributes that make the groups; default: the first one there is; "
+            "none: no groups.",
+        ),
+    ] = "",
+    shard_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="webdataset, parquet: images a shard; default: 10,000."),
+    ] = None,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(help="bin: protocol.parquet with the pairs; default: they are drawn."),
+    ] = None,
+    pairs_per_group: Annotated[
+        int | None,
+        typer.Option(min=2, help="bin: most pairs of a group to draw; default: 6,000."),
+    ] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Write a data set, manifest or mix for another program.
+
+    The folder appears when all is written. export-report.json in it says what the format could not
+    carry.
+    """
+    from evenface.cli.data import _names, _part
+    from evenface.console import note
+    from evenface.data.export import Encoding, export
+    from evenface.errors import UsageError
+
+    manifest = _part(path, split)
+    groups = () if group_by == "none" else _names(group_by)
+    drawn = None
+    if format is ExportFormat.BIN:
+        drawn = _pairs(manifest, protocol, groups, pairs_per_group, seed)
+        groups = None
+    elif protocol or pairs_per_group:
+        raise UsageError(f"--protocol and --pairs-per-group mean nothing for '{format.value}'")
+    report = export(
+        manifest,
+        out,
+        format.value,
+        encoding=Encoding("jpg", jpeg) if jpeg else Encoding(),
+        group_by=groups,
+        shard_images=shard_images,
+        protocol=drawn,
+        workers=workers,
+    )
+    for remark in report.remarks:
+        note(remark)
+    note(f"{out}: {report.images:,} images of {report.identities:,} identities as {format.value}")
+
+
+def _pairs(
+    manifest: Manifest,
+    path: Path | None,
+    groups: tuple[str, ...] | None,
+    pairs_per_group: int | None,
+    seed: int,
+) -> Protocol:
+    from evenface.errors import UsageError
+    from evenface.evaluate.protocols import Protocol, protocol_from_manifest
+
+    if path is None:
+        return protocol_from_manifest(
+            manifest, group_by=groups, pairs_per_group=pairs_per_group, seed=seed
+        )
+    if groups is not None or pairs_per_group is not None:
+        raise UsageError("the protocol holds groups and pairs: leave --group-by, --pairs-per-group")
+    return Protocol.read(path)

@@ -1,0 +1,97 @@
+"""evenface data verification-set: from RFW's or LFW's folders to aligned faces and .bin files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evenface.cli.data import Align, Origin, Workers, _print_table
+
+if TYPE_CHECKING:
+    from evenface.data.verification_sets import VerificationReport
+
+
+def verification_set(
+    root: Annotated[
+        Path,
+        typer.Argument(
+            help="RFW's folder (images/<Race>/<id>/<id>_0001.jpg and txts/<Race>/"
+            "<Race>_pairs.txt), or a folder <name>/<name>_0001.jpg with pairs.txt, as LFW."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pairs file in LFW's format, or a table with the columns path1, path2, genuine "
+            "and, if wanted, fold and group; default: pairs.txt in the folder."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="Name of the set; default: the name of the folder.")
+    ] = "",
+    origin: Annotated[Origin, typer.Option(help="Are these photographs of people?")] = Origin.REAL,
+    licence: Annotated[str, typer.Option(help="Licence, kept with every image.")] = "unspecified",
+    align: Annotated[
+        Align,
+        typer.Option(
+            help="auto: 112×112 images are taken as aligned, all others are aligned; never: the "
+            "whole image is resized (only for crops that are aligned already)."
+        ),
+    ] = Align.AUTO,
+    group_attribute: Annotated[
+        str, typer.Option(help="What the groups are; default: ethnicity for RFW, else group.")
+    ] = "",
+    max_lost_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of pairs that may be lost.")
+    ] = 0.0,
+    workers: Workers = None,
+) -> None:
+    """Prepare RFW, LFW or a set of the same layout: align, pack, and account for every pair.
+
+    Writes <group>_test.bin for insightface's evaluation, and manifest.parquet with
+    protocol.parquet for this program's. verification-report.json lists each lost pair and why.
+    """
+    from evenface.data.verification_sets import find_published_set, prepare_verification_set
+    from evenface.evaluate.prepared_sets import write_protocol
+
+    prepared = prepare_verification_set(
+        find_published_set(root, pairs, attribute=group_attribute),
+        out,
+        dataset=dataset or root.resolve().name,
+        licence=licence,
+        origin=origin.value,
+        align=align.value,
+        max_lost_rate=max_lost_rate,
+        workers=workers,
+    )
+    write_protocol(prepared, out)
+    _print_account(prepared.report, out)
+
+
+def _print_account(report: VerificationReport, out: Path) -> None:
+    from evenface.console import note
+
+    rows = [
+        (
+            name,
+            f"{group.pairs:,}",
+            f"{group.genuine:,}",
+            f"{group.lost:,}",
+            str(group.folds or "none"),
+            f"{group.images:,}",
+        )
+        for name, group in report.groups.items()
+    ]
+    _print_table(("group", "pairs", "genuine", "lost", "folds", "images"), rows)
+    for remark in report.remarks:
+        note(remark)
+    if crossing := report.identities_in_several_groups:
+        name, groups = next(iter(crossing.items()))
+        note(
+            f"{len(crossing):,} identities are in several groups, e.g. {name!r} in "
+            f"{' and '.join(groups)}; all are listed in the report"
+        )
+    note(f"{out}: {report.pairs - report.pairs_lost:,} of {report.pairs:,} pairs")

@@ -1,0 +1,347 @@
+"""Pairs files: which images a verification set compares.
+
+Two kinds are read, told apart by their content:
+
+- **LFW's** (also RFW's): genuine ``name<TAB>i<TAB>j``, impostor ``name1<TAB>i<TAB>name2<TAB>j``;
+  the first line may be a header ``folds<TAB>n`` or ``n``: n genuine and n impostor pairs a fold
+  (Huang et al., *Labeled Faces in the Wild*, 2007). RFW's files come with and without it.
+- **Tables of paths** (CSV or TSV) whose first line names the columns: ``path1``, ``path2``,
+  ``genuine`` (1/0 or true/false) and, if wanted, ``fold`` (a number) and ``group``.
+
+Every line is a pair, a header, blank or an error: none is skipped.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from evenface.data.decode import ImageError
+from evenface.data.formats.folder import SUFFIXES, printable
+from evenface.errors import DataError
+
+Kind = Literal["lfw", "paths"]
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_REQUIRED = ("path1", "path2", "genuine")
+_OPTIONAL = ("fold", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """One side of a pair: a path, or image ``number`` of an identity."""
+
+    identity: str = ""
+    number: int = 0
+    path: str = ""
+    """Relative to the set's folder, with ``/``; empty where identity and number are given."""
+
+    def __str__(self) -> str:
+        return self.path or f"{self.identity}/{self.identity}_{self.number:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One line of a pairs file."""
+
+    line: int
+    """From 1."""
+    first: ImageName
+    second: ImageName
+    genuine: bool
+    fold: int = -1
+    """From 0; −1 where the file tells none."""
+    group: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PairsFile:
+    """A pairs file, as read by :func:`read_pairs`."""
+
+    path: Path
+    kind: Kind
+    pairs: tuple[Pair, ...]
+    folds: int
+    """Number of folds that the file's header, structure or column tells; 0 for none."""
+    remarks: tuple[str, ...] = field(default=())
+    """What a person should know about the file."""
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+def read_pairs(path: str | Path) -> PairsFile:
+    """Read a pairs file (see the module's text), text in UTF-8.
+
+    Folds: LFW's are those of the header, or, without one, of blocks of genuine and impostor pairs
+    that alternate and have one length. Tables number them in the column ``fold``.
+
+    Raises:
+        DataError: no such file, not UTF-8, no pairs, a line that is neither pair nor header, or a
+            header that promises other pairs than there are; the message names the line.
+    """
+    path = Path(path)
+    lines = list(_lines(path))
+    if not lines:
+        raise DataError(f"{path}: no pairs: the file is empty")
+    table = _dialect(lines[0][1])
+    found = _read_table(path, lines, table) if table else _read_lfw(path, lines)
+    return replace(found, remarks=(*found.remarks, *_oddities(found.pairs)))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of the lines that are not blank."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    for number, raw in enumerate(re.split(rb"\r\n|\n|\r", content), start=1):
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: line {number} is not UTF-8: {raw[:60]!r}") from None
+        if line.strip():
+            yield number, line
+
+
+# --- LFW's format --------------------------------------------------------------------------------
+
+
+def _read_lfw(path: Path, lines: list[tuple[int, str]]) -> PairsFile:
+    header = _header(lines[0][1])
+    pairs = [_lfw_pair(path, number, line) for number, line in lines[1 if header else 0 :]]
+    if not pairs:
+        raise DataError(f"{path}: no pairs, only a header")
+    size = _promised_folds(path, pairs, *header) if header else _folds_by_blocks(pairs)
+    remark = "" if header else "no header; the blocks of pairs tell the folds"
+    if not size:
+        remark = "no header, and no alternating blocks of one length: the file tells no folds"
+    pairs = [replace(p, fold=place // size if size else -1) for place, p in enumerate(pairs)]
+    folds = len(pairs) // size if size else 0
+    return PairsFile(path, "lfw", tuple(pairs), folds, (remark,) if remark else ())
+
+
+def _header(line: str) -> tuple[int, int] | None:
+    """(folds, genuine pairs a fold) of a header; one fold where it is a single number."""
+    numbers = line.split()
+    if len(numbers) > 2 or not all(map(_NUMBER.fullmatch, numbers)):
+        return None
+    return (1, int(numbers[0])) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))
+
+
+def _lfw_pair(path: Path, number: int, line: str) -> Pair:
+    # Tabs divide names that hold spaces; some copies of the files have spaces instead.
+    for parts in ([part.strip() for part in line.split("\t")], line.split()):
+        numbers = parts[1:] if len(parts) == 3 else parts[1::2]
+        if len(parts) in (3, 4) and all(map(_NUMBER.fullmatch, numbers)):
+            break
+    else:
+        raise DataError(
+            f"{path}: line {number} is no pair: {line.strip()!r:.100}. Expected "
+            "'name<TAB>i<TAB>j' (genuine), 'name1<TAB>i<TAB>name2<TAB>j' (impostor), or a first "
+            f"line with the columns {', '.join(_REQUIRED)}"
+        )
+    first = _numbered(path, number, parts[0], parts[1])
+    if len(parts) == 3:
+        return Pair(number, first, replace(first, number=int(parts[2])), genuine=True)
+    return Pair(number, first, _numbered(path, number, parts[2], parts[3]), genuine=False)
+
+
+def _numbered(path: Path, line: int, identity: str, number: str) -> ImageName:
+    _refuse_bad_name(path, line, identity)
+    return ImageName(identity, int(number))
+
+
+def _promised_folds(path: Path, pairs: list[Pair], folds: int, share: int) -> int:
+    """Pairs a fold according to the header, which must agree with what follows."""
+    size = 2 * share
+    if folds * size != len(pairs):
+        raise DataError(
+            f"{path}: the header promises {folds} × {share:,} genuine and as many impostor pairs, "
+            f"{folds * size:,} in all; the file has {len(pairs):,}"
+        )
+    for fold in range(folds):
+        block = pairs[fold * size : (fold + 1) * size]
+        if (genuine := sum(pair.genuine for pair in block)) != share:
+            raise DataError(
+                f"{path}: lines {block[0].line}–{block[-1].line} (fold {fold + 1}) hold "
+                f"{genuine:,} genuine pairs; the header promises {share:,}"
+            )
+    return size
+
+
+def _folds_by_blocks(pairs: list[Pair]) -> int:
+    """Pairs a fold where genuine and impostor blocks of one length alternate; else 0."""
+    runs = [len(list(run)) for _, run in groupby(pairs, key=lambda pair: pair.genuine)]
+    alternate = len(runs) > 2 and len(runs) % 2 == 0 and len(set(runs)) == 1
+    return 2 * runs[0] if alternate else 0
+
+
+# --- tables of paths -----------------------------------------------------------------------------
+
+
+def _dialect(first: str) -> str | None:
+    """The delimiter, when the line names the columns of a table of paths."""
+    for delimiter in "\t,;":
+        names = [name.lower() for name in _cells(first, delimiter)]
+        if "path1" in names and "path2" in names:
+            return delimiter
+    return None
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return [cell.strip() for row in csv.reader([line], delimiter=delimiter) for cell in row]
+    except csv.Error:  # a cell of 128 KiB, a NUL
+        return []
+
+
+def _read_table(path: Path, lines: list[tuple[int, str]], delimiter: str) -> PairsFile:
+    columns = [name.lower() for name in _cells(lines[0][1], delimiter)]
+    if missing := [name for name in _REQUIRED if name not in columns]:
+        raise DataError(f"{path}: line {lines[0][0]}: the column {missing[0]!r} is missing")
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}: line {lines[0][0]}: two columns of one name")
+    pairs = []
+    for number, line in lines[1:]:
+        cells = _cells(line, delimiter)
+        if len(cells) != len(columns):
+            raise DataError(
+                f"{path}: line {number} has {len(cells)} cells, expected {len(columns)}"
+            )
+        pairs.append(_table_pair(path, number, dict(zip(columns, cells, strict=True))))
+    if not pairs:
+        raise DataError(f"{path}: no pairs, only a header")
+    known = set(_REQUIRED + _OPTIONAL)
+    ignored = [name for name in columns if name not in known]
+    remarks = [f"columns not read: {', '.join(ignored)}"] if ignored else []
+    return PairsFile(path, "paths", *_numbered_folds(path, pairs), tuple(remarks))
+
+
+def _table_pair(path: Path, number: int, row: dict[str, str]) -> Pair:
+    sides = []
+    for name in ("path1", "path2"):
+        _refuse_bad_name(path, number, row[name])
+        sides.append(ImageName(path=row[name]))
+    if row["genuine"].lower() not in _TRUTH:
+        raise DataError(
+            f"{path}: line {number}: genuine is {row['genuine']!r:.40}, expected 1/0 or true/false"
+        )
+    fold = row.get("fold", "")
+    if fold and not _NUMBER.fullmatch(fold):
+        raise DataError(f"{path}: line {number}: fold is {fold!r:.40}, expected a number")
+    return Pair(
+        number,
+        sides[0],
+        sides[1],
+        _TRUTH[row["genuine"].lower()],
+        int(fold) if fold else -1,
+        row.get("group") or None,
+    )
+
+
+def _numbered_folds(path: Path, pairs: list[Pair]) -> tuple[tuple[Pair, ...], int]:
+    """Folds renumbered from 0 in their order; all pairs have one, or none has."""
+    found = sorted({pair.fold for pair in pairs})
+    if found == [-1]:
+        return tuple(pairs), 0
+    if found[0] == -1:
+        line = next(pair.line for pair in pairs if pair.fold == -1)
+        raise DataError(f"{path}: line {line} has no fold, other lines have one")
+    rank = {fold: place for place, fold in enumerate(found)}
+    return tuple(replace(pair, fold=rank[pair.fold]) for pair in pairs), len(found)
+
+
+# --- both ----------------------------------------------------------------------------------------
+
+
+def _refuse_bad_name(path: Path, line: int, name: str) -> None:
+    if not name or not name.isprintable():
+        raise DataError(f"{path}: line {line}: {name!r:.60} cannot name an image")
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise DataError(
+            f"{path}: line {line}: {name!r:.60} leads out of the set's folder; names are relative "
+            "to it"
+        )
+
+
+def _oddities(pairs: tuple[Pair, ...]) -> list[str]:
+    remarks = []
+    if same := [pair for pair in pairs if pair.first == pair.second]:
+        remarks.append(
+            f"{len(same):,} pairs compare an image with itself, e.g. in line {same[0].line}"
+        )
+    seen: dict[frozenset[ImageName], int] = {}
+    twice = [
+        pair.line
+        for pair in pairs
+        if seen.setdefault(frozenset((pair.first, pair.second)), pair.line) != pair.line
+    ]
+    if twice:
+        remarks.append(f"{len(twice):,} pairs occur twice, e.g. in line {twice[0]}")
+    odd = [
+        pair.line
+        for pair in pairs
+        if not pair.genuine and pair.first.identity == pair.second.identity and not pair.first.path
+    ]
+    if odd:
+        remarks.append(
+            f"{len(odd):,} pairs are marked impostor but name one identity, e.g. in line {odd[0]}"
+        )
+    return remarks
+
+
+# --- the images ----------------------------------------------------------------------------------
+
+
+class PairImages:
+    """Finds the images that a pairs file names below a folder.
+
+    Numbered images are ``<identity>/<identity>_<number>.<suffix>``, the number with any number of
+    leading zeros (LFW and RFW write four digits); paths are taken as they stand.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._of_identity: dict[str, dict[int, list[str]]] = {}
+
+    def find(self, name: ImageName) -> Path:
+        """Path of an image.
+
+        Raises:
+            ImageError: there is none, or there are several.
+        """
+        if name.path:
+            found = [name.path] if (self.root / name.path).is_file() else []
+        else:
+            found = self._numbers(name.identity).get(name.number, [])
+        if len(found) > 1:
+            raise ImageError(f"several files could be meant: {', '.join(found)}")
+        if not found:
+            raise ImageError(f"no file {name}{'' if name.path else '.*'} in {self.root}")
+        return self.root / found[0]
+
+    def _numbers(self, identity: str) -> dict[int, list[str]]:
+        """Number → files of an identity, relative to the root."""
+        if identity not in self._of_identity:
+            numbers: dict[int, list[str]] = {}
+            pattern = re.compile(rf"{re.escape(identity)}_([0-9]{{1,9}})\.(\w+)")
+            for file in _sorted_names(self.root / identity):
+                match = pattern.fullmatch(printable(file))
+                if match and f".{match[2].lower()}" in SUFFIXES:
+                    numbers.setdefault(int(match[1]), []).append(f"{identity}/{file}")
+            self._of_identity[identity] = numbers
+        return self._of_identity[identity]
+
+
+def _sorted_names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,284 @@
+"""A table of scores in, per-group figures with intervals out: no model and no images needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface.errors import DataError
+from evenface.evaluate.cross import CrossPair, CrossScores
+from evenface.evaluate.details import ChosenOn
+from evenface.evaluate.evaluation import (
+    Across,
+    check_bootstrap,
+    evaluate_groups,
+    identity_halves,
+    shared_identities,
+)
+from evenface.evaluate.results import Bootstrap, Evaluation, ProtocolSummary
+from evenface.evaluate.scoring import GroupData, GroupFacts, ScoredPairs
+from evenface.seeds import generator
+
+if TYPE_CHECKING:
+    from evenface.evaluate.score_table import ScoreTable
+
+FOLDS = 10
+"""Folds that pairs are dealt to where a table has none."""
+
+_INDEPENDENT = (
+    "the table names no identities: pairs were resampled as if independent. Pairs that share "
+    "people are not, so the intervals are too narrow"
+)
+_FIXED = "the threshold stays as it is in resamples"
+
+
+def evaluate_scores(
+    table: ScoreTable,
+    *,
+    cosine: bool = False,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    model: str | None = None,
+    name: str = "scores",
+    detail: bool = True,
+) -> Evaluation:
+    """Verification per group and fairness over groups, from scores alone.
+
+    Pairs within a group give its figures; impostor pairs across groups give the cross-table only.
+    Where all pairs name their identities, these are resampled, else the pairs themselves, noted.
+    Where all pairs have a fold, accuracies and thresholds are cross-validated over these, else
+    over ten folds that pairs are dealt to at random, and thresholds of operating points are set on
+    one half of the identities and measured on the other.
+
+    Args:
+        table: scores, higher for more alike, with labels.
+        cosine: whether scores are cosines, so that the reference protocol's grid of squared
+            distances applies; else accuracies are those with exact thresholds.
+        replicates, seed, level, model, detail: as in :func:`evaluate_embeddings`.
+        name: what the result calls the table.
+
+    Raises:
+        ValueError: an argument out of range.
+        DataError: a score that is not finite, or outside [−1, 1] with ``cosine``; labels that
+            contradict each other; groups without genuine or without impostor pairs.
+    """
+    check_bootstrap(replicates, level)
+    pairs = _Table(table, seed)
+    if cosine and np.abs(pairs.score).max() > 1 + 1e-6:
+        row = int(np.abs(pairs.score).argmax())
+        raise DataError(f"pair {row}: score {pairs.score[row]:g} is no cosine, in [-1, 1]")
+    groups = [pairs.group_data(g, cosine=cosine) for g in range(len(pairs.groups))]
+    return evaluate_groups(
+        groups,
+        ProtocolSummary(
+            name=name,
+            fingerprint=pairs.fingerprint,
+            manifest_fingerprint="",
+            group_by=[],
+            folds=int(pairs.fold.max()) + 1,
+            seed=seed,
+            origins={},
+            simulated=False,
+            notes=pairs.notes,
+        ),
+        chosen_on=pairs.chosen_on,
+        across=Across(pairs.across, f"the pairs of the table; {_FIXED}"),
+        bootstrap=Bootstrap(
+            unit="identity" if pairs.named else "pair",
+            replicates=replicates,
+            seed=seed,
+            level=level,
+        ),
+        model=model,
+        detail=detail,
+    )
+
+
+class _Table:
+    """A checked table, with folds, parts and units for every pair."""
+
+    def __init__(self, table: ScoreTable, seed: int) -> None:
+        self.score = np.asarray(table.score, dtype=np.float64)
+        self.genuine = np.asarray(table.genuine, dtype=bool)
+        self._group = np.stack([table.group1, table.group2])
+        self._identity = np.stack([table.identity1, table.identity2])
+        given_fold = np.asarray(table.fold)
+        self.notes: list[str] = list(table.notes)
+        self.groups = tuple(table.groups)
+        self.named = bool((self._identity >= 0).all())
+        self._check()
+        self.within = self._group[0] == self._group[1]
+        self._drop_empty_groups()
+        self._refuse_unusable_groups()
+        self.fingerprint = self._digest(given_fold)
+
+        if not self.named:
+            self.notes.append(_INDEPENDENT)
+        folded = bool((given_fold >= 0).all()) and len(np.unique(given_fold)) > 1
+        if folded:
+            self.fold = np.unique(given_fold, return_inverse=True)[1]
+            if self.named and (shared := shared_identities(self.fold, *self._identity)):
+                self.notes.append(shared)
+        else:
+            self.fold = self._deal(seed)
+            self.notes.append(
+                f"pairs were dealt to {int(self.fold.max()) + 1} folds at random: folds share "
+                "people" + ("" if self.named else ", as far as can be known")
+            )
+        self.chosen_on: ChosenOn = "other folds"
+        self.part = self.fold
+        if self.named and not folded:
+            self.chosen_on = "other half of the identities"
+            self.part = np.full(len(self.score), -1)
+            self.part[self.within] = identity_halves(
+                self._group[0, self.within],
+                *self._identity[:, self.within],
+                groups=self.groups,
+                seed=seed,
+            )
+        self._units()
+
+    def group_data(self, g: int, *, cosine: bool) -> GroupData:
+        """The pairs within a group."""
+        chosen = self.within & (self._group[0] == g)
+        fold = np.unique(self.fold[chosen], return_inverse=True)[1]
+        if fold.max() < 1:
+            raise DataError(
+                f"group {self.groups[g]!r} has pairs in one fold only: two are needed. "
+                "Leave the folds out, and pairs are dealt to folds"
+            )
+        first, second = (unit[chosen] for unit in (self._first, self._second))
+        scores, genuine = self.score[chosen], self.genuine[chosen]
+        people = trials = None
+        if self.named:
+            people = len(np.unique(self._identity[:, chosen]))
+            trials = len(np.unique(self._identity[0, chosen & self.genuine]))
+        return GroupData(
+            facts=GroupFacts(
+                name=self.groups[g],
+                images=None,
+                identities=people,
+                single_image_identities=None,
+                trials=trials,
+            ),
+            units=self._unit_counts[g],
+            fold_pairs=ScoredPairs(
+                2 * scores - 2 if cosine else scores, genuine, first, second, fold
+            ),
+            on_grid=cosine,
+            score_pairs=ScoredPairs(scores, genuine, first, second, self.part[chosen]),
+        )
+
+    def across(self, lowest: float) -> dict[CrossPair, CrossScores]:
+        """Impostor pairs of every two groups, within a group too."""
+        low, high = self._group.min(axis=0), self._group.max(axis=0)
+        # The unit of the group that comes first stands first.
+        swap = self._group[0] > self._group[1]
+        first = np.where(swap, self._second, self._first)
+        second = np.where(swap, self._first, self._second)
+        found = {}
+        for g in range(len(self.groups)):
+            for h in range(g, len(self.groups)):
+                chosen = np.flatnonzero(~self.genuine & (low == g) & (high == h))
+                chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+                found[CrossPair(g, h)] = CrossScores(
+                    self.score[chosen],
+                    first[chosen],
+                    second[chosen] if self.named else None,
+                )
+        return found
+
+    def _units(self) -> None:
+        """Number what is resampled within each group: identities, or the pairs themselves."""
+        self._first, self._second = np.empty((2, len(self.score)), dtype=np.int64)
+        self._unit_counts = []
+        low = self._group.min(axis=0)
+        for g in range(len(self.groups)):
+            if not self.named:
+                own = low == g
+                self._first[own] = self._second[own] = np.arange(int(own.sum()))
+                self._unit_counts.append(int(own.sum()))
+                continue
+            people = np.unique(self._identity[self._group == g])
+            for unit, group, identity in zip(
+                (self._first, self._second), self._group, self._identity, strict=True
+            ):
+                unit[group == g] = np.searchsorted(people, identity[group == g])
+            self._unit_counts.append(len(people))
+
+    def _deal(self, seed: int) -> NDArray[np.int64]:
+        """(P,) a fold for each pair, in turn over the shuffled pairs of each kind and group."""
+        fold = np.empty(len(self.score), dtype=np.int64)
+        sizes = [
+            int(np.count_nonzero(self.within & (self._group[0] == g) & (self.genuine == kind)))
+            for g in range(len(self.groups))
+            for kind in (True, False)
+        ]
+        folds = min(FOLDS, *sizes)
+        if folds < 2:
+            raise DataError(
+                "a group has fewer than two pairs of a kind: two genuine and two impostor pairs "
+                "are needed for folds. Add pairs or merge groups"
+            )
+        rng = generator(seed, "score-folds")
+        low, high = self._group.min(axis=0), self._group.max(axis=0)
+        strata = (low * len(self.groups) + high) * 2 + self.genuine
+        for stratum in np.unique(strata):
+            chosen = rng.permutation(np.flatnonzero(strata == stratum))
+            fold[chosen] = np.arange(len(chosen)) % folds
+        return fold
+
+    def _check(self) -> None:
+        if not len(self.score):
+            raise DataError("the table of scores holds no pairs")
+        bad = ~np.isfinite(self.score)
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"pair {row}: the score is {self.score[row]}, which is not finite "
+                f"({int(bad.sum()):,} of {len(bad):,} pairs). Leave such pairs out, or count them "
+                "as failures to enrol"
+            )
+        problems = {
+            "is genuine, but its groups differ": self.genuine & (self._group[0] != self._group[1])
+        }
+        if self.named:
+            same = self._identity[0] == self._identity[1]
+            problems["is genuine, but its identities differ"] = self.genuine & ~same
+            problems["is of one identity, but no genuine pair"] = ~self.genuine & same
+        for what, wrong in problems.items():
+            if wrong.any():
+                raise DataError(
+                    f"pair {int(wrong.argmax())} {what} ({int(wrong.sum()):,} such pairs)"
+                )
+
+    def _drop_empty_groups(self) -> None:
+        present = np.unique(self._group)
+        self.groups = tuple(self.groups[g] for g in present)
+        self._group = np.searchsorted(present, self._group)
+
+    def _refuse_unusable_groups(self) -> None:
+        problems = []
+        for g, group in enumerate(self.groups):
+            kinds = self.genuine[self.within & (self._group[0] == g)]
+            if kinds.all() or not kinds.any():
+                missing = "impostor" if kinds.any() else "genuine"
+                problems.append(f"group {group!r} has no {missing} pair within the group")
+        if problems:
+            raise DataError(
+                "cannot verify: "
+                + "; ".join(problems)
+                + ". Add pairs, leave these groups out, or give all pairs one group."
+            )
+
+    def _digest(self, fold: NDArray[Any]) -> str:
+        """SHA-256 over everything but the scores: equal for two models on the same pairs."""
+        digest = hashlib.sha256(json.dumps(self.groups).encode())
+        for values in (self.genuine, self._group, self._identity, fold):
+            digest.update(np.ascontiguousarray(values, dtype="<i8").data)
+        return digest.hexdigest()

@@ -1,0 +1,224 @@
+"""Scores of pairs from elsewhere, with their labels: evaluated without a model or images.
+
+A CSV or Parquet file, a pair a row. Columns: ``score`` and ``genuine`` (1/0, true/false, yes/no or
+genuine/impostor); if wanted ``group`` (of both images, or of the first), ``group2`` (of the
+second), ``fold`` (numbers), ``identity1`` and ``identity2`` (names). Others are left unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from evenface.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+ONE_GROUP = "all"
+"""The group of all pairs where a table names none."""
+
+_REQUIRED = ("score", "genuine")
+_OPTIONAL = ("group", "group2", "fold", "identity1", "identity2")
+_TRUE = ("1", "1.0", "true", "yes", "genuine")
+_FALSE = ("0", "0.0", "false", "no", "impostor")
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores of P pairs with labels; every array is (P,)."""
+
+    score: NDArray[np.float64]
+    """Higher for more alike (distances are negated), finite."""
+    genuine: NDArray[np.bool_]
+    group1: NDArray[np.int64]
+    """Index into :attr:`groups`: the group of the first image."""
+    group2: NDArray[np.int64]
+    """Of the second image."""
+    groups: tuple[str, ...]
+    fold: NDArray[np.int64]
+    """From 0; −1 where the table has none."""
+    identity1: NDArray[np.int64]
+    """Person of the first image, numbered over (group, identity); −1 where not named."""
+    identity2: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+    """What a reader of the results must know of the table."""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def read_scores(path: str | Path, *, distance: bool = False) -> ScoreTable:
+    """Read a table of scores (see the module's text).
+
+    Args:
+        path: ``.csv`` (commas), ``.tsv`` (tabs) or ``.parquet``.
+        distance: whether scores are distances, lower for more alike.
+
+    Raises:
+        DataError: no such file, not readable, a column missing, no pairs, a score that is no
+            finite number, a value that is not understood, or labels that contradict each other.
+            The message names the row, counted from 1 without the header.
+    """
+    path = Path(path)
+    table = _read(path)
+    if not len(table):
+        raise DataError(f"{path}: the table of scores has no rows")
+    score = _scores(path, table.column("score"))
+    genuine = _truths(path, table.column("genuine"))
+    first, second = _groups(path, table)
+    _refuse(path, genuine & (first != second), "is genuine, but its groups differ")
+    groups, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    group1, group2 = np.split(codes.astype(np.int64), 2)
+    identity1, identity2 = _identities(path, table, group1, group2)
+    if identity1[0] >= 0:
+        same = identity1 == identity2
+        _refuse(path, genuine & ~same, "is genuine, but names two identities")
+        _refuse(path, ~genuine & same, "names one identity twice, but is no genuine pair")
+    notes = []
+    if (score == score[0]).all():
+        notes.append(f"all {len(score):,} scores are equal: they tell nothing of anybody")
+    return ScoreTable(
+        score=-score if distance else score,
+        genuine=genuine,
+        group1=group1,
+        group2=group2,
+        groups=tuple(str(group) for group in groups),
+        fold=_folds(path, table),
+        identity1=identity1,
+        identity2=identity2,
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path) -> pa.Table:
+    """The columns that are known."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pq.read_table(path)
+        else:
+            # Labels stay text: "01" and "1" are two people.
+            text = dict.fromkeys((*_REQUIRED, *_OPTIONAL), pa.string())
+            table = pa_csv.read_csv(
+                path,
+                parse_options=pa_csv.ParseOptions(
+                    delimiter="\t" if path.suffix.lower() == ".tsv" else ","
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=text, strings_can_be_null=True, null_values=[""]
+                ),
+            )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable table of scores ({error})") from None
+    names = table.column_names
+    if missing := [name for name in _REQUIRED if name not in names]:
+        raise DataError(
+            f"{path}: no column {missing[0]!r}; a table of scores has the columns "
+            f"{', '.join(_REQUIRED)} and if wanted {', '.join(_OPTIONAL)}; found: "
+            f"{', '.join(names) or 'none'}"
+        )
+    if twice := [name for name in (*_REQUIRED, *_OPTIONAL) if names.count(name) > 1]:
+        raise DataError(f"{path}: there are several columns {twice[0]!r}")
+    for name, needed in (
+        ("group2", "group"),
+        ("identity2", "identity1"),
+        ("identity1", "identity2"),
+    ):
+        if name in names and needed not in names:
+            raise DataError(f"{path}: column {name!r} needs the column {needed!r}")
+    return table.select([name for name in (*_REQUIRED, *_OPTIONAL) if name in names])
+
+
+def _refuse(path: Path, bad: NDArray[np.bool_], what: str) -> None:
+    """DataError naming the first row of a mask, if there is one."""
+    if bad.any():
+        count = int(bad.sum())
+        more = f" ({count:,} such rows)" if count > 1 else ""
+        raise DataError(f"{path}: row {int(bad.argmax()) + 1} {what}{more}")
+
+
+def _scores(path: Path, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    values = column.to_pylist()
+    scores = np.empty(len(values))
+    for row, value in enumerate(values):
+        try:
+            scores[row] = np.nan if value is None else float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"{path}: row {row + 1}: score {value!r:.40} is no number") from None
+    _refuse(
+        path,
+        ~np.isfinite(scores),
+        "has no finite score. Leave such pairs out, or report them as failures to enrol",
+    )
+    return scores
+
+
+def _truths(path: Path, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    known = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+    truths = np.empty(len(column), dtype=bool)
+    for row, value in enumerate(column.to_pylist()):
+        truth = known.get(str(value).strip().lower())
+        if truth is None:
+            raise DataError(
+                f"{path}: row {row + 1}: genuine is {value!r:.40}, expected 1/0, true/false, "
+                "yes/no or genuine/impostor"
+            )
+        truths[row] = truth
+    return truths
+
+
+def _names(path: Path, table: pa.Table, name: str) -> NDArray[np.str_]:
+    """(P,) text; DataError for a row without a value."""
+    values = table.column(name).to_pylist()
+    empty = np.array([value is None or not str(value).strip() for value in values])
+    _refuse(path, empty, f"has no {name}; give every row one, or leave the column out")
+    return np.array([str(value) for value in values])
+
+
+def _groups(path: Path, table: pa.Table) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    if "group" not in table.column_names:
+        one = np.full(len(table), ONE_GROUP)
+        return one, one
+    first = _names(path, table, "group")
+    if "group2" not in table.column_names:
+        return first, first
+    return first, _names(path, table, "group2")
+
+
+def _identities(
+    path: Path, table: pa.Table, group1: NDArray[np.int64], group2: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if "identity1" not in table.column_names:
+        unnamed = np.full(len(table), -1, dtype=np.int64)
+        return unnamed, unnamed
+    names = [_names(path, table, name) for name in ("identity1", "identity2")]
+    _, code = np.unique(np.concatenate(names), return_inverse=True)
+    group = np.concatenate([group1, group2])
+    _, person = np.unique(group * (code.max() + 1) + code, return_inverse=True)
+    first, second = np.split(person.astype(np.int64), 2)
+    return first, second
+
+
+def _folds(path: Path, table: pa.Table) -> NDArray[np.int64]:
+    if "fold" not in table.column_names:
+        return np.full(len(table), -1, dtype=np.int64)
+    values: Sequence[Any] = table.column("fold").to_pylist()
+    folds = np.empty(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
+        try:
+            folds[row] = number = int(float(value))
+        except (TypeError, ValueError, OverflowError):
+            number = -1
+        if number < 0 or float(value) != number:
+            raise DataError(
+                f"{path}: row {row + 1}: fold is {value!r:.40}, expected a number from 0 on"
+            )
+    return np.unique(folds, return_inverse=True)[1].astype(np.int64)
