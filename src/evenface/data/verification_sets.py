@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from evenface.data.decode import ImageError
 from evenface.data.export.base import Encoding, file_name
 from evenface.data.formats.base import Record
+from evenface.data.formats.bupt import ATTRIBUTE as RACE_ATTRIBUTE
 from evenface.data.formats.folder import printable, read_image_file
 from evenface.data.formats.pairs import ImageName, Pair, PairImages, PairsFile, read_pairs
 from evenface.data.formats.verification_bin import SUFFIX, write_bin
@@ -33,7 +34,6 @@ from evenface.files import read_json, write_json
 
 FACES_NAME = "faces"
 REPORT_NAME = "verification-report.json"
-RACE_ATTRIBUTE = "ethnicity"
 
 _TEXTS, _IMAGES = "txts", ("images", "data")
 _PAIRS_NAME = "pairs.txt"
