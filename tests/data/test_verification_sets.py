@@ -166,6 +166,15 @@ def test_lost_pairs_are_listed(tmp_path: Path) -> None:
     assert np.bincount(protocol.fold_pairs.fold).tolist() == [6, 6, 8]
 
 
+def test_equal_images_of_two_people_are_told(tmp_path: Path) -> None:
+    root = plant_rfw(tmp_path / "rfw")
+    folder = root / "images" / "Asian"
+    shutil.copy(folder / "m.0as1" / "m.0as1_0001.jpg", folder / "m.0as2" / "m.0as2_0001.jpg")
+    report = prepare(root, tmp_path / "out").report
+    assert report.pairs_lost == 0
+    assert "1 images equal one of another identity" in report.remarks[-1]
+
+
 def test_a_group_without_pairs(tmp_path: Path) -> None:
     root = plant_rfw(tmp_path / "rfw")
     shutil.rmtree(root / "images" / "Asian")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -20,17 +21,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from evenface.data.decode import ImageError
-from evenface.data.export.base import Encoding, file_name
+from evenface.data.export.base import Encoding, encoded, file_name
 from evenface.data.formats.base import Record
 from evenface.data.formats.bupt import ATTRIBUTE as RACE_ATTRIBUTE
 from evenface.data.formats.folder import printable, read_image_file
 from evenface.data.formats.pairs import ImageName, Pair, PairImages, PairsFile, read_pairs
 from evenface.data.formats.verification_bin import SUFFIX, write_bin
+from evenface.data.importing import REPORT_NAME as IMPORT_REPORT_NAME
 from evenface.data.importing import ImportReport, import_source
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.prepare import Align
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
+from evenface.parallel import usable_cores
 
 FACES_NAME = "faces"
 REPORT_NAME = "verification-report.json"
@@ -336,12 +339,12 @@ def prepare_verification_set(
         detector=detector,
     )
     rows = _rows(source, imported, images)
-    account.noticed = imported.noticed
+    account.add(imported)
     report = account.judge(images.problems, max_lost_rate, finished=True)
     manifest = Manifest.read(out / FACES_NAME)
     manifest.write(out / MANIFEST_NAME)
     kept = _kept(published, manifest, rows, named, report)
-    _write_bins(kept, out, dataset)
+    _write_bins(kept, out, dataset, workers)
     return kept
 
 
@@ -379,7 +382,7 @@ class _Account:
         remarks: list[str],
         out: Path,
     ) -> None:
-        self.noticed: dict[str, int] = {}
+        self._noticed: dict[str, int] = {}
         self._published = published
         self._dataset = dataset
         self._path = out / REPORT_NAME
@@ -389,6 +392,15 @@ class _Account:
         self._crossing = {p: sorted(g) for p, g in sorted(groups_of.items()) if len(g) > 1}
         told = {f"{g.file.path.name}: {text}" for g in published.groups for text in g.file.remarks}
         self._remarks = [*sorted(told), *remarks]
+
+    def add(self, imported: ImportReport) -> None:
+        """Take up what the import noticed."""
+        self._noticed = imported.noticed
+        if across := imported.duplicates.across_identities:
+            self._remarks.append(
+                f"{across:,} images equal one of another identity byte for byte, so that a label "
+                f"is wrong; they are listed in {FACES_NAME}/{IMPORT_REPORT_NAME}"
+            )
 
     def judge(
         self, problems: dict[_Key, str], max_lost_rate: float, *, finished: bool = False
@@ -448,7 +460,7 @@ class _Account:
             pairs_lost=len(lost),
             groups=groups,
             identities_in_several_groups=self._crossing,
-            noticed=self.noticed,
+            noticed=self._noticed,
             remarks=self._remarks,
             lost=lost,
         )
@@ -489,11 +501,11 @@ def _kept(
     return PreparedSet(manifest, a, b, genuine.astype(bool), group, fold, names, named, report)
 
 
-def _write_bins(kept: PreparedSet, out: Path, dataset: str) -> None:
-    encode = Encoding()
+def _write_bins(kept: PreparedSet, out: Path, dataset: str, workers: int | None) -> None:
+    workers = usable_cores() if workers is None else workers
     for number, group in enumerate(kept.groups):
         mine = kept.group == number
-        rows = np.stack([kept.a[mine], kept.b[mine]], axis=1).ravel().tolist()
+        rows = np.stack([kept.a[mine], kept.b[mine]], axis=1).ravel()
         name = f"{file_name(group)}_test" if kept.manifest.attributes else file_name(dataset)
-        images = (encode(kept.manifest.images([row])[0]) for row in rows)
-        write_bin(out / f"{name}{SUFFIX}", images, kept.genuine[mine])
+        with closing(encoded(kept.manifest, rows, Encoding(), workers)) as images:
+            write_bin(out / f"{name}{SUFFIX}", images, kept.genuine[mine])
