@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -41,9 +41,9 @@ RESERVED_COLUMNS = frozenset(_COLUMNS)
 ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA_KEY = b"evenface"
 _VERSION = 1
-_GROUP_ROWS = 2**15  # what Parquet's writer keeps in memory at a time
+_GROUP_ROWS = 2**14  # what Parquet's writer keeps in memory at a time
 
-Values = str | None | Sequence[str | None] | np.ndarray | pa.Array
+Values: TypeAlias = "str | Sequence[str | None] | np.ndarray | pa.Array | None"
 """A column of text: one value for all rows, or one per row."""
 
 

@@ -180,7 +180,15 @@ def test_description_follows_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, None), ("", None), ("a", "a"), (3, "3"), (3.0, "3"), (True, "true"), (-1e3, "-1000")],
+    [
+        (None, None),
+        (" ", None),
+        (" a b ", "a b"),
+        (3, "3"),
+        (3.0, "3"),
+        (True, "true"),
+        (-1e3, "-1000"),
+    ],
 )
 def test_text(value: object, text: str | None) -> None:
     assert text_of(value) == text

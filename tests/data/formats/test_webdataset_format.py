@@ -140,6 +140,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         ({"0.png": b"x", "0.json": {"mood": "x"}}, "no column identity"),
         ({"0.png": b"x", "0.json": {"identity": None}}, r"0\.png: its label has no 'identity'"),
         ({"0.png": b"x", "0.json": {"identity": 1.5}}, "no column identity"),
+        ({"0.png": b"x", "0.json": rb'{"identity": "\ud800"}'}, "no column identity"),
         ({"0.png": b"x", "0.json": b"{"}, r"0\.json: cannot be read"),
         ({"0.png": b"x", "0.json": b"[" * 100_000}, r"0\.json: cannot be read"),
         ({"0.png": b"x", "0.json": b"[1]"}, r"0\.json: expected a JSON object"),

@@ -20,18 +20,26 @@ from evenface.errors import DataError
 IDENTITY_FIELDS = ("identity", "person", "subject", "label", "class", "cls")
 """Names under which the identity is looked for, in this order."""
 LANDMARKS_FIELD, ORIGIN_FIELD, SPLIT_FIELD = "landmarks", "origin", "split"
+ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises at damaged files; the last where text is not UTF-8."""
 _NUMBERS = re.compile(r"[\s,;:()\[\]]+")
 _EXACT = 2**53  # whole numbers beyond it are not told apart in floating point
 
 
 def text_of(value: Any) -> str | None:
-    """A field's value as text: 7.0 is "7", true is "true"; None where there is none.
+    """A field's value as text: 7.0 is "7", true is "true", spaces around it are dropped.
+
+    Returns:
+        None where there is no value, or nothing but spaces.
 
     Raises:
-        ValueError: a list or mapping, or a number that is not whole.
+        ValueError: a list or mapping, a number that is not whole, or half a Unicode character.
     """
-    if value is None or isinstance(value, str):
-        return value or None
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value.encode()  # JSON can hold halves of characters, which nothing else can
+        return value.strip() or None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -67,10 +75,11 @@ class Texts:
         try:
             column = column.combine_chunks()
             encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        except pa.ArrowException:
-            raise DataError(f"{where}: neither text nor whole numbers ({column.type})") from None
+            values = encoded.dictionary.to_pylist()
+        except ARROW_ERRORS:
+            raise DataError(f"{where}: neither UTF-8 nor numbers ({column.type})") from None
         codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-        for code, value in enumerate(encoded.dictionary.to_pylist()):
+        for code, value in enumerate(values):
             try:
                 texts._values.append(text_of(value))
             except ValueError as error:
@@ -144,7 +153,8 @@ def choose_fields(
         names: all fields whose values can be text.
         taken: fields that mean something else; "" for none.
         identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
-        attributes: the fields that were asked for; None: all that can name an attribute.
+        attributes: the fields that were asked for; None: all that can name an attribute, and do
+            not name the person once more.
         where: for messages.
 
     Raises:
@@ -164,6 +174,9 @@ def choose_fields(
     fields: dict[str, str] = {}
     left_out = []
     for field in rest:
+        if attributes is None and field.strip().lower() in IDENTITY_FIELDS:
+            left_out.append(repr(field))  # the person once more, by number or name
+            continue
         name = re.sub(r"[\s-]+", "_", field.strip().lower())
         usable = ATTRIBUTE_NAME.fullmatch(name) and name not in RESERVED_COLUMNS
         if usable and name not in fields:

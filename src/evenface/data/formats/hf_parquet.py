@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.data.formats.columns import (
+    ARROW_ERRORS,
     LANDMARKS_FIELD,
     ORIGIN_FIELD,
     SPLIT_FIELD,
@@ -114,8 +115,12 @@ class _Shard:
         wanted = [fields.identity, *(field for field, _ in fields.attributes), *own.values()]
         try:
             table = file.read(columns=[name for name in wanted if name])
-        except (pa.ArrowException, OSError) as error:
+        except ARROW_ERRORS as error:
             raise DataError(f"{path}: damaged Parquet file ({error})") from None
+        if table.num_rows != self.rows:
+            raise DataError(
+                f"{path}: damaged; {self.rows:,} rows promised, {table.num_rows:,} found"
+            )
 
         def texts(field: str) -> Texts | None:
             if not field:
@@ -179,7 +184,10 @@ class _Images:
         """Content and path of an image. Raises OSError where the file is damaged."""
         with self._lock:
             first, batch = self._batch(number)
-        value = batch[number - first].as_py()
+        try:
+            value = batch[number - first].as_py()
+        except UnicodeDecodeError as error:
+            raise OSError(f"damaged Parquet file ({error})") from None
         if isinstance(value, dict):
             return value.get("bytes"), value.get("path")
         return value, None
@@ -189,12 +197,12 @@ class _Images:
             if first <= number < first + len(batch):
                 return first, batch
         if 0 <= self._next <= number < self._next + self._most * _BATCH_ROWS:
-            with suppress(pa.ArrowException, OSError):  # damage on the way: begin where it counts
+            with suppress(*ARROW_ERRORS):  # damage on the way: begin where it counts
                 return self._advance(number)
         self._batches = self._from_group_of(number)
         try:
             return self._advance(number)
-        except (pa.ArrowException, OSError) as error:
+        except ARROW_ERRORS as error:
             raise OSError(f"damaged Parquet file ({error})") from None
 
     def _advance(self, number: int) -> tuple[int, pa.Array]:
@@ -298,14 +306,14 @@ def holds_images(path: Path) -> bool:
     try:
         files = shard_files(path)
         return bool(files) and bool(image_column(pq.read_schema(files[0])))
-    except (pa.ArrowException, OSError):
+    except ARROW_ERRORS:
         return False
 
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except ARROW_ERRORS as error:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from None
 
 

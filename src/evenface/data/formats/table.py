@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from evenface.data.formats import hf_parquet
 from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.data.formats.columns import (
+    ARROW_ERRORS,
     LANDMARKS_FIELD,
     ORIGIN_FIELD,
     SPLIT_FIELD,
@@ -152,9 +153,11 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(path)
+        table.column_names  # noqa: B018 (decodes them, which may fail)
+    except ARROW_ERRORS as error:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from None
+    return table
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -179,7 +182,7 @@ def _read_csv(path: Path) -> pa.Table:
         )
     except UnicodeDecodeError:
         raise DataError(f"{path}: the header is not UTF-8. Save the table as UTF-8") from None
-    except (pa.ArrowException, csv.Error, OSError) as error:
+    except (csv.Error, *ARROW_ERRORS) as error:
         raise DataError(f"{path}: not a readable table in UTF-8 ({error})") from None
 
 

@@ -300,7 +300,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 def _is_ended(tar: tarfile.TarFile, path: Path) -> bool:
     """Whether the end mark is there; tarfile takes a damaged or half header for the end."""
     size = os.path.getsize(path)
-    end: int = tar.offset  # type: ignore[attr-defined]
+    end: int = tar.offset
     if end > size:
         raise tarfile.ReadError("the last member is cut off")
     with open(path, "rb") as handle:
