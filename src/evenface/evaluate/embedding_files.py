@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -113,8 +114,8 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     """Read a file or folder of embeddings (see the module's text); no pickles.
 
     Raises:
-        DataError: nothing there, not readable, another shape or type, as many names as embeddings
-            not given, a name twice; the message names the file.
+        DataError: nothing there, not readable, another shape or type, another number of names
+            than of embeddings, a name twice; the message names the file.
     """
     path = Path(path)
     if path.is_dir():
@@ -134,7 +135,7 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     if names is not None and len(names) != len(values):
         raise DataError(f"{path}: {len(names):,} names for {len(values):,} embeddings")
     if names is not None and len(set(names)) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        twice = Counter(names).most_common(1)[0][0]
         raise DataError(f"{path}: the name {twice!r} occurs twice")
     return EmbeddingTable(path, values.astype(np.float32), names)
 

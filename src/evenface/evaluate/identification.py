@@ -321,13 +321,16 @@ class _Rates:
 
     def __init__(self, given: IdentificationSet, replicates: int, seed: int, level: float) -> None:
         self._given, self._level = given, level
-        weights = np.zeros((replicates, len(given.person)), dtype=np.int32)
+        # A person with probes in several groups is drawn in each for itself.
+        self._unit = np.empty(len(given.person), dtype=np.int64)
+        parts, total = [], 0
         for g, label in enumerate(given.groups):
             of_group = given.group == g
             people, person = np.unique(given.person[of_group], return_inverse=True)
-            counts = identity_counts(len(people), replicates, seed, label)
-            weights[:, of_group] = counts[:, person]
-        self._weights = weights
+            self._unit[of_group] = total + person
+            parts.append(identity_counts(len(people), replicates, seed, label))
+            total += len(people)
+        self._counts = np.concatenate(parts, axis=1)
 
     def of(self, among: NDArray[np.bool_], event: NDArray[np.bool_]) -> RateByGroup:
         """Share of events among these probes, (P,) masks both."""
@@ -348,13 +351,18 @@ class _Rates:
         if not among.any():
             return Estimate(value=None, low=None, high=None, note="no such probes")
         value = float(event[among].mean())
-        if not len(self._weights):
+        if not len(self._counts):
             return Estimate(value=value, low=None, high=None)
-        weights = self._weights[:, among]
         with np.errstate(invalid="ignore"):
-            samples = (weights @ event[among].astype(np.int32)) / weights.sum(axis=1)
+            samples = self._total(among & event) / self._total(among)
         low, high = percentile_interval(samples, self._level, floor=0.0, ceiling=1.0)
         note = None
         if value in (0.0, 1.0):
             note = "no error, or nothing but errors: the interval cannot show what is rare"
         return Estimate(value=value, low=low, high=high, note=note)
+
+    def _total(self, probes: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(R,) weight of a mask of probes in each resample."""
+        of_unit = np.bincount(self._unit[probes], minlength=self._counts.shape[1])
+        total: NDArray[np.int64] = self._counts @ of_unit
+        return total
