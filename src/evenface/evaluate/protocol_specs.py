@@ -88,7 +88,7 @@ def _split(spec: str) -> tuple[Path, Path | None]:
 
 def _in_folder(folder: Path, images: Path | None, options: ProtocolOptions) -> list[Task]:
     if (folder / MANIFEST_NAME).is_file():
-        return [_drawn(folder, options)]
+        return [dataset_task(folder, options)]
     if rfw := rfw_of(folder):
         pairs, roots = rfw
         given = pairs_set(
@@ -133,7 +133,7 @@ def _pairs(path: Path, images: Path | None, name: str | None, options: ProtocolO
 
 def _parquet(path: Path, dataset: Path | None, options: ProtocolOptions) -> Task:
     if not holds_protocol(path):
-        return _drawn(path, options)
+        return dataset_task(path, options)
     if dataset is None:
         raise UsageError(f"{path}: name the data set of this protocol: {path}@DATASET")
     manifest = Manifest.read(dataset)
@@ -143,7 +143,12 @@ def _parquet(path: Path, dataset: Path | None, options: ProtocolOptions) -> Task
     return _of_manifest(protocol, manifest)
 
 
-def _drawn(path: Path, options: ProtocolOptions) -> Task:
+def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = None) -> Task:
+    """Pairs drawn from a data set folder or manifest.
+
+    Raises:
+        UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do.
+    """
     manifest = Manifest.read(path)
     if options.split is not None:
         manifest = manifest.where(split=options.split)
@@ -156,7 +161,7 @@ def _drawn(path: Path, options: ProtocolOptions) -> Task:
         pairs_per_group=options.pairs_per_group,
         impostors=options.impostors,
         seed=options.seed,
-        name=path.resolve().name.removesuffix(".parquet"),
+        name=name or path.resolve().name.removesuffix(".parquet"),
     )
     return _of_manifest(protocol, manifest)
 
