@@ -122,7 +122,7 @@ def test_manifest_and_protocol(tmp_path: Path) -> None:
     assert (len(manifest), len(manifest.identities())) == (24, 11)
     assert protocol.groups == RACES
     assert protocol.folds == FOLDS
-    assert protocol.identities_named
+    assert protocol.cross_table
     pairs = protocol.fold_pairs
     assert len(pairs) == 24
     assert np.bincount(pairs.fold).tolist() == [8, 8, 8]
@@ -258,7 +258,7 @@ def test_table_of_paths(tmp_path: Path, by_folder: bool) -> None:
     people = ["a", "b"] if by_folder else ["x1.jpg", "x3.jpg"]
     assert prepared.manifest.identities() == people
     protocol = write_protocol(prepared, tmp_path / "out")
-    assert protocol.identities_named is by_folder
+    assert protocol.cross_table is by_folder
     assert len(protocol.fold_pairs) == 8
 
 
