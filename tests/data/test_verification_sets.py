@@ -16,11 +16,8 @@ from PIL import Image
 from evenface.cli.main import main
 from evenface.data.formats.verification_bin import read_bin
 from evenface.data.manifest import Manifest
-from evenface.data.verification_sets import (
-    PreparedSet,
-    find_published_set,
-    prepare_verification_set,
-)
+from evenface.data.published_sets import find_published_set
+from evenface.data.verification_sets import PreparedSet, prepare_verification_set
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.prepared_sets import write_protocol
 from evenface.evaluate.protocols import Protocol
