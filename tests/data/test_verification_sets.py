@@ -16,11 +16,8 @@ from PIL import Image
 from evenface.cli.main import main
 from evenface.data.formats.verification_bin import read_bin
 from evenface.data.manifest import Manifest
-from evenface.data.verification_sets import (
-    PreparedSet,
-    find_published_set,
-    prepare_verification_set,
-)
+from evenface.data.published_sets import find_published_set
+from evenface.data.verification_sets import PreparedSet, prepare_verification_set
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.prepared_sets import write_protocol
 from evenface.evaluate.protocols import Protocol
@@ -122,7 +119,7 @@ def test_manifest_and_protocol(tmp_path: Path) -> None:
     assert (len(manifest), len(manifest.identities())) == (24, 11)
     assert protocol.groups == RACES
     assert protocol.folds == FOLDS
-    assert protocol.identities_named
+    assert protocol.cross_table
     pairs = protocol.fold_pairs
     assert len(pairs) == 24
     assert np.bincount(pairs.fold).tolist() == [8, 8, 8]
@@ -164,6 +161,15 @@ def test_lost_pairs_are_listed(tmp_path: Path) -> None:
     protocol = write_protocol(prepared, out)
     assert any("4 of 24 pairs are lost" in text for text in protocol.notes)
     assert np.bincount(protocol.fold_pairs.fold).tolist() == [6, 6, 8]
+
+
+def test_equal_images_of_two_people_are_told(tmp_path: Path) -> None:
+    root = plant_rfw(tmp_path / "rfw")
+    folder = root / "images" / "Asian"
+    shutil.copy(folder / "m.0as1" / "m.0as1_0001.jpg", folder / "m.0as2" / "m.0as2_0001.jpg")
+    report = prepare(root, tmp_path / "out").report
+    assert report.pairs_lost == 0
+    assert "1 images equal one of another identity" in report.remarks[-1]
 
 
 def test_a_group_without_pairs(tmp_path: Path) -> None:
@@ -249,7 +255,7 @@ def test_table_of_paths(tmp_path: Path, by_folder: bool) -> None:
     people = ["a", "b"] if by_folder else ["x1.jpg", "x3.jpg"]
     assert prepared.manifest.identities() == people
     protocol = write_protocol(prepared, tmp_path / "out")
-    assert protocol.identities_named is by_folder
+    assert protocol.cross_table is by_folder
     assert len(protocol.fold_pairs) == 8
 
 

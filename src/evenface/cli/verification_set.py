@@ -10,7 +10,7 @@ import typer
 from evenface.cli.data import Align, Origin, Workers, _print_table
 
 if TYPE_CHECKING:
-    from evenface.data.verification_sets import VerificationReport
+    from evenface.data.pair_account import VerificationReport
 
 
 def verification_set(
@@ -54,7 +54,8 @@ def verification_set(
     Writes <group>_test.bin for insightface's evaluation, and manifest.parquet with
     protocol.parquet for this program's. verification-report.json lists each lost pair and why.
     """
-    from evenface.data.verification_sets import find_published_set, prepare_verification_set
+    from evenface.data.published_sets import find_published_set
+    from evenface.data.verification_sets import prepare_verification_set
     from evenface.evaluate.prepared_sets import write_protocol
 
     prepared = prepare_verification_set(

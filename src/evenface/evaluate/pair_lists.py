@@ -51,10 +51,12 @@ class VerificationSet:
 
 def protocol_from_lists(
     lists: Sequence[PairList],
-    faces: Faces,
     *,
+    rows: int,
+    image_fingerprint: str,
     name: str,
     identity: Rows | None = None,
+    fold_lists: Sequence[PairList] | None = None,
     folds: int = FOLDS,
     contiguous: bool = False,
     seed: int = 0,
@@ -63,13 +65,15 @@ def protocol_from_lists(
 ) -> Protocol:
     """A protocol of given pairs, one list a group; nothing is drawn, nothing left out.
 
-    The same pairs serve the 10-fold accuracy and all other measures.
+    The same pairs serve the 10-fold accuracy and all other measures, unless told otherwise.
 
     Args:
         lists: the groups.
-        faces: what rows of the lists point at.
+        rows: N, the number of rows that lists point into.
+        image_fingerprint: of the images behind these rows.
         name: what results call this protocol.
         identity: (N,) the person of each row; None to infer people from the genuine pairs.
+        fold_lists: pairs of the same groups for the 10-fold accuracy, if not those of ``lists``.
         folds: number of folds for lists without.
         contiguous: cut lists without folds in file order, as scikit-learn's ``KFold`` does and the
             field's ``.bin`` files are meant; else only where each fold gets pairs of both kinds,
@@ -83,42 +87,54 @@ def protocol_from_lists(
     """
     _refuse_unusable(lists)
     remarks = list(notes)
-    named = identity is not None
-    people = _joined(lists, len(faces)) if identity is None else identity
-    if not named:
+    people = _joined(lists, rows) if identity is None else identity
+    if identity is None:
         remarks.append(_INFERRED)
-    parts, counts = [], []
-    for g, pairs in enumerate(lists):
+    fold_parts, counts = [], []
+    for g, pairs in enumerate(fold_lists or lists):
         fold, remark = _folds(pairs, folds, contiguous, generator(seed, "deal", pairs.group))
-        remarks += [*remark, *_contradictions(pairs, people)]
+        remarks += remark
         order = np.argsort(fold, kind="stable")
-        size = len(order)
-        group = np.full(size, g, dtype=np.int64)
-        parts.append(
-            Pairs(pairs.a[order], pairs.b[order], pairs.genuine[order], group, fold[order])
-        )
-        rows = np.unique(np.concatenate([pairs.a, pairs.b]))
-        sizes = np.unique(people[rows], return_counts=True)[1]
-        counts.append(GroupCounts(len(rows), len(sizes), int((sizes == 1).sum())))
-    remarks += _shared(parts, people)
-    every = Pairs.concat(parts)
+        fold_parts.append(_as_pairs(pairs, g, fold).select(order))
+    score_parts = fold_parts
+    if fold_lists is not None:
+        score_parts = [_as_pairs(pairs, g, None) for g, pairs in enumerate(lists)]
+    for pairs in lists:
+        remarks += _contradictions(pairs, people)
+        of_group = np.unique(np.concatenate([pairs.a, pairs.b]))
+        sizes = np.unique(people[of_group], return_counts=True)[1]
+        counts.append(GroupCounts(len(of_group), len(sizes), int((sizes == 1).sum())))
+    remarks += _shared(score_parts, people)
+    every = Pairs.concat(score_parts)
     used = np.unique(np.concatenate([every.a, every.b]))
-    of_used = np.full(len(faces), -1, dtype=np.int64)
+    of_used = np.full(rows, -1, dtype=np.int64)
     of_used[used] = np.unique(people[used], return_inverse=True)[1]
+    fold_pairs = Pairs.concat(fold_parts)
     return Protocol(
         name=name,
         groups=tuple(pairs.group for pairs in lists),
         group_by=("group",) if len(lists) > 1 else (),
-        fold_pairs=every,
+        fold_pairs=fold_pairs,
         score_pairs=every,
         identity=of_used,
         counts=tuple(counts),
         origins={"synthetic" if simulated else "real": len(used)},
-        manifest_fingerprint=faces.image_fingerprint,
-        folds=int(every.fold.max()) + 1,
+        manifest_fingerprint=image_fingerprint,
+        folds=int(fold_pairs.fold.max()) + 1,
         seed=seed,
         notes=tuple(remarks),
-        identities_named=named,
+        cross_table=identity is not None,
+    )
+
+
+def _as_pairs(pairs: PairList, group: int, fold: Rows | None) -> Pairs:
+    size = len(pairs.genuine)
+    return Pairs(
+        pairs.a,
+        pairs.b,
+        pairs.genuine,
+        np.full(size, group, dtype=np.int64),
+        np.full(size, -1, dtype=np.int64) if fold is None else fold,
     )
 
 

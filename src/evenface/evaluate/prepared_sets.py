@@ -42,15 +42,14 @@ def write_protocol(prepared: PreparedSet, out: str | Path) -> Protocol:
         notes.append(f"{report.pairs_lost:,} of {report.pairs:,} pairs are lost, see the report")
     protocol = protocol_from_lists(
         lists,
-        manifest,
+        rows=len(manifest),
+        image_fingerprint=manifest.fingerprint,
         name=report.dataset,
         identity=manifest.labels() if prepared.identities_named else None,
         contiguous=True,
         simulated=bool(np.any(manifest.column("origin") == "synthetic")),
         notes=notes,
     )
-    protocol = replace(
-        protocol, group_by=manifest.attributes, manifest_fingerprint=manifest.fingerprint
-    )
+    protocol = replace(protocol, group_by=manifest.attributes)
     protocol.write(Path(out) / PROTOCOL_NAME)
     return protocol

@@ -64,7 +64,8 @@ def bin_set(
     repeats = len(order) - len(encoded)
     protocol = protocol_from_lists(
         lists,
-        faces,
+        rows=len(faces),
+        image_fingerprint=faces.image_fingerprint,
         name=name or next(iter(files.values())).stem,
         folds=folds,
         contiguous=True,
@@ -129,7 +130,8 @@ def pairs_set(
     faces = FileFaces(tuple(table.rows))
     protocol = protocol_from_lists(
         lists,
-        faces,
+        rows=len(faces),
+        image_fingerprint=faces.image_fingerprint,
         name=name or next(iter(files.values())).stem,
         identity=np.array(table.person, dtype=np.int64) if named else None,
         folds=folds,

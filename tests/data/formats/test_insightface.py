@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
 
-import mxnet_files as mx
 import numpy as np
 import pytest
+from PIL import Image
 
+import mxnet_files as mx
 from evenface.data.formats import insightface, open_source
 from evenface.data.formats.insightface import RecordSource, open_records
 from evenface.data.formats.recordio import Index, RecordFile
+from evenface.data.importing import import_dataset
+from evenface.data.manifest import Manifest
 from evenface.errors import DataError
 
 IMAGES = [(label, f"image {k} of {label}".encode() + mx.MAGIC * k) for label in range(3)
@@ -333,6 +337,28 @@ def test_records_that_nothing_tells_of(folder: Path) -> None:
     source = open_records(folder)
     assert len(source) == 6
     assert source.remarks == ("1 records beyond those of the header are not read",)
+
+
+def encoded(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_import_of_grey_small_and_broken_images(tmp_path: Path) -> None:
+    grey = np.arange(112 * 112, dtype=np.uint32).astype(np.uint8).reshape(112, 112)
+    small = np.full((60, 80, 3), 7, np.uint8)
+    images = [(0, encoded(grey)), (0, b"not an image"), (1, encoded(small)), (1, b"")]
+    mx.write_training_set(tmp_path / "set", images)
+    options = {"dataset": "x", "origin": "real", "licence": "y", "align": "never"}
+    with pytest.raises(DataError, match=r"2 of 4 images cannot be used:\n  train\.rec key 2: not"):
+        import_dataset(tmp_path / "set", tmp_path / "out", **options)
+    report = import_dataset(tmp_path / "set", tmp_path / "out", max_bad_rate=0.5, **options)
+    assert [problem.record for problem in report.problems] == ["train.rec key 2", "train.rec key 4"]
+    manifest = Manifest.read(tmp_path / "out")
+    assert manifest.column("identity").tolist() == ["0", "1"]
+    np.testing.assert_array_equal(manifest.images([0])[0], np.stack([grey] * 3, axis=2))
+    assert (manifest.images([1]) == 7).all()
 
 
 def test_no_record_file(tmp_path: Path) -> None:

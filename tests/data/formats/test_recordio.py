@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mxnet_files import MAGIC, read_stream, write_record
 
 from evenface.data.formats.recordio import (
     RecordError,
@@ -23,6 +22,7 @@ from evenface.data.formats.recordio import (
     unpack,
 )
 from evenface.errors import DataError
+from mxnet_files import MAGIC, read_stream, write_record
 
 contents = st.lists(
     st.one_of(st.just(MAGIC), st.just(MAGIC[:2]), st.binary(max_size=5)), max_size=12
@@ -50,6 +50,43 @@ def test_frames_are_those_of_dmlc(
         found.append(file.content(offset))
         offset = file.end(offset)
     assert found == records
+
+
+# Written by mxnet 1.9.1: labels, key, image, and the record as it stands in the file.
+BY_MXNET = [
+    (
+        8.0,
+        8,
+        "0a23d7ce0a230a230a23d7ce0a23d7ce0a23d7ce",
+        "0a23d7ce180000200000000000000041080000000000000000000000000000000a23d7ce040000400a230a23"
+        "0a23d7ce000000400a23d7ce000000400a23d7ce00000060",
+    ),
+    (
+        (13.0, 1.0),
+        13,
+        "ced70a23d7ce0a230a23d7ceced70a230a23d7ceced7ced7",
+        "0a23d7ce2800002002000000000000000d000000000000000000000000000000000050410000803fced70a23"
+        "d7ce0a230a23d7ce04000040ced70a230a23d7ce04000060ced7ced7",
+    ),
+    (
+        40.0,
+        40,
+        "000000000a23d7ceced70000ced7ced7ced70a230a23d7ce0a23ced70000000000",
+        "0a23d7ce1c000020000000000000204228000000000000000000000000000000000000000a23d7ce0c000040"
+        "ced70000ced7ced7ced70a230a23d7ce090000600a23ced70000000000000000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("labels", "key", "image", "written"), BY_MXNET)
+def test_records_that_mxnet_wrote(
+    tmp_path: Path, labels: float | tuple[float, ...], key: int, image: str, written: str
+) -> None:
+    content, record = bytes.fromhex(image), bytes.fromhex(written)
+    assert frames(pack(labels, key, content)) == record
+    (tmp_path / "a.rec").write_bytes(record)
+    found = unpack(RecordFile(tmp_path / "a.rec").content(0))
+    assert found == (labels if isinstance(labels, tuple) else (labels,), key, content)
 
 
 @given(

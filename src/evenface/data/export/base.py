@@ -72,18 +72,25 @@ class Job:
     protocol: Protocol | None
 
     def encoded(self, rows: NDArray[np.int64]) -> Generator[bytes, None, None]:
-        """The images of these rows, encoded by all workers, few of them in memory."""
-        batches = (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
-        with (
-            ThreadPoolExecutor(self.workers) as pool,
-            progress("export", len(rows), unit="images") as bar,
-        ):
-            ahead: Iterator[bytes] = iter(())
-            for batch in batches:
-                done, ahead = ahead, pool.map(self.encoding, self.manifest.images(batch))
-                yield from done
-                bar.advance(len(batch))
-            yield from ahead
+        """The images of these rows, encoded."""
+        return encoded(self.manifest, rows, self.encoding, self.workers)
+
+
+def encoded(
+    manifest: Manifest, rows: NDArray[np.int64], encoding: Encoding, workers: int
+) -> Generator[bytes, None, None]:
+    """Images of a manifest's rows, encoded in threads, few of them in memory."""
+    batches = (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress("export", len(rows), unit="images") as bar,
+    ):
+        ahead: Iterator[bytes] = iter(())
+        for batch in batches:
+            done, ahead = ahead, pool.map(encoding, manifest.images(batch))
+            yield from done
+            bar.advance(len(batch))
+        yield from ahead
 
 
 @dataclass(frozen=True)

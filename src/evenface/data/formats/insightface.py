@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from evenface.console import progress
 from evenface.data.formats.base import Format, ReadOptions, Record
+from evenface.data.formats.bupt import ATTRIBUTE as RACE_ATTRIBUTE
 from evenface.data.formats.folder import printable
 from evenface.data.formats.lst import ImageList, read_lst
 from evenface.data.formats.recordio import (
@@ -41,7 +42,6 @@ from evenface.files import read_json
 LAYOUT = "train.rec with train.idx, property and train.lst (insightface)"
 RACES = ("Caucasian", "Indian", "Asian", "African")
 """BUPT-BalancedFace's numbers of races, from 0 (Wang & Deng, CVPR 2020)."""
-RACE_ATTRIBUTE = "ethnicity"
 GROUPS_SUFFIX = ".groups.json"
 
 _BOXES = (4, 14)  # columns of a bounding box, and of one with five landmarks
