@@ -33,16 +33,19 @@ class ImpostorTail:
     scores: NDArray[np.float32]
 
     @property
-    def lowest_fmr(self) -> float:
+    def highest_fmr(self) -> float:
         """Highest FMR whose threshold the tail still holds."""
-        return len(self.scores) / self.pairs
+        return len(self.scores) / max(1, self.pairs)
 
     def fmr(self, threshold: float) -> float:
         """Share of impostor pairs at or above a threshold.
 
         Raises:
-            ValueError: the threshold lies below the tail, which then knows a lower bound only.
+            ValueError: there are no pairs, or the threshold lies below the tail, which then knows
+                a lower bound only.
         """
+        if not self.pairs:
+            raise ValueError("there are no impostor pairs")
         if threshold < self.scores[-1] and len(self.scores) < self.pairs:
             raise ValueError(
                 f"threshold {threshold:g} lies below the {len(self.scores):,} scores kept "

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evenface.evaluate.fairness import AT_A_THRESHOLD
 from evenface.evaluate.operating import TARGETS, HeldOutThresholds
 from evenface.evaluate.reliability import METHOD, CalibrationScorer
 from evenface.evaluate.results import (
@@ -80,7 +81,7 @@ def _operating_point(
             fmr=dict.fromkeys(groups, nothing),
             fnmr=dict.fromkeys(groups, nothing),
             own=own,
-            measures={},
+            measures=dict.fromkeys(AT_A_THRESHOLD, nothing) if len(groups) > 1 else {},
             worst_fmr=nobody,
             worst_fnmr=nobody,
             note=note,

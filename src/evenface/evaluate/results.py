@@ -45,7 +45,7 @@ class Estimate(Record):
 class AccuracyEstimate(Estimate):
     """10-fold accuracy: mean over folds, and their standard deviation (population, as usual)."""
 
-    fold_std: float | None
+    fold_std: float
 
 
 class Histogram(Record):
@@ -369,18 +369,16 @@ class Evaluation(Record):
         name, _, key = measure.partition("@")
         if key and not key.startswith("far="):
             return self._at_operating_point(name, key, group)
+        scope, _, part = name.rpartition(".")
+        if scope == "worst_case" and self.worst_case_threshold is not None:
+            record = self.worst_case_threshold
+            return record.worst_error if group is None else record.error[group]
+        if scope == "calibration" and self.calibration is not None and group is not None:
+            return getattr(self.calibration.groups[group], part)
         if group is None:
-            scope, _, name = measure.partition(".")
-            if scope == "worst_case":
-                assert self.worst_case_threshold is not None
-                return self.worst_case_threshold.worst_error
-            record = self.overall if scope == "overall" else self.global_threshold
-            return getattr(record, name)
+            return getattr(self.overall if scope == "overall" else self.global_threshold, part)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
-        if measure == "worst_case.error":
-            assert self.worst_case_threshold is not None
-            return self.worst_case_threshold.error[group]
         result = self.groups[group]
         if key:
             return result.tar_at_far[key.removeprefix("far=")]
