@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from evenface.evaluate.bootstrap import zero_error_limit
 from evenface.evaluate.cross import CrossPair, CrossScores, compare_across, cross_table
 from evenface.evaluate.results import CrossCell
 

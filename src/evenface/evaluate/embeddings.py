@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +36,9 @@ def combine_views(original: ArrayLike, flip: ArrayLike) -> NDArray[np.float32]:
 
 
 def unit_length(
-    embeddings: ArrayLike, rows: NDArray[np.int64] | None = None
+    embeddings: ArrayLike,
+    rows: NDArray[np.int64] | None = None,
+    names: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
     """L2-normalise (N, D) embeddings in float64.
 
@@ -42,6 +46,7 @@ def unit_length(
         embeddings: (N, D) of any real dtype.
         rows: the rows that will be used (default all). Only they are checked; others may hold
             anything.
+        names: (N,) what messages call the rows' images.
 
     Raises:
         ValueError: not two-dimensional.
@@ -57,8 +62,9 @@ def unit_length(
         row = int(bad[0])
         what = "has zero norm" if norms[row] == 0 else "holds NaN or infinite values"
         more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
+        which = f"row {row}" if names is None else repr(names[row])
         raise DataError(
-            f"embedding of row {row} {what}{more}: the model gave no usable embedding for this "
+            f"embedding of {which} {what}{more}: the model gave no usable embedding for this "
             "image. Check the image and the model's preprocessing."
         )
     usable = np.isfinite(norms) & (norms > 0)

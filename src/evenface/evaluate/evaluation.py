@@ -118,7 +118,10 @@ def evaluate_embeddings(
         groups,
         protocol_summary(protocol),
         chosen_on=split.chosen_on,
-        across=Across(across, _across_note(protocol, cross_images)),
+        # Where people are only inferred, images that no pair compares may be of one person.
+        across=Across(across, _across_note(protocol, cross_images))
+        if protocol.identities_named
+        else None,
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
         model=model,
         detail=detail,
@@ -148,7 +151,7 @@ def evaluate_groups(
     protocol: ProtocolSummary,
     *,
     chosen_on: ChosenOn,
-    across: Across,
+    across: Across | None,
     bootstrap: Bootstrap,
     model: str | None,
     detail: bool,
@@ -160,7 +163,7 @@ def evaluate_groups(
         groups: the pairs of each.
         protocol: what to say of them.
         chosen_on: what the parts of the score pairs are.
-        across: for the cross-table.
+        across: for the cross-table; None for no such table.
         bootstrap: how to resample.
         model: name to put in the result.
         detail: whether to measure more than the core.
@@ -340,7 +343,7 @@ def _across_note(protocol: Protocol, images: int | None) -> str:
 
 def _cross_tables(
     points: Sequence[OperatingPoint],
-    across: Across,
+    across: Across | None,
     groups: Sequence[GroupData],
     bootstrap: Bootstrap,
 ) -> list[CrossTable]:
@@ -349,7 +352,7 @@ def _cross_tables(
         for point in points
         if point.key in KEYS and point.threshold is not None
     ]
-    if not wanted or len(groups) < 2:
+    if across is None or not wanted or len(groups) < 2:
         return []
     cells = across.compare(min(threshold for _, threshold in wanted))
     counts: list[NDArray[Any]] = [

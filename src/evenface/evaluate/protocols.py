@@ -30,7 +30,7 @@ DEFAULT_MAX_PAIRS = 100_000
 """Most genuine, and most impostor, pairs a group for EER, AUC and TAR@FAR."""
 
 _METADATA_KEY = b"evenface-protocol"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ class Protocol:
 
     ``fold_pairs`` are for the 10-fold accuracy: as many genuine as impostor pairs in every fold,
     ordered by group and fold. ``score_pairs`` are for EER, AUC, ROC and TAR@FAR: all pairs within
-    each group up to a cap. Both kinds stay within a group.
+    each group up to a cap, without folds; or, where a published list of pairs is all there is,
+    these with their folds. Both kinds stay within a group.
     """
 
     name: str
@@ -95,6 +96,9 @@ class Protocol:
     seed: int
     notes: tuple[str, ...]
     """What a reader of the results must know: capped pairs, folds that share identities, …"""
+    identities_named: bool = True
+    """Whether identities are known; else they are inferred from the genuine pairs, and two of them
+    may be one person: images that no pair compares must not be taken for impostors."""
 
     @property
     def simulated(self) -> bool:
@@ -121,6 +125,7 @@ class Protocol:
         """Write as one Parquet file (pairs as rows, the rest in the schema's metadata)."""
         pairs = Pairs.concat([self.fold_pairs, self.score_pairs])
         columns: dict[str, Any] = {f.name: getattr(pairs, f.name) for f in fields(Pairs)}
+        columns["scored"] = np.arange(len(pairs)) >= len(self.fold_pairs)
         columns["identity_a"] = self.identity[pairs.a]
         columns["identity_b"] = self.identity[pairs.b]
         header = {
@@ -135,6 +140,7 @@ class Protocol:
             "folds": self.folds,
             "seed": self.seed,
             "notes": self.notes,
+            "identities_named": self.identities_named,
         }
         table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(header)})
         with atomic_path(path) as temporary:
@@ -163,8 +169,8 @@ class Protocol:
                 name=header["name"],
                 groups=tuple(header["groups"]),
                 group_by=tuple(header["group_by"]),
-                fold_pairs=pairs.select(pairs.fold >= 0),
-                score_pairs=pairs.select(pairs.fold < 0),
+                fold_pairs=pairs.select(~columns["scored"]),
+                score_pairs=pairs.select(columns["scored"]),
                 identity=identity,
                 counts=tuple(GroupCounts(**counts) for counts in header["counts"]),
                 origins=header["origins"],
@@ -172,6 +178,7 @@ class Protocol:
                 folds=header["folds"],
                 seed=header["seed"],
                 notes=tuple(header["notes"]),
+                identities_named=header["identities_named"],
             )
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"{path}: not a readable protocol ({error})") from None

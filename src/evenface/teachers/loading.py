@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +31,12 @@ class _Kind:
     suffixes: tuple[str, ...] = ()
     marker: str | None = None
     extra: str | None = None
+    detect: Callable[[str], bool] | None = None
+    """Tells from the spec or the file's content; asked before suffixes are."""
 
     def accepts(self, spec: str) -> bool:
+        if self.detect is not None and self.detect(spec):
+            return True
         path = Path(spec)
         if self.marker is not None and path.is_dir():
             return (path / self.marker).is_file()
@@ -49,10 +55,35 @@ class _Kind:
         return cast(Callable[..., LoadedTeacher], getattr(module, self.function))
 
 
+def _is_function(spec: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", spec) is not None
+
+
+def _is_torchscript(spec: str) -> bool:
+    """TorchScript archives hold code; weights saved by PyTorch do not."""
+    path = Path(spec)
+    if path.suffix.lower() not in (".pt", ".pth") or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 _KINDS = (
     _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
     _Kind("teacher of the package", "evenface.teachers.study", names=("study",), extra="train"),
     _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
+    _Kind(
+        "TorchScript file",
+        "evenface.teachers.torchscript",
+        "TorchScriptTeacher",
+        suffixes=(".torchscript", ".ts"),
+        extra="train",
+        detect=_is_torchscript,
+    ),
+    _Kind("Python function", "evenface.teachers.function", detect=_is_function),
     _Kind("run folder", "evenface.teachers.checkpoint", "load_run", marker=RUN_NAME, extra="train"),
     _Kind(
         "weights file",
@@ -63,13 +94,14 @@ _KINDS = (
 )
 
 
-def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
+def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> LoadedTeacher:
     """Load a teacher.
 
     Args:
-        spec: ``"sface"``, ``"study"``, the path of an ONNX file, of a run folder, or of weights
-            (.safetensors, or a PyTorch state dict .pt, .pth, .tar).
-        options: for ONNX files ``mean``, ``std``, ``order``, ``layout`` (see
+        spec: ``"sface"``, ``"study"``, the path of an ONNX or TorchScript file, of a run folder, or
+            of weights (.safetensors, or a PyTorch state dict .pt, .pth, .tar); or a function, or
+            ``"module:function"``, from uint8 (N, 112, 112, 3) to (N, D).
+        options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
             ``embedding_size``, ``device``. None counts as not given.
 
@@ -79,6 +111,10 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
         MissingAssetError: the asset has not been fetched.
         MissingDependencyError: weights need the extra ``train``.
     """
+    if callable(spec):
+        from evenface.teachers.function import FunctionTeacher
+
+        return FunctionTeacher(spec, **options)
     spec = str(spec)
     kind = _recognise(spec)
     load = kind.loader()
@@ -112,6 +148,6 @@ def _recognise(spec: str) -> _Kind:
     names = ", ".join(teacher_names())
     suffixes = ", ".join(suffix for kind in _KINDS for suffix in kind.suffixes)
     raise UsageError(
-        f"teacher '{spec}' is not recognised; give a name ({names}), a run folder, or a file "
-        f"({suffixes})"
+        f"teacher '{spec}' is not recognised; give a name ({names}), a run folder, a file "
+        f"({suffixes}), or module:function"
     )

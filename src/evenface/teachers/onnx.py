@@ -20,7 +20,7 @@ from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.base import IMAGE_SHAPE, check_images
-from evenface.teachers.preprocessing import Layout, Order, Preprocessing
+from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
 from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import open_session, read_contract, run
 
@@ -41,9 +41,10 @@ class OnnxTeacher:
     Args:
         path: the ONNX file.
         name: None for the file's stem.
-        mean, std, order: preprocessing (:class:`Preprocessing`); None for what is known of the
-            file (SFace), else for the field's convention.
-        layout: None for what the shape of the model's input says.
+        mean, std, order: preprocessing (:class:`Preprocessing`); None for what a file beside the
+            model or its metadata declares (:func:`declared`), else for what is known of the file
+            (SFace), else for the field's convention.
+        layout: None for what is declared, else what the shape of the model's input says.
         threads: blocks in work at once on the CPU; None for the usable cores.
         relax_batch: lift a fixed batch size where the package ``onnx`` is installed and the
             embeddings stay the same.
@@ -70,8 +71,9 @@ class OnnxTeacher:
         sha256 = sha256_file(self.path)
         self._threads = threads or usable_cores()
         self._session = open_session(self.path, self.path)
-        self._contract = read_contract(self._session, self.path, layout)
-        default = _KNOWN.get(sha256, Preprocessing())
+        said = declared(self.path, self._session.get_modelmeta().custom_metadata_map)
+        self._contract = read_contract(self._session, self.path, layout or said.pop("layout", None))
+        default = replace(_KNOWN.get(sha256, Preprocessing()), **said)
         self.preprocessing = Preprocessing(
             mean=default.mean if mean is None else mean,
             std=default.std if std is None else std,

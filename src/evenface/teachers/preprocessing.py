@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from evenface.errors import DataError
 
 Order = Literal["RGB", "BGR"]
 Layout = Literal["NCHW", "NHWC"]
@@ -56,3 +61,43 @@ class Preprocessing:
             name: np.broadcast_to(np.asarray(getattr(self, name), float), 3).tolist()
             for name in ("mean", "std")
         }
+
+
+SIDECAR = ".json"
+"""Suffix of the file beside a model that declares its preprocessing: ``model.onnx.json``."""
+METADATA_KEY = "preprocessing"
+"""Under which an ONNX file may declare it in its metadata, as the same JSON."""
+
+
+def declared(path: Path, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a model file's sidecar, else its metadata, says of its preprocessing.
+
+    Args:
+        path: the model file.
+        metadata: of an ONNX file.
+
+    Returns:
+        any of ``mean``, ``std``, ``order`` and ``layout``; empty where nothing is declared.
+
+    Raises:
+        DataError: no JSON object, an unknown name, or a value that is not allowed.
+    """
+    sidecar = path.with_name(path.name + SIDECAR)
+    if sidecar.is_file():
+        where, text = str(sidecar), sidecar.read_text(encoding="utf-8", errors="replace")
+    elif METADATA_KEY in (metadata or {}):
+        where, text = f"{path}: metadata {METADATA_KEY!r}", (metadata or {})[METADATA_KEY]
+    else:
+        return {}
+    try:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise TypeError("expected an object with mean, std, order, layout")
+        given = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content.items()
+        }
+        Preprocessing(**given)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{where}: declares no preprocessing ({error})") from None
+    return given
