@@ -30,7 +30,7 @@ from evenface.evaluate.verification import accepted_at, far_support
 HISTOGRAM_BINS = 100
 CURVE_POINTS = 101
 
-ChosenOn = Literal["other folds", "other half of the identities", "the same pairs"]
+ChosenOn = Literal["other folds", "other half of the identities"]
 
 _NO_PAIRS = "a group has no pairs of a kind to choose the threshold on, or to measure"
 

@@ -167,7 +167,7 @@ class OperatingPoint(Record):
     key: str
     """The target as written, "1e-3": the name of its measures is ``<measure>@<key>``."""
     target_fmr: float
-    chosen_on: Literal["other folds", "other half of the identities", "the same pairs"]
+    chosen_on: Literal["other folds", "other half of the identities"]
     threshold: float | None
     """Mean over parts; None where the impostor pairs do not support the target."""
     thresholds: list[float | None]
