@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import evenface.teachers
 from evenface.cli.main import main
 from evenface.data.manifest import Manifest
-from evenface.evaluate import Evaluation, Protocol
+from evenface.evaluate import Evaluation, Protocol, subjects
 
 
 class PixelTeacher:
@@ -29,7 +28,7 @@ class PixelTeacher:
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evenface.teachers, "load_teacher", lambda spec: PixelTeacher())
+    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelTeacher())
 
 
 @pytest.fixture

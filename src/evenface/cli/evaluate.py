@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from evenface.evaluate import Estimate, Evaluation
+    from evenface.evaluate.identification import IdentificationResult
+    from evenface.evaluate.protocol_specs import ProtocolOptions
     from evenface.evaluate.results import Overall
+    from evenface.evaluate.subjects import Subject
+    from evenface.evaluate.tasks import Result, Settings, Task
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -20,6 +27,7 @@ SIMULATED = (
     "SIMULATED: {count:,} of {total:,} images are synthetic. These figures say nothing about "
     "real people."
 )
+SIMULATED_SEARCH = "SIMULATED: images are synthetic. These figures say nothing about real people."
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +36,26 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(help="sface, study, an ONNX file, a run folder or the weights in one."),
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL... [DATASET]",
+            help="Models: sface, study, an ONNX or TorchScript file, a run folder or the weights "
+            "in one, module:function, embeddings (.npy, .npz, .parquet, a folder of .npy); or "
+            "tables of scores (.csv, .tsv, .parquet with 'score' and 'genuine'). Without "
+            "--protocol the last is a dataset folder or manifest with identities.",
+        ),
     ],
-    dataset: Annotated[
-        Path, typer.Argument(help="Dataset folder or manifest (.parquet) with identities.")
-    ],
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--protocol",
+            help="What to evaluate on; may be given several times: a .bin file or a folder of "
+            "them (<group>_test.bin are groups of one), a pairs file (PAIRS@IMAGES where images "
+            "are elsewhere), RFW's or IJB's folder, a dataset, protocol.parquet@DATASET, "
+            "identify:DATASET (splits gallery and probe) or identify:GALLERY,PROBES.",
+        ),
+    ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(
@@ -46,60 +67,273 @@ def evaluate(
     pairs: Annotated[
         int | None, typer.Option(min=4, help="Most fold pairs a group (6,000 if not given).")
     ] = None,
+    impostors: Annotated[
+        Literal["within", "across"],
+        typer.Option(help="Impostor pairs drawn from a dataset: within a group, or across two."),
+    ] = "within",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the accuracy.")] = 10,
     seed: Annotated[int, typer.Option(help="Decides pairs, folds and resamples.")] = 0,
     replicates: Annotated[
         int, typer.Option(min=0, help="Bootstrap replicates; 0 for no intervals.")
     ] = 1000,
+    flip: Annotated[
+        bool, typer.Option(help="Add the mirror image's embedding, as is usual in the field.")
+    ] = True,
+    distance: Annotated[
+        bool, typer.Option("--distance", help="Scores of tables are distances: lower is closer.")
+    ] = False,
+    cosine: Annotated[
+        bool,
+        typer.Option("--cosine", help="Scores of tables are cosines: use the reference grid."),
+    ] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Images of .bin and pairs files are synthetic.")
+    ] = False,
+    check_colours: Annotated[
+        bool,
+        typer.Option(
+            "--check-colours", help="Measure each model with red and blue swapped too, and warn."
+        ),
+    ] = False,
+    mean: Mean = None,
+    std: Std = None,
+    order: Order = None,
+    layout: Layout = None,
+    backbone: Backbone = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for evaluation.json, replicates.npz and protocol.parquet."),
+        typer.Option(
+            help="Folder of the results; with --protocol <model>/<protocol>/ and summaries. "
+            "What lies there already is not done again."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of kept embeddings (OUT/embeddings if not given).")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Verify MODEL on DATASET: accuracy, EER, AUC and TAR@FAR per group, with intervals."""
-    import json as json_format
+    """Verify MODEL on DATASET, or each MODEL on each --protocol: error rates per group.
 
-    from evenface.console import note
-    from evenface.console import out as stdout
-    from evenface.data.manifest import Manifest
-    from evenface.errors import DataError, UsageError
-    from evenface.evaluate import evaluate_model, protocol_from_manifest
-    from evenface.teachers import load_teacher
+    Accuracy, EER, AUC and TAR@FAR, with intervals; 1:N identification for identify:….
+    """
+    from evenface.errors import UsageError
+    from evenface.evaluate.protocol_specs import ProtocolOptions
+    from evenface.evaluate.tasks import Settings
 
     if pairs is not None and pairs < 2 * folds:
         raise UsageError(f"--pairs must be at least 2 × --folds = {2 * folds}, got {pairs}")
-    manifest = Manifest.read(dataset)
-    if split is not None:
-        manifest = manifest.where(split=split)
-        if not len(manifest):
-            raise DataError(f"{dataset}: no rows of split {split!r}")
-    protocol = protocol_from_manifest(
-        manifest,
+    drawing = ProtocolOptions(
         group_by=_attributes(group_by),
-        folds=folds,
+        split=split,
         pairs_per_group=pairs,
+        folds=folds,
         seed=seed,
-        name=str(dataset),
+        impostors=impostors,
+        simulated=simulated,
     )
-    evaluation = evaluate_model(
-        load_teacher(model), manifest, protocol, replicates=replicates, seed=seed
+    settings = Settings(
+        replicates=replicates, seed=seed, views=("original", "flip") if flip else ("original",)
     )
+    given = {"mean": mean, "std": std, "order": order, "layout": layout, "backbone": backbone}
+    options = {name: value for name, value in given.items() if value is not None}
+    tables = [path for path in map(Path, inputs) if _is_score_table(path)]
+    if tables:
+        if protocol or len(tables) < len(inputs):
+            raise UsageError(
+                "tables of scores need neither model nor protocol; evaluate them by themselves"
+            )
+        _score_tables(tables, settings, out, distance=distance, cosine=cosine, json=json)
+    elif protocol:
+        if out is None:
+            raise UsageError("--protocol needs --out, the folder of the results")
+        _suite(inputs, protocol, drawing, settings, options, out, cache, check_colours, json)
+    elif len(inputs) == 2:
+        _one(
+            inputs[0], Path(inputs[1]), drawing, settings, options, out, cache, check_colours, json
+        )
+    else:
+        raise UsageError("give MODEL and DATASET, or models and --protocol")
+
+
+def _is_score_table(path: Path) -> bool:
+    from evenface.evaluate.score_table import is_score_table
+
+    return is_score_table(path)
+
+
+def _score_tables(
+    tables: list[Path],
+    settings: Settings,
+    out: Path | None,
+    *,
+    distance: bool,
+    cosine: bool,
+    json: bool,
+) -> None:
+    from evenface.console import note
+    from evenface.errors import UsageError
+    from evenface.evaluate.score_evaluation import evaluate_scores
+    from evenface.evaluate.score_table import read_scores
+
+    if distance and cosine:
+        raise UsageError("--distance and --cosine exclude each other")
+    if len({table.stem for table in tables}) < len(tables):
+        raise UsageError("two tables have one name; rename one of them")
+    evaluations = []
+    for path in tables:
+        evaluation = evaluate_scores(
+            read_scores(path, distance=distance),
+            cosine=cosine,
+            replicates=settings.replicates,
+            seed=settings.seed,
+            level=settings.level,
+            model=path.stem,
+            name=str(path),
+        )
+        evaluations.append(evaluation)
+        if out is not None:
+            folder = out if len(tables) == 1 else out / path.stem
+            evaluation.write(folder)
+            note(f"written: {folder}")
+    _show(evaluations, json)
+
+
+def _suite(
+    models: list[str],
+    protocols: list[str],
+    drawing: ProtocolOptions,
+    settings: Settings,
+    options: dict[str, Any],
+    out: Path,
+    cache: Path | None,
+    check_colours: bool,
+    json: bool,
+) -> None:
+    from evenface.console import note
+    from evenface.evaluate.protocol_specs import tasks_of
+    from evenface.evaluate.subjects import load_subject
+    from evenface.evaluate.suite import run_suite
+
+    subjects = [load_subject(model, **options) for model in models]
+    tasks = [task for spec in protocols for task in tasks_of(spec, drawing)]
+    for subject in subjects:
+        note(f"{subject.name}: {_said(subject.details)}")
+        if check_colours:
+            _check_colours(subject, tasks)
+    entries = run_suite(subjects, tasks, out, settings=settings, cache=cache)
+    note(f"written: {out} (summary.md, summary.csv, <model>/<protocol>/)")
+    _show([entry.result for entry in entries], json)
+
+
+def _one(
+    model: str,
+    dataset: Path,
+    drawing: ProtocolOptions,
+    settings: Settings,
+    options: dict[str, Any],
+    out: Path | None,
+    cache: Path | None,
+    check_colours: bool,
+    json: bool,
+) -> None:
+
+    from evenface.console import note
+    from evenface.evaluate.protocol_specs import dataset_task
+    from evenface.evaluate.subjects import load_subject
+
+    task = dataset_task(dataset, drawing, name=str(dataset))
+    subject = load_subject(model, **options)
+    if check_colours:
+        _check_colours(subject, [task])
+    embeddings = subject.embeddings(task, task.rows, settings, cache)
+    result = task.measure(embeddings, settings, subject.name)
     if out is not None:
-        evaluation.write(out)
-        protocol.write(out / "protocol.parquet")
+        result.write(out)
+        task.write(out)
         note(f"written: {out}")
+    _show([result], json, single=True)
+
+
+def _said(details: dict[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in details.items()) or "no details"
+
+
+def _check_colours(subject: Subject, tasks: list[Task]) -> None:
+    from evenface.console import note, warn
+    from evenface.evaluate.channel_order import check_order, some_pairs
+    from evenface.evaluate.subjects import ModelSubject
+
+    task = next((t for t in tasks if t.protocol and len(t.protocol.identity) == len(t.faces)), None)
+    if not isinstance(subject, ModelSubject) or task is None:
+        note(f"{subject.name}: channel orders not compared; it takes a model and pairs of images")
+        return
+    check = check_order(subject.model, some_pairs(task))
+    say = note if check.verdict == "as declared" else warn
+    say(f"{subject.name}, channel order on {task.name}: {check}")
+
+
+def _show(results: list[Result], json: bool, *, single: bool = False) -> None:
+    import json as json_format
+
+    from evenface.console import out as stdout
+    from evenface.evaluate import Evaluation
+
     if json:
-        typer.echo(json_format.dumps(evaluation.to_dict(), ensure_ascii=False, allow_nan=False))
+        records: Any = [result.model_dump(mode="json") for result in results]
+        if single:
+            records = records[0]
+        typer.echo(json_format.dumps(records, ensure_ascii=False, allow_nan=False))
         return
     console = stdout()
-    if protocol.simulated:
-        count, total = protocol.origins["synthetic"], sum(protocol.origins.values())
+    for result in results:
+        if isinstance(result, Evaluation):
+            _show_evaluation(console, result)
+        else:
+            _show_identification(console, result)
+
+
+def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
+    summary = evaluation.protocol
+    if summary.simulated:
+        count, total = summary.origins["synthetic"], sum(summary.origins.values())
         console.print(SIMULATED.format(count=count, total=total), style="bold", highlight=False)
     console.print(DECLARED, highlight=False)
     console.print(_group_table(evaluation))
     console.print(_overall_table(evaluation))
-    for remark in [*evaluation.protocol.notes, *evaluation.notes]:
+    for remark in [*summary.notes, *evaluation.notes]:
+        console.print(f"• {remark}", markup=False, highlight=False)
+
+
+def _show_identification(console: Console, result: IdentificationResult) -> None:
+    from rich.table import Table
+
+    if result.simulated:
+        console.print(SIMULATED_SEARCH, style="bold", highlight=False)
+    table = Table(
+        title=f"{result.model} on {result.protocol}: {result.gallery_people:,} people in the "
+        f"gallery; % with {result.level:.0%} intervals",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("measure")
+    for name in ("overall", *result.probes):
+        table.add_column(name, justify="right")
+    rows = [(f"rank-{rank} rate", rates) for rank, rates in result.rank_rate.items()]
+    for point in result.open_set:
+        at = f"FPIR {point.target_fpir:g}"
+        rows += [(f"FNIR at {at}", point.fnir), (f"FPIR at {at}", point.fpir)]
+    for label, rates in rows:
+        of_groups = [_percent(rates.groups[name]) for name in result.probes]
+        table.add_row(label, _percent(rates.overall), *of_groups)
+    table.add_row(
+        "probes (mated, unmated)",
+        "",
+        *(f"{c.mated:,}, {c.unmated:,}" for c in result.probes.values()),
+    )
+    console.print(table)
+    remarks = [*(point.note for point in result.open_set if point.note), *result.notes]
+    for remark in dict.fromkeys(remarks):
         console.print(f"• {remark}", markup=False, highlight=False)
 
 
@@ -134,7 +368,7 @@ def _group_table(evaluation: Evaluation) -> Table:
     for name, result in evaluation.groups.items():
         figures = (result.accuracy, result.eer, result.auc, *result.tar_at_far.values())
         cells = [_percent(figure).replace(" ", "\n", 1) for figure in figures]
-        table.add_row(name, *cells, f"{result.identities:,}")
+        table.add_row(name, *cells, _count(result.identities))
     return table
 
 
@@ -176,6 +410,10 @@ def _worst_share(evaluation: Evaluation) -> str | None:
     if worst.value is None or worst.share is None:
         return None
     return f"the worst in {worst.share[worst.value]:.0%} of resamples"
+
+
+def _count(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -25,6 +25,12 @@ Order = Annotated[
     Literal["RGB", "BGR"] | None,
     typer.Option("--order", help="Channel order that the model expects (ONNX files)."),
 ]
+Layout = Annotated[
+    Literal["NCHW", "NHWC"] | None,
+    typer.Option(
+        "--layout", help="Of the input, where an ONNX or TorchScript file leaves it open."
+    ),
+]
 Backbone = Annotated[
     str | None, typer.Option("--backbone", help="Name of the backbone (bare weights).")
 ]

@@ -118,9 +118,8 @@ def evaluate_embeddings(
         groups,
         protocol_summary(protocol),
         chosen_on=split.chosen_on,
-        # Where people are only inferred, images that no pair compares may be of one person.
         across=Across(across, _across_note(protocol, cross_images))
-        if protocol.identities_named
+        if protocol.cross_table
         else None,
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
         model=model,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 from evenface.console import progress
 from evenface.errors import DataError
 from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.faces import Faces, SelectedFaces
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Evaluation
+from evenface.teachers.cache import cached_embeddings
+from evenface.teachers.loading import load_teacher
 
 if TYPE_CHECKING:
     from evenface.data.manifest import Manifest
@@ -21,23 +25,30 @@ if TYPE_CHECKING:
 FLIP_SUM = ("original", "flip")
 """The views whose embeddings are summed, as is usual in the field."""
 
+# Of fingerprints, in names of folders; the caches themselves hold and check all of it.
+_PREFIX = 16
+
 
 def embed_views(
     model: Teacher,
-    manifest: Manifest,
+    manifest: Faces,
     rows: NDArray[np.int64],
     *,
     views: Sequence[str] = FLIP_SUM,
     batch: int = 256,
+    cache: Path | None = None,
 ) -> NDArray[np.float32]:
     """Embed rows of a manifest, each image once per view, with progress on standard error.
 
     Args:
         model: anything that embeds aligned faces, teacher or student.
-        manifest: the images.
+        manifest: the images: a manifest, or other faces.
         rows: (n,) manifest rows to embed.
         views: ("original",), or ("original", "flip") for the field's flip-sum.
         batch: images read and embedded at a time.
+        cache: folder where embeddings are kept by the fingerprints of model and images, and looked
+            for first; an interrupted call is continued. None for no such folder. A model whose
+            attribute ``cacheable`` is False is embedded anew.
 
     Returns:
         (len(manifest), D) float32, the embeddings or the sum of both views', not normalised;
@@ -51,6 +62,14 @@ def embed_views(
         raise ValueError(f"views must be {FLIP_SUM[:1]} or {FLIP_SUM}, got {tuple(views)}")
     if not len(rows):
         raise ValueError("no rows to embed")
+    if cache is not None and getattr(model, "cacheable", True):
+        chosen = SelectedFaces(manifest, rows)
+        folder = cache / model.fingerprint[:_PREFIX] / chosen.image_fingerprint[:_PREFIX]
+        kept = cached_embeddings(model, chosen, folder, views=views)
+        result = np.zeros((len(manifest), kept.embedding_size), dtype=np.float32)
+        for view in views:
+            result[rows] += kept.view(view)
+        return result
     result = np.empty((0, 0), dtype=np.float32)
     with progress(f"Embedding with {model.name}", len(rows), unit="images") as bar:
         for start in range(0, len(rows), batch):
@@ -67,7 +86,7 @@ def embed_views(
 
 
 def evaluate_model(
-    model: Teacher,
+    model: Teacher | Callable[[NDArray[np.uint8]], Any],
     manifest: Manifest,
     protocol: Protocol,
     *,
@@ -80,6 +99,8 @@ def evaluate_model(
 ) -> Evaluation:
     """Embed a protocol's images with ``model`` and evaluate; see :func:`evaluate_embeddings`.
 
+    ``model`` may be a plain function from uint8 RGB images (N, 112, 112, 3) to (N, D).
+
     Raises:
         DataError: the protocol was drawn from another manifest, or an embedding is not usable.
     """
@@ -88,6 +109,9 @@ def evaluate_model(
             f"protocol {protocol.name!r} was drawn from another manifest (its images, identities "
             "or attributes differ); draw it again from this one"
         )
+    if not hasattr(model, "embed"):
+        model = load_teacher(model)
+    model = cast("Teacher", model)
     embeddings = embed_views(model, manifest, protocol.rows, views=views, batch=batch)
     return evaluate_embeddings(
         embeddings,

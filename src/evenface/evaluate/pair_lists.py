@@ -123,7 +123,7 @@ def protocol_from_lists(
         folds=int(fold_pairs.fold.max()) + 1,
         seed=seed,
         notes=tuple(remarks),
-        identities_named=identity is not None,
+        cross_table=identity is not None,
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+Impostors = Literal["within", "across"]
+"""Whether impostors of a group are both of it, or one is of another group."""
 
 # Up to so many pairs are enumerated and drawn from; beyond, pairs are drawn by rejection.
 _ENUMERABLE = 4_000_000
@@ -73,6 +77,37 @@ def impostor_pairs(
     else:
         i, j = _reject_until(identity, wanted, rng)
     return _sorted(rows[i], rows[j])
+
+
+def impostor_pairs_across(
+    rows: Rows,
+    others: Rows,
+    identity: Rows,
+    limit: int | None,
+    rng: np.random.Generator,
+) -> tuple[Rows, Rows]:
+    """All pairs of one of ``rows`` with one of ``others``, or ``limit`` of them, equally likely.
+
+    Args:
+        rows: (n,) row numbers; ``others``: (m,) further ones.
+        identity: (N,) the identity of every row; pairs of one identity are left out.
+        limit: most pairs to take (None: all).
+        rng: decides which.
+
+    Returns:
+        two (P,) arrays: of ``rows``, and of ``others``; in the order of both.
+    """
+    total = len(rows) * len(others)
+    if limit is None or total <= max(limit, _ENUMERABLE):
+        keys = np.arange(total)
+    else:
+        # Enough to be left with the limit though a few be of one identity, or drawn twice.
+        keys = np.unique(rng.integers(0, total, 2 * limit + 100))
+    a, b = rows[keys // len(others)], others[keys % len(others)]
+    different = np.flatnonzero(identity[a] != identity[b])
+    if limit is not None and limit < len(different):
+        different = np.sort(rng.choice(different, limit, replace=False))
+    return a[different], b[different]
 
 
 def _reject_until(identity: Rows, wanted: int, rng: np.random.Generator) -> tuple[Rows, Rows]:

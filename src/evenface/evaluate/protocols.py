@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from evenface.errors import DataError
-from evenface.evaluate.pairs import Rows, count_genuine, genuine_pairs, impostor_pairs
+from evenface.errors import DataError, UsageError
+from evenface.evaluate.pairs import (
+    Impostors,
+    Rows,
+    count_genuine,
+    genuine_pairs,
+    impostor_pairs,
+    impostor_pairs_across,
+)
 from evenface.files import atomic_path
 from evenface.seeds import generator
 
@@ -31,6 +38,9 @@ DEFAULT_MAX_PAIRS = 100_000
 
 _METADATA_KEY = b"evenface-protocol"
 _VERSION = 2
+
+# Draws at most so many impostor pairs of one group: in a fold, or in all where it is None.
+_Draw = Callable[[int | None, int], tuple[Rows, Rows]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +106,10 @@ class Protocol:
     seed: int
     notes: tuple[str, ...]
     """What a reader of the results must know: capped pairs, folds that share identities, …"""
-    identities_named: bool = True
-    """Whether identities are known; else they are inferred from the genuine pairs, and two of them
-    may be one person: images that no pair compares must not be taken for impostors."""
+    cross_table: bool = True
+    """Whether any two images of different identities may be compared as impostors of their groups:
+    not where identities are inferred, so that two may be one person, nor where pairs of a group
+    take in images of others."""
 
     @property
     def simulated(self) -> bool:
@@ -140,7 +151,7 @@ class Protocol:
             "folds": self.folds,
             "seed": self.seed,
             "notes": self.notes,
-            "identities_named": self.identities_named,
+            "cross_table": self.cross_table,
         }
         table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(header)})
         with atomic_path(path) as temporary:
@@ -178,10 +189,18 @@ class Protocol:
                 folds=header["folds"],
                 seed=header["seed"],
                 notes=tuple(header["notes"]),
-                identities_named=header["identities_named"],
+                cross_table=header["cross_table"],
             )
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"{path}: not a readable protocol ({error})") from None
+
+
+def holds_protocol(path: Path) -> bool:
+    """Whether a Parquet file is one that :meth:`Protocol.write` wrote."""
+    try:
+        return _METADATA_KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def protocol_from_manifest(
@@ -191,10 +210,11 @@ def protocol_from_manifest(
     folds: int = 10,
     pairs_per_group: int | None = None,
     max_pairs: int = DEFAULT_MAX_PAIRS,
+    impostors: Impostors = "within",
     seed: int = 0,
     name: str = "manifest",
 ) -> Protocol:
-    """Draw a verification protocol from a manifest, seeded, impostors within their group.
+    """Draw a verification protocol from a manifest, seeded, balanced per group.
 
     Fold pairs: half genuine, half impostor in every fold, all folds of a group of one size.
     Folds are disjoint in identity where a group has at least two identities a fold, one of them
@@ -208,12 +228,14 @@ def protocol_from_manifest(
         folds: number of folds, at least 2.
         pairs_per_group: most fold pairs a group (default 6,000, RFW's number).
         max_pairs: most score pairs of each kind a group.
+        impostors: "within": both images of an impostor pair are of its group; "across": the first
+            is of its group, the second of any other.
         seed: equal seeds and manifests give equal protocols.
         name: what results call this protocol.
 
     Raises:
         ValueError: ``folds`` < 2, or limits too small for one pair of each kind a fold.
-        UsageError: an unknown attribute.
+        UsageError: an unknown attribute; impostors across a single group.
         DataError: groups without genuine pairs, or with a single identity; all are named.
     """
     limit = DEFAULT_PAIRS_PER_GROUP if pairs_per_group is None else pairs_per_group
@@ -236,15 +258,35 @@ def protocol_from_manifest(
     identity = np.full(len(manifest), -1, dtype=np.int64)
     identity[used] = code
     _refuse_unusable(names, group_of, code)
+    if impostors == "across":
+        if len(names) < 2:
+            raise UsageError(f"impostors across groups need two groups; there is {names[0]!r}")
+        notes.append("impostor pairs are of one image of the group and one of any other group")
 
+    rngs = [generator(seed, "protocol", group) for group in names]
+    people = manifest.labels()
+    fold_of = np.full(len(manifest), -1, dtype=np.int64)
+    in_folds_of = [used[group_of == g] for g in range(len(names))]
+    dealt = [
+        _identity_folds(identity[rows], folds, rng)
+        for rows, rng in zip(in_folds_of, rngs, strict=True)
+    ]
+    for rows, found in zip(in_folds_of, dealt, strict=True):
+        if found is not None and not (impostors == "across" and any(d is None for d in dealt)):
+            fold_of[rows] = found
     fold_parts, score_parts, counts = [], [], []
     for g, group in enumerate(names):
-        rows = used[group_of == g]
+        rows, rng = in_folds_of[g], rngs[g]
         sizes = np.unique(identity[rows], return_counts=True)[1]
         counts.append(GroupCounts(len(rows), len(sizes), int((sizes == 1).sum())))
-        rng = generator(seed, "protocol", group)
-        in_folds, fold_notes = _fold_pairs(rows, identity[rows], g, group, folds, limit, rng)
-        scored, score_notes = _score_pairs(rows, identity[rows], g, group, max_pairs, rng)
+        others = None if impostors == "within" else used[group_of != g]
+        draw = _impostors(rows, others, identity, people, fold_of, rng)
+        in_folds, fold_notes = _fold_pairs(
+            rows, identity[rows], fold_of[rows], g, group, folds, limit, draw, rng
+        )
+        scored, score_notes = _score_pairs(
+            rows, identity[rows], others, g, group, max_pairs, draw, rng
+        )
         fold_parts.append(in_folds)
         score_parts.append(scored)
         notes += [*_single_notes(group, counts[-1]), *fold_notes, *score_notes]
@@ -264,7 +306,28 @@ def protocol_from_manifest(
         folds=folds,
         seed=seed,
         notes=tuple(notes),
+        cross_table=impostors == "within",
     )
+
+
+def _impostors(
+    rows: Rows,
+    others: Rows | None,
+    identity: Rows,
+    people: Rows,
+    fold_of: Rows,
+    rng: np.random.Generator,
+) -> _Draw:
+    """How impostor pairs of a group of ``rows`` are drawn: with ``others``, if given."""
+
+    def draw(fold: int | None, limit: int) -> tuple[Rows, Rows]:
+        inside = rows if fold is None else rows[fold_of[rows] == fold]
+        if others is None:
+            return impostor_pairs(inside, identity[inside], limit, rng)
+        outside = others if fold is None else others[fold_of[others] == fold]
+        return impostor_pairs_across(inside, outside, people, limit, rng)
+
+    return draw
 
 
 def _labelled(manifest: Manifest, by: tuple[str, ...]) -> tuple[Rows, list[str]]:
@@ -302,18 +365,22 @@ def _refuse_unusable(names: tuple[str, ...], group_of: Rows, code: Rows) -> None
 def _fold_pairs(
     rows: Rows,
     identity: Rows,
+    fold_of: Rows,
     g: int,
     group: str,
     folds: int,
     limit: int,
+    draw_impostors: _Draw,
     rng: np.random.Generator,
 ) -> tuple[Pairs, list[str]]:
-    """Balanced pairs of one group in folds of one size, ordered by fold; and notes."""
-    fold_of = _identity_folds(identity, folds, rng)
+    """Balanced pairs of one group in folds of one size, ordered by fold; and notes.
+
+    ``fold_of`` is (n,) of the group's rows, all −1 where identities are too few for folds.
+    """
     notes: list[str] = []
-    if fold_of is None:
+    if (fold_of < 0).all():
         genuine = genuine_pairs(rows, identity, limit // 2, rng)
-        impostor = impostor_pairs(rows, identity, limit // 2, rng)
+        impostor = draw_impostors(None, limit // 2)
         pools = [_deal(pairs, folds, rng) for pairs in (genuine, impostor)]
         if min(len(pools[0]), len(pools[1])) < 2:
             raise DataError(
@@ -327,8 +394,11 @@ def _fold_pairs(
     else:
         share = limit // (2 * folds)
         pools = [
-            [draw(rows[fold_of == f], identity[fold_of == f], share, rng) for f in range(folds)]
-            for draw in (genuine_pairs, impostor_pairs)
+            [
+                genuine_pairs(rows[fold_of == f], identity[fold_of == f], share, rng)
+                for f in range(folds)
+            ],
+            [draw_impostors(f, share) for f in range(folds)],
         ]
     used_folds = min(len(pools[0]), len(pools[1]))
     if used_folds < folds:
@@ -375,14 +445,26 @@ def _some(pairs: tuple[Rows, Rows], size: int, rng: np.random.Generator) -> tupl
 
 
 def _score_pairs(
-    rows: Rows, identity: Rows, g: int, group: str, max_pairs: int, rng: np.random.Generator
+    rows: Rows,
+    identity: Rows,
+    others: Rows | None,
+    g: int,
+    group: str,
+    max_pairs: int,
+    draw_impostors: _Draw,
+    rng: np.random.Generator,
 ) -> tuple[Pairs, list[str]]:
     parts, notes = [], []
     genuine = count_genuine(identity)
     impostor = len(rows) * (len(rows) - 1) // 2 - genuine
-    for draw, available in ((genuine_pairs, genuine), (impostor_pairs, impostor)):
-        is_genuine = draw is genuine_pairs
-        a, b = draw(rows, identity, max_pairs, rng)
+    if others is not None:
+        impostor = len(rows) * len(others)
+    for is_genuine, available in ((True, genuine), (False, impostor)):
+        a, b = (
+            genuine_pairs(rows, identity, max_pairs, rng)
+            if is_genuine
+            else draw_impostors(None, max_pairs)
+        )
         parts.append(_as_pairs(a, b, is_genuine, g, -1))
         if available > max_pairs:
             kind = "genuine" if is_genuine else "impostor"

@@ -97,6 +97,17 @@ def read_scores(path: str | Path, *, distance: bool = False) -> ScoreTable:
     )
 
 
+def is_score_table(path: Path) -> bool:
+    """Whether a file is one of the kinds; of Parquet by its columns."""
+    suffix = path.suffix.lower()
+    if suffix != ".parquet":
+        return suffix in SUFFIXES
+    try:
+        return "score" in pq.read_schema(path).names
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def _read(path: Path) -> pa.Table:
     """The columns that are known."""
     if not path.is_file():

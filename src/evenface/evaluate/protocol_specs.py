@@ -1,0 +1,188 @@
+"""From what a user writes (a file or folder) to the protocols in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evenface.data.formats.verification_bin import SUFFIX
+from evenface.data.manifest import MANIFEST_NAME, Manifest
+from evenface.errors import DataError, UsageError
+from evenface.evaluate.identification import GALLERY, PROBE, identification_set
+from evenface.evaluate.pair_lists import VerificationSet
+from evenface.evaluate.pairs import Impostors
+from evenface.evaluate.protocol_files import bin_set, bins_of, pairs_set, rfw_of
+from evenface.evaluate.protocols import Protocol, holds_protocol, protocol_from_manifest
+from evenface.evaluate.tasks import Task, identification_task, template_task, verification_task
+from evenface.evaluate.templates import is_template_set, read_templates
+
+IDENTIFY = "identify:"
+PAIRS_SUFFIXES = (".txt", ".csv", ".tsv")
+PAIRS_NAMES = ("pairs.txt", "pairs.csv", "pairs.tsv")
+
+
+@dataclass(frozen=True)
+class ProtocolOptions:
+    """For protocols that are drawn from a manifest, and for folds where a file has none."""
+
+    group_by: Sequence[str] | None = None
+    split: str | None = None
+    pairs_per_group: int | None = None
+    folds: int = 10
+    seed: int = 0
+    impostors: Impostors = "within"
+    simulated: bool = False
+    """Whether the images of files without origin are synthetic."""
+
+
+def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
+    """The protocols that ``spec`` names.
+
+    - ``lfw.bin``: a verification set; a folder of such files: each, and ``<group>_test.bin``
+      together as one with groups.
+    - ``pairs.txt``, ``.csv`` or ``.tsv``, with ``@FOLDER`` for the images if elsewhere; or a folder
+      with a file ``pairs.…`` (and ``images/``).
+    - a folder with RFW's ``txts/`` and ``images/``, of aligned faces.
+    - a folder with IJB's lists (:func:`read_templates`), with ``@FOLDER`` for the images.
+    - a data set folder or manifest: pairs are drawn; ``protocol.parquet@DATASET``: as written.
+    - ``identify:DATASET``, of which the splits are "gallery" and "probe", or
+      ``identify:GALLERY,PROBES``.
+
+    Raises:
+        UsageError: an option that cannot be.
+        DataError: nothing there, or nothing of this kind; files that cannot be used.
+    """
+    options = options or ProtocolOptions()
+    if spec.startswith(IDENTIFY):
+        return [_identification(spec.removeprefix(IDENTIFY), options)]
+    path, images = _split(spec)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return _in_folder(path, images, options)
+    suffix = path.suffix.lower()
+    if suffix == SUFFIX:
+        return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
+    if suffix in PAIRS_SUFFIXES:
+        return [_pairs(path, images, None, options)]
+    if suffix == ".parquet":
+        return [_parquet(path, images, options)]
+    raise DataError(
+        f"{path}: no protocol. Give a .bin file, a pairs file (.txt, .csv, .tsv), a manifest "
+        "(.parquet), or a folder; see 'evenface evaluate --help'"
+    )
+
+
+def _split(spec: str) -> tuple[Path, Path | None]:
+    """The path, and the folder of images behind the last ``@``."""
+    if Path(spec).exists() or "@" not in spec:
+        return Path(spec), None
+    path, _, images = spec.rpartition("@")
+    if not Path(images).exists():
+        raise DataError(f"{images}: no such folder of images")
+    return Path(path), Path(images)
+
+
+def _in_folder(folder: Path, images: Path | None, options: ProtocolOptions) -> list[Task]:
+    if (folder / MANIFEST_NAME).is_file():
+        return [dataset_task(folder, options)]
+    if rfw := rfw_of(folder):
+        pairs, roots = rfw
+        given = pairs_set(
+            pairs,
+            roots,
+            name=folder.resolve().name,
+            folds=options.folds,
+            seed=options.seed,
+            simulated=options.simulated,
+        )
+        return [verification_task(given)]
+    if is_template_set(folder):
+        return [template_task(read_templates(folder, images=images, seed=options.seed))]
+    if bins := bins_of(folder):
+        return [
+            verification_task(
+                bin_set(files, name=name, folds=options.folds, simulated=options.simulated)
+            )
+            for name, files in bins.items()
+        ]
+    if found := [folder / name for name in PAIRS_NAMES if (folder / name).is_file()]:
+        below = folder / "images"
+        root = images or (below if below.is_dir() else folder)
+        return [_pairs(found[0], root, folder.resolve().name, options)]
+    raise DataError(
+        f"{folder}: no protocol in this folder: no {MANIFEST_NAME}, .bin files, pairs file "
+        f"({', '.join(PAIRS_NAMES)}), RFW's txts/ or IJB's lists"
+    )
+
+
+def _pairs(path: Path, images: Path | None, name: str | None, options: ProtocolOptions) -> Task:
+    given = pairs_set(
+        path,
+        images,
+        name=name,
+        folds=options.folds,
+        seed=options.seed,
+        simulated=options.simulated,
+    )
+    return verification_task(given)
+
+
+def _parquet(path: Path, dataset: Path | None, options: ProtocolOptions) -> Task:
+    if not holds_protocol(path):
+        return dataset_task(path, options)
+    if dataset is None:
+        raise UsageError(f"{path}: name the data set of this protocol: {path}@DATASET")
+    manifest = Manifest.read(dataset)
+    protocol = Protocol.read(path)
+    if protocol.manifest_fingerprint != manifest.fingerprint:
+        raise DataError(f"{path}: this protocol was drawn from another manifest than {dataset}")
+    return _of_manifest(protocol, manifest)
+
+
+def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = None) -> Task:
+    """Pairs drawn from a data set folder or manifest.
+
+    Raises:
+        UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do.
+    """
+    manifest = Manifest.read(path)
+    if options.split is not None:
+        manifest = manifest.where(split=options.split)
+        if not len(manifest):
+            raise DataError(f"{path}: no rows of split {options.split!r}")
+    protocol = protocol_from_manifest(
+        manifest,
+        group_by=options.group_by,
+        folds=options.folds,
+        pairs_per_group=options.pairs_per_group,
+        impostors=options.impostors,
+        seed=options.seed,
+        name=name or path.resolve().name.removesuffix(".parquet"),
+    )
+    return _of_manifest(protocol, manifest)
+
+
+def _of_manifest(protocol: Protocol, manifest: Manifest) -> Task:
+    order = np.arange(len(manifest), dtype=np.int64)
+    return verification_task(VerificationSet(protocol, manifest, order))
+
+
+def _identification(spec: str, options: ProtocolOptions) -> Task:
+    parts = [spec] if Path(spec).exists() else spec.split(",")
+    if len(parts) > 2 or not all(parts):
+        raise UsageError(f"{IDENTIFY}{spec}: give a data set, or a gallery and probes: A,B")
+    manifests = [Manifest.read(part) for part in parts]
+    if len(manifests) == 2:
+        gallery, probes = manifests
+        manifests = [
+            Manifest.concat(
+                [gallery.with_column("split", GALLERY), probes.with_column("split", PROBE)]
+            )
+        ]
+    name = Path(parts[-1]).resolve().name.removesuffix(".parquet")
+    given = identification_set(manifests[0], group_by=options.group_by, name=f"identify-{name}")
+    return identification_task(given)

@@ -1,0 +1,145 @@
+"""What a model can be evaluated on: a name, the images it needs, and what is measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.faces import Faces
+from evenface.evaluate.identification import (
+    IdentificationResult,
+    IdentificationSet,
+    evaluate_identification,
+)
+from evenface.evaluate.model import FLIP_SUM
+from evenface.evaluate.pair_lists import VerificationSet
+from evenface.evaluate.pairs import Rows
+from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.results import Evaluation
+from evenface.evaluate.templates import TemplateSet
+
+PROTOCOL_FILE = "protocol.parquet"
+
+Result = Evaluation | IdentificationResult
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How results are made; equal settings and fingerprints give equal results."""
+
+    replicates: int = 1000
+    seed: int = 0
+    level: float = 0.95
+    views: tuple[str, ...] = FLIP_SUM
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**vars(self), "views": list(self.views)}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One protocol with its images."""
+
+    name: str
+    fingerprint: str
+    faces: Faces
+    rows: Rows
+    """Sorted rows of ``faces`` that are needed."""
+    order: Rows
+    """(M,) row of each image in the set's own order, repeats included."""
+    names: tuple[str, ...] | None
+    """(N,) of the rows' images."""
+    measure: Callable[[NDArray[Any], Settings, str], Result]
+    """From embeddings (N, D), settings and the model's name."""
+    read: Callable[[Path], Result]
+    protocol: Protocol | None = None
+    """Of verification."""
+
+    def write(self, folder: Path) -> None:
+        """Write which pairs are compared, where it is pairs."""
+        if self.protocol is not None:
+            self.protocol.write(folder / PROTOCOL_FILE)
+
+
+def verification_task(given: VerificationSet) -> Task:
+    """Pairs of images."""
+
+    def measure(embeddings: NDArray[Any], settings: Settings, model: str) -> Result:
+        return _verify(embeddings, given.protocol, settings, model)
+
+    return Task(
+        given.protocol.name,
+        given.protocol.fingerprint,
+        given.faces,
+        given.protocol.rows,
+        given.order,
+        given.names,
+        measure,
+        Evaluation.read,
+        given.protocol,
+    )
+
+
+def template_task(given: TemplateSet) -> Task:
+    """Pairs of templates."""
+
+    def measure(embeddings: NDArray[Any], settings: Settings, model: str) -> Result:
+        return _verify(given.pool(embeddings), given.protocol, settings, model)
+
+    every = np.arange(len(given.faces), dtype=np.int64)
+    return Task(
+        given.protocol.name,
+        given.protocol.fingerprint,
+        given.faces,
+        every,
+        every,
+        given.names,
+        measure,
+        Evaluation.read,
+        given.protocol,
+    )
+
+
+def identification_task(given: IdentificationSet) -> Task:
+    """Probes in a gallery."""
+
+    def measure(embeddings: NDArray[Any], settings: Settings, model: str) -> Result:
+        return evaluate_identification(
+            embeddings,
+            given,
+            replicates=settings.replicates,
+            seed=settings.seed,
+            level=settings.level,
+            model=model,
+        )
+
+    return Task(
+        given.name,
+        given.fingerprint,
+        given.manifest,
+        np.sort(np.concatenate([given.gallery, given.probe])),
+        np.arange(len(given.manifest), dtype=np.int64),
+        None,
+        measure,
+        IdentificationResult.read,
+    )
+
+
+def _verify(
+    embeddings: NDArray[Any], protocol: Protocol, settings: Settings, model: str
+) -> Evaluation:
+    return evaluate_embeddings(
+        embeddings,
+        protocol,
+        replicates=settings.replicates,
+        seed=settings.seed,
+        level=settings.level,
+        model=model,
+    )
