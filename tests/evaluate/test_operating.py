@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from evenface.evaluate.evaluation import identity_halves
 from evenface.evaluate.operating import TARGETS, HeldOutThresholds, SplitScores
 
 
@@ -127,3 +128,19 @@ def test_a_group_without_genuine_pairs_has_no_worst_case() -> None:
     measured = held_out.measure([np.ones((1, 400), dtype=np.int64)] * 2)
     assert np.isnan(measured["fnmr@1e-2"][0, 1])
     assert not np.isnan(measured["fmr@1e-2"][0, 1])
+
+
+def test_halves_hold_whole_people_of_every_group() -> None:
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 2, 500)
+    first = 20 * group + rng.integers(0, 20, 500)
+    # Impostors of a group may be of another one.
+    second = rng.integers(0, 40, 500)
+    part = identity_halves(group, first, second, groups=("a", "b"), seed=0)
+    sides = [set(first[part == p]) | set(second[part == p]) for p in (0, 1)]
+    assert not sides[0] & sides[1]
+    for start in (0, 20):
+        assert {len([i for i in side if start <= i < start + 20]) for side in sides} == {10}
+    assert (part == -1).any()
+    other = identity_halves(group, first, second, groups=("a", "b"), seed=1)
+    assert (other != part).any()

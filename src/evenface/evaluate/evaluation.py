@@ -244,16 +244,19 @@ def identity_halves(
     """(P,) 0 or 1 for pairs within either random half of their group's identities, −1 across.
 
     Args:
-        group: (P,) group of each pair; both ends are of it.
+        group: (P,) group of each pair. An identity that is in pairs of several groups is halved
+            with the first.
         first, second: (P,) identities of the ends.
         groups: names of the groups.
         seed: decides the halves.
     """
-    half = np.zeros(int(max(first.max(), second.max())) + 1, dtype=np.int64)
+    half = np.full(int(max(first.max(), second.max())) + 1, -1, dtype=np.int64)
     for g, name in enumerate(groups):
         of_group = group == g
         people = np.unique(np.concatenate([first[of_group], second[of_group]]))
+        people = people[half[people] < 0]
         rng = generator(seed, "threshold-split", name)
+        half[people] = 0
         half[rng.permutation(people)[: len(people) // 2]] = 1
     return np.where(half[first] == half[second], half[first], -1)
 
