@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from evenface.evaluate.bootstrap import zero_error_limit
-from evenface.evaluate.cross import CrossPair, CrossScores, compare_across, cross_table
+from evenface.evaluate.cross import CrossPair, CrossScores, compare_across, cross_tables
 from evenface.evaluate.results import CrossCell
 
 GROUPS = ("a", "b")
@@ -30,7 +30,10 @@ def test_every_cell_counts_its_pairs(faces) -> None:
     counts = [
         np.random.default_rng(g).integers(1, 4, (50, p.max() + 1)) for g, p in enumerate(people)
     ]
-    table = cross_table(cells, GROUPS, counts, target_fmr=0.1, threshold=0.4, level=0.9)
+    chunks = [[of[:20] for of in counts], [of[20:] for of in counts]]
+    tables = cross_tables(cells, GROUPS, chunks, [(0.2, 0.3), (0.1, 0.4)], level=0.9)
+    table = tables[1]
+    assert [(t.target_fmr, t.threshold) for t in tables] == [(0.2, 0.3), (0.1, 0.4)]
     cosine = embeddings @ embeddings.T
     for g, h in ((0, 0), (0, 1), (1, 1)):
         pairs = [
@@ -65,9 +68,10 @@ def test_images_are_spread_over_people(faces) -> None:
 
 def at(threshold: float, pairs: CrossScores, replicates: int) -> CrossCell:
     counts = [np.ones((replicates, units), dtype=np.int64) for units in (2, 3)]
-    table = cross_table(
-        {CrossPair(0, 1): pairs}, GROUPS, counts, target_fmr=0.1, threshold=threshold, level=0.95
-    )
+    chunks = [counts] if replicates else []
+    table = cross_tables({CrossPair(0, 1): pairs}, GROUPS, chunks, [(0.1, threshold)], level=0.95)[
+        0
+    ]
     assert list(table.cells["a"]) == ["b"]
     return table.cells["a"]["b"]
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import identity_counts
+from evenface.evaluate.bootstrap import count_chunks
 from evenface.evaluate.cross import (
     IMAGES_A_GROUP,
     KEYS,
     CrossPair,
     CrossScores,
     compare_across,
-    cross_table,
+    cross_tables,
 )
 from evenface.evaluate.details import (
     ChosenOn,
@@ -57,6 +56,9 @@ from evenface.seeds import generator
 
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
+
+# Weights of the cross-table held at a time.
+_CROSS_CHUNK = 2_000_000
 
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
 _UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
@@ -357,22 +359,22 @@ def _cross_tables(
     if across is None or not wanted or len(groups) < 2:
         return []
     cells = across.compare(min(threshold for _, threshold in wanted))
-    counts: list[NDArray[Any]] = [
-        identity_counts(data.units, bootstrap.replicates, bootstrap.seed, data.facts.name)
-        for data in groups
-    ]
-    return [
-        cross_table(
-            cells,
-            [data.facts.name for data in groups],
-            counts,
-            target_fmr=target,
-            threshold=threshold,
-            level=bootstrap.level,
-            note=across.note,
-        )
-        for target, threshold in wanted
-    ]
+    most = max(len(scores.scores) for scores in cells.values())
+    resamples = count_chunks(
+        [data.units for data in groups],
+        [data.facts.name for data in groups],
+        bootstrap.replicates,
+        bootstrap.seed,
+        max(1, _CROSS_CHUNK // max(1, most)),
+    )
+    return cross_tables(
+        cells,
+        [data.facts.name for data in groups],
+        resamples,
+        wanted,
+        level=bootstrap.level,
+        note=across.note,
+    )
 
 
 def _group_result(
