@@ -163,6 +163,22 @@ def test_operating_points_get_harder(evaluation: Evaluation) -> None:
     assert all("not measurable" in p.note for p in refused)
 
 
+def test_means_over_groups(evaluation: Evaluation) -> None:
+    means = evaluation.overall.means
+    assert {"accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-2"} <= set(means)
+    for measure, mean in means.items():
+        values = [group.estimate(measure).value for group in evaluation.groups.values()]
+        if None in values:
+            assert mean.value is None
+            assert "no figure of a" in mean.note
+        else:
+            assert mean.value == pytest.approx(np.mean(values))
+            assert mean.low <= mean.high
+    point = evaluation.operating_points[0]
+    assert point.mean_fmr.value == pytest.approx(np.mean([e.value for e in point.fmr.values()]))
+    assert point.mean_fnmr.low <= point.mean_fnmr.high
+
+
 def test_plots_hold_all_pairs(evaluation: Evaluation) -> None:
     for group in evaluation.groups.values():
         histogram, rates = group.distribution, group.rates
@@ -180,7 +196,9 @@ def test_the_core_alone(two_groups: Manifest, protocol: Protocol, evaluation: Ev
     core = evaluate_embeddings(
         faces(two_groups), protocol, replicates=200, model="fake", detail=False
     )
-    assert core.overall == evaluation.overall
+    plain = {name: value for name, value in core.overall if name != "means"}
+    assert plain == {name: value for name, value in evaluation.overall if name != "means"}
+    assert core.overall.means["eer"] == evaluation.overall.means["eer"]
     assert core.global_threshold == evaluation.global_threshold
     assert list(core.groups["a"].tar_at_far) == ["1e-2", "1e-3"]
     assert core.groups["a"].eer == evaluation.groups["a"].eer
@@ -195,7 +213,7 @@ def test_results_of_version_2_are_read(evaluation: Evaluation, tmp_path: Path) -
     old["version"] = 2
     for added in ("operating_points", "worst_case_threshold", "cross_tables", "calibration"):
         del old[added]
-    del old["overall"]["std_corrected"]
+    del old["overall"]["std_corrected"], old["overall"]["means"]
     for group in old["groups"].values():
         for added in ("accuracy_exact", "distribution", "rates"):
             del group[added]

@@ -221,6 +221,7 @@ class _Arm:
             **estimates,
             std_excess_p=None if spread is None else self.summary.std_excess_p(spread),
             worst_group=first.worst_group if spread is None else self._worst_group(),
+            means={name: self.estimate(f"mean.{name}") for name in first.means},
         )
 
     def global_threshold(self) -> GlobalThreshold:

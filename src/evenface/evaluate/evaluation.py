@@ -190,7 +190,9 @@ def evaluate_groups(
         protocol=protocol,
         bootstrap=bootstrap,
         groups=results,
-        overall=_overall(over, accuracies, summary, scorers.groups),
+        overall=_overall(over, accuracies, summary, scorers.groups).model_copy(
+            update={"means": _means(over, summary, results)}
+        ),
         global_threshold=_global_threshold(
             over, scorers.threshold, observed, summary, scorers.groups
         ),
@@ -497,6 +499,25 @@ def _overall(
         ser=summary.ratio("overall.ser", 1 - accuracies, errors, identities, "error"),
         worst_group=summary.worst_group(accuracies),
     )
+
+
+def _means(
+    values: dict[str, NDArray[np.float64]], summary: Summary, groups: dict[str, GroupResult]
+) -> dict[str, Estimate]:
+    """Means over groups; none where a group's figure is refused or undefined."""
+    found = {}
+    for key, value in values.items():
+        scope, _, measure = key.partition(".")
+        if scope != "mean":
+            continue
+        of_groups = {name: group.estimate(measure) for name, group in groups.items()}
+        lacking = [name for name, of in of_groups.items() if of is None or of.value is None]
+        if lacking:
+            note = f"not measurable: no figure of {', '.join(lacking)}"
+            found[measure] = Estimate(value=None, low=None, high=None, note=note)
+        else:
+            found[measure] = summary.estimate(key, float(value[0]))
+    return found
 
 
 def _global_threshold(

@@ -99,6 +99,14 @@ class GroupResult(Record):
     distribution: Histogram | None = None
     rates: RateCurve | None = None
 
+    def estimate(self, measure: str) -> Estimate | None:
+        """The record of a measure by the name that it has among replicates; None if not measured.
+
+        For "accuracy", "accuracy_exact", "eer", "auc", "dprime" and "tar@far=…".
+        """
+        name, _, level = measure.partition("@far=")
+        return self.tar_at_far.get(level) if level else getattr(self, name)
+
 
 class WorstGroup(Record):
     """The group of the lowest accuracy, and how often each group was it in the replicates."""
@@ -126,6 +134,9 @@ class Overall(Record):
     dprime_gap: Estimate
     probit_gap: Estimate
     worst_group: WorstGroup
+    means: dict[str, Estimate] = Field(default_factory=dict)
+    """Over groups, of the measures of a group by the names that they have among replicates:
+    "accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-3", …"""
 
 
 class GlobalThreshold(Record):
@@ -174,6 +185,9 @@ class OperatingPoint(Record):
     """One for each part; None where no threshold keeps the target."""
     fmr: dict[str, Estimate]
     fnmr: dict[str, Estimate]
+    mean_fmr: Estimate
+    """Over groups."""
+    mean_fnmr: Estimate
     own: dict[str, OwnThreshold]
     """The same with a threshold for each group, at which that group's FMR meets the target."""
     measures: dict[str, Estimate]
@@ -367,7 +381,7 @@ class Evaluation(Record):
     def estimate(self, measure: str, group: str | None = None) -> Estimate:
         """The record of a measure, by the name that it has among ``replicates``."""
         name, _, key = measure.partition("@")
-        if key and not key.startswith("far="):
+        if key and "far=" not in key:
             return self._at_operating_point(name, key, group)
         scope, _, part = name.rpartition(".")
         if scope == "worst_case" and self.worst_case_threshold is not None:
@@ -375,19 +389,21 @@ class Evaluation(Record):
             return record.worst_error if group is None else record.error[group]
         if scope == "calibration" and self.calibration is not None and group is not None:
             return getattr(self.calibration.groups[group], part)
+        if scope == "mean":
+            return self.overall.means[measure.removeprefix("mean.")]
         if group is None:
             return getattr(self.overall if scope == "overall" else self.global_threshold, part)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
-        result = self.groups[group]
-        if key:
-            return result.tar_at_far[key.removeprefix("far=")]
-        return getattr(result, measure)
+        estimate = self.groups[group].estimate(measure)
+        if estimate is None:
+            raise ValueError(f"{measure!r} was not measured in {group!r}")
+        return estimate
 
     def _at_operating_point(self, name: str, key: str, group: str | None) -> Estimate:
         point = next(point for point in self.operating_points if point.key == key)
         if group is None:
-            return point.measures[name]
+            return getattr(point, name) if name.startswith("mean_") else point.measures[name]
         if name.startswith("own."):
             return getattr(point.own[group], name.removeprefix("own."))
         return getattr(point, name)[group]
