@@ -221,3 +221,39 @@ def test_rejection_draws_evenly() -> None:
     uses = np.bincount(np.concatenate([a, b]), minlength=3000)
     # Each row is in a pair with probability 20 / 3000: variance close to Poisson's.
     assert uses.var() == pytest.approx(20, rel=0.15)
+
+
+def test_impostors_across_groups(two_groups: Manifest) -> None:
+    protocol = protocol_from_manifest(two_groups, pairs_per_group=80, impostors="across")
+    group = np.array([name == "b" for name in two_groups.groups()]).astype(int)
+    for pairs in (protocol.fold_pairs, protocol.score_pairs):
+        np.testing.assert_array_equal(group[pairs.a[~pairs.genuine]], pairs.group[~pairs.genuine])
+        assert (group[pairs.a] != group[pairs.b])[~pairs.genuine].all()
+        assert (protocol.identity[pairs.a] == protocol.identity[pairs.b])[pairs.genuine].all()
+    folds = protocol.fold_pairs
+    # Folds are disjoint in identity, over both groups.
+    for fold in range(10):
+        inside, outside = (
+            set(protocol.identity[np.concatenate([folds.a[chosen], folds.b[chosen]])])
+            for chosen in (folds.fold == fold, folds.fold != fold)
+        )
+        assert not inside & outside
+    assert len(protocol.score_pairs) == 2 * (24 * 6 + 96 * 96)
+    assert not protocol.cross_table
+    again = protocol_from_manifest(two_groups, pairs_per_group=80, impostors="across")
+    assert again.fingerprint == protocol.fingerprint
+    capped = protocol_from_manifest(two_groups, max_pairs=50, impostors="across")
+    assert (~capped.score_pairs.genuine).sum() == 100
+
+
+def test_impostors_across_one_group(make_manifest) -> None:
+    with pytest.raises(UsageError, match="need two groups"):
+        protocol_from_manifest(make_manifest({"a": [2] * 30}), impostors="across")
+
+
+def test_people_in_two_groups_are_no_impostors_across(make_manifest) -> None:
+    manifest = make_manifest({"a": [4] * 3, "b": [4] * 3}, identity=[*"aaaabbbbcccc"] * 2)
+    pairs = protocol_from_manifest(manifest, pairs_per_group=20, impostors="across").score_pairs
+    labels = manifest.labels()
+    assert (labels[pairs.a] != labels[pairs.b])[~pairs.genuine].all()
+    assert (~pairs.genuine).sum() == 2 * (12 * 12 - 3 * 16)

@@ -1,12 +1,14 @@
 import cv2
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 
 from evenface.errors import DataError
 from evenface.teachers import load_teacher
 from evenface.teachers.onnx import OnnxTeacher
-from toy_onnx import write_graph, write_recogniser
+from evenface.teachers.preprocessing import Preprocessing
+from toy_onnx import ToyRecogniser, write_graph, write_recogniser
 
 NCHW = ["N", 3, 112, 112]
 
@@ -180,3 +182,22 @@ def test_sface_without_rewriting_gives_the_same(sface_path, faces):
     fast = OnnxTeacher(sface_path)
     assert fast.details["fixed batch lifted"].startswith("yes")
     np.testing.assert_allclose(fast.embed(faces), slow.embed(faces), rtol=1e-3, atol=1e-4)
+
+
+def test_preprocessing_declared_beside_the_file(recogniser: ToyRecogniser, faces) -> None:
+    sidecar = recogniser.path.with_name("toy.onnx.json")
+    sidecar.write_text('{"mean": [1, 2, 3], "std": 4, "order": "BGR"}')
+    teacher = OnnxTeacher(recogniser.path)
+    assert teacher.preprocessing == Preprocessing((1, 2, 3), 4, "BGR")
+    assert OnnxTeacher(recogniser.path, std=2.0).preprocessing.std == 2.0
+    for content in ("[]", "{", '{"std": 0}', '{"mean": "grey"}'):
+        sidecar.write_text(content)
+        with pytest.raises(DataError, match=r"toy.onnx.json: declares no preprocessing"):
+            OnnxTeacher(recogniser.path)
+
+
+def test_preprocessing_declared_in_the_metadata(recogniser: ToyRecogniser) -> None:
+    model = onnx.load(recogniser.path)
+    model.metadata_props.add(key="preprocessing", value='{"mean": 0.0, "std": 255.0}')
+    onnx.save(model, recogniser.path)
+    assert OnnxTeacher(recogniser.path).preprocessing == Preprocessing(0.0, 255.0)

@@ -210,9 +210,10 @@ def _suite(
     json: bool,
 ) -> None:
     from evenface.console import note
+    from evenface.console import out as stdout
     from evenface.evaluate.protocol_specs import tasks_of
     from evenface.evaluate.subjects import load_subject
-    from evenface.evaluate.suite import run_suite
+    from evenface.evaluate.suite import run_suite, summary_markdown
 
     subjects = [load_subject(model, **options) for model in models]
     tasks = [task for spec in protocols for task in tasks_of(spec, drawing)]
@@ -222,7 +223,12 @@ def _suite(
             _check_colours(subject, tasks)
     entries = run_suite(subjects, tasks, out, settings=settings, cache=cache)
     note(f"written: {out} (summary.md, summary.csv, <model>/<protocol>/)")
-    _show([entry.result for entry in entries], json)
+    if json or len(entries) == 1:
+        _show([entry.result for entry in entries], json)
+    else:
+        console = stdout()
+        console.print(DECLARED, highlight=False)
+        console.print(summary_markdown(entries), markup=False, highlight=False)
 
 
 def _one(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.errors import DataError
+from evenface.evaluate.bootstrap import percentile_interval
 from evenface.evaluate.embeddings import cosines, unit_length
 from evenface.evaluate.pairs import Rows
 from evenface.evaluate.tasks import Task
@@ -24,6 +25,9 @@ from evenface.teachers.loading import load_teacher
 
 PAIRS = 200
 """Most genuine, and most impostor, pairs that are looked at."""
+
+_RESAMPLES = 500
+
 SCALES: Mapping[str, tuple[Any, Any]] = {
     "(x − 127.5) / 127.5": (127.5, 127.5),
     "(x − 127.5) / 128": (127.5, 128.0),
@@ -50,6 +54,8 @@ class OrderCheck:
 
     declared: Separation
     swapped: Separation
+    difference: tuple[float, float]
+    """95 % interval of the d′ as declared minus the other, by a bootstrap over pairs."""
     genuine: int
     impostor: int
     verdict: Verdict
@@ -57,7 +63,8 @@ class OrderCheck:
     def __str__(self) -> str:
         return (
             f"d′ {self.declared.dprime:.3f} (AUC {self.declared.auc:.4f}) as declared, "
-            f"{self.swapped.dprime:.3f} ({self.swapped.auc:.4f}) with red and blue swapped, on "
+            f"{self.swapped.dprime:.3f} ({self.swapped.auc:.4f}) with red and blue swapped; "
+            f"difference of d′ {self.difference[0]:+.3f} to {self.difference[1]:+.3f} on "
             f"{self.genuine:,} genuine and {self.impostor:,} impostor pairs: {self.verdict}"
         )
 
@@ -94,25 +101,59 @@ def some_pairs(task: Task, *, limit: int = PAIRS, seed: int = 0) -> LabelledPair
     return LabelledPairs(task.faces.images(rows), a, b, taken.genuine)
 
 
-def separation(model: Teacher, pairs: LabelledPairs, *, swap: bool = False) -> Separation:
-    """Of the pairs' cosines, optionally with red and blue swapped in the images."""
-    images = np.ascontiguousarray(pairs.images[..., ::-1]) if swap else pairs.images
-    scores = cosines(unit_length(model.embed(images)), pairs.a, pairs.b).astype(np.float64)
+def separation(model: Teacher, pairs: LabelledPairs) -> Separation:
+    """Of the pairs' cosines."""
+    return _separation(_scores(model, pairs), pairs)
+
+
+def check_order(model: Teacher, pairs: LabelledPairs, *, seed: int = 0) -> OrderCheck:
+    """Measure a model with its declared channel order and with the other one, on the same pairs."""
+    other = LabelledPairs(
+        np.ascontiguousarray(pairs.images[..., ::-1]), pairs.a, pairs.b, pairs.genuine
+    )
+    scores = np.stack([_scores(model, pairs), _scores(model, other)])
+    genuine, impostor = scores[:, pairs.genuine], scores[:, ~pairs.genuine]
+    rng = generator(seed, "channel-order-bootstrap")
+    samples = np.stack(
+        [
+            _dprimes(
+                genuine[:, rng.integers(0, genuine.shape[1], genuine.shape[1])],
+                impostor[:, rng.integers(0, impostor.shape[1], impostor.shape[1])],
+            )
+            for _ in range(_RESAMPLES)
+        ]
+    )
+    low, high = percentile_interval(samples[:, 0] - samples[:, 1])
+    verdict: Verdict = "cannot tell"
+    if low > 0:
+        verdict = "as declared"
+    elif high < 0:
+        verdict = "the other order scores higher"
+    return OrderCheck(
+        declared=_separation(scores[0], pairs),
+        swapped=_separation(scores[1], pairs),
+        difference=(low, high),
+        genuine=genuine.shape[1],
+        impostor=impostor.shape[1],
+        verdict=verdict,
+    )
+
+
+def _scores(model: Teacher, pairs: LabelledPairs) -> NDArray[np.float64]:
+    return cosines(unit_length(model.embed(pairs.images)), pairs.a, pairs.b).astype(np.float64)
+
+
+def _separation(scores: NDArray[np.float64], pairs: LabelledPairs) -> Separation:
     return Separation(
         dprime=float(dprime(scores, pairs.genuine)), auc=float(auc(scores, pairs.genuine))
     )
 
 
-def check_order(model: Teacher, pairs: LabelledPairs) -> OrderCheck:
-    """Measure a model with its declared channel order and with the other one."""
-    declared, swapped = (separation(model, pairs, swap=swap) for swap in (False, True))
-    verdict: Verdict = "as declared"
-    if (pairs.images[..., 0] == pairs.images[..., 2]).all() or declared == swapped:
-        verdict = "cannot tell"
-    elif swapped.dprime > declared.dprime:
-        verdict = "the other order scores higher"
-    genuine = int(pairs.genuine.sum())
-    return OrderCheck(declared, swapped, genuine, len(pairs.genuine) - genuine, verdict)
+def _dprimes(genuine: NDArray[np.float64], impostor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K,) d′ of scores (K, n) and (K, m); 0 where neither varies."""
+    spread = np.sqrt((genuine.var(axis=1) + impostor.var(axis=1)) / 2)
+    distance = genuine.mean(axis=1) - impostor.mean(axis=1)
+    return np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
 
 
 def probe_preprocessing(

@@ -173,6 +173,15 @@ def _read_npz(path: Path) -> _Content:
 def _read_parquet(path: Path) -> _Content:
     table = pq.read_table(path)
     column = table.column(COLUMN).combine_chunks()
+    kind = column.type
+    if not any(
+        is_kind(kind)
+        for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    ):
+        raise ValueError(f"column {COLUMN!r} holds {kind}, not lists of numbers")
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise ValueError(f"row {row} has no embedding")
     widths = np.array(column.value_lengths()) if len(column) else np.array([0])
     if (widths != widths[0]).any():
         row = int((widths != widths[0]).argmax())

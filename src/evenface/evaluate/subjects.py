@@ -98,7 +98,7 @@ def load_subject(spec: str, **options: Any) -> Subject:
     """
     path = Path(spec)
     run = path.is_dir() and (path / RUN_NAME).is_file()
-    if path.exists() and not run and holds_embeddings(path):
+    if not run and holds_embeddings(path):
         return TableSubject(read_embeddings(path))
     given = {name: value for name, value in options.items() if value is not None}
     return ModelSubject(load_teacher(spec, **given))

@@ -263,12 +263,12 @@ def _read_pairs(path: Path, templates: NDArray[np.str_]) -> tuple[Rows, Rows, ND
         if (absent := templates[place] != column).any():
             line = int(absent.argmax())
             raise DataError(
-                f"{path}: line {line + 1}: template {column[line]!r} is not in the media list"
+                f"{path}: line {line + 1}: template {str(column[line])!r} is not in the media list"
             )
         ends.append(place.astype(np.int64))
     if (odd := ~np.isin(label, ("0", "1"))).any():
         line = int(odd.argmax())
-        raise DataError(f"{path}: line {line + 1}: label is {label[line]!r}, expected 1 or 0")
+        raise DataError(f"{path}: line {line + 1}: label is {str(label[line])!r}, expected 1 or 0")
     return ends[0], ends[1], label == "1"
 
 
@@ -278,11 +278,11 @@ def _landmarks(path: Path, names: NDArray[np.str_]) -> NDArray[np.float64]:
     order = np.argsort(columns[0])
     place = order[np.searchsorted(columns[0], names, sorter=order).clip(max=len(order) - 1)]
     if (absent := columns[0][place] != names).any():
-        raise DataError(f"{path}: no landmarks of image {names[absent.argmax()]!r}")
+        raise DataError(f"{path}: no landmarks of image {str(names[absent.argmax()])!r}")
     try:
         points = np.stack([column[place].astype(np.float64) for column in columns[1:11]], axis=1)
     except ValueError as error:
         raise DataError(f"{path}: a landmark is no number ({error})") from None
     if (bad := ~np.isfinite(points).all(axis=1)).any():
-        raise DataError(f"{path}: landmarks of image {names[bad.argmax()]!r} are not finite")
+        raise DataError(f"{path}: landmarks of image {str(names[bad.argmax()])!r} are not finite")
     return points.reshape(-1, 5, 2)
