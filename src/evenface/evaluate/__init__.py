@@ -26,7 +26,7 @@ from evenface.evaluate.model import embed_views, evaluate_model
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
 from evenface.evaluate.results import Estimate, Evaluation, GroupResult
-from evenface.evaluate.score_evaluation import evaluate_scores
+from evenface.evaluate.score_evaluation import evaluate_scores, protocol_scores
 from evenface.evaluate.score_table import ScoreTable, read_scores
 from evenface.evaluate.verification import (
     RocCurve,
@@ -73,6 +73,7 @@ __all__ = [
     "percentile_interval",
     "probit_gap",
     "protocol_from_manifest",
+    "protocol_scores",
     "rate_ratio",
     "read_scores",
     "roc_curve",
