@@ -29,6 +29,9 @@ from evenface.seeds import generator
 FOLDS = 10
 """Folds that pairs are dealt to where a table has none."""
 
+_LARGEST = 1e100
+"""Scores whose squares can still be summed."""
+
 _INDEPENDENT = (
     "the table names no identities: pairs were resampled as if independent. Pairs that share "
     "people are not, so the intervals are too narrow"
@@ -154,6 +157,7 @@ class _Table:
         self._drop_empty_groups()
         self._refuse_unusable_groups()
         self.fingerprint = self._digest(given_fold)
+        self._identity = np.unique(self._identity, return_inverse=True)[1].reshape(2, -1)
         if not self.named:
             self.notes.append(_INDEPENDENT)
         folded = bool((given_fold >= 0).all()) and len(np.unique(given_fold)) > 1
@@ -273,11 +277,11 @@ class _Table:
     def _check(self) -> None:
         if not len(self.score):
             raise DataError("the table of scores holds no pairs")
-        bad = ~np.isfinite(self.score)
+        bad = ~(np.abs(self.score) <= _LARGEST)
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"pair {row}: the score is {self.score[row]}, which is not finite "
+                f"pair {row}: the score is {self.score[row]}, which is not finite or too large "
                 f"({int(bad.sum()):,} of {len(bad):,} pairs). Leave such pairs out, or count them "
                 "as failures to enrol"
             )
