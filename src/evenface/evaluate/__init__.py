@@ -2,24 +2,32 @@
 
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference, percentile_interval
+from evenface.evaluate.comparison import Comparison, compare_evaluations
 from evenface.evaluate.embeddings import combine_views
 from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.exact import exact_fold_accuracy
 from evenface.evaluate.fairness import (
     fairness_discrepancy_rate,
     gap,
     garbe,
+    inequity_rate,
     probit_gap,
     rate_ratio,
     skewed_error_ratio,
+    std_corrected,
     std_if_equal,
     std_population,
     std_sample,
+    werm,
     worst_group,
+    worst_to_geometric_mean,
 )
 from evenface.evaluate.model import embed_views, evaluate_model
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
 from evenface.evaluate.results import Estimate, Evaluation, GroupResult
+from evenface.evaluate.score_evaluation import evaluate_scores, protocol_scores
+from evenface.evaluate.score_table import ScoreTable, read_scores
 from evenface.evaluate.verification import (
     RocCurve,
     TarAtFar,
@@ -33,6 +41,7 @@ from evenface.evaluate.verification import (
 
 __all__ = [
     "ArmEvaluation",
+    "Comparison",
     "Estimate",
     "Evaluation",
     "GroupResult",
@@ -40,31 +49,41 @@ __all__ = [
     "Pairs",
     "Protocol",
     "RocCurve",
+    "ScoreTable",
     "TarAtFar",
     "auc",
     "combine_views",
+    "compare_evaluations",
     "dprime",
     "eer",
     "embed_views",
     "evaluate_arm",
     "evaluate_embeddings",
     "evaluate_model",
+    "evaluate_scores",
+    "exact_fold_accuracy",
     "fairness_discrepancy_rate",
     "fold_accuracy",
     "gap",
     "garbe",
     "holm",
+    "inequity_rate",
     "intersection_union",
     "paired_difference",
     "percentile_interval",
     "probit_gap",
     "protocol_from_manifest",
+    "protocol_scores",
     "rate_ratio",
+    "read_scores",
     "roc_curve",
     "skewed_error_ratio",
+    "std_corrected",
     "std_if_equal",
     "std_population",
     "std_sample",
     "tar_at_far",
+    "werm",
     "worst_group",
+    "worst_to_geometric_mean",
 ]
