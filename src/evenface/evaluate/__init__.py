@@ -38,7 +38,12 @@ from evenface.evaluate.verification import (
     auc,
     dprime,
     eer,
- __all__ = [
+    fold_accuracy,
+    roc_curve,
+    tar_at_far,
+)
+
+__all__ = [
     "ArmEvaluation",
     "Estimate",
     "Evaluation",
