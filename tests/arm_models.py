@@ -51,6 +51,8 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
     overall, one = template.overall, template.global_threshold
     for key, value in over.items():
         scope, name = key.split(".")
+        if scope == "mean":
+            continue
         record = overall if scope == "overall" else one
         finite = float(value[0]) if np.isfinite(value[0]) else None
         low = None if finite is not None else 1.5

@@ -94,7 +94,9 @@ def test_draws_are_shared_by_arms_of_as_many_seeds() -> None:
 
 def test_one_seed_is_the_evaluation_itself_with_a_note(models: list[Evaluation]) -> None:
     single = evaluate_arm(models[:1], [4])
-    assert single.groups == models[0].groups
+    plots = {"distribution": None, "rates": None}
+    for name, group in models[0].groups.items():
+        assert single.groups[name] == group.model_copy(update=plots)
     assert single.overall == models[0].overall
     assert single.global_threshold == models[0].global_threshold
     assert single.bootstrap == models[0].bootstrap
@@ -234,3 +236,19 @@ def test_what_does_not_belong_together_is_refused(
         evaluate_arm([models[0], other], [0, 1])
     with pytest.raises(ValueError, match="cannot be paired"):
         combined.compare(evaluate_arm(models, [0, 1, 3]), "overall.accuracy")
+
+
+def test_only_the_core_is_averaged(models: list[Evaluation], combined: ArmEvaluation) -> None:
+    assert models[0].operating_points
+    assert combined.operating_points == combined.cross_tables == []
+    assert combined.calibration is None
+    assert combined.worst_case_threshold is None
+    group = combined.groups["a"]
+    assert (group.distribution, group.rates) == (None, None)
+    exact = [each.groups["a"].accuracy_exact.value for each in models]
+    assert group.accuracy_exact.value == pytest.approx(np.mean(exact))
+    assert combined.overall.std_corrected.low is not None
+    # Every measure that has replicates can be compared.
+    for measure, samples in combined.replicates.items():
+        group_name = "a" if samples.ndim == 2 else None
+        assert combined.compare(combined, measure, group=group_name).distinguishable is False

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evenface.evaluate.bootstrap import (
+    count_chunks,
     identity_counts,
     pair_weights,
     paired_difference,
@@ -152,3 +153,13 @@ def test_limit_of_no_errors_is_the_rule_of_three() -> None:
     assert zero_error_limit(1000, 0.05) == pytest.approx(3 / 1000, rel=0.01)
     with pytest.raises(ValueError, match="trial"):
         zero_error_limit(0, 0.05)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 64])
+def test_chunks_are_parts_of_the_same_draw(size: int) -> None:
+    chunks = list(count_chunks([30, 5], ["a", "b"], 50, seed=4, size=size))
+    assert max(len(chunk[0]) for chunk in chunks) <= size
+    for g, (group, identities) in enumerate((("a", 30), ("b", 5))):
+        found = np.concatenate([chunk[g] for chunk in chunks])
+        np.testing.assert_array_equal(found, identity_counts(identities, 50, 4, group))
+    assert not list(count_chunks([30], ["a"], 0, seed=4, size=size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from evenface.evaluate import (
     fairness,
     fold_accuracy,
     protocol_from_manifest,
+    scoring,
 )
 from evenface.evaluate.protocols import Protocol
 from labelled_rows import LabelledRows
@@ -135,6 +137,102 @@ def test_replicates_repeat_the_pairs_of_drawn_identities(
             assert evaluation.replicates["tar@far=1e-2"][r, g] == pytest.approx(
                 tar[far <= 1e-2].max()
             )
+
+
+def test_every_measure_with_replicates_has_an_estimate(evaluation: Evaluation) -> None:
+    for measure, samples in evaluation.replicates.items():
+        group = "a" if samples.ndim == 2 else None
+        assert evaluation.compare(evaluation, measure, group=group).value in (0, None)
+
+
+def test_operating_points_get_harder(evaluation: Evaluation) -> None:
+    targets = [point.target_fmr for point in evaluation.operating_points]
+    assert targets == sorted(targets, reverse=True)
+    supported = [p for p in evaluation.operating_points if p.threshold is not None]
+    assert len(supported) >= 5
+    for looser, stricter in pairwise(supported):
+        assert looser.threshold <= stricter.threshold
+        for group in ("a", "b"):
+            assert looser.fnmr[group].value <= stricter.fnmr[group].value
+            assert looser.own[group].fnmr.value <= stricter.own[group].fnmr.value
+    # Thresholds come from other people, so the target is met about, not exactly.
+    point = supported[0]
+    assert np.mean([point.fmr[g].value for g in ("a", "b")]) == pytest.approx(0.1, rel=0.5)
+    refused = [p for p in evaluation.operating_points if p.threshold is None]
+    assert refused
+    assert all("not measurable" in p.note for p in refused)
+
+
+def test_means_over_groups(evaluation: Evaluation) -> None:
+    means = evaluation.overall.means
+    assert {"accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-2"} <= set(means)
+    for measure, mean in means.items():
+        values = [group.estimate(measure).value for group in evaluation.groups.values()]
+        if None in values:
+            assert mean.value is None
+            assert "no figure of a" in mean.note
+        else:
+            assert mean.value == pytest.approx(np.mean(values))
+            assert mean.low <= mean.high
+    point = evaluation.operating_points[0]
+    assert point.mean_fmr.value == pytest.approx(np.mean([e.value for e in point.fmr.values()]))
+    assert point.mean_fnmr.low <= point.mean_fnmr.high
+
+
+def test_plots_hold_all_pairs(evaluation: Evaluation) -> None:
+    for group in evaluation.groups.values():
+        histogram, rates = group.distribution, group.rates
+        assert sum(histogram.genuine) == group.genuine_pairs
+        assert sum(histogram.impostor) == group.impostor_pairs
+        assert rates.fmr[0] == 1
+        assert rates.fnmr[0] == 0
+        assert np.all(np.diff(rates.fmr) <= 0)
+        assert np.all(np.diff(rates.fnmr) >= 0)
+    ranges = {(g.distribution.low, g.distribution.high) for g in evaluation.groups.values()}
+    assert len(ranges) == 1
+
+
+def test_the_core_alone(two_groups: Manifest, protocol: Protocol, evaluation: Evaluation) -> None:
+    core = evaluate_embeddings(
+        faces(two_groups), protocol, replicates=200, model="fake", detail=False
+    )
+    plain = {name: value for name, value in core.overall if name != "means"}
+    assert plain == {name: value for name, value in evaluation.overall if name != "means"}
+    assert core.overall.means["eer"] == evaluation.overall.means["eer"]
+    assert core.global_threshold == evaluation.global_threshold
+    assert list(core.groups["a"].tar_at_far) == ["1e-2", "1e-3"]
+    assert core.groups["a"].eer == evaluation.groups["a"].eer
+    assert core.groups["a"].accuracy_exact is None
+    assert core.operating_points == core.cross_tables == []
+    assert evaluation.compare(core, "accuracy", group="a").value == 0
+
+
+def test_results_of_version_2_are_read(evaluation: Evaluation, tmp_path: Path) -> None:
+    evaluation.write(tmp_path)
+    old = json.loads((tmp_path / "evaluation.json").read_text())
+    old["version"] = 2
+    for added in ("operating_points", "worst_case_threshold", "cross_tables", "calibration"):
+        del old[added]
+    del old["overall"]["std_corrected"], old["overall"]["means"]
+    for group in old["groups"].values():
+        for added in ("accuracy_exact", "distribution", "rates"):
+            del group[added]
+    (tmp_path / "evaluation.json").write_text(json.dumps(old))
+    assert Evaluation.read(tmp_path).groups["a"].eer == evaluation.groups["a"].eer
+    (tmp_path / "evaluation.json").write_text(json.dumps({**old, "version": 4}))
+    with pytest.raises(DataError, match="not an evaluation"):
+        Evaluation.read(tmp_path)
+
+
+def test_threads_do_not_change_the_result(
+    two_groups: Manifest, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(scoring, "spare_threads", lambda threads=threads: threads)
+        found.append(evaluate_embeddings(faces(two_groups), protocol, replicates=200))
+    for measure, samples in found[0].replicates.items():
+        np.testing.assert_array_equal(samples, found[1].replicates[measure])
 
 
 def test_same_arguments_same_result(two_groups: Manifest, protocol: Protocol) -> None:

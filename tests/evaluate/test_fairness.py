@@ -23,6 +23,7 @@ STATISTICS = [
     fairness.skewed_error_ratio,
     fairness.gap,
     fairness.gini,
+    fairness.worst_to_geometric_mean,
 ]
 
 
@@ -34,7 +35,7 @@ def test_order_of_groups_does_not_matter(statistic, rates: NDArray, seed: int) -
 
 
 @pytest.mark.parametrize(
-    ("statistic", "even"), list(zip(STATISTICS, [0, 0, 0, 1, 0, 0], strict=True))
+    ("statistic", "even"), list(zip(STATISTICS, [0, 0, 0, 1, 0, 0, 1], strict=True))
 )
 def test_equal_groups(statistic, even: float) -> None:
     assert statistic([0.9, 0.9, 0.9]) == pytest.approx(even, abs=1e-12)
@@ -122,3 +123,65 @@ def test_std_of_equal_groups_with_undefined_replicates() -> None:
     assert np.isnan(found).tolist() == [False, True, False]
     assert found[0] == pytest.approx(np.std([0.1, 0.0], ddof=1))
     assert np.isnan(fairness.std_if_equal([[np.nan, 0.8]])).all()
+
+
+def test_inequity_rate_worked_by_hand() -> None:
+    fmr, fnmr = [0.01, 0.04], [0.02, 0.18]
+    # √(4 · 9)
+    assert fairness.inequity_rate(fmr, fnmr) == pytest.approx(6)
+    assert fairness.inequity_rate(fmr, fnmr, alpha=1) == pytest.approx(4)
+    assert fairness.inequity_rate(fmr, fnmr, alpha=0) == pytest.approx(9)
+
+
+def test_werm_worked_by_hand() -> None:
+    # Geometric means 0.02 and 0.06: ratios 2 and 3.
+    fmr, fnmr = [0.01, 0.04], [0.02, 0.18]
+    assert fairness.worst_to_geometric_mean(fmr) == pytest.approx(2)
+    assert fairness.werm(fmr, fnmr) == pytest.approx(np.sqrt(6))
+    assert fairness.werm(fmr, fnmr, alpha=1) == pytest.approx(2)
+
+
+@given(rates=RATES)
+def test_the_geometric_mean_is_scipys(rates: NDArray) -> None:
+    expected = rates.max() / stats.gmean(rates)
+    assert fairness.worst_to_geometric_mean(rates) == pytest.approx(expected)
+    assert 1 - 1e-12 <= expected <= fairness.rate_ratio(rates) + 1e-12
+
+
+@given(rates=RATES, scale=st.floats(0.1, 1))
+def test_ratios_survive_a_common_factor(rates: NDArray, scale: float) -> None:
+    for measure in (fairness.inequity_rate, fairness.werm, fairness.garbe):
+        assert measure(scale * rates, scale * rates) == pytest.approx(measure(rates, rates))
+
+
+def test_ratios_with_an_error_free_group_are_not_finite() -> None:
+    some, none = [0.0, 0.1], [0.0, 0.0]
+    for measure in (fairness.inequity_rate, fairness.werm):
+        assert measure(some, [0.1, 0.1]) == np.inf
+        assert np.isnan(measure(none, [0.1, 0.1]))
+    with pytest.raises(ValueError, match="alpha"):
+        fairness.werm(some, some, alpha=2)
+
+
+def test_at_a_threshold_names_every_measure() -> None:
+    rates = np.random.default_rng(0).uniform(0.01, 0.2, (2, 5, 4))
+    found = fairness.at_a_threshold(*rates)
+    assert tuple(found) == fairness.AT_A_THRESHOLD
+    assert all(values.shape == (5,) for values in found.values())
+    np.testing.assert_allclose(found["garbe"], (found["fmr_gini"] + found["fnmr_gini"]) / 2)
+    np.testing.assert_allclose(
+        found["werm"], np.sqrt(found["fmr_worst_to_mean"] * found["fnmr_worst_to_mean"])
+    )
+    np.testing.assert_allclose(found["fdr"], 1 - (found["fmr_gap"] + found["fnmr_gap"]) / 2)
+
+
+def test_corrected_std_is_that_of_the_groups() -> None:
+    """Groups of STD 0.02 seen through noise of 0.02: its square is recovered on the average."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0.9, 0.02, (20_000, 4))
+    seen = truth + rng.normal(0, 0.02, truth.shape)
+    observed = fairness.std_sample(seen)
+    assert np.mean(observed**2 - 0.02**2) == pytest.approx(0.02**2, rel=0.03)
+    np.testing.assert_allclose(
+        fairness.std_corrected([0.05, 0.01], 0.03**2), [0.04, 0.0], atol=1e-12
+    )

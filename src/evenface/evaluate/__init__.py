@@ -2,20 +2,26 @@
 
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference, percentile_interval
+from evenface.evaluate.comparison import Comparison, compare_evaluations
 from evenface.evaluate.embedding_files import read_embeddings
 from evenface.evaluate.embeddings import combine_views
 from evenface.evaluate.evaluation import evaluate_embeddings
+from evenface.evaluate.exact import exact_fold_accuracy
 from evenface.evaluate.fairness import (
     fairness_discrepancy_rate,
     gap,
     garbe,
+    inequity_rate,
     probit_gap,
     rate_ratio,
     skewed_error_ratio,
+    std_corrected,
     std_if_equal,
     std_population,
     std_sample,
+    werm,
     worst_group,
+    worst_to_geometric_mean,
 )
 from evenface.evaluate.identification import (
     IdentificationResult,
@@ -45,6 +51,7 @@ from evenface.evaluate.verification import (
 
 __all__ = [
     "ArmEvaluation",
+    "Comparison",
     "Estimate",
     "Evaluation",
     "GroupResult",
@@ -59,6 +66,7 @@ __all__ = [
     "TarAtFar",
     "auc",
     "combine_views",
+    "compare_evaluations",
     "dprime",
     "eer",
     "embed_views",
@@ -67,12 +75,14 @@ __all__ = [
     "evaluate_identification",
     "evaluate_model",
     "evaluate_scores",
+    "exact_fold_accuracy",
     "fairness_discrepancy_rate",
     "fold_accuracy",
     "gap",
     "garbe",
     "holm",
     "identification_set",
+    "inequity_rate",
     "intersection_union",
     "load_subject",
     "paired_difference",
@@ -85,10 +95,13 @@ __all__ = [
     "roc_curve",
     "run_suite",
     "skewed_error_ratio",
+    "std_corrected",
     "std_if_equal",
     "std_population",
     "std_sample",
     "tar_at_far",
     "tasks_of",
+    "werm",
     "worst_group",
+    "worst_to_geometric_mean",
 ]

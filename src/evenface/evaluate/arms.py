@@ -13,6 +13,7 @@ each training seed, become one evaluation:
   (Rao & Wu, *Resampling Inference with Complex Survey Data*, JASA 83, 1988). What differs between
   seeds *and* identities at once is counted more than once, which errs on the wide side (Owen, *The
   pigeonhole bootstrap*, AoAS 1, 2007).
+- Only the core is averaged: no operating points, cross-table, calibration or plots.
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
 
@@ -99,6 +100,7 @@ def evaluate_arm(
     samples = {
         measure: _mean_of_drawn([e.replicates[measure] for e in evaluations], weights)
         for measure in first.replicates
+        if _averaged(measure)
     }
     arm = _Arm(evaluations, Summary(list(first.groups), samples, bootstrap.level))
     several = len(evaluations) > 1
@@ -125,6 +127,12 @@ def evaluate_arm(
             for seed, evaluation in zip(seeds, evaluations, strict=False)
         ],
     )
+
+
+def _averaged(measure: str) -> bool:
+    """Whether an arm has this measure of its models."""
+    name, _, key = measure.partition("@")
+    return not name.startswith(("worst_case.", "calibration.")) and (not key or "=" in key)
 
 
 def seed_weights(seeds: int, replicates: int, bootstrap_seed: int) -> NDArray[np.float64]:
@@ -177,10 +185,7 @@ class _Arm:
 
         first = results[0]
         figures = {
-            "accuracy": AccuracyEstimate(
-                **self.estimate("accuracy", name).model_dump(),
-                fold_std=mean(lambda r: r.accuracy.fold_std),
-            ),
+            "accuracy": self._accuracy("accuracy", name),
             "folds": mean(lambda r: r.folds),
             "eer": self.estimate("eer", name),
             "auc": self.estimate("auc", name),
@@ -188,10 +193,21 @@ class _Arm:
             "tar_at_far": {far: self.estimate(f"tar@far={far}", name) for far in first.tar_at_far},
             "mean_genuine_cosine": mean(lambda r: r.mean_genuine_cosine),
             "mean_impostor_cosine": mean(lambda r: r.mean_impostor_cosine),
+            "accuracy_exact": (
+                self._accuracy("accuracy_exact", name) if first.accuracy_exact else None
+            ),
+            "distribution": None,
+            "rates": None,
             "roc": _mean_roc([result.roc for result in results]),
         }
         # The rest counts pairs, people and images, which the protocol fixes.
         return first.model_copy(update=figures)
+
+    def _accuracy(self, measure: str, name: str) -> AccuracyEstimate:
+        parts = [getattr(of.groups[name], measure).fold_std for of in self.evaluations]
+        return AccuracyEstimate(
+            **self.estimate(measure, name).model_dump(), fold_std=float(np.mean(parts))
+        )
 
     def overall(self) -> Overall:
         first = self.evaluations[0].overall
@@ -205,6 +221,7 @@ class _Arm:
             **estimates,
             std_excess_p=None if spread is None else self.summary.std_excess_p(spread),
             worst_group=first.worst_group if spread is None else self._worst_group(),
+            means={name: self.estimate(f"mean.{name}") for name in first.means},
         )
 
     def global_threshold(self) -> GlobalThreshold:

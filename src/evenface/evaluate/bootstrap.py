@@ -18,7 +18,9 @@ does not hold: with none, the interval has no width, which is no certainty (Fogl
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,11 +41,40 @@ def identity_counts(identities: int, replicates: int, seed: int, group: str) -> 
     return rng.multinomial(identities, np.full(identities, 1 / identities), size=replicates)
 
 
+def count_chunks(
+    identities: Sequence[int], groups: Sequence[str], replicates: int, seed: int, size: int
+) -> Iterator[list[NDArray[Any]]]:
+    """The counts of :func:`identity_counts` for every group, ``size`` replicates at a time.
+
+    The same counts whatever the size, without holding all of them: (size, identities) for each
+    group, in 16 bits where the product of two counts fits.
+
+    Args:
+        identities: number in each group.
+        groups: their names.
+        replicates: in all.
+        seed: of the bootstrap.
+        size: replicates at a time.
+    """
+    draws = [generator(seed, "identity-bootstrap", group) for group in groups]
+    for start in range(0, replicates, size):
+        rows = min(size, replicates - start)
+        yield [
+            _narrow(rng.multinomial(n, np.full(n, 1 / n), size=rows))
+            for rng, n in zip(draws, identities, strict=True)
+        ]
+
+
+def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
+    fits = counts.size == 0 or int(counts.max()) ** 2 < 2**16
+    return counts.astype(np.uint16) if fits else counts
+
+
 def pair_weights(
-    counts: NDArray[np.int64],
+    counts: NDArray[Any],
     identity_a: NDArray[np.int64],
     identity_b: NDArray[np.int64],
-) -> NDArray[np.int64]:
+) -> NDArray[Any]:
     """Weights (R, P) of pairs from identity counts (R, I): c_i if both ends are i, else c_i · c_j.
 
     Args:

@@ -6,6 +6,7 @@ a genuine pair where both kinds are equally likely, whatever their numbers in th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -118,10 +119,10 @@ class IsotonicCalibration:
         return np.asarray(self.regression.predict(np.asarray(scores, dtype=np.float64)))
 
 
-_MAPS = {
-    "logistic": LogisticCalibration,
-    "beta": BetaCalibration,
-    "isotonic": IsotonicCalibration,
+_FITS: dict[Method, Callable[[ArrayLike, ArrayLike], ScoreMap]] = {
+    "logistic": LogisticCalibration.fit,
+    "beta": BetaCalibration.fit,
+    "isotonic": IsotonicCalibration.fit,
 }
 
 
@@ -177,7 +178,7 @@ class ClusterCalibration:
         kmeans = KMeans(min(clusters, len(faces)), n_init=1, random_state=seed)
         kmeans.fit(embeddings[faces].astype(np.float32))
         of_a, of_b = (kmeans.predict(embeddings[end].astype(np.float32)) for end in (a, b))
-        fit = _MAPS[method].fit
+        fit = _FITS[method]
         everyone = fit(values, labels)
         maps: list[ScoreMap] = []
         sizes = []
@@ -229,7 +230,7 @@ def cross_fitted(
     result = np.empty(len(values))
     for f in _folds(folds):
         others = folds != f
-        result[~others] = _MAPS[method].fit(values[others], labels[others]).predict(values[~others])
+        result[~others] = _FITS[method](values[others], labels[others]).predict(values[~others])
     return result
 
 

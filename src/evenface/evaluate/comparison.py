@@ -128,6 +128,7 @@ def better(measure: str, difference: float) -> bool:
 def _at_threshold(first: Evaluation, second: Evaluation, names: tuple[str, ...]) -> list[str]:
     supported = all(
         any(p.key == OPERATING_POINT and p.threshold is not None for p in of.operating_points)
+        and f"fmr@{OPERATING_POINT}" in of.replicates
         for of in (first, second)
     )
     return [f"{name}@{OPERATING_POINT}" if supported else name for name in names]

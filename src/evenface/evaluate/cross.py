@@ -6,7 +6,7 @@ impostors hides the pairs at which a system fails. Here every pair of groups has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,8 +23,6 @@ IMAGES_A_GROUP = 600
 """Images of a group whose pairs are all compared, unless all images are asked for."""
 
 _BLOCK = 2048
-# Weights held at a time.
-_CHUNK = 4_000_000
 
 
 class CrossPair(NamedTuple):
@@ -142,69 +140,88 @@ def compare_across(
     return found
 
 
-def cross_table(
+def cross_tables(
     cells: dict[CrossPair, CrossScores],
     groups: Sequence[str],
-    counts: Sequence[NDArray[Any]],
+    resamples: Iterable[Sequence[NDArray[Any]]],
+    operating_points: Sequence[tuple[float, float]],
     *,
-    target_fmr: float,
-    threshold: float,
     level: float,
     note: str | None = None,
-) -> CrossTable:
-    """FMR of every pair of groups at one threshold, with intervals at that threshold.
+) -> list[CrossTable]:
+    """FMR of every pair of groups at each threshold, with intervals at that threshold.
 
     Args:
         cells: pairs of each two groups; two groups without any have no cell.
         groups: their names.
-        counts: (R, units) resamples of each group; R = 0 for no intervals.
-        target_fmr: what the threshold was set for.
-        threshold: scores at or above it match.
+        resamples: counts (R, units) of the units of each group, some replicates at a time; none
+            for no intervals.
+        operating_points: (target FMR, threshold); scores at or above a threshold match.
         level: coverage.
         note: what a reader must know.
     """
-    table: dict[str, dict[str, CrossCell]] = {name: {} for name in groups}
-    for pair, scores in cells.items():
-        cell = _cell(pair, scores, counts, threshold, level)
-        if cell is not None:
-            table[groups[pair.first]][groups[pair.second]] = cell
-            table[groups[pair.second]][groups[pair.first]] = cell
-    return CrossTable(target_fmr=target_fmr, threshold=threshold, cells=table, note=note)
+    thresholds = [threshold for _, threshold in operating_points]
+    measured = [_Cell(pair, scores, thresholds) for pair, scores in cells.items()]
+    measured = [cell for cell in measured if cell.pairs]
+    for counts in resamples:
+        for cell in measured:
+            cell.resample((counts[cell.pair.first], counts[cell.pair.second]))
+    tables = []
+    for t, (target, threshold) in enumerate(operating_points):
+        table: dict[str, dict[str, CrossCell]] = {name: {} for name in groups}
+        for cell in measured:
+            first, second = groups[cell.pair.first], groups[cell.pair.second]
+            table[first][second] = table[second][first] = cell.at(t, level)
+        tables.append(CrossTable(target_fmr=target, threshold=threshold, cells=table, note=note))
+    return tables
 
 
-def _cell(
-    pair: CrossPair,
-    scores: CrossScores,
-    counts: Sequence[NDArray[Any]],
-    threshold: float,
-    level: float,
-) -> CrossCell | None:
-    within = pair.first == pair.second
-    of_pair = counts[pair.first], counts[pair.second]
-    ones = tuple(np.ones((1, of.shape[1]), dtype=np.int64) for of in of_pair)
-    pairs = int(scores.total((ones[0], ones[1]), within)[0])
-    if not pairs:
-        return None
-    matches = int(np.count_nonzero(scores.scores >= threshold))
-    hits = scores.highest(matches)
-    samples = []
-    size = max(1, _CHUNK // max(1, len(scores.scores)))
-    for start in range(0, len(of_pair[0]), size):
-        chunk = of_pair[0][start : start + size], of_pair[1][start : start + size]
-        matched = hits.weights(chunk, within).sum(axis=1, dtype=np.float64)
+class _Cell:
+    """Two groups: pairs, and the FMR at each threshold in every replicate seen so far."""
+
+    def __init__(self, pair: CrossPair, scores: CrossScores, thresholds: Sequence[float]) -> None:
+        self.pair = pair
+        self._scores = scores
+        self._within = pair.first == pair.second
+        if scores.images is None:
+            self.pairs = len(scores.scores)
+        else:
+            ones = [np.ones((1, len(of)), dtype=np.int64) for of in scores.images]
+            self.pairs = round(float(scores.total((ones[0], ones[1]), self._within)[0]))
+        self._matches = [int(np.count_nonzero(scores.scores >= t)) for t in thresholds]
+        self._hits = scores.highest(max(self._matches, default=0))
+        self._samples: list[NDArray[np.float64]] = []
+
+    def resample(self, counts: tuple[NDArray[Any], NDArray[Any]]) -> None:
+        """Measure under counts of the units of either group, (R, units) each."""
+        weights = self._hits.weights(counts, self._within)
+        total = self._scores.total(counts, self._within)
+        matched = [weights[:, :m].sum(axis=1, dtype=np.float64) for m in self._matches]
         with np.errstate(invalid="ignore", divide="ignore"):
-            samples.append(matched / scores.total(chunk, within))
-    low = high = None
-    if samples:
-        low, high = percentile_interval(np.concatenate(samples), level, floor=0.0, ceiling=1.0)
-    note = None
-    if high is not None and not matches:
-        people = scores.people()
-        high = max(high, zero_error_limit(people, (1 - level) / 2))
-        note = f"none seen: the upper bound is that of no failure among {people:,} {scores.unit}"
-    return CrossCell(
-        value=matches / pairs, low=low, high=high, note=note, pairs=pairs, matches=matches
-    )
+            self._samples.append(np.stack(matched, axis=1) / total[:, None])
+
+    def at(self, t: int, level: float) -> CrossCell:
+        """The cell at a threshold, by index."""
+        matches = self._matches[t]
+        low = high = note = None
+        if self._samples:
+            samples = np.concatenate(self._samples)[:, t]
+            low, high = percentile_interval(samples, level, floor=0.0, ceiling=1.0)
+            if not matches:
+                people = self._scores.people()
+                high = max(high, zero_error_limit(people, (1 - level) / 2))
+                note = (
+                    f"none seen: the upper bound is that of no failure among {people:,} "
+                    f"{self._scores.unit}"
+                )
+        return CrossCell(
+            value=matches / self.pairs,
+            low=low,
+            high=high,
+            note=note,
+            pairs=self.pairs,
+            matches=matches,
+        )
 
 
 def _spread(

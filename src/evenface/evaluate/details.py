@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evenface.evaluate.fairness import AT_A_THRESHOLD
 from evenface.evaluate.operating import TARGETS, HeldOutThresholds
 from evenface.evaluate.reliability import METHOD, CalibrationScorer
 from evenface.evaluate.results import (
@@ -29,7 +30,7 @@ from evenface.evaluate.verification import accepted_at, far_support
 HISTOGRAM_BINS = 100
 CURVE_POINTS = 101
 
-ChosenOn = Literal["other folds", "other half of the identities", "the same pairs"]
+ChosenOn = Literal["other folds", "other half of the identities"]
 
 _NO_PAIRS = "a group has no pairs of a kind to choose the threshold on, or to measure"
 
@@ -79,8 +80,10 @@ def _operating_point(
             thresholds=[],
             fmr=dict.fromkeys(groups, nothing),
             fnmr=dict.fromkeys(groups, nothing),
+            mean_fmr=nothing,
+            mean_fnmr=nothing,
             own=own,
-            measures={},
+            measures=dict.fromkeys(AT_A_THRESHOLD, nothing) if len(groups) > 1 else {},
             worst_fmr=nobody,
             worst_fnmr=nobody,
             note=note,
@@ -112,6 +115,8 @@ def _operating_point(
         thresholds=thresholds,
         fmr=by_group(f"fmr@{key}", fmr, identities),
         fnmr=by_group(f"fnmr@{key}", fnmr, trials),
+        mean_fmr=summary.estimate(f"mean_fmr@{key}", float(fmr.mean())),
+        mean_fnmr=summary.estimate(f"mean_fnmr@{key}", float(fnmr.mean())),
         own=own,
         measures=measures,
         worst_fmr=summary.worst_group(fmr, f"fmr@{key}", errors=True),

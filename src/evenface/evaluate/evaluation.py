@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import identity_counts
+from evenface.evaluate.bootstrap import count_chunks
 from evenface.evaluate.cross import (
     IMAGES_A_GROUP,
     KEYS,
     CrossPair,
     CrossScores,
     compare_across,
-    cross_table,
+    cross_tables,
 )
 from evenface.evaluate.details import (
     ChosenOn,
@@ -57,6 +56,9 @@ from evenface.seeds import generator
 
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
+
+# Weights of the cross-table held at a time.
+_CROSS_CHUNK = 2_000_000
 
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
 _UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
@@ -188,7 +190,9 @@ def evaluate_groups(
         protocol=protocol,
         bootstrap=bootstrap,
         groups=results,
-        overall=_overall(over, accuracies, summary, scorers.groups),
+        overall=_overall(over, accuracies, summary, scorers.groups).model_copy(
+            update={"means": _means(over, summary, results)}
+        ),
         global_threshold=_global_threshold(
             over, scorers.threshold, observed, summary, scorers.groups
         ),
@@ -244,16 +248,19 @@ def identity_halves(
     """(P,) 0 or 1 for pairs within either random half of their group's identities, −1 across.
 
     Args:
-        group: (P,) group of each pair; both ends are of it.
+        group: (P,) group of each pair. An identity that is in pairs of several groups is halved
+            with the first.
         first, second: (P,) identities of the ends.
         groups: names of the groups.
         seed: decides the halves.
     """
-    half = np.zeros(int(max(first.max(), second.max())) + 1, dtype=np.int64)
+    half = np.full(int(max(first.max(), second.max())) + 1, -1, dtype=np.int64)
     for g, name in enumerate(groups):
         of_group = group == g
         people = np.unique(np.concatenate([first[of_group], second[of_group]]))
+        people = people[half[people] < 0]
         rng = generator(seed, "threshold-split", name)
+        half[people] = 0
         half[rng.permutation(people)[: len(people) // 2]] = 1
     return np.where(half[first] == half[second], half[first], -1)
 
@@ -354,22 +361,22 @@ def _cross_tables(
     if across is None or not wanted or len(groups) < 2:
         return []
     cells = across.compare(min(threshold for _, threshold in wanted))
-    counts: list[NDArray[Any]] = [
-        identity_counts(data.units, bootstrap.replicates, bootstrap.seed, data.facts.name)
-        for data in groups
-    ]
-    return [
-        cross_table(
-            cells,
-            [data.facts.name for data in groups],
-            counts,
-            target_fmr=target,
-            threshold=threshold,
-            level=bootstrap.level,
-            note=across.note,
-        )
-        for target, threshold in wanted
-    ]
+    most = max(len(scores.scores) for scores in cells.values())
+    resamples = count_chunks(
+        [data.units for data in groups],
+        [data.facts.name for data in groups],
+        bootstrap.replicates,
+        bootstrap.seed,
+        max(1, _CROSS_CHUNK // max(1, most)),
+    )
+    return cross_tables(
+        cells,
+        [data.facts.name for data in groups],
+        resamples,
+        wanted,
+        level=bootstrap.level,
+        note=across.note,
+    )
 
 
 def _group_result(
@@ -492,6 +499,25 @@ def _overall(
         ser=summary.ratio("overall.ser", 1 - accuracies, errors, identities, "error"),
         worst_group=summary.worst_group(accuracies),
     )
+
+
+def _means(
+    values: dict[str, NDArray[np.float64]], summary: Summary, groups: dict[str, GroupResult]
+) -> dict[str, Estimate]:
+    """Means over groups; none where a group's figure is refused or undefined."""
+    found = {}
+    for key, value in values.items():
+        scope, _, measure = key.partition(".")
+        if scope != "mean":
+            continue
+        of_groups = {name: group.estimate(measure) for name, group in groups.items()}
+        lacking = [name for name, of in of_groups.items() if of is None or of.value is None]
+        if lacking:
+            note = f"not measurable: no figure of {', '.join(lacking)}"
+            found[measure] = Estimate(value=None, low=None, high=None, note=note)
+        else:
+            found[measure] = summary.estimate(key, float(value[0]))
+    return found
 
 
 def _global_threshold(

@@ -95,6 +95,7 @@ def evaluate_model(
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    detail: bool = True,
 ) -> Evaluation:
     """Embed a protocol's images with ``model`` and evaluate; see :func:`evaluate_embeddings`.
 
@@ -113,7 +114,13 @@ def evaluate_model(
     model = cast("Teacher", model)
     embeddings = embed_views(model, manifest, protocol.rows, views=views, batch=batch)
     return evaluate_embeddings(
-        embeddings, protocol, replicates=replicates, seed=seed, level=level, model=model.name
+        embeddings,
+        protocol,
+        replicates=replicates,
+        seed=seed,
+        level=level,
+        model=model.name,
+        detail=detail,
     )
 
 

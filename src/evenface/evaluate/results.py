@@ -45,7 +45,7 @@ class Estimate(Record):
 class AccuracyEstimate(Estimate):
     """10-fold accuracy: mean over folds, and their standard deviation (population, as usual)."""
 
-    fold_std: float | None
+    fold_std: float
 
 
 class Histogram(Record):
@@ -99,6 +99,14 @@ class GroupResult(Record):
     distribution: Histogram | None = None
     rates: RateCurve | None = None
 
+    def estimate(self, measure: str) -> Estimate | None:
+        """The record of a measure by the name that it has among replicates; None if not measured.
+
+        For "accuracy", "accuracy_exact", "eer", "auc", "dprime" and "tar@far=…".
+        """
+        name, _, level = measure.partition("@far=")
+        return self.tar_at_far.get(level) if level else getattr(self, name)
+
 
 class WorstGroup(Record):
     """The group of the lowest accuracy, and how often each group was it in the replicates."""
@@ -126,6 +134,9 @@ class Overall(Record):
     dprime_gap: Estimate
     probit_gap: Estimate
     worst_group: WorstGroup
+    means: dict[str, Estimate] = Field(default_factory=dict)
+    """Over groups, of the measures of a group by the names that they have among replicates:
+    "accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-3", …"""
 
 
 class GlobalThreshold(Record):
@@ -167,13 +178,16 @@ class OperatingPoint(Record):
     key: str
     """The target as written, "1e-3": the name of its measures is ``<measure>@<key>``."""
     target_fmr: float
-    chosen_on: Literal["other folds", "other half of the identities", "the same pairs"]
+    chosen_on: Literal["other folds", "other half of the identities"]
     threshold: float | None
     """Mean over parts; None where the impostor pairs do not support the target."""
     thresholds: list[float | None]
     """One for each part; None where no threshold keeps the target."""
     fmr: dict[str, Estimate]
     fnmr: dict[str, Estimate]
+    mean_fmr: Estimate
+    """Over groups."""
+    mean_fnmr: Estimate
     own: dict[str, OwnThreshold]
     """The same with a threshold for each group, at which that group's FMR meets the target."""
     measures: dict[str, Estimate]
@@ -367,29 +381,29 @@ class Evaluation(Record):
     def estimate(self, measure: str, group: str | None = None) -> Estimate:
         """The record of a measure, by the name that it has among ``replicates``."""
         name, _, key = measure.partition("@")
-        if key and not key.startswith("far="):
+        if key and "far=" not in key:
             return self._at_operating_point(name, key, group)
+        scope, _, part = name.rpartition(".")
+        if scope == "worst_case" and self.worst_case_threshold is not None:
+            record = self.worst_case_threshold
+            return record.worst_error if group is None else record.error[group]
+        if scope == "calibration" and self.calibration is not None and group is not None:
+            return getattr(self.calibration.groups[group], part)
+        if scope == "mean":
+            return self.overall.means[measure.removeprefix("mean.")]
         if group is None:
-            scope, _, name = measure.partition(".")
-            if scope == "worst_case":
-                assert self.worst_case_threshold is not None
-                return self.worst_case_threshold.worst_error
-            record = self.overall if scope == "overall" else self.global_threshold
-            return getattr(record, name)
+            return getattr(self.overall if scope == "overall" else self.global_threshold, part)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
-        if measure == "worst_case.error":
-            assert self.worst_case_threshold is not None
-            return self.worst_case_threshold.error[group]
-        result = self.groups[group]
-        if key:
-            return result.tar_at_far[key.removeprefix("far=")]
-        return getattr(result, measure)
+        estimate = self.groups[group].estimate(measure)
+        if estimate is None:
+            raise ValueError(f"{measure!r} was not measured in {group!r}")
+        return estimate
 
     def _at_operating_point(self, name: str, key: str, group: str | None) -> Estimate:
         point = next(point for point in self.operating_points if point.key == key)
         if group is None:
-            return point.measures[name]
+            return getattr(point, name) if name.startswith("mean_") else point.measures[name]
         if name.startswith("own."):
             return getattr(point.own[group], name.removeprefix("own."))
         return getattr(point, name)[group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,9 @@ from evenface.evaluate.evaluation import (
     shared_identities,
 )
 from evenface.evaluate.results import Bootstrap, Evaluation, ProtocolSummary
+from evenface.evaluate.score_table import ScoreTable
 from evenface.evaluate.scoring import GroupData, GroupFacts, ScoredPairs
 from evenface.seeds import generator
-
-if TYPE_CHECKING:
-    from evenface.evaluate.score_table import ScoreTable
 
 FOLDS = 10
 """Folds that pairs are dealt to where a table has none."""
@@ -108,7 +106,7 @@ class _Table:
         self._group = np.stack([table.group1, table.group2])
         self._identity = np.stack([table.identity1, table.identity2])
         given_fold = np.asarray(table.fold)
-        self.notes: list[str] = list(table.notes)
+        self.notes = list(table.notes)
         self.groups = tuple(table.groups)
         self.named = bool((self._identity >= 0).all())
         self._check()
@@ -116,7 +114,6 @@ class _Table:
         self._drop_empty_groups()
         self._refuse_unusable_groups()
         self.fingerprint = self._digest(given_fold)
-
         if not self.named:
             self.notes.append(_INDEPENDENT)
         folded = bool((given_fold >= 0).all()) and len(np.unique(given_fold)) > 1

@@ -6,15 +6,16 @@ pair names the unit of either end; see :mod:`evenface.evaluate.bootstrap` for th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.bootstrap import identity_counts, pair_weights
+from evenface.evaluate.bootstrap import count_chunks, pair_weights
 from evenface.evaluate.exact import ExactFoldSearch
 from evenface.evaluate.operating import HeldOutThresholds, SplitScores
 from evenface.evaluate.reliability import CalibrationScorer
@@ -311,27 +312,19 @@ class Scorers:
         Replicates are computed in several threads where there are cores to spare. Each depends on
         its own counts only, so the result does not depend on the number of threads.
         """
-        counts = [
-            _narrow(identity_counts(s.data.units, replicates, seed, s.name)) for s in self.groups
-        ]
         pairs = sum(scorer.pairs for scorer in self.groups)
-
-        def part(chunk: slice) -> dict[str, NDArray[np.float64]]:
-            return self.measure([of_group[chunk] for of_group in counts]).by_group
-
-        with ThreadPoolExecutor(spare_threads()) as pool:
-            parts = list(pool.map(part, _chunks(replicates, pairs)))
+        chunks = count_chunks(
+            [scorer.data.units for scorer in self.groups],
+            [scorer.name for scorer in self.groups],
+            replicates,
+            seed,
+            max(1, min(64, _CHUNK // pairs)),
+        )
+        threads = spare_threads()
+        parts: list[dict[str, NDArray[np.float64]]] = []
+        with ThreadPoolExecutor(threads) as pool:
+            while wave := list(islice(chunks, threads)):
+                parts += pool.map(lambda counts: self.measure(counts).by_group, wave)
         if not parts:
             return {}
         return {name: np.concatenate([of[name] for of in parts]) for name in parts[0]}
-
-
-def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
-    """The same counts in 16 bits where the product of two fits: a quarter of the memory."""
-    fits = counts.size == 0 or int(counts.max()) ** 2 < 2**16
-    return counts.astype(np.uint16) if fits else counts
-
-
-def _chunks(replicates: int, pairs: int) -> Iterator[slice]:
-    size = max(1, min(64, _CHUNK // pairs))
-    return (slice(start, start + size) for start in range(0, replicates, size))

@@ -13,6 +13,9 @@ from evenface.evaluate.results import Estimate, Roc, WorstGroup
 
 ROC_POINTS = 200
 
+AVERAGED = ("accuracy_exact", "eer", "auc", "dprime", "tar")
+"""Measures of a group whose means over groups are given, their level left out."""
+
 _UNBOUNDED = "no upper bound: too many resamples hold a group without errors"
 _RATIOS = (
     "inequity_rate",
@@ -24,6 +27,7 @@ _RATIOS = (
 )
 _RANGES = {
     "dprime": (-np.inf, np.inf),
+    "mean.dprime": (-np.inf, np.inf),
     "overall.dprime_gap": (0.0, np.inf),
     "overall.probit_gap": (0.0, np.inf),
     "overall.ser": (1.0, np.inf),
@@ -44,8 +48,15 @@ def over_groups(
         fold_pairs: (G,) pairs behind each accuracy.
     """
     accuracy, dprime, fmr, fnmr = (by_group[m] for m in ("accuracy", "dprime", "fmr", "fnmr"))
+    means = {"overall.accuracy": accuracy.mean(axis=1)}
+    for measure, values in by_group.items():
+        name, _, key = measure.partition("@")
+        if name in AVERAGED:
+            means[f"mean.{measure}"] = values.mean(axis=1)
+        elif name in ("fmr", "fnmr") and key:
+            means[f"mean_{measure}"] = values.mean(axis=1)
     if accuracy.shape[1] < 2:
-        return {"overall.accuracy": accuracy.mean(axis=1)}
+        return means
     more = {
         f"{name}@{key}": values
         for measure, of_groups in by_group.items()
@@ -56,8 +67,8 @@ def over_groups(
     if "worst_case.error" in by_group:
         more["worst_case.worst_error"] = by_group["worst_case.error"].max(axis=1)
     return {
+        **means,
         **more,
-        "overall.accuracy": accuracy.mean(axis=1),
         "overall.std_sample": fairness.std_sample(accuracy),
         "overall.std_population": fairness.std_population(accuracy),
         "overall.ser": fairness.skewed_error_ratio(accuracy),

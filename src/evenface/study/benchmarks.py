@@ -163,6 +163,7 @@ def _evaluate(
             Protocol.read(benchmark / _PROTOCOL_NAME),
             replicates=replicates,
             seed=seed,
+            detail=False,
         )
         evaluation.write(folder / benchmark.name)
 
