@@ -23,8 +23,8 @@ import torch
 
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
+from evenface.machine import describe_machine
 from evenface.seeds import generator
-from evenface.study.machine import describe_machine
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.train import TrainRecipe
 from evenface.train.batches import BatchSource

@@ -20,7 +20,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.render import LOOKS, render_dataset
 from evenface.evaluate import Estimate, Evaluation, evaluate_model, protocol_from_manifest
 from evenface.files import read_json, sha256_file, write_text
-from evenface.study.machine import describe_machine
+from evenface.machine import describe_machine
 from evenface.teachers import load_teacher
 from evenface.teachers.study import study_teacher_folder
 from evenface.train import load_recipe

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,20 +15,28 @@ from evenface.data.manifest import Manifest
 from evenface.seeds import derive_seed, generator, hash_bits
 from evenface.teachers.cache import EmbeddingCache
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on.
+    """What one step trains on: arrays, or tensors once they are on a device.
 
     Attributes:
-        images: uint8 (B, 112, 112, 3), RGB, flips applied.
+        images: uint8 (B, 112, 112, 3), RGB, flips and augmentations applied.
         labels: int64 (B,).
-        targets: teacher embeddings of the very same views, float32 (B, D), or None.
+        targets: teacher embeddings of the views before other augmentations than flips, float32
+            (B, D), or None.
+        rows: of the manifest, int64 (B,); always an array.
+        epoch: that these rows are of.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    targets: np.ndarray | None
+    images: np.ndarray | Tensor
+    labels: np.ndarray | Tensor
+    targets: np.ndarray | Tensor | None
+    rows: np.ndarray
+    epoch: int
 
 
 class BatchSource:
@@ -41,6 +51,9 @@ class BatchSource:
         batch_size: B.
         seed: of order and flips.
         flip: mirror a row in an epoch with probability ½.
+        order: epoch → its rows, as many in every epoch; None for each row once, shuffled.
+        part: (index, count): only this one of ``count`` equal parts of every batch.
+        prepare: what happens to a batch before it is used, in the thread that reads it.
     """
 
     def __init__(
@@ -51,34 +64,49 @@ class BatchSource:
         batch_size: int,
         seed: int,
         flip: bool,
+        order: Callable[[int], np.ndarray] | None = None,
+        part: tuple[int, int] = (0, 1),
+        prepare: Callable[[Batch], Batch] | None = None,
     ) -> None:
-        self.batch_size = min(batch_size, len(manifest))
-        self.batches_per_epoch = len(manifest) // self.batch_size
         self._manifest = manifest
         self._labels = manifest.labels()
         self._seed = seed
         self._flip = flip
         views = ("original", "flip") if flip else ("original",)
         self._targets = [cache.view(view) for view in views] if cache else None
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._order = lru_cache(maxsize=2)(order or self._shuffled)
+        self._part = part
+        self._prepare = prepare
+        rows = len(self._order(0))
+        self.batch_size = min(batch_size, rows)
+        self.batches_per_epoch = rows // self.batch_size
+
+    def rows(self, step: int) -> np.ndarray:
+        """The manifest's rows in the whole batch of a step (0-based)."""
+        epoch, number = divmod(step, self.batches_per_epoch)
+        return self._order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step (0-based)."""
-        epoch, number = divmod(step, self.batches_per_epoch)
-        rows = self._order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
-        images = self._manifest.images(rows)
+        """The batch of a step (0-based), or its part."""
+        epoch = step // self.batches_per_epoch
+        index, count = self._part
+        size = self.batch_size // count
+        rows = self.rows(step)[index * size : (index + 1) * size]
         flipped = self._flipped(epoch, rows)
-        images[flipped] = images[flipped, :, ::-1]
-        return Batch(images, self._labels[rows], self._views(rows, flipped))
+        images = self._images(rows, flipped)
+        batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch)
+        return self._prepare(batch) if self._prepare else batch
 
-    def prefetch(self, steps: range) -> Generator[Batch]:
-        """The batches of ``steps``; the next one is read while one is in use."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as reader:
-            ahead = None
+    def prefetch(self, steps: Iterable[int], threads: int = 1) -> Generator[Batch]:
+        """The batches of ``steps``; ``threads`` next ones are read while one is in use."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="batches") as readers:
+            ahead: deque[Future[Batch]] = deque()
             for step in steps:
-                batch = ahead.result() if ahead else self.batch(step)
-                ahead = reader.submit(self.batch, step + 1) if step + 1 in steps else None
-                yield batch
+                ahead.append(readers.submit(self.batch, step))
+                if len(ahead) > threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return generator(self._seed, "order", epoch).permutation(len(self._manifest))
@@ -87,6 +115,11 @@ class BatchSource:
         if not self._flip:
             return np.zeros(len(rows), dtype=bool)
         return (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
+
+    def _images(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | Tensor:
+        images = self._manifest.images(rows)
+        images[flipped] = images[flipped, :, ::-1]
+        return images
 
     def _views(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | None:
         if self._targets is None:

@@ -10,6 +10,13 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Preempted(KeyboardInterrupt):
+    """A scheduler asked the process to end (SIGTERM); the same command goes on."""
+
+    exit_code = 75
+    """EX_TEMPFAIL of sysexits.h: try again."""
+
+
 class Interruption:
     """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`.
 
@@ -19,7 +26,12 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._number: int | None = None
         self._before: dict[int, Any] = {}
+
+    def error(self) -> KeyboardInterrupt:
+        """What to raise once everything is in order: :class:`Preempted` after SIGTERM."""
+        return Preempted() if self._number == signal.SIGTERM else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -36,4 +48,4 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self._number = True, number

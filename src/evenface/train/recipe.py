@@ -80,12 +80,34 @@ class ScheduleRecipe(_Part):
         return self
 
 
+class AverageRecipe(_Part):
+    """An exponential moving average of the backbone's weights."""
+
+    decay: float = Field(default=0.9999, gt=0, lt=1)
+    """Smaller in the first steps: (1 + t) / (10 + t) at step t."""
+    evaluate: bool = True
+    """Whether the average is the run's result, or the last step's weights; the other is saved
+    beside it."""
+
+
+class RecoveryRecipe(_Part):
+    """What to do when a loss, gradient or weight becomes NaN or infinite: go back to the last
+    checkpoint, take other images in place of those batches, and go on at a lower rate."""
+
+    attempts: PositiveInt = 3
+    """How often in a training; then it stops."""
+    lower: float = Field(default=0.5, gt=0, le=1)
+    """Factor on the learning rate from there on, for every attempt."""
+
+
 class TrainRecipe(_Part):
     """Everything that decides about one model."""
 
     name: str
     data: Path | None = None
     """Manifest, or the folder of a data set; None: the caller gives it."""
+    num_identities: PositiveInt | None = None
+    """How many the training set must have, refused otherwise; None: any number."""
     seed: NonNegativeInt = 0
     backbone: BackboneRecipe
     head: HeadRecipe
@@ -95,34 +117,84 @@ class TrainRecipe(_Part):
     batch_size: int = Field(default=128, ge=2)
     flip: bool = True
     """Mirror images at random; the teacher's target follows the view."""
+    augment: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Name → options; see :mod:`evenface.train.augment`. A cached teacher's target stays that of
+    the image as it was before."""
+    micro_batches: PositiveInt = 1
+    """Parts of a batch that are computed one after the other, for less memory and about a third
+    more time. Head and losses see the whole batch, batch norm each part alone."""
+    ema: AverageRecipe | None = None
+    recovery: RecoveryRecipe | None = None
+    """None: a training that diverges stops."""
+    precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
+    """bf16 and fp16: autocast of the backbone, in fp16 with a scaled loss; head and losses stay
+    in fp32. fp64: everything, for exact comparisons."""
     device: str = "auto"
     threads: PositiveInt | None = None
     """CPU threads; None: torch's choice. Results are bit-equal for equal thread counts only."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of the backbone. Head and losses stay in fp32."""
+    channels_last: bool | None = None
+    """Memory layout of the weights; None: on GPUs. (Images always lie channels last.)"""
+    compile: bool = False
+    """Compile the backbone (``torch.compile``): slow to begin, then faster."""
+    recompute: bool = False
+    """Keep of every residual block its input only (activation checkpointing): far less memory for
+    about a third more time, and the same result."""
+    loader: Literal["auto", "stream", "resident"] = "auto"
+    """Images are read as they are needed, or lie on the device; auto: on a GPU if they take at
+    most half of its free memory."""
+    loader_threads: PositiveInt = 1
+    """Threads that read batches ahead."""
     log_every: PositiveInt = 20
     """Steps between two lines of the log."""
+    tensorboard: bool = False
+    """Write the log for TensorBoard as well (extra ``tensorboard``)."""
     checkpoint_every: PositiveInt = 1000
     """Steps between two checkpoints."""
+    keep_checkpoints: PositiveInt = 2
+    """The newest ones; the others are deleted."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.batch_size % self.micro_batches or self.batch_size < 2 * self.micro_batches:
+            raise ValueError(
+                f"a batch of {self.batch_size} images cannot be cut into {self.micro_batches} "
+                "micro-batches of one size, at least 2"
+            )
+        if self.loader == "resident" and "jpeg" in self.augment:
+            raise ValueError(
+                "augment.jpeg needs images that pass the CPU: loader 'stream' or 'auto'"
+            )
+        return self
 
     def fingerprint(self, data: str, teacher: str | None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
 
-        Device and threads are left out: a run may go on elsewhere, if not with the same bits.
+        Left out is how it is computed (device, threads, layout, what is kept in memory): a run may
+        go on elsewhere, if not with the same bits.
 
         Args:
             data: the manifest's fingerprint.
             teacher: the teacher's fingerprint, or None.
         """
-        content = self.model_dump(
-            mode="json",
-            exclude={"name", "data", "device", "threads", "log_every", "checkpoint_every"},
-        )
+        content = self.model_dump(mode="json", exclude=_NOT_IN_THE_RESULT)
+        for key in _LATER_KEYS:
+            if content[key] == type(self).model_fields[key].get_default(call_default_factory=True):
+                del content[key]
         if content["distill"] is not None:
             del content["distill"]["cache"]
         if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
             del content["schedule"]["epoch_steps"]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})
+
+
+_NOT_IN_THE_RESULT = {
+    "name", "data", "num_identities", "device", "threads", "channels_last", "compile", "recompute",
+    "loader", "loader_threads", "log_every", "tensorboard", "checkpoint_every", "keep_checkpoints",
+}  # fmt: skip
+"""Keys that say where things are and how they are computed."""
+
+_LATER_KEYS = ("augment", "micro_batches", "ema", "recovery")
+"""Younger than recorded fingerprints: left out at their defaults, so that those stay."""
 
 
 def list_recipes() -> list[str]:
