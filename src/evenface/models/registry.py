@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from evenface.models.margin import MarginHead
-from evenface.registry import Registry, check_options
+from evenface.registry import Registry, typed_options
 
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
 _GIVEN = frozenset({"embedding_size", "num_identities", "generator"})
@@ -57,7 +57,7 @@ def create_head(
         TypeError: an option that the head does not have, or of another type.
     """
     head = HEADS[name]
-    check_options(f"head {name!r}", head, options, given=_GIVEN)
+    options = typed_options(f"head '{name}'", head, options, given=_GIVEN)
     return head(embedding_size=embedding_size, num_identities=num_identities, **options)
 
 
