@@ -70,7 +70,7 @@ def test_files_load_as_they_are_saved(tmp_path):
             {"schedule.kind": "step", "schedule.milestones": [4, 2]},
             "schedule: milestones must increase",
         ),
-        ({"precision": "fp8"}, "precision: Input should be 'fp32' or 'bf16'"),
+        ({"precision": "fp8"}, "precision: Input should be 'fp32', 'bf16', 'fp16' or 'fp64'"),
         ({"distill.weight": 1}, "distill.cache: missing"),
         ({"head.options.m": "much"}, "head.options.m: Input should be a valid number"),
     ],

@@ -121,11 +121,11 @@ class Learner:
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
     def _embed_part(self, pixels: Tensor) -> Tensor:
-        images = to_input(pixels)
+        images = to_input(pixels, torch.float64 if self._double else torch.float32)
         with torch.autocast(
             self.device.type, dtype=self._half or torch.bfloat16, enabled=self._half is not None
         ):
-            embeddings: Tensor = self._forward(images.double() if self._double else images)
+            embeddings: Tensor = self._forward(images)
         return embeddings if self._double else embeddings.float()
 
     def _update(self, loss: Tensor, rate: float) -> dict[str, Tensor]:
