@@ -35,6 +35,13 @@ def train(
     list_all: Annotated[
         bool, typer.Option("--list", help="List the named recipes and stop.")
     ] = False,
+    list_losses: Annotated[
+        bool,
+        typer.Option(
+            "--list-losses",
+            help="List heads, distillation losses with what they need, and samplers; stop.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run's record as JSON.")
     ] = False,
@@ -49,6 +56,9 @@ def train(
     if list_all:
         for name in list_recipes():
             typer.echo(name)
+        return
+    if list_losses:
+        typer.echo(_losses())
         return
     if recipe is None:
         raise UsageError("which recipe? 'evenface train --list' lists the named ones")
@@ -78,3 +88,15 @@ def _summary(out: Path, result: RunResult) -> str:
         f"images in {result['seconds']:,.0f} s\n"
         f"last step: {losses}"
     )
+
+
+def _losses() -> str:
+    from evenface.errors import MissingDependencyError
+
+    try:
+        from evenface.train.parts import describe_losses
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise MissingDependencyError(error.name, "train", "training") from None
+    return describe_losses()

@@ -70,6 +70,11 @@ class CheckpointTeacher:
         self._model = model.eval().requires_grad_(False).to(self._device)
 
     @property
+    def network(self) -> torch.nn.Module:
+        """The backbone, in evaluation mode, without gradients of its weights."""
+        return self._model
+
+    @property
     def details(self) -> dict[str, str]:
         """File, backbone, preprocessing and device, for the reader."""
         return {

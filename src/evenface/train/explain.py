@@ -6,11 +6,12 @@ import torch
 import yaml
 
 from evenface.distill import mse_lambda
+from evenface.distill.template import PAPER_WEIGHT
 from evenface.train.batches import BatchSource
 from evenface.train.job import Job
 from evenface.train.learner import build_backbone
 from evenface.train.objective import Objective
-from evenface.train.recipe import TrainRecipe
+from evenface.train.recipe import DistillationLossRecipe, TrainRecipe
 from evenface.train.schedule import Schedule, peak_rate
 
 
@@ -36,11 +37,20 @@ def explain(recipe: TrainRecipe) -> str:
         parameters = sum(p.numel() for p in backbone.parameters())
         facts.append(f"backbone: {parameters / 1e6:.2f} M parameters, {size} dimensions")
     if recipe.distill is not None:
-        weight = recipe.distill.weight
-        factor = f"{mse_lambda(weight, size):,.10g}" if size else f"{weight / 2:g} · dimensions"
-        facts.append(f"distillation: {weight:g} · (1 − cos), that is λ = {factor} on the MSE")
+        facts += [_distillation(term, size) for term in recipe.distill.terms]
     resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     return resolved + "\n".join(f"# {fact}" for fact in facts)
+
+
+def _distillation(term: DistillationLossRecipe, size: int | None) -> str:
+    weight = term.weight
+    if term.name != "template":
+        given = "its own weight" if weight is None else f"weight {weight:g}"
+        return f"distillation: {term.name}, {given}"
+    if weight is None:
+        weight = PAPER_WEIGHT
+    factor = f"{mse_lambda(weight, size):,.10g}" if size else f"{weight / 2:g} · dimensions"
+    return f"distillation: {weight:g} · (1 − cos), that is λ = {factor} on the MSE"
 
 
 def _length(job: Job) -> list[str]:
@@ -50,6 +60,7 @@ def _length(job: Job) -> list[str]:
         batch_size=job.recipe.batch_size,
         seed=job.recipe.seed,
         flip=job.recipe.flip,
+        order=job.order(),
     )
     schedule = Schedule(
         job.recipe.schedule,

@@ -168,9 +168,7 @@ class DistillationRecipe(_Part):
     def content(self) -> dict[str, Any]:
         """What a result depends on, besides the teacher: without paths, and without what is at its
         default, so that fingerprints of recipes that know names and weights only stay."""
-        content = self.model_dump(
-            mode="json", exclude={"cache", "teacher"}, exclude_defaults=True
-        )
+        content = self.model_dump(mode="json", exclude={"cache", "teacher"}, exclude_defaults=True)
         if isinstance(self.centres, Path):
             content["centres"] = "file"
         return content
