@@ -124,7 +124,7 @@ def _card(run: Path, measured: dict[str, Evaluation]) -> str:
         each=IMAGES,
         seed=SEED,
         recipe=RECIPE,
-        head=recipe.head.name,
+        head=record["head"],
         steps=record["steps"],
         batch_size=record["batch_size"],
         minutes=record["seconds"] / 60,

@@ -49,4 +49,4 @@ def test_every_small_backbone_learns_a_batch_by_heart(backbone):
 @pytest.mark.parametrize("backbone", [name for name in list_backbones() if "iresnet" in name])
 def test_every_large_backbone_learns_a_batch_by_heart(backbone):
     values = losses(backbone, "arcface", steps=4, size=2, rate=0.05)
-    assert min(values) < 0.7 * values[0], values
+    assert min(values) < 0.8 * values[0], values

@@ -27,10 +27,7 @@ class Tap:
 
     def __init__(self, network: nn.Module, layer: str) -> None:
         self.output: Tensor | None = None
-        try:
-            module = network.get_submodule(layer)
-        except AttributeError:
-            module = network if not layer else None
+        module = dict(network.named_modules()).get(layer)
         if module is None or module is network:
             known = ", ".join(name for name, _ in network.named_children())
             raise UsageError(

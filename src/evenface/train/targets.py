@@ -71,8 +71,8 @@ class _MeanView:
         self._views = views
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        units = [normalised(view[rows]) for view in self._views]
-        return np.mean(units, axis=0, dtype=np.float32)
+        units = np.stack([normalised(view[rows]) for view in self._views])
+        return np.asarray(units.mean(axis=0), dtype=np.float32)
 
 
 class _GroupView:
