@@ -387,6 +387,10 @@ def test_training_sets_that_cannot_be_learned_are_refused(make_recipe, tmp_path)
     alone = write_dataset(tmp_path / "alone", people=1)
     with pytest.raises(DataError, match=r"two identities, the training set has 1 in 5 images"):
         train(make_recipe(data=alone), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"num_identities is 7, the training set has 6"):
+        train(make_recipe(num_identities=7), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"30 images are less than a batch .* 4 micro-batches"):
+        train(make_recipe(batch_size=40, micro_batches=4), tmp_path / "run")
     with pytest.raises(UsageError, match=r"names no training set: add --set data=FOLDER"):
         train(make_recipe(data=None), tmp_path / "run")
     with pytest.raises(DataError, match="nowhere"):

@@ -22,7 +22,8 @@ from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision → type that the backbone computes in under autocast."""
 
 
 class Learner:
@@ -47,7 +48,7 @@ class Learner:
         self.backbone = build_backbone(recipe).to(device)
         self.objective = Objective.from_recipe(recipe, num_identities).to(device)
         self.device = device
-        self._half = _HALF.get(recipe.precision)
+        self._half = HALF.get(recipe.precision)
         self._double = recipe.precision == "fp64"
         self._micro_batches = recipe.micro_batches
         self._clip_norm = recipe.optimizer.clip_norm
