@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from evenface.errors import UsageError
 from evenface.recipes import parse_overrides
 from evenface.train import list_recipes, load_recipe
+from evenface.train.recipe import value_origins
+
+GOLDEN_FINGERPRINT = "c53e4109be09a781d5d0b20a2e4f0e9c1b927d5fc01eb8ef0e2bd2a2ad11fc06"
 
 
 def test_the_named_recipes_load():
@@ -70,7 +73,7 @@ def test_files_load_as_they_are_saved(tmp_path):
             {"schedule.kind": "step", "schedule.milestones": [4, 2]},
             "schedule: milestones must increase",
         ),
-        ({"precision": "fp8"}, "precision: Input should be 'fp32' or 'bf16'"),
+        ({"precision": "fp8"}, "precision: Input should be 'fp32', 'bf16', 'fp16' or 'fp64'"),
         ({"distill.weight": 1}, "distill: give cache .* or teacher"),
         ({"distill.cache": 3}, "distill.cache: Input should be a folder, a list of folders, or"),
         (
@@ -116,8 +119,10 @@ def test_fingerprints_follow_what_the_result_depends_on(make_recipe):
     base = make_recipe(distill={"cache": "a"})
     print_ = base.fingerprint("data", "teacher")
     same = make_recipe(
-        name="other", data="elsewhere", distill={"cache": "b"}, log_every=9, threads=2
-    )
+        name="other", data="elsewhere", distill={"cache": "b"}, log_every=9, threads=2,
+        channels_last=True, compile=True, recompute=True, loader="stream", loader_threads=3,
+        tensorboard=True, keep_checkpoints=5, num_identities=6,
+    )  # fmt: skip
     assert same.fingerprint("data", "teacher") == print_
     assert base.fingerprint("data", "another") != print_
     assert base.fingerprint("more", "teacher") != print_
@@ -128,6 +133,10 @@ def test_fingerprints_follow_what_the_result_depends_on(make_recipe):
         {"distill": None},
         {"distill": {"cache": "a", "weight": 1.0}},
         {"optimizer": {"lr": 0.06, "lr_batch": None}},
+        {"augment": {"crop": {}}},
+        {"micro_batches": 2},
+        {"ema": {}},
+        {"recovery": {}},
     ):
         changed = make_recipe(**({"distill": {"cache": "a"}} | change))
         assert changed.fingerprint("data", "teacher") != print_, change
@@ -201,3 +210,18 @@ def test_losses_load_as_they_are_saved(tmp_path):
 def test_recipes_need_no_torch():
     code = "import sys, evenface.train, evenface.recipes; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_recorded_fingerprints_stay():
+    """Recipes of finished studies must find their runs again."""
+    recipe = load_recipe("student-mini", {"distill.cache": "c"})
+    assert recipe.fingerprint("data", "teacher") == GOLDEN_FINGERPRINT
+
+
+def test_origins_name_file_and_command_line():
+    overrides = {"head.options.m": 0.4, "distill": {"cache": "c"}, "optimizer.lr": 1}
+    origins = value_origins("student-cpu", overrides)
+    assert origins["head.options.m"] == origins["distill.cache"] == "--set"
+    assert origins["optimizer.lr"] == "--set"
+    assert origins["head.options.s"] == origins["backbone.name"] == "student-cpu"
+    assert "seed" not in origins

@@ -30,7 +30,13 @@ def train(
     ] = None,
     explain_only: Annotated[
         bool,
-        typer.Option("--explain", help="Print the resolved recipe and what it comes to; stop."),
+        typer.Option(
+            "--explain",
+            help="Print the resolved recipe, where each value comes from, steps and memory; stop.",
+        ),
+    ] = False,
+    probing: Annotated[
+        bool, typer.Option("--probe", help="With --explain: time a few steps as well.")
     ] = False,
     list_all: Annotated[
         bool, typer.Option("--list", help="List the named recipes and stop.")
@@ -46,12 +52,16 @@ def train(
         bool, typer.Option("--json", help="Print the run's record as JSON.")
     ] = False,
 ) -> None:
-    """Train one student (or teacher) by a recipe. Needs the extra 'train'."""
+    """Train one student (or teacher) by a recipe. Needs the extra 'train'.
+
+    Run the same command again to continue. A training that SIGTERM ended exits with 75.
+    """
     import json
 
+    from evenface.console import note
     from evenface.errors import MissingDependencyError, UsageError
     from evenface.recipes import parse_overrides
-    from evenface.train.recipe import list_recipes, load_recipe
+    from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
         for name in list_recipes():
@@ -62,9 +72,13 @@ def train(
         return
     if recipe is None:
         raise UsageError("which recipe? 'evenface train --list' lists the named ones")
-    resolved = load_recipe(recipe, parse_overrides(assignments or []))
+    if probing and not explain_only:
+        raise UsageError("--probe belongs to --explain")
+    overrides = parse_overrides(assignments or [])
+    resolved = load_recipe(recipe, overrides)
     try:
         from evenface.train.explain import explain
+        from evenface.train.interruption import Preempted
         from evenface.train.loop import train as run
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
@@ -72,11 +86,15 @@ def train(
         raise MissingDependencyError(error.name, "train", "training") from None
 
     if explain_only:
-        typer.echo(explain(resolved))
+        typer.echo(explain(resolved, value_origins(recipe, overrides), probing=probing))
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
-    result = run(resolved, out)
+    try:
+        result = run(resolved, out)
+    except Preempted as stop:
+        note(f"{out}: stopped by SIGTERM after saving; the same command goes on")
+        raise typer.Exit(stop.exit_code) from None
     typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
 

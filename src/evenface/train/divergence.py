@@ -34,10 +34,12 @@ class Watch:
     Attributes:
         suspects: steps (0-based) of which one made the last values or weights bad: on a CPU the
             last one, on a GPU all since values were read.
+        reason: what was bad.
     """
 
     def __init__(self, out: Path, rows: Callable[[int], np.ndarray], start: int) -> None:
         self.suspects = range(start, start)
+        self.reason = ""
         self._out = out
         self._rows = rows
         self._looked = start
@@ -74,6 +76,7 @@ class Watch:
                     raise self._diverged(step, rate, reason)
 
     def _diverged(self, step: int, rate: float, reason: str) -> TrainingDivergedError:
+        self.reason = reason
         path = self._out / DIVERGED_NAME
         record = {
             "step": step,

@@ -88,6 +88,7 @@ class Job:
                 f"recipe '{recipe.name}': a classifier needs at least two identities, the "
                 f"training set has {num_identities} in {len(manifest):,} images"
             )
+        _check_size(recipe, len(manifest), num_identities)
         supply = open_supply(recipe, manifest)
         recipe = _with_embedding_size(recipe, supply)
         if recipe.distill is not None:
@@ -96,6 +97,19 @@ class Job:
             check_needs(recipe, supply)
         fingerprint = recipe.fingerprint(manifest.fingerprint, supply.fingerprint)
         return cls(recipe, manifest, supply, num_identities, fingerprint)
+
+
+def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
+    if recipe.num_identities not in (None, num_identities):
+        raise UsageError(
+            f"recipe '{recipe.name}': num_identities is {recipe.num_identities:,}, the training "
+            f"set has {num_identities:,}"
+        )
+    if images < recipe.batch_size and images % recipe.micro_batches:
+        raise UsageError(
+            f"recipe '{recipe.name}': the training set's {images} images are less than a batch "
+            f"and cannot be cut into {recipe.micro_batches} micro-batches of one size"
+        )
 
 
 def _with_embedding_size(recipe: TrainRecipe, supply: Supply) -> TrainRecipe:

@@ -23,7 +23,8 @@ from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
 from evenface.train.supply import Supply
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision → type that the backbone computes in under autocast."""
 
 
 class Learner:
@@ -55,7 +56,7 @@ class Learner:
         self.backbone = build_backbone(recipe).to(device)
         self.objective = Objective.from_recipe(recipe, num_identities, supply).to(device)
         self.device = device
-        self._half = _HALF.get(recipe.precision)
+        self._half = HALF.get(recipe.precision)
         self._double = recipe.precision == "fp64"
         self._micro_batches = recipe.micro_batches
         self._clip_norm = recipe.optimizer.clip_norm
@@ -133,11 +134,11 @@ class Learner:
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
 
     def _embed_part(self, pixels: Tensor) -> Tensor:
-        images = to_input(pixels)
+        images = to_input(pixels, torch.float64 if self._double else torch.float32)
         with torch.autocast(
             self.device.type, dtype=self._half or torch.bfloat16, enabled=self._half is not None
         ):
-            embeddings: Tensor = self._forward(images.double() if self._double else images)
+            embeddings: Tensor = self._forward(images)
         return embeddings if self._double else embeddings.float()
 
     def _update(self, loss: Tensor, rate: float) -> dict[str, Tensor]:

@@ -196,12 +196,13 @@ class _Run:
         self.learner.load_state_dict(checkpoint.learner)
         step = checkpoint.progress.step
         with RunLog(self.out / LOG_NAME, checkpoint.progress.log_bytes) as log:
-            log.write({"step": step, "setback": len(setbacks), "reason": str(error)})
+            log.write({"step": step, "setback": len(setbacks), "reason": self.watch.reason})
             progress = replace(checkpoint.progress, log_bytes=log.position(), setbacks=setbacks)
         self._save(progress)
         warn(
-            f"{error}\nBack at step {step}: going on at {recovery.lower ** len(setbacks):g} times "
-            f"the rate (setback {len(setbacks)} of {recovery.attempts})"
+            f"training diverged at step {suspects.stop}: {self.watch.reason}. Back at step {step}, "
+            f"going on at {recovery.lower ** len(setbacks):g} times the rate (setback "
+            f"{len(setbacks)} of {recovery.attempts})"
         )
         return progress
 

@@ -19,13 +19,14 @@ from torch.utils.checkpoint import checkpoint
 def running_statistics_kept(module: nn.Module) -> Iterator[None]:
     """Batch norms inside normalise by the batch, but do not count it in."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, counter) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counter
 
 
 def recomputed(call: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor) -> Tensor:

@@ -157,3 +157,8 @@ def _check(name: str, options: Mapping[str, float]) -> None:
                 f"augment.{name}.{key} must be in [{known[key].low:g}, {known[key].high:g}], "
                 f"got {value:g}"
             )
+    values = {key: option.default for key, option in known.items()} | dict(options)
+    if "lowest" in values and values["lowest"] > values["highest"]:
+        raise UsageError(
+            f"augment.{name}: lowest {values['lowest']:g} is above highest {values['highest']:g}"
+        )
