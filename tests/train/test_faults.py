@@ -156,13 +156,10 @@ def test_a_folder_serves_one_process_even_after_a_kill(dataset, tmp_path, start)
 
 
 def test_a_lock_is_refused_within_a_process_and_freed(tmp_path):
-    with RunLock(tmp_path / "run"):
-        with (
-            pytest.raises(UsageError, match="is training there. Wait for it"),
-            RunLock(tmp_path / "run"),
-        ):
-            pass
-    with RunLock(tmp_path / "run"):
+    second = RunLock(tmp_path / "run")
+    with RunLock(tmp_path / "run"), pytest.raises(UsageError, match="is training there"):
+        second.__enter__()
+    with second:
         pass
 
 

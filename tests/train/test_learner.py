@@ -104,7 +104,7 @@ def test_half_precision_stays_near_single(make_recipe, manifest, cache, head):
         ({"head": {"name": "softmax"}}, "unknown head 'softmax'"),
         ({"head": {"name": "cosface", "options": {"h": 1}}}, "'h'"),
         ({"head": {"name": "cosface", "options": {"m": -1}}}, "m must be in"),
-        ({"distill": {"name": "rkd", "cache": "c"}}, "unknown distillation loss 'rkd'"),
+        ({"distill": {"name": "rdk", "cache": "c"}}, "unknown distillation loss 'rdk'"),
     ],
 )
 def test_parts_that_do_not_exist_are_named(make_recipe, change, message):

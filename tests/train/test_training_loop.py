@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,19 @@ from tiny_training import (
 )
 
 from evenface.data.manifest import Manifest
-from evenface.errors import DataError, TrainingDivergedError, UsageError
+from evenface.errors import (
+    DataError,
+    MissingDependencyError,
+    TrainingDivergedError,
+    UsageError,
+)
 from evenface.models import embed, load_run_backbone
 from evenface.teachers.cache import cached_embeddings
 from evenface.train import load_recipe
 from evenface.train.batches import BatchSource
+from evenface.train.job import Job
 from evenface.train.learner import Learner
+from evenface.train.loader import open_source
 from evenface.train.loop import train
 
 
@@ -387,6 +395,10 @@ def test_training_sets_that_cannot_be_learned_are_refused(make_recipe, tmp_path)
     alone = write_dataset(tmp_path / "alone", people=1)
     with pytest.raises(DataError, match=r"two identities, the training set has 1 in 5 images"):
         train(make_recipe(data=alone), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"num_identities is 7, the training set has 6"):
+        train(make_recipe(num_identities=7), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"30 images are less than a batch .* 4 micro-batches"):
+        train(make_recipe(batch_size=40, micro_batches=4), tmp_path / "run")
     with pytest.raises(UsageError, match=r"names no training set: add --set data=FOLDER"):
         train(make_recipe(data=None), tmp_path / "run")
     with pytest.raises(DataError, match="nowhere"):
@@ -448,3 +460,74 @@ def test_sets_are_read_in_batches(make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(Manifest, "images", watched)
     train(make_recipe(), tmp_path / "run", quiet=True)
     assert largest == 8
+
+
+# --- other ways to the same result --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"loader": "resident"}, {"loader_threads": 3}], ids=str)
+def test_where_images_lie_and_who_reads_them_changes_nothing(make_recipe, cache, tmp_path, change):
+    recipe = make_recipe(
+        augment={"crop": {}, "photometric": {"probability": 0.4}}, distill={"cache": cache.folder}
+    )
+    train(recipe, tmp_path / "stream", quiet=True)
+    train(recipe.model_copy(update=change), tmp_path / "other", quiet=True)
+    assert_same_bits(tmp_path / "stream", tmp_path / "other")
+
+
+def test_augmentations_are_of_a_row_whatever_the_parts_of_a_batch(make_recipe, manifest):
+    recipe = make_recipe(augment={"crop": {}, "jpeg": {}, "randaugment": {}})
+    job, cpu = Job.open(recipe), torch.device("cpu")
+    whole = open_source(job, cpu).batch(4)
+    parts = [open_source(job, cpu, part=(index, 2)).batch(4) for index in range(2)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+    assert np.concatenate([part.rows for part in parts]).tolist() == whole.rows.tolist()
+
+
+def test_an_order_of_ones_own_replaces_the_shuffle(make_recipe, manifest):
+    source = open_source(
+        Job.open(make_recipe()), torch.device("cpu"), order=lambda epoch: np.full(20, epoch)
+    )
+    assert (source.batch_size, source.batches_per_epoch) == (8, 2)
+    assert source.batch(3).rows.tolist() == [1] * 8
+
+
+def test_tensorboard_gets_what_the_log_gets(make_recipe, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            written.append("closed")
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    out = tmp_path / "run"
+    train(make_recipe(tensorboard=True), out, quiet=True)
+    assert written[0] == (str(out / "tensorboard"), 1)
+    assert written[-1] == "closed"
+    scalars = {(name, step): value for name, value, step in written[1:-1]}
+    for record in log(out):
+        assert scalars["train/loss", record["step"]] == record["loss"]
+        assert scalars["train/lr", record["step"]] == record["lr"]
+        assert scalars["train/images per second", record["step"]] > 0
+
+
+def test_a_missing_tensorboard_is_told(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install .evenface\[tensorboard\]"):
+        train(make_recipe(tensorboard=True), tmp_path / "run", quiet=True)
+
+
+def test_the_bar_shows_losses_rate_and_memory(make_recipe, tmp_path, capsys):
+    train(make_recipe(), tmp_path / "run")
+    last = capsys.readouterr().err.splitlines()[-1]
+    for part in ("80/80", "lr 0", "loss", "classification", "memory", "GiB"):
+        assert part in last

@@ -58,7 +58,7 @@ class FeatureDistillation(SampleDistillation):
                 f"{len(student)}: micro-batches cannot be used with feature maps"
             )
         if projected.shape[2:] != target.shape[2:]:
-            projected = F.adaptive_avg_pool2d(projected, target.shape[2:])
+            projected = F.adaptive_avg_pool2d(projected, (target.shape[2], target.shape[3]))
         if self.distance == "mse":
             return (projected - target).square().mean(dim=(1, 2, 3))
         return 1 - torch.cosine_similarity(projected.flatten(1), target.flatten(1))

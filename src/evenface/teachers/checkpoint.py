@@ -89,6 +89,11 @@ class CheckpointTeacher:
         self._try()
 
     @property
+    def network(self) -> torch.nn.Module:
+        """The backbone, in evaluation mode, without gradients of its weights."""
+        return self._model
+
+    @property
     def details(self) -> dict[str, str]:
         """File, backbone, preprocessing and device, for the reader."""
         return {

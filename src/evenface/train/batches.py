@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenface.data.manifest import Manifest
-from evenface.seeds import derive_seed, generator, hash_bits
-from evenface.teachers.cache import EmbeddingCache
+from evenface.seeds import derive_seed, hash_bits
+from evenface.train.samplers import uniform
+from evenface.train.targets import Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +60,7 @@ class BatchSource:
     def __init__(
         self,
         manifest: Manifest,
-        cache: EmbeddingCache | None,
+        cache: Targets | None,
         *,
         batch_size: int,
         seed: int,
@@ -74,7 +75,7 @@ class BatchSource:
         self._flip = flip
         views = ("original", "flip") if flip else ("original",)
         self._targets = [cache.view(view) for view in views] if cache else None
-        self._order = lru_cache(maxsize=2)(order or self._shuffled)
+        self._order = lru_cache(maxsize=2)(order or uniform(self._labels, self._labels, seed))
         self._part = part
         self._prepare = prepare
         rows = len(self._order(0))
@@ -107,9 +108,6 @@ class BatchSource:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
-
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return generator(self._seed, "order", epoch).permutation(len(self._manifest))
 
     def _flipped(self, epoch: int, rows: np.ndarray) -> np.ndarray:
         if not self._flip:

@@ -21,8 +21,10 @@ from evenface.train.device import to_device
 from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
+from evenface.train.supply import Supply
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision → type that the backbone computes in under autocast."""
 
 
 class Learner:
@@ -32,6 +34,7 @@ class Learner:
         recipe: its embedding size must be settled.
         num_identities: number of classes C.
         device: where to compute.
+        supply: what the losses draw on besides the batches.
 
     Attributes:
         backbone: in training mode.
@@ -42,12 +45,18 @@ class Learner:
         UsageError: the recipe names a part or an option that does not exist.
     """
 
-    def __init__(self, recipe: TrainRecipe, num_identities: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        num_identities: int,
+        device: torch.device,
+        supply: Supply | None = None,
+    ) -> None:
         torch.manual_seed(derive_seed(recipe.seed, "weights"))
         self.backbone = build_backbone(recipe).to(device)
-        self.objective = Objective.from_recipe(recipe, num_identities).to(device)
+        self.objective = Objective.from_recipe(recipe, num_identities, supply).to(device)
         self.device = device
-        self._half = _HALF.get(recipe.precision)
+        self._half = HALF.get(recipe.precision)
         self._double = recipe.precision == "fp64"
         self._micro_batches = recipe.micro_batches
         self._clip_norm = recipe.optimizer.clip_norm
@@ -60,6 +69,7 @@ class Learner:
         if recipe.recompute:
             recompute_blocks(self.backbone)
         self._forward = torch.compile(self.backbone) if recipe.compile else self.backbone
+        self.objective.watch(self.backbone)
         self._optimizer = torch.optim.SGD(
             [
                 parameter
@@ -93,9 +103,12 @@ class Learner:
         """
         labels = to_device(batch.labels, self.device)
         targets = None if batch.targets is None else to_device(batch.targets, self.device)
-        embeddings = self._embed(to_device(batch.images, self.device), seed)
+        pixels = to_device(batch.images, self.device)
+        embeddings = self._embed(pixels, seed)
         torch.manual_seed(seed)
-        parts = self.objective(embeddings, labels, targets)
+        parts = self.objective(
+            embeddings, labels, targets, rows=batch.rows, seed=seed, pixels=pixels
+        )
         loss = torch.stack(list(parts.values())).sum()
         scalars = {"loss": loss, **parts, **self._update(loss, rate)}
         return {name: value.detach() for name, value in scalars.items()}

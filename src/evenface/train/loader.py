@@ -54,7 +54,7 @@ def open_source(
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
         "flip": recipe.flip,
-        "order": order,
+        "order": order or job.order(),
         "part": part,
         "prepare": prepare,
     }

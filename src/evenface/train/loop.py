@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 import yaml
@@ -99,7 +100,7 @@ class _Run:
     def prepare(cls, job: Job, out: Path, device: torch.device) -> _Run:
         """Everything that may be refused, before anything is written."""
         recipe = job.recipe
-        learner = Learner(recipe, job.num_identities, device)
+        learner = Learner(recipe, job.num_identities, device, job.supply)
         source = open_source(job, device)
         schedule = Schedule(
             recipe.schedule,
@@ -224,8 +225,8 @@ class _Run:
             "name": recipe.name,
             "fingerprint": self.job.fingerprint,
             "backbone": recipe.backbone.name,
-            "embedding_size": learner.objective.head.embedding_size,
-            "head": recipe.head.name,
+            "embedding_size": cast(int, recipe.backbone.embedding_size),  # settled by the job
+            "head": recipe.head.name if recipe.head else None,
             "parameters": sum(p.numel() for p in learner.backbone.parameters()),
             "num_identities": self.job.num_identities,
             "images": len(self.job.manifest),

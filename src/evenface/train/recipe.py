@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -168,9 +168,7 @@ class DistillationRecipe(_Part):
     def content(self) -> dict[str, Any]:
         """What a result depends on, besides the teacher: without paths, and without what is at its
         default, so that fingerprints of recipes that know names and weights only stay."""
-        content = self.model_dump(
-            mode="json", exclude={"cache", "teacher"}, exclude_defaults=True
-        )
+        content = self.model_dump(mode="json", exclude={"cache", "teacher"}, exclude_defaults=True)
         if isinstance(self.centres, Path):
             content["centres"] = "file"
         return content
@@ -362,3 +360,28 @@ def load_recipe(source: str, overrides: Mapping[str, Any] | None = None) -> Trai
         UsageError: see :func:`evenface.recipes.load`.
     """
     return recipes.load("train", source, TrainRecipe, overrides)
+
+
+def value_origins(source: str, overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Dotted key → where its value comes from: the recipe ``source``, or ``--set``.
+
+    A key stands for those below it; what has none is at its default.
+
+    Raises:
+        UsageError: as :func:`load_recipe`.
+    """
+    origins = dict.fromkeys(_leaves(recipes.read("train", source), ""), source)
+    for key, value in (overrides or {}).items():
+        leaves = _leaves(value, f"{key}.") if isinstance(value, dict) else [key]
+        for leaf in leaves:  # what stood in its place is gone
+            origins = {k: v for k, v in origins.items() if not leaf.startswith(f"{k}.")}
+            origins[leaf] = "--set"
+    return origins
+
+
+def _leaves(content: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
