@@ -18,7 +18,7 @@ class Preempted(KeyboardInterrupt):
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`.
+    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested` and :attr:`number`.
 
     A second one raises KeyboardInterrupt at once. Outside the main thread, where Python allows no
     handlers, nothing is changed.
@@ -26,12 +26,13 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
-        self._number: int | None = None
+        self.number = 0
         self._before: dict[int, Any] = {}
 
-    def error(self) -> KeyboardInterrupt:
+    @staticmethod
+    def error(number: int) -> KeyboardInterrupt:
         """What to raise once everything is in order: :class:`Preempted` after SIGTERM."""
-        return Preempted() if self._number == signal.SIGTERM else KeyboardInterrupt()
+        return Preempted() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -48,4 +49,4 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested, self._number = True, number
+        self.requested, self.number = True, number
