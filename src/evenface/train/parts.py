@@ -10,7 +10,8 @@ from evenface.distill.registry import DISTILLATIONS, GIVEN
 from evenface.models.registry import HEADS
 from evenface.train.samplers import list_samplers
 
-_NO_OPTIONS = GIVEN | {"generator"}
+GIVEN_OR_INTERNAL = GIVEN | {"generator", "embedding_size", "num_identities"}
+"""Parameters that no recipe sets as options."""
 
 
 def describe_losses() -> str:
@@ -39,7 +40,7 @@ def describe_losses() -> str:
 def _options(factory: Callable[..., Any]) -> str:
     words = []
     for name, parameter in inspect.signature(factory).parameters.items():
-        if name in _NO_OPTIONS:
+        if name in GIVEN_OR_INTERNAL:
             continue
         default = parameter.default
         if default is parameter.empty:
