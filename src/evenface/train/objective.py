@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from evenface.distill import FeatureDistillation, SampleDistillation, create_distillation
 from evenface.distill.base import Distillation
 from evenface.distill.groups import GroupWeighting
-from evenface.distill.registry import DISTILLATIONS
+from evenface.distill.registry import DISTILLATIONS, GIVEN
 from evenface.errors import UsageError
 from evenface.models import MarginHead, RowDraws, create_backbone, create_head
 from evenface.train.online import OnlineTeacher, Tap
@@ -93,6 +93,8 @@ class Objective(nn.Module):
             losses, weightings = {}, {}
             for term in recipe.distill.terms:
                 part = f"distillation_{term.name}" if recipe.distill.losses else "distillation"
+                if taken := sorted(GIVEN & term.options.keys()):
+                    raise ValueError(f"'{taken[0]}' is no option of a distillation loss")
                 given = _given(term, recipe, num_identities, teacher_size, supply)
                 losses[part] = create_distillation(term.name, **term.options, **given)
                 if (groups := recipe.distill.groups) and supply.group_names:

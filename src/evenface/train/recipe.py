@@ -171,6 +171,8 @@ class DistillationRecipe(_Part):
         content = self.model_dump(mode="json", exclude={"cache", "teacher"}, exclude_defaults=True)
         if isinstance(self.centres, Path):
             content["centres"] = "file"
+        if self.teacher is not None:  # sees augmented pixels, which a cached teacher does not
+            content["online"] = True
         return content
 
 
