@@ -9,7 +9,7 @@ import pytest
 
 from evenface.distill.registry import DISTILLATIONS
 from evenface.models.registry import HEADS
-from evenface.train.parts import GIVEN_OR_INTERNAL
+from evenface.train.parts import ARGUMENTS
 from evenface.train.samplers import list_samplers
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text()
@@ -26,7 +26,7 @@ def test_every_option_has_its_default_in_the_table(factories):
         row = row_of(name)
         for option, parameter in inspect.signature(factories[name]).parameters.items():
             default = parameter.default
-            if option in GIVEN_OR_INTERNAL or (name.endswith("_plus") and option in "s m angle"):
+            if option in ARGUMENTS or (name.endswith("_plus") and option in "s m angle"):
                 continue
             shown = str(default).lower() if isinstance(default, bool) else default
             shown = f"{shown:g}" if isinstance(shown, int | float) else shown

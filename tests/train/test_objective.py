@@ -240,7 +240,7 @@ def test_class_centres_from_a_file(recipe, caches, tmp_path):
     [
         ({"name": "fitnet"}, "'fitnet' needs feature maps .* The teacher 'pixels' offers emb"),
         ({"name": "margindistillation"}, "needs the teacher's class centres"),
-        ({"options": {"weight": 3}}, "'weight' is no option of a distillation loss"),
+        ({"options": {"weight": 3}}, "'weight' is no option of the loss 'template'"),
         (
             {"options": {"speed": 3}},
             "loss 'template' has no option 'speed'; it has: none$",
@@ -282,8 +282,14 @@ def test_an_unknown_sampler_is_refused(recipe, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_the_training_knows_is_no_option_of_a_head(recipe):
+    asked = recipe(head={"name": "cosface", "options": {"num_identities": 3}})
+    with pytest.raises(UsageError, match="'num_identities' is no option of the head 'cosface'"):
+        Objective.from_recipe(asked, 6)
+
+
 def test_a_balanced_sampler_is_used(recipe):
-    job = Job.open(recipe(sampler={"name": "groups"}, batch_size=10))
+    job = Job.open(recipe(sampler="groups", batch_size=10))
     source = open_source(job, CPU)
     labels = np.concatenate([source.batch(n).labels.numpy() for n in range(3)])
     assert (labels < 2).sum() == 15  # a third of the set

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from evenface.distill.registry import DISTILLATIONS, GIVEN
-from evenface.models.registry import HEADS
+from evenface.distill.registry import DISTILLATIONS, LOSS_ARGUMENTS
+from evenface.models.registry import HEAD_ARGUMENTS, HEADS
 from evenface.train.samplers import list_samplers
 
-GIVEN_OR_INTERNAL = GIVEN | {"generator", "embedding_size", "num_identities"}
+ARGUMENTS = LOSS_ARGUMENTS | HEAD_ARGUMENTS
 """Parameters that no recipe sets as options."""
 
 
@@ -40,7 +40,7 @@ def describe_losses() -> str:
 def _options(factory: Callable[..., Any]) -> str:
     words = []
     for name, parameter in inspect.signature(factory).parameters.items():
-        if name in GIVEN_OR_INTERNAL:
+        if name in ARGUMENTS:
             continue
         default = parameter.default
         if default is parameter.empty:

@@ -176,6 +176,11 @@ class DistillationRecipe(_Part):
         return content
 
 
+def _named(value: Any) -> Any:
+    """A name stands for a part that has nothing else set."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class SamplerRecipe(_Part):
     """Which rows an epoch holds, and in which order; see :mod:`evenface.train.samplers`."""
 
@@ -255,7 +260,7 @@ class TrainRecipe(_Part):
     head: HeadRecipe | None
     """None: no classification, distillation alone."""
     distill: DistillationRecipe | None = None
-    sampler: SamplerRecipe = SamplerRecipe()
+    sampler: Annotated[SamplerRecipe, BeforeValidator(_named)] = SamplerRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
     batch_size: int = Field(default=128, ge=2)
