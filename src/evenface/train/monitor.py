@@ -83,7 +83,7 @@ def monitor(
 
 
 def memory_used(device: torch.device) -> int:
-    """Peak bytes: allocated on a GPU, else resident of this process (0 where Linux does not tell it)."""
+    """Peak bytes: allocated on a GPU, else resident of this process (0 on other than Linux)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # Not getrusage: there a process begins with the peak of the one that started it.
