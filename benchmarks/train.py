@@ -33,6 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -305,9 +306,7 @@ def constant_data(
             job = job_of(folder, backbone, options, precision=precision, **change)
             learner = Learner(job.recipe, job.num_identities, device)
             fixed = open_source(job, device).batch(0)
-            calls[precision + what] = lambda learner=learner, fixed=fixed: learner.step(
-                fixed, 1e-3, seed=0
-            )
+            calls[precision + what] = partial(learner.step, fixed, 1e-3, seed=0)
     return median_seconds(calls, 2 * options.rounds, device)
 
 
