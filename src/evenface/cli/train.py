@@ -57,10 +57,12 @@ def train(
     Run the same command again to continue. A training that SIGTERM ended exits with 75.
     """
     import json
+    import signal
 
     from evenface.console import note
     from evenface.errors import MissingDependencyError, UsageError
     from evenface.recipes import parse_overrides
+    from evenface.train.interruption import Preempted, preempt
     from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
@@ -78,7 +80,6 @@ def train(
     resolved = load_recipe(recipe, overrides)
     try:
         from evenface.train.explain import explain
-        from evenface.train.interruption import Preempted
         from evenface.train.loop import train as run
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
@@ -90,10 +91,11 @@ def train(
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
+    signal.signal(signal.SIGTERM, preempt)
     try:
         result = run(resolved, out)
     except Preempted as stop:
-        note(f"{out}: stopped by SIGTERM after saving; the same command goes on")
+        note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
         raise typer.Exit(stop.exit_code) from None
     typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
