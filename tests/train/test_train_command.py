@@ -34,7 +34,10 @@ def recipe_file(make_recipe, tmp_path):
 
 
 def test_named_recipes_are_listed(run):
-    assert run("--list")[:2] == (0, "student-cpu\nstudent-mini\nstudent-paper\nteacher-study\n")
+    assert run("--list")[:2] == (
+        0,
+        "student-cpu\nstudent-mini\nstudent-paper\nstudent-paper-corrected\nstudent-paper-faithful\nteacher-paper-corrected\nteacher-paper-faithful\nteacher-study\n",
+    )
 
 
 def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):

@@ -18,7 +18,16 @@ GOLDEN_FINGERPRINT = "c53e4109be09a781d5d0b20a2e4f0e9c1b927d5fc01eb8ef0e2bd2a2ad
 
 
 def test_the_named_recipes_load():
-    assert list_recipes() == ["student-cpu", "student-mini", "student-paper", "teacher-study"]
+    assert list_recipes() == [
+        "student-cpu",
+        "student-mini",
+        "student-paper",
+        "student-paper-corrected",
+        "student-paper-faithful",
+        "teacher-paper-corrected",
+        "teacher-paper-faithful",
+        "teacher-study",
+    ]
     for name in list_recipes():
         assert load_recipe(name).name == name
 

@@ -9,6 +9,7 @@ from evenface.models.draws import RowDraws
 from evenface.models.elasticarcface import ElasticArcFace, ElasticArcFacePlus
 from evenface.models.elasticcosface import ElasticCosFace, ElasticCosFacePlus
 from evenface.models.embedding import embed, load_run_backbone
+from evenface.models.ir import IRNet
 from evenface.models.iresnet import IResNet
 from evenface.models.magface import MagFace
 from evenface.models.margin import MarginHead
@@ -27,6 +28,7 @@ __all__ = [
     "ElasticArcFacePlus",
     "ElasticCosFace",
     "ElasticCosFacePlus",
+    "IRNet",
     "IResNet",
     "MagFace",
     "MarginHead",

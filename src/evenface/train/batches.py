@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -48,10 +48,12 @@ class BatchSource:
 
     Args:
         manifest: the training set.
-        cache: teacher embeddings of its rows; both views when ``flip``.
+        cache: teacher embeddings of its rows; both views when ``flip`` and they follow it.
         batch_size: B.
         seed: of order and flips.
-        flip: mirror a row in an epoch with probability ½.
+        flip: mirror a row in an epoch with probability ½; "real": rows of real origin only.
+        target_view: "same" for embeddings of the view that is seen, "original" for those of the
+            image as it is.
         order: epoch → its rows, as many in every epoch; None for each row once, shuffled.
         part: (index, count): only this one of ``count`` equal parts of every batch.
         prepare: what happens to a batch before it is used, in the thread that reads it.
@@ -64,7 +66,8 @@ class BatchSource:
         *,
         batch_size: int,
         seed: int,
-        flip: bool,
+        flip: bool | Literal["real"],
+        target_view: Literal["same", "original"] = "same",
         order: Callable[[int], np.ndarray] | None = None,
         part: tuple[int, int] = (0, 1),
         prepare: Callable[[Batch], Batch] | None = None,
@@ -72,8 +75,12 @@ class BatchSource:
         self._manifest = manifest
         self._labels = manifest.labels()
         self._seed = seed
-        self._flip = flip
-        views = ("original", "flip") if flip else ("original",)
+        self._may_flip = (
+            manifest.column("origin") == "real"
+            if flip == "real"
+            else np.full(len(manifest), bool(flip))
+        )
+        views = ("original", "flip") if flip and target_view == "same" else ("original",)
         self._targets = [cache.view(view) for view in views] if cache else None
         self._order = lru_cache(maxsize=2)(order or uniform(self._labels, self._labels, seed))
         self._part = part
@@ -110,9 +117,9 @@ class BatchSource:
                 yield ahead.popleft().result()
 
     def _flipped(self, epoch: int, rows: np.ndarray) -> np.ndarray:
-        if not self._flip:
-            return np.zeros(len(rows), dtype=bool)
-        return (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
+        return self._may_flip[rows] & (
+            (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
+        )
 
     def _images(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | Tensor:
         images = self._manifest.images(rows)
@@ -123,6 +130,6 @@ class BatchSource:
         if self._targets is None:
             return None
         targets = np.array(self._targets[0][rows], dtype=np.float32)
-        if flipped.any():
+        if len(self._targets) > 1 and flipped.any():
             targets[flipped] = self._targets[1][rows[flipped]]
         return targets

@@ -113,6 +113,7 @@ def _schedule(job: Job) -> tuple[Schedule, BatchSource]:
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         flip=recipe.flip,
+        target_view=recipe.target_view,
         order=job.order(),
     )
     schedule = Schedule(

@@ -198,7 +198,7 @@ def build_backbone(recipe: TrainRecipe) -> nn.Module:
         raise ValueError("the embedding size must be settled before training")
     try:
         return create_backbone(
-            recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout
+            recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout_rate
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"recipe '{recipe.name}': {error}") from None

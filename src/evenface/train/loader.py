@@ -54,6 +54,7 @@ def open_source(
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
         "flip": recipe.flip,
+        "target_view": recipe.target_view,
         "order": order or job.order(),
         "part": part,
         "prepare": prepare,

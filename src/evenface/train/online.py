@@ -62,17 +62,19 @@ class OnlineTeacher(Protocol):
 class NetworkTeacher:
     """A PyTorch network: runs on the student's device, in evaluation mode, in float32."""
 
-    def __init__(self, teacher: Teacher, network: nn.Module) -> None:
+    def __init__(self, teacher: Teacher, network: nn.Module, order: str = "RGB") -> None:
         self.name = teacher.name
         self.embedding_size = teacher.embedding_size
         self.fingerprint = teacher.fingerprint
         self.network: nn.Module | None = network
         self._model = network
+        self._reversed = order == "BGR"
 
     @torch.no_grad()
     def embed(self, pixels: Tensor) -> Tensor:
         """Embeddings float32 (B, D) of uint8 (B, 112, 112, 3)."""
         self._model.to(pixels.device).eval()
+        pixels = pixels.flip(3) if self._reversed else pixels
         embeddings: Tensor = self._model(to_input(pixels))
         return embeddings
 
@@ -104,4 +106,6 @@ def open_online(recipe: TeacherRecipe) -> OnlineTeacher:
         recipe.source, backbone=recipe.backbone, embedding_size=recipe.embedding_size
     )
     network = getattr(teacher, "network", None)
-    return ForeignTeacher(teacher) if network is None else NetworkTeacher(teacher, network)
+    if network is None:
+        return ForeignTeacher(teacher)
+    return NetworkTeacher(teacher, network, teacher.preprocessing.order)  # type: ignore[attr-defined]

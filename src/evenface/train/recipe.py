@@ -32,7 +32,19 @@ class BackboneRecipe(_Part):
     name: str
     embedding_size: PositiveInt | None = None
     """None: the teacher's, or 512 without one."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["published"] = 0.0
+    """Before the embedding layer. "published": 0.4 for IResNet-50 and 0 for others, as published
+    code has it."""
+
+    @property
+    def dropout_rate(self) -> float:
+        """The probability."""
+        if self.dropout == "published":
+            return _PUBLISHED_DROPOUT.get(self.name, 0.0)
+        return self.dropout
+
+
+_PUBLISHED_DROPOUT = {"iresnet50": 0.4}
 
 
 def _option(value: Any) -> float | bool | str:
@@ -72,6 +84,28 @@ class HeadRecipe(_Part):
     weight: float = Field(default=1.0, ge=0)
     """Of the classification loss. 0: it is not computed; for distillation losses that need a head
     all the same."""
+    published: bool = False
+    """Options that are not given are as published code has them, faults included
+    (:data:`PUBLISHED_OPTIONS`), instead of the papers'."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_options(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or content.get("published") is not True:
+            return content
+        published = PUBLISHED_OPTIONS.get(str(content.get("name")), {})
+        return {**content, "options": {**published, **(content.get("options") or {})}}
+
+
+PUBLISHED_OPTIONS: dict[str, dict[str, float | str]] = {
+    "adaface": {"norms": "unit", "t_alpha": 1.0},
+    "arcface": {"angle": "acos"},
+    "cosface": {"m": 0.5},
+    "elasticarcface": {"angle": "acos"},
+    "elasticarcface_plus": {"angle": "acos", "assign": "published"},
+    "elasticcosface_plus": {"assign": "published"},
+}
+"""Head → options by which published code differs from the papers; see docs/faithful.md."""
 
 
 class DistillationLossRecipe(_Part):
@@ -264,8 +298,11 @@ class TrainRecipe(_Part):
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
     batch_size: int = Field(default=128, ge=2)
-    flip: bool = True
-    """Mirror images at random; the teacher's target follows the view."""
+    flip: bool | Literal["real"] = True
+    """Mirror images at random; "real": only those of real origin, as published code does."""
+    target_view: Literal["same", "original"] = "same"
+    """View whose cached embedding is the target: the one that the student sees, or the image as it
+    is, as in published code."""
     augment: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Name → options; see :mod:`evenface.train.augment`. A cached teacher's target stays that of
     the image as it was before."""
@@ -311,6 +348,11 @@ class TrainRecipe(_Part):
                 f"a batch of {self.batch_size} images cannot be cut into {self.micro_batches} "
                 "micro-batches of one size, at least 2"
             )
+        if self.target_view == "original" and self.distill and self.distill.teacher:
+            raise ValueError(
+                "target_view 'original' needs distill.cache: an online teacher embeds the very "
+                "pixels that the student sees"
+            )
         if self.loader == "resident" and "jpeg" in self.augment:
             raise ValueError(
                 "augment.jpeg needs images that pass the CPU: loader 'stream' or 'auto'"
@@ -334,8 +376,11 @@ class TrainRecipe(_Part):
                 del content[key]
         if self.distill is not None:
             content["distill"] = self.distill.content()
-        if content["head"] is not None and content["head"]["weight"] == 1:
-            del content["head"]["weight"]
+        if content["head"] is not None:
+            del content["head"]["published"]  # the options say it
+            if content["head"]["weight"] == 1:
+                del content["head"]["weight"]
+        content["backbone"]["dropout"] = self.backbone.dropout_rate
         if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
             del content["schedule"]["epoch_steps"]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})
@@ -347,7 +392,7 @@ _NOT_IN_THE_RESULT = {
 }  # fmt: skip
 """Keys that say where things are and how they are computed."""
 
-_LATER_KEYS = ("sampler", "augment", "micro_batches", "ema", "recovery")
+_LATER_KEYS = ("target_view", "sampler", "augment", "micro_batches", "ema", "recovery")
 """Younger than recorded fingerprints: left out at their defaults, so that those stay."""
 
 
