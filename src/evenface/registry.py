@@ -75,7 +75,7 @@ def typed_options(
     typed = {}
     for name, value in options.items():
         if name not in signature:
-            known = ", ".join(key for key in signature if key not in given)
+            known = ", ".join(key for key in signature if key not in given) or "none"
             raise TypeError(f"{what} has no option '{name}'; it has: {known}")
         if hints[name] is int and isinstance(value, float) and value.is_integer():
             value = int(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from embedded_batches import embeddings, labels
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evenface.distill import SampleDistillation, create_distillation, list_distillations
 from evenface.distill.base import NEEDS
@@ -63,6 +65,22 @@ def test_directions_count_and_lengths_do_not(name):
     student, teacher = embeddings()
     torch.testing.assert_close(
         loss(7 * student, teacher / 3, **extra), loss(student, teacher, **extra)
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(7)))
+@pytest.mark.parametrize("name", NAMES)
+def test_the_order_of_the_batch_does_not_matter(name, order):
+    loss, extra = make(name)
+    loss = loss.double().eval()
+    student, teacher = embeddings()
+    moved = {
+        key: tuple(map_[order] for map_ in value) if key == "maps" else value[order]
+        for key, value in extra.items()
+    }
+    torch.testing.assert_close(
+        loss(student[order], teacher[order], **moved), loss(student, teacher, **extra)
     )
 
 

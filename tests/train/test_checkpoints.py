@@ -96,6 +96,18 @@ def test_any_flipped_bit_is_found(checkpoints, capsys, place):
     message = capsys.readouterr().err
     assert f"{path}: damaged checkpoint" in message
     assert "Going back to the one before" in message
+    assert not path.exists()
+
+
+def test_a_damaged_one_never_displaces_a_whole_one(checkpoints):
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    for step in (3, 4):
+        newest = checkpoints.paths()[-1]
+        newest.write_bytes(newest.read_bytes()[:-9])
+        assert checkpoints.newest().progress.step in (1, 3)
+        checkpoints.save(checkpoint(step))
+    assert checkpoints.newest().progress.step == 4
 
 
 @pytest.mark.parametrize("length", [0, 4, 300, -1])
@@ -106,6 +118,8 @@ def test_cut_files_are_passed_over(checkpoints, length):
     path.write_bytes(path.read_bytes()[:length])
     assert checkpoints.newest().progress.step == 1
     checkpoints.paths()[0].write_bytes(b"")
+    checkpoints.save(checkpoint(3))
+    checkpoints.paths()[1].write_bytes(b"")
     with pytest.raises(DataError, match=r"every checkpoint is damaged. Delete .*checkpoints to"):
         checkpoints.newest()
 

@@ -148,8 +148,13 @@ def test_micro_batches_are_one_batch_for_the_losses(make_recipe, manifest, cache
     first = backbone(images[:4])
     statistics = [buffer.clone() for buffer in backbone.buffers()]
     embeddings = torch.cat([first, backbone(images[4:])])
-    torch.manual_seed(3)
-    parts = objective(embeddings, torch.from_numpy(batch.labels), torch.from_numpy(batch.targets))
+    parts = objective(
+        embeddings,
+        torch.from_numpy(batch.labels),
+        torch.from_numpy(batch.targets),
+        rows=batch.rows,
+        seed=3,
+    )
     loss = torch.stack(list(parts.values())).sum()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), 5.0)

@@ -240,6 +240,11 @@ def test_class_centres_from_a_file(recipe, caches, tmp_path):
     [
         ({"name": "fitnet"}, "'fitnet' needs feature maps .* The teacher 'pixels' offers emb"),
         ({"name": "margindistillation"}, "needs the teacher's class centres"),
+        ({"options": {"weight": 3}}, "'weight' is no option of the loss 'template'"),
+        (
+            {"options": {"speed": 3}},
+            "loss 'template' has no option 'speed'; it has: none$",
+        ),
         ({"name": "rdk"}, "recipe 'tiny': unknown distillation loss 'rdk'; known: adadistill"),
         ({"name": "rkd", "projection": True}, "none of its losses compares embeddings directly"),
         ({"name": "rkd", "groups": {"step": 0.1}}, "'rkd' does not have: it compares images"),
@@ -277,8 +282,14 @@ def test_an_unknown_sampler_is_refused(recipe, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_the_training_knows_is_no_option_of_a_head(recipe):
+    asked = recipe(head={"name": "cosface", "options": {"num_identities": 3}})
+    with pytest.raises(UsageError, match="'num_identities' is no option of the head 'cosface'"):
+        Objective.from_recipe(asked, 6)
+
+
 def test_a_balanced_sampler_is_used(recipe):
-    job = Job.open(recipe(sampler={"name": "groups"}, batch_size=10))
+    job = Job.open(recipe(sampler="groups", batch_size=10))
     source = open_source(job, CPU)
     labels = np.concatenate([source.batch(n).labels.numpy() for n in range(3)])
     assert (labels < 2).sum() == 15  # a third of the set
@@ -307,6 +318,7 @@ def test_an_online_network_teaches_what_its_cache_would(recipe, network, data, t
     cached = Job.open(recipe(distill={"cache": cache.folder}))
     online = Job.open(recipe(distill={"teacher": {"source": str(network)}}))
     assert online.teacher == cached.teacher
+    assert online.fingerprint != cached.fingerprint
     assert online.cache is None
     _, embeddings, expected = parts_of(cached, first_batch(cached))
     *_, found = parts_of(online, first_batch(online), embeddings)
@@ -461,6 +473,42 @@ def test_targets_or_rows_that_are_missing_are_a_mistake(recipe, caches):
         objective(torch.randn(8, 8), batch.labels)
     with pytest.raises(ValueError, match="need the rows"):
         objective(torch.randn(8, 8), batch.labels, batch.targets)
+
+
+STATEFUL = {
+    "ekd and adadistill": {
+        "head": {"name": "curricularface", "options": {"s": 16.0}},
+        "distill": {"losses": [{"name": "ekd"}, {"name": "adadistill"}]},
+    },
+    "centres, groups and a projection": {
+        "head": {"name": "elasticarcface_plus", "options": {"s": 16.0}},
+        "distill": {
+            "cache": "wide", "name": "margindistillation", "centres": "mean",
+            "projection": True, "groups": {"step": 0.5},
+        },
+        "sampler": {"name": "groups_identities"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_broken_run_resumes_to_the_same_bits(recipe, caches, break_at, tmp_path, name):
+    case = copy.deepcopy(STATEFUL[name])
+    case["distill"]["cache"] = caches[case["distill"].get("cache", "pixels")]
+    asked = recipe(**case)
+    whole = train(asked, tmp_path / "whole", quiet=True)
+
+    def fail():
+        raise RuntimeError("broken")
+
+    mend = break_at(6, fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        train(asked, tmp_path / "run", quiet=True)
+    mend()
+    resumed = train(asked, tmp_path / "run", quiet=True)
+    assert resumed["final"] == whole["final"]
+    weights = [tmp_path / run / "weights.safetensors" for run in ("whole", "run")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 # --- every loss in a training ------------------------------------------------------------------

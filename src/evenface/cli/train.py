@@ -58,10 +58,12 @@ def train(
     """
     import json
     import os
+    import signal
 
     from evenface.console import note
     from evenface.errors import MissingDependencyError, UsageError
     from evenface.recipes import parse_overrides
+    from evenface.train.interruption import Preempted, preempt
     from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
@@ -79,7 +81,6 @@ def train(
     resolved = load_recipe(recipe, overrides)
     try:
         from evenface.train.explain import explain
-        from evenface.train.interruption import Preempted
         from evenface.train.loop import train as run
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
@@ -92,11 +93,12 @@ def train(
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
+    signal.signal(signal.SIGTERM, preempt)
     try:
         result = run(resolved, out)
     except Preempted as stop:
         if first:
-            note(f"{out}: stopped by SIGTERM after saving; the same command goes on")
+            note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
         raise typer.Exit(stop.exit_code) from None
     if first:
         typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))

@@ -21,7 +21,8 @@ class DarkRankDistillation(Distillation):
     Args:
         weight: of the loss.
         alpha, beta: of the score, positive.
-        length: of the list, at least 2: implementations take 3 or 4. Batches must be larger.
+        length: of the list, at least 2: implementations take 3 or 4. A batch of so few images
+            has shorter ones.
     """
 
     source = "Chen et al., AAAI 2018"
@@ -41,12 +42,9 @@ class DarkRankDistillation(Distillation):
 
     def loss(self, student: Tensor, teacher: Tensor, **extra: Any) -> Tensor:
         """Mean over the B lists."""
-        if len(student) <= self.length:
-            raise ValueError(
-                f"lists of {self.length} need batches of more than that, got {len(student)} images"
-            )
+        length = min(self.length, len(student) - 1)
         nearness = self._scores(teacher).fill_diagonal_(-torch.inf)
-        order = nearness.argsort(dim=1, descending=True, stable=True)[:, : self.length]
+        order = nearness.argsort(dim=1, descending=True, stable=True)[:, :length]
         listed = self._scores(student).gather(1, order)
         # log Σ_{j ≥ i} exp(s_j) for every place i of the list.
         remaining = listed.flip(1).logcumsumexp(dim=1).flip(1)

@@ -9,7 +9,7 @@ from evenface.registry import Registry, typed_options
 
 DISTILLATIONS: Registry[type[Distillation]] = Registry("distillation loss")
 
-GIVEN = frozenset({"weight", "centres", "channels", "embedding_size", "num_identities"})
+LOSS_ARGUMENTS = frozenset({"weight", "centres", "channels", "embedding_size", "num_identities"})
 """Arguments of a loss that are no options: its weight, and what the training knows."""
 
 
@@ -27,7 +27,9 @@ def create_distillation(name: str, **arguments: Any) -> Distillation:
         TypeError: an option that the loss does not have, or of another type.
     """
     loss = DISTILLATIONS[name]
-    return loss(**typed_options(f"distillation loss '{name}'", loss, arguments, given=GIVEN))
+    return loss(
+        **typed_options(f"distillation loss '{name}'", loss, arguments, given=LOSS_ARGUMENTS)
+    )
 
 
 def list_distillations() -> list[str]:

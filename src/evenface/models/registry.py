@@ -11,8 +11,10 @@ from evenface.models.margin import MarginHead
 from evenface.registry import Registry, typed_options
 
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
-_GIVEN = frozenset({"embedding_size", "num_identities", "generator"})
 HEADS: Registry[Callable[..., MarginHead]] = Registry("head")
+
+HEAD_ARGUMENTS = frozenset({"embedding_size", "num_identities", "generator"})
+"""Arguments of a head that are no options: what the training knows."""
 
 
 def create_backbone(name: str, *, embedding_size: int = 512, dropout: float = 0.0) -> nn.Module:
@@ -57,7 +59,7 @@ def create_head(
         TypeError: an option that the head does not have, or of another type.
     """
     head = HEADS[name]
-    options = typed_options(f"head '{name}'", head, options, given=_GIVEN)
+    options = typed_options(f"head '{name}'", head, options, given=HEAD_ARGUMENTS)
     return head(embedding_size=embedding_size, num_identities=num_identities, **options)
 
 

@@ -115,8 +115,8 @@ class Checkpoints:
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole, on the CPU; None where there are none.
 
-        A damaged one is named in a warning and passed over. What a killed process left half
-        written is deleted: call this only while the run is locked.
+        A damaged one is named in a warning, passed over and deleted, as is what a killed process
+        left half written: call this only while the run is locked.
 
         Raises:
             UsageError: it belongs to another recipe, other data or another teacher.
@@ -124,13 +124,18 @@ class Checkpoints:
         """
         for remains in self.folder.glob(f".step-*.tmp{_SUFFIX}"):
             remains.unlink()
-        paths = self.paths()
-        for path in reversed(paths):
+        damaged: list[Path] = []
+        for path in reversed(self.paths()):
             try:
-                return self._read(path)
+                checkpoint = self._read(path)
             except DataError as error:
                 warn(f"{error}. Going back to the one before")
-        if paths:
+                damaged.append(path)
+                continue
+            for useless in damaged:  # it would be kept in place of a whole one
+                useless.unlink()
+            return checkpoint
+        if damaged:
             raise DataError(
                 f"{self.folder}: every checkpoint is damaged. Delete {self.folder} to train from "
                 "the start"
@@ -202,5 +207,5 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()

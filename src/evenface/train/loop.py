@@ -144,7 +144,7 @@ class _Run:
         self.watch = Watch(self.out, lambda step: self.source.rows(number(step)), progress.step)
         began = time.monotonic() - progress.seconds
         with (
-            Interruption() as interruption,
+            Interruption(patient=self.world.size > 1) as interruption,
             self._log(progress) as log,
             closing(self.source.prefetch(map(number, steps), recipe.loader_threads)) as batches,
             monitor(

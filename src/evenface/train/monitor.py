@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,15 +83,15 @@ def monitor(
 
 
 def memory_used(device: torch.device) -> int:
-    """Peak bytes: allocated on a GPU, else resident of this process (0 where that is not told)."""
+    """Peak bytes: allocated on a GPU, else resident of this process (0 on other than Linux)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
+    # Not getrusage: there a process begins with the peak of the one that started it.
+    status = Path("/proc/self/status")
+    if not status.is_file():
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text("ascii"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _open_board(out: Path, steps_done: int) -> Any:

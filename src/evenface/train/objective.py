@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from evenface.distill import FeatureDistillation, SampleDistillation, create_distillation
 from evenface.distill.base import Distillation
 from evenface.distill.groups import GroupWeighting
-from evenface.distill.registry import DISTILLATIONS
+from evenface.distill.registry import DISTILLATIONS, LOSS_ARGUMENTS
 from evenface.errors import UsageError
 from evenface.models import MarginHead, RowDraws, create_backbone, create_head
+from evenface.models.registry import HEAD_ARGUMENTS
 from evenface.train.distributed import World
 from evenface.train.online import OnlineTeacher, Tap
-from evenface.train.recipe import DistillationLossRecipe, TrainRecipe
+from evenface.train.recipe import DistillationLossRecipe, Options, TrainRecipe
 from evenface.train.sharded_head import Shard, shard_head, sharded_cross_entropy
 from evenface.train.supply import Supply
 
@@ -84,6 +85,8 @@ class Objective(nn.Module):
         try:
             head = None
             if recipe.head is not None:
+                of_head = f"the head '{recipe.head.name}'"
+                _check_no_arguments(of_head, recipe.head.options, HEAD_ARGUMENTS)
                 head = create_head(
                     recipe.head.name,
                     embedding_size=size,
@@ -96,6 +99,7 @@ class Objective(nn.Module):
             losses, weightings = {}, {}
             for term in recipe.distill.terms:
                 part = f"distillation_{term.name}" if recipe.distill.losses else "distillation"
+                _check_no_arguments(f"the loss '{term.name}'", term.options, LOSS_ARGUMENTS)
                 given = _given(term, recipe, num_identities, teacher_size, supply)
                 losses[part] = create_distillation(term.name, **term.options, **given)
                 if (groups := recipe.distill.groups) and supply.group_names:
@@ -235,6 +239,12 @@ class Objective(nn.Module):
         if self._groups is None or rows is None:
             raise ValueError("weights of groups need the rows of the batch")
         return torch.from_numpy(self._groups[rows]).to(device, non_blocking=True)
+
+
+def _check_no_arguments(what: str, options: Options, arguments: frozenset[str]) -> None:
+    """ValueError if one of the options is an argument that a recipe does not set."""
+    if taken := sorted(arguments & options.keys()):
+        raise ValueError(f"'{taken[0]}' is no option of {what}")
 
 
 def _given(

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from evenface.distill.registry import DISTILLATIONS, GIVEN
-from evenface.models.registry import HEADS
+from evenface.distill.registry import DISTILLATIONS, LOSS_ARGUMENTS
+from evenface.models.registry import HEAD_ARGUMENTS, HEADS
 from evenface.train.samplers import list_samplers
 
-_NO_OPTIONS = GIVEN | {"generator"}
+ARGUMENTS = LOSS_ARGUMENTS | HEAD_ARGUMENTS
+"""Parameters that no recipe sets as options."""
 
 
 def describe_losses() -> str:
@@ -39,7 +40,7 @@ def describe_losses() -> str:
 def _options(factory: Callable[..., Any]) -> str:
     words = []
     for name, parameter in inspect.signature(factory).parameters.items():
-        if name in _NO_OPTIONS:
+        if name in ARGUMENTS:
             continue
         default = parameter.default
         if default is parameter.empty:

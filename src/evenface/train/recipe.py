@@ -209,7 +209,14 @@ class DistillationRecipe(_Part):
         content = self.model_dump(mode="json", exclude={"cache", "teacher"}, exclude_defaults=True)
         if isinstance(self.centres, Path):
             content["centres"] = "file"
+        if self.teacher is not None:  # sees augmented pixels, which a cached teacher does not
+            content["online"] = True
         return content
+
+
+def _named(value: Any) -> Any:
+    """A name stands for a part that has nothing else set."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 class SamplerRecipe(_Part):
@@ -291,7 +298,7 @@ class TrainRecipe(_Part):
     head: HeadRecipe | None
     """None: no classification, distillation alone."""
     distill: DistillationRecipe | None = None
-    sampler: SamplerRecipe = SamplerRecipe()
+    sampler: Annotated[SamplerRecipe, BeforeValidator(_named)] = SamplerRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
     batch_size: int = Field(default=128, ge=2)

@@ -64,4 +64,4 @@ def recompute_blocks(backbone: nn.Module) -> None:
 
 def _recompute(block: nn.Module) -> None:
     forward = block.forward
-    block.forward = lambda x: recomputed(forward, block, x)  # type: ignore[method-assign]
+    block.forward = lambda x: recomputed(forward, block, x)

@@ -1,7 +1,7 @@
 """Light and colour, with the results of Pillow's ``ImageEnhance`` and ``ImageOps``.
 
-All functions take and give uint8 (b, H, W, 3), RGB. Factors are float64 (b,) on the images' device:
-1 leaves the image as it is.
+All functions take and give uint8 (b, H, W, 3), RGB. Factors are float32 (b,) on the images' device:
+1 leaves the image as it is. Arithmetic is single precision, one operation at a time, as Pillow's.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from torch import Tensor
 
 def brightness(images: Tensor, factors: Tensor) -> Tensor:
     """Away from black."""
-    return _blend(torch.zeros_like(images), images, factors)
+    black = torch.zeros((1, 1, 1, 1), device=images.device)
+    return _blend(black, images, factors)
 
 
 def contrast(images: Tensor, factors: Tensor) -> Tensor:
     """Away from the image's mean grey."""
-    grey = _grey(images).flatten(1).sum(dim=1)
+    grey = _grey(images).flatten(1).sum(dim=1)  # int64
     pixels = images.shape[1] * images.shape[2]
     mean = (2 * grey + pixels) // (2 * pixels)  # rounded
     return _blend(mean[:, None, None, None], images, factors)
@@ -70,13 +71,13 @@ def equalize(images: Tensor) -> Tensor:
 
 
 def _grey(images: Tensor) -> Tensor:
-    """ITU-R 601 luma in whole numbers, int64 (b, H, W)."""
-    red, green, blue = images.long().unbind(dim=-1)
-    return (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+    """ITU-R 601 luma in whole numbers, int32 (b, H, W)."""
+    red, green, blue = images.permute(3, 0, 1, 2).int().unbind()  # each of them together
+    return (19595 * red).add_(38470 * green).add_(7471 * blue).add_(0x8000) >> 16
 
 
 def _blend(away: Tensor, images: Tensor, factors: Tensor) -> Tensor:
     """away + factor · (images − away), cut off at 0 and 255."""
-    base = away.double()
-    moved = base + factors[:, None, None, None] * (images.double() - base)
-    return moved.clamp(0, 255).to(torch.uint8)
+    base = away.float()
+    moved = (images - base).mul_(factors[:, None, None, None]).add_(base)
+    return moved.clamp_(0, 255).to(torch.uint8)

@@ -26,4 +26,6 @@ def jpeg(images: np.ndarray, draws: np.ndarray, *, lowest: float, highest: float
 def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
     bgr = np.ascontiguousarray(image[:, :, ::-1])
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a moment ago
+    return decoded[:, :, ::-1]

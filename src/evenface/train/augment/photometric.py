@@ -24,7 +24,7 @@ def photometric(images: Tensor, draws: np.ndarray, *, strength: float) -> Tensor
         draws: (b, 4): three factors, order.
         strength: largest change.
     """
-    factors = 1 + strength * (2 * draws[:, :3] - 1)
+    factors = (1 + strength * (2 * draws[:, :3] - 1)).astype(np.float32)
     orders = _ORDERS[(draws[:, 3] * len(_ORDERS)).astype(int)]
     for turn in range(len(_CHANGES)):
         for number, change in enumerate(_CHANGES):

@@ -77,7 +77,8 @@ def _rotate(images: Tensor, strengths: np.ndarray) -> Tensor:
 
 def _enhanced(change: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
     def apply(images: Tensor, strengths: np.ndarray) -> Tensor:
-        return change(images, to_device(1 + _LARGEST_FACTOR * strengths, images.device))
+        factors = (1 + _LARGEST_FACTOR * strengths).astype(np.float32)
+        return change(images, to_device(factors, images.device))
 
     return apply
 

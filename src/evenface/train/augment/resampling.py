@@ -35,7 +35,7 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def resize_matrix(source: int, target: int, name: str) -> np.ndarray:
     """From ``source`` to ``target`` pixels, float32 (target, source); widened when shrinking.
 
@@ -50,6 +50,13 @@ def resize_matrix(source: int, target: int, name: str) -> np.ndarray:
     wide = max(scale, 1.0)
     places = np.arange(source)[None, :] + 0.5 - centres[:, None]
     return _fixed(FILTERS[name](places / wide))
+
+
+@lru_cache(maxsize=1024)
+def shrink_and_enlarge_matrix(size: int, side: int, down: str, up: str) -> np.ndarray:
+    """From ``size`` to ``side`` pixels and back, float32 (size, size)."""
+    small = resize_matrix(size, side, down).astype(np.float64)
+    return _fixed(resize_matrix(side, size, up).astype(np.float64) @ small)
 
 
 @lru_cache(maxsize=256)
@@ -76,7 +83,7 @@ def filter_rows_and_columns(images: Tensor, matrices: list[np.ndarray]) -> Tenso
     """
     batch, size = images.shape[:2]
     matrix = to_device(np.stack(matrices), images.device)
-    across = matrix @ images.permute(0, 2, 1, 3).reshape(batch, size, -1).float()
+    across = matrix @ images.permute(0, 2, 1, 3).float().reshape(batch, size, -1)
     across = _pixels(across).unflatten(2, (size, 3)).permute(0, 2, 1, 3)  # (b, n, m, 3)
     down = matrix @ across.reshape(batch, size, -1)
     return _pixels(down).unflatten(2, (-1, 3)).to(torch.uint8)
@@ -91,4 +98,4 @@ def _fixed(matrix: np.ndarray) -> np.ndarray:
 
 
 def _pixels(values: Tensor) -> Tensor:
-    return (values + 0.5).floor().clamp(0, 255)
+    return (values + 0.5).floor_().clamp_(0, 255)

@@ -6,7 +6,11 @@ import numpy as np
 from torch import Tensor
 
 from evenface.train.augment.registry import Option, augmentation
-from evenface.train.augment.resampling import blur_matrix, filter_rows_and_columns, resize_matrix
+from evenface.train.augment.resampling import (
+    blur_matrix,
+    filter_rows_and_columns,
+    shrink_and_enlarge_matrix,
+)
 
 _FILTERS = ("nearest", "box", "bilinear", "bicubic", "lanczos")
 _SIGMA_STEPS = 32
@@ -17,7 +21,8 @@ _SIGMA_STEPS = 32
 def rescale(images: Tensor, draws: np.ndarray, *, smallest: float) -> Tensor:
     """Shrink to a share of the side drawn from [smallest, 1], and enlarge again.
 
-    Both filters are drawn from five, as AdaFace (Kim et al., CVPR 2022, section 4.1) does.
+    Both filters are drawn from five, as AdaFace (Kim et al., CVPR 2022, section 4.1) does; the
+    small image is not rounded to whole values.
 
     Args:
         images: uint8 (b, n, n, 3).
@@ -27,13 +32,13 @@ def rescale(images: Tensor, draws: np.ndarray, *, smallest: float) -> Tensor:
     size = images.shape[1]
     sides = np.maximum(1, (size * (smallest + (1 - smallest) * draws[:, 0])).astype(int))
     which = (draws[:, 1:] * len(_FILTERS)).astype(int)
-    shrink, enlarge = [], []
-    for side, (down, up) in zip(sides.tolist(), which.tolist(), strict=True):
-        # Filled up with zeros to one size, so that a batch of all sizes is one product.
-        room = size - side
-        shrink.append(np.pad(resize_matrix(size, side, _FILTERS[down]), ((0, room), (0, 0))))
-        enlarge.append(np.pad(resize_matrix(side, size, _FILTERS[up]), ((0, 0), (0, room))))
-    return filter_rows_and_columns(filter_rows_and_columns(images, shrink), enlarge)
+    return filter_rows_and_columns(
+        images,
+        [
+            shrink_and_enlarge_matrix(size, side, _FILTERS[down], _FILTERS[up])
+            for side, (down, up) in zip(sides.tolist(), which.tolist(), strict=True)
+        ],
+    )
 
 
 @augmentation("blur", draws=1, lowest=Option(0.5, 0.1, 20), highest=Option(2.5, 0.1, 20))
