@@ -25,8 +25,8 @@ def preempt(number: int, frame: FrameType | None) -> None:
 class Interruption:
     """While entered, the first SIGINT or SIGTERM only sets :attr:`requested` and :attr:`number`.
 
-    A second one raises KeyboardInterrupt at once, unless ``patient``. Outside the main thread, where Python allows no
-    handlers, nothing is changed.
+    A second one raises KeyboardInterrupt at once, unless ``patient``. Outside the main thread,
+    where Python allows no handlers, nothing is changed.
 
     Args:
         patient: ignore further signals: schedulers and torchrun both send one to every process.
