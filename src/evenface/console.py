@@ -60,7 +60,7 @@ class Ticker:
         self, bar: Progress, description: str, total: int | None, unit: str, done: int
     ) -> None:
         self._bar = bar
-        self._id = bar.add_task(description, total=total, completed=done, unit=unit)
+        self._id = bar.add_task(description, total=total, completed=done, unit=unit, state="")
         self._said = done
 
     def advance(self, amount: int = 1) -> None:
@@ -69,6 +69,10 @@ class Ticker:
         if not err().is_terminal:
             self._say_every_tenth()
 
+    def say(self, state: str) -> None:
+        """Show ``state`` beside the bar until the next call."""
+        self._bar.update(self._id, state=state)
+
     def _say_every_tenth(self) -> None:
         task = self._bar.tasks[0]
         if not task.total or task.completed - self._said < task.total / 10:
@@ -76,7 +80,8 @@ class Ticker:
         self._said = int(task.completed)
         rate = f", {task.speed:,.1f} {task.fields['unit']}/s" if task.speed else ""
         eta = f", ETA {task.time_remaining:.0f} s" if task.time_remaining else ""
-        note(f"{task.description}: {int(task.completed):,}/{int(task.total):,}{rate}{eta}")
+        state = f", {task.fields['state']}" if task.fields["state"] else ""
+        note(f"{task.description}: {int(task.completed):,}/{int(task.total):,}{rate}{eta}{state}")
 
 
 @contextmanager
@@ -101,6 +106,7 @@ def progress(
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
         console=err(),
         disable=not err().is_terminal,
     ) as bar:

@@ -10,6 +10,7 @@ from tiny_training import PixelTeacher, tiny_recipe, write_dataset
 
 from evenface.data.manifest import Manifest
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.train.learner import Learner
 
 
 @pytest.fixture
@@ -31,3 +32,24 @@ def cache(manifest, tmp_path) -> EmbeddingCache:
 def make_recipe(dataset):
     """Makes the tiny recipe with some fields replaced."""
     return partial(tiny_recipe, data=dataset)
+
+
+@pytest.fixture
+def break_at(monkeypatch):
+    """Makes the n-th step of the next training call a function before it runs."""
+
+    def install(number, action):
+        step = Learner.step
+        count = 0
+
+        def counted(self, *arguments):
+            nonlocal count
+            count += 1
+            if count == number:
+                action()
+            return step(self, *arguments)
+
+        monkeypatch.setattr(Learner, "step", counted)
+        return lambda: monkeypatch.setattr(Learner, "step", step)
+
+    return install

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
 
 from evenface.cli.main import main
+from evenface.distill import list_distillations
+from evenface.models import list_heads
 
 
 @pytest.fixture
@@ -29,7 +34,10 @@ def recipe_file(make_recipe, tmp_path):
 
 
 def test_named_recipes_are_listed(run):
-    assert run("--list")[:2] == (0, "student-cpu\nstudent-mini\nstudent-paper\nteacher-study\n")
+    assert run("--list")[:2] == (
+        0,
+        "student-cpu\nstudent-mini\nstudent-paper\nstudent-paper-corrected\nstudent-paper-faithful\nteacher-paper-corrected\nteacher-paper-faithful\nteacher-study\n",
+    )
 
 
 def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
@@ -54,6 +62,27 @@ def test_explaining_shows_rate_length_and_lambda(run, recipe_file, cache, tmp_pa
     assert "# distillation: 39.06 · (1 − cos), that is λ = 156.24 on the MSE" in out
 
 
+def test_losses_are_listed_with_options_and_needs(run):
+    code, out, _ = run("--list-losses")
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert {*list_heads(), *list_distillations()} <= set(rows)
+    assert "s 64, m 0.35, std 0.05" in rows["elasticcosface"]
+    assert "centres, labels" in rows["proxylesskd"]
+    assert "student_layer (required)" in rows["fitnet"]
+    assert rows["template"].split()[1] == "39.06"
+
+
+def test_explaining_tells_every_loss(run):
+    losses = "[{name: rkd}, {name: sp, weight: 7}, {name: template}]"
+    arguments = ("--set", "distill.cache=c", "--set", f"distill.losses={losses}")
+    code, out, _ = run("student-paper", *arguments, "--explain")
+    assert code == 0
+    assert "# distillation: rkd, its own weight" in out
+    assert "# distillation: sp, weight 7" in out
+    assert "# distillation: 39.06 · (1 − cos), that is λ = 9,999.36 on the MSE" in out
+
+
 def test_explaining_a_named_recipe_needs_no_data(run):
     code, out, _ = run("student-paper", "--set", "distill.cache=c", "--explain")
     assert code == 0
@@ -66,6 +95,54 @@ def test_explaining_a_named_recipe_needs_no_data(run):
     assert "λ = 19.53 · dimensions on the MSE" in out
 
 
+def test_explaining_tells_where_values_come_from(run, recipe_file, cache):
+    code, out, _ = run(
+        recipe_file, "--set", f"distill.cache={cache.folder}", "--set", "batch_size=6",
+        "--set", "backbone={name: mini_s}", "--set", "augment.crop.probability=0.2", "--explain",
+    )  # fmt: skip
+    assert code == 0
+    origins = {
+        line.split(":")[0].strip(): line.rpartition("# ")[2]
+        for line in out.splitlines()
+        if not line.startswith("#") and "#" in line
+    }
+    assert origins["embedding_size"] == "teacher"
+    assert origins["batch_size"] == origins["cache"] == origins["probability"] == "--set"
+    assert origins["log_every"] == origins["lr"] == str(recipe_file)
+    assert origins["weight"] == "default"
+    resolved = yaml.safe_load(out)
+    assert resolved["backbone"] == {"name": "mini_s", "embedding_size": 8, "dropout": 0.0}
+    assert "# memory, estimated: " in out
+    assert "# time: not measured; --probe takes a few steps" in out
+    assert "the cached target is of the image before `augment`" in out
+
+
+def test_probing_times_a_few_steps(run, recipe_file):
+    code, out, _ = run(recipe_file, "--explain", "--probe")
+    assert code == 0
+    assert "# time, measured over a few steps on cpu: " in out
+
+
+@pytest.mark.slow
+def test_sigterm_exits_with_75_and_the_same_command_goes_on(recipe_file, tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "evenface.cli.main", "train", str(recipe_file), "--out", str(out),
+        "--set", "schedule.steps=300", "--set", "checkpoint_every=5",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("checkpoints/step-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "stopped by SIGTERM; what was saved is kept, the same command goes on" in err
+    assert "Traceback" not in err
+    assert not (out / "run.json").exists()
+    assert list((out / "checkpoints").iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -75,6 +152,14 @@ def test_explaining_a_named_recipe_needs_no_data(run):
         (["student-cpu", "--set", "sed=1", "--explain"], "did you mean 'seed'?"),
         (["student-cpu", "--set", "head.name=x", "--explain"], "unknown head 'x'"),
         (["--explain"], "which recipe?"),
+        (["student-cpu", "--probe"], "--probe belongs to --explain"),
+        (["student-cpu", "--set", "augment.mosaic={}", "--explain"], "unknown augmentation"),
+        (["student-cpu", "--set", "micro_batches=3", "--explain"], "cut into 3 micro-batches"),
+        (
+            ["student-cpu", "--set", "augment.jpeg={}", "--set", "loader=resident", "--explain"],
+            "augment.jpeg needs images that pass the CPU",
+        ),
+        (["student-cpu", "--set", "recovery.attempts=0", "--explain"], "greater than 0"),
     ],
 )
 def test_wrong_usage_exits_with_2(run, tmp_path, monkeypatch, arguments, message):

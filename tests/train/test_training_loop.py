@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -18,52 +19,32 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
-from tiny_training import PixelTeacher, tiny_recipe, write_dataset
+from tiny_training import (
+    PixelTeacher,
+    assert_same_bits,
+    content,
+    log,
+    steps_saved,
+    tiny_recipe,
+    weights,
+    write_dataset,
+)
 
 from evenface.data.manifest import Manifest
-from evenface.errors import DataError, TrainingDivergedError, UsageError
+from evenface.errors import (
+    DataError,
+    MissingDependencyError,
+    TrainingDivergedError,
+    UsageError,
+)
 from evenface.models import embed, load_run_backbone
 from evenface.teachers.cache import cached_embeddings
 from evenface.train import load_recipe
+from evenface.train.batches import BatchSource
+from evenface.train.job import Job
 from evenface.train.learner import Learner
+from evenface.train.loader import open_source
 from evenface.train.loop import train
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return safetensors.torch.load_file(run / "weights.safetensors")
-
-
-def log(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-
-
-def assert_same_bits(first: Path, second: Path) -> None:
-    ours, theirs = weights(first), weights(second)
-    assert ours.keys() == theirs.keys()
-    for key, value in ours.items():
-        assert torch.equal(value, theirs[key]), key
-    assert (first / "log.jsonl").read_bytes() == (second / "log.jsonl").read_bytes()
-
-
-@pytest.fixture
-def break_at(monkeypatch):
-    """Makes the n-th step of the next training call a function before it runs."""
-
-    def install(number, action):
-        step = Learner.step
-        count = 0
-
-        def counted(self, *arguments):
-            nonlocal count
-            count += 1
-            if count == number:
-                action()
-            return step(self, *arguments)
-
-        monkeypatch.setattr(Learner, "step", counted)
-        return lambda: monkeypatch.setattr(Learner, "step", step)
-
-    return install
 
 
 def fail():
@@ -111,10 +92,11 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
     resolved = yaml.safe_load((out / "recipe.yaml").read_text())
     assert load_recipe(str(out / "recipe.yaml")) == recipe
     assert resolved["distill"]["weight"] == 39.06
-    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 10
-    assert len({path.stat().st_mode for path in out.iterdir()}) == 1
+    assert steps_saved(out) == [9, 10]
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
     assert {path.name for path in out.iterdir()} == {
-        "run.json", "log.jsonl", "recipe.yaml", "checkpoint.pt", "weights.safetensors"
+        ".lock", "run.json", "log.jsonl", "recipe.yaml", "checkpoints", "weights.safetensors"
     }  # fmt: skip
 
 
@@ -254,8 +236,7 @@ def test_a_signal_ends_the_step_and_saves(make_recipe, tmp_path, break_at, numbe
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "broken", quiet=True)
     mend()
-    checkpoint = torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)
-    assert checkpoint["step"] == 5
+    assert steps_saved(tmp_path / "broken") == [3, 5]
     train(recipe, tmp_path / "broken", quiet=True)
     assert_same_bits(tmp_path / "whole", tmp_path / "broken")
 
@@ -268,7 +249,7 @@ def test_a_second_signal_stops_at_once(make_recipe, tmp_path, break_at):
     break_at(5, twice)
     with pytest.raises(KeyboardInterrupt):
         train(make_recipe(), tmp_path / "run", quiet=True)
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 3
+    assert steps_saved(tmp_path / "run") == [3]
 
 
 def test_training_works_outside_the_main_thread(make_recipe, tmp_path):
@@ -295,7 +276,7 @@ def test_a_killed_process_resumes_to_the_same_bits(dataset, tmp_path):
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while process.poll() is None and not (
-        (killed / "checkpoint.pt").exists() and len(log(killed)) >= 4
+        (killed / "checkpoints").exists() and len(log(killed)) >= 4
     ):
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -304,27 +285,27 @@ def test_a_killed_process_resumes_to_the_same_bits(dataset, tmp_path):
     assert not (killed / "run.json").exists()
     train(recipe, killed, quiet=True)
     assert_same_bits(tmp_path / "whole", killed)
-    assert not [path for path in killed.iterdir() if ".tmp" in path.name and path.suffix != ".pt"]
+    assert not [path for path in killed.rglob("*") if ".tmp" in path.name]
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(make_recipe, tmp_path, monkeypatch):
     recipe = make_recipe()
     train(recipe, tmp_path / "whole", quiet=True)
-    save = torch.save
+    write = Path.write_bytes
     saved = []
 
-    def full(state, path):
-        if saved:
-            Path(path).write_bytes(b"half")
+    def full(path, data):
+        if "step-" in path.name and saved:
+            write(path, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        saved.append(state["step"])
-        save(state, path)
+        saved.append(path)
+        return write(path, data)
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         train(recipe, tmp_path / "full", quiet=True)
-    monkeypatch.setattr(torch, "save", save)
-    assert torch.load(tmp_path / "full" / "checkpoint.pt", weights_only=True)["step"] == 3
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert steps_saved(tmp_path / "full") == [3]
     train(recipe, tmp_path / "full", quiet=True)
     assert_same_bits(tmp_path / "whole", tmp_path / "full")
 
@@ -342,14 +323,14 @@ def test_another_recipe_in_the_same_folder_is_refused(make_recipe, tmp_path, bre
         with pytest.raises(RuntimeError):
             train(make_recipe(), out, quiet=True)
         mend()
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = content(out)
     with pytest.raises(UsageError, match=r"belongs to a run of another recipe.*another --out"):
         train(make_recipe(seed=9), out, quiet=True)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert content(out) == before
 
 
 def test_divergence_tells_where_and_keeps_the_last_good_checkpoint(
-    make_recipe, tmp_path, monkeypatch
+    make_recipe, manifest, tmp_path, monkeypatch
 ):
     step = Learner.step
     count = 0
@@ -366,8 +347,12 @@ def test_divergence_tells_where_and_keeps_the_last_good_checkpoint(
     message = str(caught.value)
     for part in ("at step 8", "learning rate 0.0", "loss nan", "last finite loss was", "optimizer"):
         assert part in message
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 6
+    assert steps_saved(tmp_path / "run") == [3, 6]
     assert not (tmp_path / "run" / "run.json").exists()
+    record = json.loads((tmp_path / "run" / "diverged.json").read_text())
+    assert record["step"] == 8
+    source = BatchSource(manifest, None, batch_size=8, seed=0, flip=True)
+    assert record["rows"] == {"8": source.rows(7).tolist()}
 
 
 def test_a_rate_that_is_far_too_high_is_told(make_recipe, tmp_path):
@@ -376,10 +361,9 @@ def test_a_rate_that_is_far_too_high_is_told(make_recipe, tmp_path):
     )
     with pytest.raises(TrainingDivergedError, match=r"diverged at step \d+ .*Lower optimizer\.lr"):
         train(recipe, tmp_path / "run", quiet=True)
-    checkpoint = tmp_path / "run" / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)["learner"]["backbone"]
-        assert all(torch.isfinite(value).all() for value in state.values())
+    for path in (tmp_path / "run").rglob("step-*"):
+        values = safetensors.torch.load_file(path).values()
+        assert all(torch.isfinite(value).all() for value in values)
 
 
 def test_a_teacher_of_another_size_is_refused(make_recipe, cache, tmp_path):
@@ -411,6 +395,10 @@ def test_training_sets_that_cannot_be_learned_are_refused(make_recipe, tmp_path)
     alone = write_dataset(tmp_path / "alone", people=1)
     with pytest.raises(DataError, match=r"two identities, the training set has 1 in 5 images"):
         train(make_recipe(data=alone), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"num_identities is 7, the training set has 6"):
+        train(make_recipe(num_identities=7), tmp_path / "run")
+    with pytest.raises(UsageError, match=r"30 images are less than a batch .* 4 micro-batches"):
+        train(make_recipe(batch_size=40, micro_batches=4), tmp_path / "run")
     with pytest.raises(UsageError, match=r"names no training set: add --set data=FOLDER"):
         train(make_recipe(data=None), tmp_path / "run")
     with pytest.raises(DataError, match="nowhere"):
@@ -439,9 +427,9 @@ def test_damaged_remains_are_named(make_recipe, tmp_path, break_at):
     (out / "log.jsonl").write_text("")
     with pytest.raises(DataError, match=r"log\.jsonl: has 0 bytes, but"):
         train(make_recipe(), out, quiet=True)
-    checkpoint = out / "checkpoint.pt"
+    (checkpoint,) = (out / "checkpoints").iterdir()
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged checkpoint.*Delete it"):
+    with pytest.raises(DataError, match=r"checkpoints: every checkpoint is damaged.*Delete"):
         train(make_recipe(), out, quiet=True)
     checkpoint.unlink()
     assert train(make_recipe(), out, quiet=True)["finished"]
@@ -472,3 +460,74 @@ def test_sets_are_read_in_batches(make_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(Manifest, "images", watched)
     train(make_recipe(), tmp_path / "run", quiet=True)
     assert largest == 8
+
+
+# --- other ways to the same result --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"loader": "resident"}, {"loader_threads": 3}], ids=str)
+def test_where_images_lie_and_who_reads_them_changes_nothing(make_recipe, cache, tmp_path, change):
+    recipe = make_recipe(
+        augment={"crop": {}, "photometric": {"probability": 0.4}}, distill={"cache": cache.folder}
+    )
+    train(recipe, tmp_path / "stream", quiet=True)
+    train(recipe.model_copy(update=change), tmp_path / "other", quiet=True)
+    assert_same_bits(tmp_path / "stream", tmp_path / "other")
+
+
+def test_augmentations_are_of_a_row_whatever_the_parts_of_a_batch(make_recipe, manifest):
+    recipe = make_recipe(augment={"crop": {}, "jpeg": {}, "randaugment": {}})
+    job, cpu = Job.open(recipe), torch.device("cpu")
+    whole = open_source(job, cpu).batch(4)
+    parts = [open_source(job, cpu, part=(index, 2)).batch(4) for index in range(2)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+    assert np.concatenate([part.rows for part in parts]).tolist() == whole.rows.tolist()
+
+
+def test_an_order_of_ones_own_replaces_the_shuffle(make_recipe, manifest):
+    source = open_source(
+        Job.open(make_recipe()), torch.device("cpu"), order=lambda epoch: np.full(20, epoch)
+    )
+    assert (source.batch_size, source.batches_per_epoch) == (8, 2)
+    assert source.batch(3).rows.tolist() == [1] * 8
+
+
+def test_tensorboard_gets_what_the_log_gets(make_recipe, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            written.append("closed")
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    out = tmp_path / "run"
+    train(make_recipe(tensorboard=True), out, quiet=True)
+    assert written[0] == (str(out / "tensorboard"), 1)
+    assert written[-1] == "closed"
+    scalars = {(name, step): value for name, value, step in written[1:-1]}
+    for record in log(out):
+        assert scalars["train/loss", record["step"]] == record["loss"]
+        assert scalars["train/lr", record["step"]] == record["lr"]
+        assert scalars["train/images per second", record["step"]] > 0
+
+
+def test_a_missing_tensorboard_is_told(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install .evenface\[tensorboard\]"):
+        train(make_recipe(tensorboard=True), tmp_path / "run", quiet=True)
+
+
+def test_the_bar_shows_losses_rate_and_memory(make_recipe, tmp_path, capsys):
+    train(make_recipe(), tmp_path / "run")
+    last = capsys.readouterr().err.splitlines()[-1]
+    for part in ("80/80", "lr 0", "loss", "classification", "memory", "GiB"):
+        assert part in last

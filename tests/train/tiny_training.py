@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
+import torch
 
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
@@ -60,3 +63,27 @@ def tiny_recipe(data: Path, **changes: Any) -> TrainRecipe:
         "checkpoint_every": 3,
     }
     return TrainRecipe.model_validate(fields | changes)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / "weights.safetensors")
+
+
+def log(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def steps_saved(run: Path) -> list[int]:
+    return sorted(int(path.stem[5:]) for path in (run / "checkpoints").glob("step-*.safetensors"))
+
+
+def content(run: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def assert_same_bits(first: Path, second: Path) -> None:
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert torch.equal(value, theirs[key]), key
+    assert (first / "log.jsonl").read_bytes() == (second / "log.jsonl").read_bytes()

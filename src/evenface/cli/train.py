@@ -30,29 +30,55 @@ def train(
     ] = None,
     explain_only: Annotated[
         bool,
-        typer.Option("--explain", help="Print the resolved recipe and what it comes to; stop."),
+        typer.Option(
+            "--explain",
+            help="Print the resolved recipe, where each value comes from, steps and memory; stop.",
+        ),
+    ] = False,
+    probing: Annotated[
+        bool, typer.Option("--probe", help="With --explain: time a few steps as well.")
     ] = False,
     list_all: Annotated[
         bool, typer.Option("--list", help="List the named recipes and stop.")
+    ] = False,
+    list_losses: Annotated[
+        bool,
+        typer.Option(
+            "--list-losses",
+            help="List heads, distillation losses with what they need, and samplers; stop.",
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run's record as JSON.")
     ] = False,
 ) -> None:
-    """Train one student (or teacher) by a recipe. Needs the extra 'train'."""
-    import json
+    """Train one student (or teacher) by a recipe. Needs the extra 'train'.
 
+    Run the same command again to continue. A training that SIGTERM ended exits with 75.
+    """
+    import json
+    import os
+    import signal
+
+    from evenface.console import note
     from evenface.errors import MissingDependencyError, UsageError
     from evenface.recipes import parse_overrides
-    from evenface.train.recipe import list_recipes, load_recipe
+    from evenface.train.interruption import Preempted, preempt
+    from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
         for name in list_recipes():
             typer.echo(name)
         return
+    if list_losses:
+        typer.echo(_losses())
+        return
     if recipe is None:
         raise UsageError("which recipe? 'evenface train --list' lists the named ones")
-    resolved = load_recipe(recipe, parse_overrides(assignments or []))
+    if probing and not explain_only:
+        raise UsageError("--probe belongs to --explain")
+    overrides = parse_overrides(assignments or [])
+    resolved = load_recipe(recipe, overrides)
     try:
         from evenface.train.explain import explain
         from evenface.train.loop import train as run
@@ -62,12 +88,20 @@ def train(
         raise MissingDependencyError(error.name, "train", "training") from None
 
     if explain_only:
-        typer.echo(explain(resolved))
+        typer.echo(explain(resolved, value_origins(recipe, overrides), probing=probing))
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
-    result = run(resolved, out)
-    typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
+    signal.signal(signal.SIGTERM, preempt)
+    try:
+        result = run(resolved, out)
+    except Preempted as stop:
+        if first:
+            note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
+        raise typer.Exit(stop.exit_code) from None
+    if first:
+        typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
 
 def _summary(out: Path, result: RunResult) -> str:
@@ -78,3 +112,15 @@ def _summary(out: Path, result: RunResult) -> str:
         f"images in {result['seconds']:,.0f} s\n"
         f"last step: {losses}"
     )
+
+
+def _losses() -> str:
+    from evenface.errors import MissingDependencyError
+
+    try:
+        from evenface.train.parts import describe_losses
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise MissingDependencyError(error.name, "train", "training") from None
+    return describe_losses()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -12,10 +13,14 @@ def check_input(images: Tensor) -> Tensor:
     return images
 
 
-def to_input(pixels: Tensor) -> Tensor:
-    """Pixels, uint8 (B, 112, 112, 3) → float32 (B, 3, 112, 112) in [−1, 1].
+def to_input(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pixels, uint8 (B, 112, 112, 3) → float (B, 3, 112, 112) in [−1, 1].
 
     The result lies in memory as the pixels do, channels last: the faster layout for convolutions
     on CPU and GPU alike.
+
+    Args:
+        pixels: RGB.
+        dtype: of the result.
     """
-    return (pixels.permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    return (pixels.permute(0, 3, 1, 2).to(dtype) - 127.5) / 127.5

@@ -26,6 +26,28 @@ def list_named(kind: str) -> list[str]:
     )
 
 
+def read(kind: str, source: str) -> dict[str, Any]:
+    """The content of a file by name or path, not validated.
+
+    Raises:
+        UsageError: no such name or file, or not a YAML mapping.
+    """
+    if source in list_named(kind):
+        text = (resources.files(__name__) / f"{kind}-{source}.yaml").read_text("utf-8")
+    elif Path(source).is_file():
+        text = Path(source).read_text("utf-8")
+    else:
+        known = ", ".join(list_named(kind))
+        raise UsageError(f"no {kind} recipe or file called '{source}'; at hand: {known}")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{source}: expected a mapping of keys to values")
+    return content
+
+
 def load(
     kind: str, source: str, model: type[Model], overrides: Mapping[str, Any] | None = None
 ) -> Model:
@@ -41,19 +63,7 @@ def load(
         UsageError: no such name or file, not YAML, an unknown key (with the nearest known one),
             or a value that does not fit.
     """
-    if source in list_named(kind):
-        text = (resources.files(__name__) / f"{kind}-{source}.yaml").read_text("utf-8")
-    elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
-    else:
-        known = ", ".join(list_named(kind))
-        raise UsageError(f"no {kind} recipe or file called '{source}'; at hand: {known}")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{source}: not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{source}: expected a mapping of keys to values")
+    content = read(kind, source)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:

@@ -18,9 +18,9 @@ from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
+from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
-from evenface.study.machine import describe_machine
 from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, StudyTeacher

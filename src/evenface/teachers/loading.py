@@ -88,7 +88,7 @@ _KINDS = (
     _Kind(
         "weights file",
         "evenface.teachers.checkpoint",
-        suffixes=(".safetensors", ".pt", ".pth", ".tar"),
+        suffixes=(".safetensors", ".pt", ".pth", ".ckpt", ".tar"),
         extra="train",
     ),
 )
@@ -99,11 +99,11 @@ def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> Loade
 
     Args:
         spec: ``"sface"``, ``"study"``, the path of an ONNX or TorchScript file, of a run folder, or
-            of weights (.safetensors, or a PyTorch state dict .pt, .pth, .tar); or a function, or
+            of weights (.safetensors, or a PyTorch state dict .pt, .pth, .ckpt, .tar); or a function, or
             ``"module:function"``, from uint8 (N, 112, 112, 3) to (N, D).
         options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
-            ``embedding_size``, ``device``. None counts as not given.
+            ``embedding_size``, ``order``, ``device``. None counts as not given.
 
     Raises:
         UsageError: nothing is recognised in ``spec``, or an option does not apply to it.

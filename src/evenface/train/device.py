@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +46,9 @@ def torch_settings(device: torch.device, threads: int | None) -> Iterator[None]:
             torch.backends.cudnn.deterministic = before[1]
 
 
-def to_device(array: Any, device: torch.device) -> Tensor:
-    """A NumPy array as a tensor on ``device``, copied without waiting."""
-    tensor = torch.from_numpy(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+def to_device(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """An array or tensor as a tensor on ``device``, copied without waiting."""
+    tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+    if tensor.device.type != "cpu" or device.type == "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -10,16 +10,38 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption:
-    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`.
+class Preempted(KeyboardInterrupt):
+    """A scheduler asked the process to end (SIGTERM); the same command goes on."""
 
-    A second one raises KeyboardInterrupt at once. Outside the main thread, where Python allows no
-    handlers, nothing is changed.
+    exit_code = 75
+    """EX_TEMPFAIL of sysexits.h: try again."""
+
+
+def preempt(number: int, frame: FrameType | None) -> None:
+    """Handler of SIGTERM for a process that does nothing but train: raises :class:`Preempted`."""
+    raise Preempted
+
+
+class Interruption:
+    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested` and :attr:`number`.
+
+    A second one raises KeyboardInterrupt at once, unless ``patient``. Outside the main thread,
+    where Python allows no handlers, nothing is changed.
+
+    Args:
+        patient: ignore further signals: schedulers and torchrun both send one to every process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self.requested = False
+        self.number = 0
         self._before: dict[int, Any] = {}
+
+    @staticmethod
+    def error(number: int) -> KeyboardInterrupt:
+        """What to raise once everything is in order: :class:`Preempted` after SIGTERM."""
+        return Preempted() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -34,6 +56,6 @@ class Interruption:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and not self._patient:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self.number = True, number

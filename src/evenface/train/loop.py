@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 import yaml
 
-from evenface.console import progress
+from evenface.console import warn
 from evenface.data.manifest import Manifest
+from evenface.errors import DataError, TrainingDivergedError
 from evenface.files import write_json, write_text
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
-from evenface.train.checkpoint import Checkpoint, load_checkpoint
+from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
 from evenface.train.device import choose_device, torch_settings
-from evenface.train.divergence import check_weights, finite_values
+from evenface.train.distributed import World, open_world, own_device
+from evenface.train.divergence import Watch
+from evenface.train.environment import environment, warn_of_changes
 from evenface.train.interruption import Interruption
 from evenface.train.job import Job
-from evenface.train.learner import Learner
-from evenface.train.log import RunLog, final_values
+from evenface.train.learner import Learner, save_weights
+from evenface.train.loader import open_source
+from evenface.train.lock import RunLock
+from evenface.train.log import NoLog, RunLog, final_values
+from evenface.train.monitor import monitor
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import (
     LOG_NAME,
+    OTHER_WEIGHTS_NAME,
     RECIPE_NAME,
     RUN_NAME,
     WEIGHTS_NAME,
@@ -41,7 +50,8 @@ def train(
 
     A finished run is not repeated; an interrupted one goes on from its last checkpoint and ends
     with the same bits as an uninterrupted one (same machine, versions and thread count). On
-    SIGINT or SIGTERM a checkpoint is written before KeyboardInterrupt is raised.
+    SIGINT or SIGTERM a checkpoint is written before KeyboardInterrupt is raised
+    (:class:`evenface.train.interruption.Preempted` for SIGTERM).
 
     Args:
         recipe: what to train.
@@ -50,100 +60,234 @@ def train(
         quiet: no progress on standard error.
 
     Raises:
-        UsageError: the recipe does not fit its data or teacher, or ``out`` holds another run.
-        DataError: data, cache or checkpoint cannot be used.
-        TrainingDivergedError: a loss, a gradient or a weight became NaN or infinite.
+        UsageError: the recipe does not fit its data or teacher, or ``out`` holds another run or
+            one that another process is at.
+        DataError: data, cache or checkpoints cannot be used.
+        TrainingDivergedError: a loss, a gradient or a weight became NaN or infinite, more often
+            than ``recipe.recovery`` allows.
     """
     job = Job.open(recipe, manifest)
     if finished := finished_run(out, job.fingerprint):
         return finished
+    with open_world(recipe.device) as world:
+        device = choose_device(own_device(recipe.device, world))
+        with torch_settings(device, recipe.threads):
+            run = _Run.prepare(job, out, device, world)
+            with RunLock(out) if world.first else nullcontext():
+                if world.largest(finished_run(out, job.fingerprint) is None) == 0:
+                    return run.result()  # of the lock's last holder
+                progress = run.resume()
+                while progress.step < run.schedule.steps:
+                    try:
+                        progress = run.go_on(progress, quiet=quiet or not world.first)
+                    except TrainingDivergedError as error:
+                        progress = run.recover(error)
+                if world.first:
+                    run.finish(progress)
+                world.wait()
+                return run.result()
 
-    recipe, device = job.recipe, choose_device(recipe.device)
-    with torch_settings(device, recipe.threads):
-        learner = Learner(recipe, job.num_identities, device)
-        source = BatchSource(
-            job.manifest,
-            job.cache,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            flip=recipe.flip,
-        )
-        size = source.batch_size
+
+@dataclass
+class _Run:
+    """A training and what it consists of."""
+
+    job: Job
+    out: Path
+    device: torch.device
+    learner: Learner
+    source: BatchSource
+    schedule: Schedule
+    checkpoints: Checkpoints
+    watch: Watch
+    world: World
+
+    @classmethod
+    def prepare(cls, job: Job, out: Path, device: torch.device, world: World) -> _Run:
+        """Everything that may be refused, before anything is written."""
+        recipe = job.recipe
+        learner = Learner(recipe, job.num_identities, device, job.supply, world)
+        source = open_source(job, device, part=(world.rank, world.size))
+        world.check(source.batch_size, recipe.micro_batches)
         schedule = Schedule(
             recipe.schedule,
             recipe.optimizer,
-            batch_size=size,
+            batch_size=source.batch_size,
             batches_per_epoch=source.batches_per_epoch,
         )
-        start, spent, log_bytes = 0, 0.0, 0
-        if checkpoint := load_checkpoint(out, job.fingerprint):
-            start, spent, log_bytes = checkpoint.step, checkpoint.seconds, checkpoint.log_bytes
-            learner.load_state_dict(checkpoint.learner)
-        resolved = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-        write_text(out / RECIPE_NAME, resolved)
+        checkpoints = Checkpoints(out, job.fingerprint, keep=recipe.keep_checkpoints)
+        watch = Watch(out, source.rows, 0)
+        return cls(job, out, device, learner, source, schedule, checkpoints, watch, world)
 
-        values: dict[str, float] = {}
-        began = time.monotonic() - spent
-        steps = range(start, schedule.steps)
+    def resume(self) -> Progress:
+        """Go back to the newest checkpoint, or begin."""
+        now = environment(self.job.recipe, self.device)
+        progress = Progress()
+        if checkpoint := self._newest():
+            progress = checkpoint.progress
+            self.learner.load_state_dict(checkpoint.learner)
+            if self.world.first:
+                warn_of_changes(checkpoint.environment, now)
+        elif self.job.recipe.recovery:
+            self._save(progress)  # to go back to
+        if self.world.first:
+            resolved = yaml.safe_dump(self.job.recipe.model_dump(mode="json"), sort_keys=False)
+            write_text(self.out / RECIPE_NAME, resolved)
+        return progress
+
+    def go_on(self, progress: Progress, *, quiet: bool) -> Progress:
+        """Train from ``progress`` to the end."""
+        recipe, size = self.job.recipe, self.source.batch_size
+        steps = range(progress.step, self.schedule.steps)
+        lowered = recipe.recovery.lower ** len(progress.setbacks) if recipe.recovery else 1.0
+        number = partial(self._batch_number, progress.setbacks)
+        self.watch = Watch(self.out, lambda step: self.source.rows(number(step)), progress.step)
+        began = time.monotonic() - progress.seconds
         with (
-            Interruption() as interruption,
-            RunLog(out / LOG_NAME, log_bytes) as log,
-            closing(source.prefetch(steps)) as batches,
-            _bar(recipe.name, schedule.steps * size, done=start * size, quiet=quiet) as advance,
+            Interruption(patient=self.world.size > 1) as interruption,
+            self._log(progress) as log,
+            closing(self.source.prefetch(map(number, steps), recipe.loader_threads)) as batches,
+            monitor(
+                recipe if self.world.first else recipe.model_copy(update={"tensorboard": False}),
+                self.out,
+                self.device,
+                images=self.schedule.steps * size,
+                done=progress.step * size,
+                steps_done=progress.step,
+                quiet=quiet,
+            ) as show,
         ):
             for step, batch in zip(steps, batches, strict=True):
-                rate = schedule.rate(step)
-                parts = learner.step(batch, rate, derive_seed(recipe.seed, "step", step))
+                rate = self.schedule.rate(step) * lowered
+                parts = self.learner.step(batch, rate, derive_seed(recipe.seed, "step", step))
 
                 done = step + 1
-                stopping, last = interruption.requested, done == schedule.steps
+                # A stop of one process is a stop of all, at the same step.
+                stopping = self.world.largest(interruption.number)
+                last = done == self.schedule.steps
                 logging = last or done % recipe.log_every == 0
-                saving = last or stopping or done % recipe.checkpoint_every == 0
+                saving = last or stopping > 0 or done % recipe.checkpoint_every == 0
                 # On a GPU values are read, and so waited for, only where they are needed.
-                if logging or saving or device.type == "cpu":
-                    values = finite_values(parts, step=done, rate=rate, before=values)
+                if logging or saving or self.device.type == "cpu":
+                    values = self.watch.values(parts, step=done, rate=rate)
                 if logging:
                     log.write({"step": done, "lr": rate, **values})
+                    show.report(done, rate, values)
                 if saving:
-                    check_weights(learner.backbone, learner.objective, step=done, rate=rate)
-                    seconds = time.monotonic() - began
-                    state = learner.state_dict()
-                    Checkpoint(job.fingerprint, done, seconds, log.position(), state).save(out)
-                advance(size)
+                    with self.world.diverging_together():
+                        self.watch.weights(
+                            self.learner.backbone, self.learner.objective, step=done, rate=rate
+                        )
+                    progress = replace(
+                        progress,
+                        step=done,
+                        seconds=time.monotonic() - began,
+                        log_bytes=log.position(),
+                    )
+                    self._save(progress)
+                show.advance(size)
                 if stopping:
-                    raise KeyboardInterrupt
-        learner.save_weights(out / WEIGHTS_NAME)
+                    raise interruption.error(stopping)
+        return progress
 
-    result: RunResult = {
-        "finished": True,
-        "name": recipe.name,
-        "fingerprint": job.fingerprint,
-        "backbone": recipe.backbone.name,
-        "embedding_size": learner.objective.head.embedding_size,
-        "head": recipe.head.name,
-        "parameters": sum(p.numel() for p in learner.backbone.parameters()),
-        "num_identities": job.num_identities,
-        "images": len(job.manifest),
-        "data_fingerprint": job.manifest.fingerprint,
-        "teacher_fingerprint": job.teacher,
-        "steps": schedule.steps,
-        "batch_size": size,
-        "images_seen": schedule.steps * size,
-        "seconds": round(time.monotonic() - began, 2),
-        "final": final_values(out / LOG_NAME),
-        "device": str(device),
-        "threads": recipe.threads or torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
-    write_json(out / RUN_NAME, result)
-    return result
+    def recover(self, error: TrainingDivergedError) -> Progress:
+        """Go back to the last checkpoint, with other images in place of the suspected batches.
 
+        Raises:
+            TrainingDivergedError: ``error``, if the recipe does not allow it (again).
+        """
+        recovery = self.job.recipe.recovery
+        checkpoint = self._newest() if recovery else None
+        if not recovery or not checkpoint:
+            raise error
+        setbacks = checkpoint.progress.setbacks
+        if len(setbacks) >= recovery.attempts:
+            raise error
+        suspects = self.watch.suspects
+        setbacks = (*setbacks, Setback(suspects.start, suspects.stop - 1))
+        self.learner.load_state_dict(checkpoint.learner)
+        step = checkpoint.progress.step
+        with self._log(checkpoint.progress) as log:
+            log.write({"step": step, "setback": len(setbacks), "reason": self.watch.reason})
+            progress = replace(checkpoint.progress, log_bytes=log.position(), setbacks=setbacks)
+        self._save(progress)
+        if not self.world.first:
+            return progress
+        warn(
+            f"training diverged at step {suspects.stop}: {self.watch.reason}. Back at step {step}, "
+            f"going on at {recovery.lower ** len(setbacks):g} times the rate (setback "
+            f"{len(setbacks)} of {recovery.attempts})"
+        )
+        return progress
 
-@contextmanager
-def _bar(name: str, total: int, *, done: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Progress in images; yields the function that counts them."""
-    if quiet:
-        yield lambda images: None
-        return
-    with progress(f"train {name}", total, unit="images", done=done) as ticker:
-        yield ticker.advance
+    def result(self) -> RunResult:
+        """The record of the finished run."""
+        result = finished_run(self.out, self.job.fingerprint)
+        if result is None:
+            raise DataError(
+                f"{self.out}: {RUN_NAME} is missing. All processes of a training must share its "
+                "run folder"
+            )
+        return result
+
+    def finish(self, progress: Progress) -> None:
+        """Write weights and record."""
+        recipe, learner = self.job.recipe, self.learner
+        averaged = learner.average is not None and recipe.ema is not None and recipe.ema.evaluate
+        models = {"last-step": learner.backbone}
+        if learner.average is not None:
+            models["average"] = learner.average.model
+        result_is = "average" if averaged else "last-step"
+        for name, model in models.items():
+            chosen = name == result_is
+            save_weights(
+                model, self.out / (WEIGHTS_NAME if chosen else OTHER_WEIGHTS_NAME.format(name))
+            )
+        steps, size = self.schedule.steps, self.source.batch_size
+        result: RunResult = {
+            "finished": True,
+            "name": recipe.name,
+            "fingerprint": self.job.fingerprint,
+            "backbone": recipe.backbone.name,
+            "embedding_size": cast(int, recipe.backbone.embedding_size),  # settled by the job
+            "head": recipe.head.name if recipe.head else None,
+            "parameters": sum(p.numel() for p in learner.backbone.parameters()),
+            "num_identities": self.job.num_identities,
+            "images": len(self.job.manifest),
+            "data_fingerprint": self.job.manifest.fingerprint,
+            "teacher_fingerprint": self.job.teacher,
+            "steps": steps,
+            "batch_size": size,
+            "images_seen": steps * size,
+            "seconds": round(progress.seconds, 2),
+            "final": final_values(self.out / LOG_NAME),
+            "weights": result_is,
+            "setbacks": len(progress.setbacks),
+            "device": str(self.device),
+            "threads": recipe.threads or torch.get_num_threads(),
+            "torch": torch.__version__,
+            "environment": environment(recipe, self.device),
+        }
+        write_json(self.out / RUN_NAME, result)
+
+    def _newest(self) -> Checkpoint | None:
+        """The newest checkpoint that the first process finds whole."""
+        found = self.checkpoints.newest() if self.world.first else None
+        step = self.world.largest(found.progress.step if found else -1)
+        return found or (None if step < 0 else self.checkpoints.at(step))
+
+    def _log(self, progress: Progress) -> RunLog | NoLog:
+        first = self.world.first
+        return RunLog(self.out / LOG_NAME, progress.log_bytes) if first else NoLog()
+
+    def _batch_number(self, setbacks: tuple[Setback, ...], step: int) -> int:
+        """The step whose images are taken at ``step``: its own, or one beyond the training's end
+        where they led to a setback."""
+        times = sum(setback.first <= step <= setback.last for setback in setbacks)
+        return step + times * self.schedule.steps
+
+    def _save(self, progress: Progress) -> None:
+        now = environment(self.job.recipe, self.device)
+        state = self.learner.state_dict()
+        if self.world.first:
+            self.checkpoints.save(Checkpoint(progress, now, state))

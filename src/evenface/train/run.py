@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json
 
-CHECKPOINT_NAME = "checkpoint.pt"
+CHECKPOINTS_NAME = "checkpoints"
+DIVERGED_NAME = "diverged.json"
 LOG_NAME = "log.jsonl"
 RECIPE_NAME = "recipe.yaml"
 RUN_NAME = "run.json"
+TENSORBOARD_NAME = "tensorboard"
 WEIGHTS_NAME = "weights.safetensors"
+OTHER_WEIGHTS_NAME = "weights-{}.safetensors"
+"""For what :attr:`RunResult.weights` is not: "average" or "last-step"."""
 
 
 class RunResult(TypedDict):
@@ -24,7 +28,8 @@ class RunResult(TypedDict):
     """Of recipe, data and teacher; see :meth:`evenface.train.recipe.TrainRecipe.fingerprint`."""
     backbone: str
     embedding_size: int
-    head: str
+    head: str | None
+    """None: distillation alone."""
     parameters: int
     """Of the backbone."""
     num_identities: int
@@ -38,9 +43,15 @@ class RunResult(TypedDict):
     """Time spent in steps, all parts of an interrupted run together."""
     final: dict[str, float]
     """Losses and gradient norm of the last step."""
+    weights: str
+    """What ``weights.safetensors`` holds: "last-step", or "average" (of all steps)."""
+    setbacks: int
+    """Divergences that the run went on from."""
     device: str
     threads: int
     torch: str
+    environment: dict[str, Any]
+    """Machine and versions of its last part."""
 
 
 def finished_run(out: Path, fingerprint: str) -> RunResult | None:

@@ -1,4 +1,4 @@
-"""What the study ran on, for the record."""
+"""What something ran on, for the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     """Processor, memory and versions.
 
     Args:
-        device: the device that the students were trained on ("cpu", "cuda").
+        device: where networks were computed ("cpu", "cuda").
     """
     return {
         "processor": _processor(),
