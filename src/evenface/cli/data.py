@@ -66,7 +66,7 @@ Dataset = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
-    from evenface.cli.export import export_data
+    from evenface.cli.data_export import export_data
     from evenface.cli.verification_set import verification_set
 
     data = typer.Typer(
