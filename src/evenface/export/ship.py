@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +15,6 @@ from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation, evaluate_model, protocol_from_manifest
-from evenface.evaluate.protocols import Protocol
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
@@ -25,6 +24,7 @@ from evenface.export.sample import balanced_rows
 from evenface.files import read_json, sha256_file, write_json
 from evenface.models import embed, load_run_backbone
 from evenface.seeds import generator
+from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.onnx import OnnxTeacher
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 
@@ -136,14 +136,20 @@ def export_onnx(
             seed=seed,
             name=", ".join(sorted(set(audit.column("dataset")))),
         )
-        options = {"views": _ONE_VIEW, "replicates": replicates, "seed": seed}
-        evaluation = evaluate_model(shipped, audit, protocol, **options)
+        measure = partial(
+            evaluate_model,
+            manifest=audit,
+            protocol=protocol,
+            views=_ONE_VIEW,
+            replicates=replicates,
+            seed=seed,
+        )
+        evaluation = measure(shipped)
         audited = f"audit-{precision}"
         evaluation.write(out / audited)
         if precision != "fp32":
-            compression = compare_precisions(
-                _evaluate_plain(plain, record, out, audit, protocol, options), evaluation
-            )
+            before = _measure_plain(plain, record, out, measure)
+            compression = compare_precisions(before, evaluation)
             if compression.largest_loss > LOSS_THAT_MATTERS:
                 notes.append(
                     f"a group lost {100 * compression.largest_loss:.2f} points of accuracy, more "
@@ -171,19 +177,17 @@ def export_onnx(
 _TRAINING = ("images", "num_identities", "data_fingerprint", "teacher_fingerprint", "head", "data")
 
 
-def _evaluate_plain(
+def _measure_plain(
     plain: onnx.ModelProto,
     record: ModelRecord,
     out: Path,
-    audit: Manifest,
-    protocol: Protocol,
-    options: dict[str, Any],
+    measure: Callable[[LoadedTeacher], Evaluation],
 ) -> Evaluation:
+    """The same network in fp32."""
     reference = out / f".{record.name}-reference.onnx"
     try:
         save(plain, reference, record.model_copy(update={"precision": "fp32"}))
-        model = OnnxTeacher(reference, name=f"{record.name}-fp32")
-        return evaluate_model(model, audit, protocol, **options)
+        return measure(OnnxTeacher(reference, name=f"{record.name}-fp32"))
     finally:
         reference.unlink(missing_ok=True)
 
