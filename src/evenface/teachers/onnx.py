@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from evenface.assets import ASSETS, asset_path
-from evenface.errors import DataError
+from evenface.errors import DataError, UsageError
+from evenface.export.record import read_record
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
@@ -25,7 +26,8 @@ from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import open_session, read_contract, run
 
 # Files whose preprocessing is known, so that it need not be declared: SFace scales in its graph.
-_KNOWN = {ASSETS["sface"].sha256: Preprocessing(mean=0.0, std=1.0, order="RGB")}
+_AS_IT_IS = Preprocessing(mean=0.0, std=1.0, order="RGB")
+_KNOWN = {ASSETS["sface"].sha256: _AS_IT_IS}
 
 _MAX_COSINE_CHANGE = 1e-4
 _CPU_BATCH = 4
@@ -35,8 +37,8 @@ _GPU_BATCH = 64
 class OnnxTeacher:
     """A face recogniser in an ONNX file.
 
-    It must have one input, N×3×112×112 or N×112×112×3 (N symbolic or fixed, float32 or
-    float16), and one output N×D.
+    It must have one input, N×3×112×112 or N×112×112×3 (N symbolic or fixed; float32, float16, or
+    uint8 where the graph does the preprocessing), and one output N×D.
 
     Args:
         path: the ONNX file.
@@ -73,13 +75,20 @@ class OnnxTeacher:
         self._session = open_session(self.path, self.path)
         said = declared(self.path, self._session.get_modelmeta().custom_metadata_map)
         self._contract = read_contract(self._session, self.path, layout or said.pop("layout", None))
-        default = replace(_KNOWN.get(sha256, Preprocessing()), **said)
+        known = _KNOWN.get(sha256, _AS_IT_IS if self._takes_pixels else Preprocessing())
+        default = replace(known, **said)
         self.preprocessing = Preprocessing(
             mean=default.mean if mean is None else mean,
             std=default.std if std is None else std,
             order=default.order if order is None else order,
             layout=self._contract.layout,
         )
+        if self._takes_pixels and (self.preprocessing.mean, self.preprocessing.std) != (0.0, 1.0):
+            raise UsageError(
+                f"{self.path}: takes whole numbers 0 to 255 and scales them itself; leave mean and "
+                "std out"
+            )
+        self.record = read_record(self._session, self.path)
         self.name = name or self.path.stem
         self.fingerprint = fingerprint(
             {"weights": sha256, "preprocessing": self.preprocessing.as_dict()}
@@ -129,6 +138,10 @@ class OnnxTeacher:
                 f"preprocessing ({self.preprocessing})"
             )
         return embeddings
+
+    @property
+    def _takes_pixels(self) -> bool:
+        return self._contract.dtype is np.uint8
 
     @property
     def _on_gpu(self) -> bool:

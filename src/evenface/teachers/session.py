@@ -14,9 +14,10 @@ from evenface.teachers.preprocessing import Layout
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _ERRORS_ONLY = 3
-_INPUT_TYPES: dict[str, type[np.floating]] = {
+_INPUT_TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
 }
 _INPUT_SHAPES: dict[Layout, tuple[int, int, int]] = {
     "NCHW": (IMAGE_SHAPE[2], IMAGE_SHAPE[0], IMAGE_SHAPE[1]),
@@ -29,7 +30,7 @@ class Contract:
     """What a model takes and gives. ``batch`` is None where any number of images is taken."""
 
     input: str
-    dtype: type[np.floating]
+    dtype: type[np.generic]
     layout: Layout
     batch: int | None
     output: str
@@ -72,7 +73,7 @@ def read_contract(
     face, embedding = inputs[0], outputs[0]
     if face.type not in _INPUT_TYPES:
         raise DataError(
-            f"{path}: the input '{face.name}' must be float32 or float16, it is {face.type}"
+            f"{path}: the input '{face.name}' must be float32, float16 or uint8, it is {face.type}"
         )
     allowed = _INPUT_SHAPES if layout is None else {layout: _INPUT_SHAPES[layout]}
     for candidate, expected in allowed.items():

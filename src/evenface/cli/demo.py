@@ -1,0 +1,52 @@
+"""evenface demo-app: compare two pictures in a browser, on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from evenface.cli.recognise import DEFAULT_MODEL, Model, Threshold
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``evenface demo-app``."""
+    app.command("demo-app")(demo_app)
+
+
+def demo_app(
+    model: Model = DEFAULT_MODEL,
+    threshold: Threshold = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 8300,
+) -> None:
+    """A page to compare two pictures. Bound to this machine; nothing leaves it (extra: demo)."""
+    import socket
+
+    from evenface.console import out
+    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.recogniser import Recogniser
+
+    try:
+        import uvicorn
+
+        from evenface.demo.app import HOST, create_app
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise MissingDependencyError(error.name, "demo", "the demo page") from None
+
+    recogniser = Recogniser.load(model, threshold=threshold)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, port))
+        except OSError as error:
+            raise UsageError(
+                f"port {port} cannot be used ({error.strerror}); choose another with --port"
+            ) from None
+        address = f"http://{HOST}:{listening.getsockname()[1]}"
+        out().print(f"open {address} in a browser; Ctrl-C stops it", highlight=False)
+        config = uvicorn.Config(create_app(recogniser), log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,164 @@
+"""evenface export: from a run to what a device runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from evenface.data.manifest import Manifest
+    from evenface.export.ship import ExportReport
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    ONNX = "onnx"
+    CARD = "model-card"
+    HUB = "hub"
+
+
+class Precision(StrEnum):
+    """Numbers of the network."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``evenface export``."""
+    app.command("export", no_args_is_help=True)(export)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write into; default: RUN/export.")
+    ] = None,
+    what: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="onnx: a file that any device runs; model-card: README.md about what was "
+            "exported; hub: a repository folder RUN/hub with card, weights and ONNX files.",
+        ),
+    ] = Format.ONNX,
+    precision: Annotated[Precision, typer.Option(help="int8 needs --calibrate.")] = Precision.FP32,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Faces that set the ranges of int8; taken equally of each group."),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled faces of people that the model has not seen: sets the threshold, "
+            "measures every group, before and after compression."
+        ),
+    ] = None,
+    group_by: Annotated[
+        str, typer.Option(metavar="A[,B…]", help="Attributes that define the groups, crossed.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the model; default: the run's folder.")] = "",
+    max_difference: Annotated[
+        str,
+        typer.Option(
+            metavar="MEAN,MAX", help="Largest 1 − cos to accept; default: by precision, see docs."
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Decides samples, pairs and resamples.")] = 0,
+) -> None:
+    """Export a student: ONNX in fp32, fp16 or int8, checked and audited; a card; a hub folder.
+
+    Needs the extras 'train' and 'export'.
+    """
+    from evenface.console import note
+    from evenface.errors import MissingDependencyError
+
+    try:
+        from evenface.export.hub import CARD_NAME, write_card, write_hub
+        from evenface.export.ship import export_onnx
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("evenface"):
+            raise
+        extra = "train" if error.name in ("torch", "safetensors") else "export"
+        raise MissingDependencyError(error.name, extra, "exporting") from None
+
+    folder = out or run / "export"
+    if what is Format.CARD:
+        write_card(run, folder, folder / CARD_NAME)
+        note(f"{folder / CARD_NAME}: written")
+        return
+    if what is Format.HUB:
+        target = run / "hub" if out is None else out.parent / f"{out.name}-hub"
+        write_hub(run, folder, target)
+        note(f"{target}: written")
+        return
+    report = export_onnx(
+        run,
+        folder,
+        precision=precision.value,
+        name=name or None,
+        calibrate=_faces(calibrate),
+        audit=_faces(audit, split),
+        group_by=_names(group_by),
+        max_difference=_bounds(max_difference),
+        seed=seed,
+    )
+    _print(report, folder)
+
+
+def _faces(path: Path | None, split: str = "") -> Manifest | None:
+    from evenface.data.manifest import Manifest
+    from evenface.errors import DataError
+
+    if path is None:
+        return None
+    manifest = Manifest.read(path)
+    chosen = manifest.where(split=split) if split else manifest
+    if not len(chosen):
+        raise DataError(f"{path}: no rows" + (f" of split {split!r}" if split else ""))
+    return chosen
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) or None
+
+
+def _bounds(text: str) -> tuple[float, float] | None:
+    from evenface.errors import UsageError
+
+    if not text:
+        return None
+    try:
+        mean, largest = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--max-difference takes MEAN,MAX as 0.02,0.08; got {text!r}") from None
+    return mean, largest
+
+
+def _print(report: ExportReport, folder: Path) -> None:
+    from evenface.console import out
+
+    lines = [
+        f"{folder / report.file}: {report.record.precision}, {report.size_bytes / 1e6:.2f} MB",
+        f"same network? {report.parity.summary}",
+    ]
+    if report.calibration:
+        listed = ", ".join(f"{group} {count}" for group, count in report.calibration.items())
+        lines.append(f"calibrated on: {listed}")
+    point = report.record.operating_point
+    if point:
+        lines.append(
+            f"threshold: cosine {point.threshold:.4f} at a false match rate of {point.target_fmr:g}"
+        )
+        if point.simulated:
+            lines.append("SIMULATED: audited on synthetic faces; says nothing about real people")
+    if report.compression:
+        lines.append(report.compression.verdict)
+    for line in [*lines, *(f"• {remark}" for remark in report.notes)]:
+        out().print(line, markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""A page on this machine that compares two pictures (extra ``demo``)."""

@@ -1,0 +1,1 @@
+"""From a run to what a device runs: ONNX, quantised and checked, with its card."""

@@ -1,0 +1,207 @@
+"""The model card (Mitchell et al., FAT* 2019): what a model is for and how good for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evenface.evaluate.results import Estimate, Evaluation
+from evenface.export.record import ModelRecord
+from evenface.export.ship import ExportReport
+
+SIMULATED = (
+    "> **Measured on simulated faces.** The figures below come from synthetic images. They say "
+    "nothing about real people."
+)
+
+
+def model_card(
+    record: ModelRecord,
+    *,
+    recipe: str,
+    evaluation: Evaluation | None = None,
+    exports: list[ExportReport] | None = None,
+) -> str:
+    """A card in Markdown with the front matter that model hubs read.
+
+    Args:
+        record: of the model.
+        recipe: the resolved training recipe, YAML.
+        evaluation: per group, or None where the model was not audited.
+        exports: reports of the files that are shipped with it.
+    """
+    sections = [
+        _front_matter(record),
+        f"# {record.name}",
+        *([SIMULATED] if evaluation and evaluation.protocol.simulated else []),
+        _what(record),
+        _uses(),
+        _training(record),
+        _results(evaluation),
+        _operating_point(record),
+        _files(exports or []),
+        _limits(),
+        f"## Recipe\n\n```yaml\n{recipe.strip()}\n```",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _front_matter(record: ModelRecord) -> str:
+    return "\n".join(
+        [
+            "---",
+            "library_name: evenface",
+            "tags: [face-recognition, fairness, knowledge-distillation]",
+            f"model_name: {record.name}",
+            "---",
+        ]
+    )
+
+
+def _what(record: ModelRecord) -> str:
+    return (
+        f"A face recogniser: backbone `{record.backbone}`, {record.parameters / 1e6:.2f} M "
+        f"parameters, embeddings of {record.embedding_size} dimensions. It takes aligned RGB faces "
+        "of 112 × 112 pixels (five landmarks on the ArcFace template) and gives vectors of length "
+        "one; the cosine of two says how alike two faces are.\n\n"
+        f"Training run `{record.run[:16]}…`, weights SHA-256 `{record.weights}`, exported by "
+        f"evenface {record.evenface}."
+    )
+
+
+def _uses() -> str:
+    return (
+        "## Intended use\n\n"
+        "Research on face verification and its fairness, and verification with the consent of the "
+        "people shown. Not for covert identification, for surveillance, or for guessing a person's "
+        "ethnicity, gender or character; not as the only ground of a decision about a person."
+    )
+
+
+def _training(record: ModelRecord) -> str:
+    known = record.training
+    lines = ["## Training data", ""]
+    if "images" in known:
+        lines.append(
+            f"- {known['images']:,} images of {known.get('num_identities', 0):,} identities "
+            f"(fingerprint `{str(known.get('data_fingerprint'))[:16]}…`)"
+        )
+    data: dict[str, Any] = known.get("data") or {}
+    for key, heading in (
+        ("origins", "origins"),
+        ("datasets", "data sets"),
+        ("licences", "licences, as declared at import"),
+        ("groups", "groups, as the data sets declare them"),
+    ):
+        if data.get(key):
+            lines.append(f"- {heading}: " + ", ".join(map(_counted, data[key].items())))
+    if not data:
+        lines.append("- origin and licences of the data are not recorded in the run")
+    teacher = known.get("teacher_fingerprint")
+    lines.append(
+        f"- distilled from a teacher (fingerprint `{teacher[:16]}…`): what the teacher was trained "
+        "on, and the consent of the people in it, is part of this model too and cannot be verified "
+        "from here"
+        if teacher
+        else "- without a teacher"
+    )
+    return "\n".join(lines)
+
+
+def _counted(item: tuple[str, Any]) -> str:
+    name, count = item
+    number = count["images"] if isinstance(count, dict) else count
+    return f"{name} {number:,}"
+
+
+def _results(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "## Results\n\nNot audited: no labelled data were given at export."
+    protocol = evaluation.protocol
+    lines = [
+        "## Results per group",
+        "",
+        f"Protocol `{protocol.name}`: "
+        + ", ".join(f"{count:,} {origin} images" for origin, count in protocol.origins.items())
+        + f"; 95 % intervals from {evaluation.bootstrap.replicates:,} bootstrap replicates over "
+        "identities. Groups are the labels that the data set declares.",
+        "",
+        "| group | identities | 10-fold accuracy, % | EER, % |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {name} | {of.identities:,} | {_percent(of.accuracy)} | {_percent(of.eer)} |"
+            for name, of in evaluation.groups.items()
+        ),
+        "",
+        f"Over groups: mean accuracy {_percent(evaluation.overall.accuracy)}, sample STD "
+        f"{_percent(evaluation.overall.std_sample)} points, SER {_plain(evaluation.overall.ser)}.",
+    ]
+    return "\n".join(lines)
+
+
+def _operating_point(record: ModelRecord) -> str:
+    point = record.operating_point
+    if point is None:
+        return ""
+    rows = [
+        f"| {name} | {_percent(point.fmr[name])} | {_percent(point.fnmr[name])} |"
+        for name in point.fmr
+    ]
+    return "\n".join(
+        [
+            "## Operating point",
+            "",
+            f"One threshold for all: cosine {point.threshold:.4f}, chosen so that the mean false "
+            f"match rate of the groups is at most {point.target_fmr:g} on `{point.protocol}`.",
+            "",
+            "| group | false matches, % | false non-matches, % |",
+            "|---|---:|---:|",
+            *rows,
+            *(f"\n{note}" for note in point.notes),
+        ]
+    )
+
+
+def _files(exports: list[ExportReport]) -> str:
+    if not exports:
+        return ""
+    lines = [
+        "## Files",
+        "",
+        "| file | precision | size, MB | 1 − cos to the trained network: mean, max |",
+        "|---|---|---:|---:|",
+    ]
+    for report in exports:
+        lines.append(
+            f"| `{report.file}` | {report.record.precision} | {report.size_bytes / 1e6:.2f} | "
+            f"{report.parity.mean:.1e}, {report.parity.max:.1e} |"
+        )
+    for report in exports:
+        if report.compression:
+            lines += ["", f"{report.record.precision}: {report.compression.verdict}"]
+    return "\n".join(lines)
+
+
+def _limits() -> str:
+    return (
+        "## Limits\n\n"
+        "Error rates hold for people, cameras and poses like those of the audit; measure on your "
+        "own before you decide by this threshold. Groups that the audit does not name were not "
+        "measured. A threshold audited on one precision is not that of another."
+    )
+
+
+def _percent(estimate: Estimate) -> str:
+    return _figure(estimate, 100)
+
+
+def _plain(estimate: Estimate) -> str:
+    return _figure(estimate, 1)
+
+
+def _figure(estimate: Estimate, scale: float) -> str:
+    if estimate.value is None:
+        return "–"
+    text = f"{scale * estimate.value:.2f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} [{scale * estimate.low:.2f}, {scale * estimate.high:.2f}]"

@@ -1,0 +1,83 @@
+"""A backbone as an ONNX file: uint8 RGB faces in, unit-length embeddings out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from evenface.export.record import METADATA_KEY, ModelRecord
+from evenface.files import atomic_path
+from evenface.models.inputs import to_input
+
+INPUT, OUTPUT, BATCH = "faces", "embeddings", "N"
+_SMALLEST_NORM = 1e-12
+_EXAMPLE = 2  # a batch of one would be taken for a constant
+
+
+class Deployed(nn.Module):
+    """A backbone with what surrounds it: preprocessing before, L2 normalisation after."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Unit-length embeddings (N, D) float32 of aligned RGB faces (N, 112, 112, 3) uint8."""
+        embeddings = self.backbone(to_input(faces))
+        # F.normalize would add nodes of shapes that quantisation tools stumble over.
+        return embeddings / embeddings.norm(dim=1, keepdim=True).clamp(min=_SMALLEST_NORM)
+
+
+def to_onnx(backbone: nn.Module) -> onnx.ModelProto:
+    """The deployed form of a backbone, in fp32, for any batch size.
+
+    Args:
+        backbone: of :func:`evenface.models.create_backbone`, on the CPU.
+    """
+    deployed = Deployed(backbone).eval()
+    faces = torch.zeros(_EXAMPLE, 112, 112, 3, dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            deployed,
+            (faces,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def save(model: onnx.ModelProto, path: Path, record: ModelRecord) -> None:
+    """Write a model with its record, atomically."""
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    model.metadata_props.add(key=METADATA_KEY, value=record.model_dump_json())
+    with atomic_path(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells its progress in log lines and warns of its own internals."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

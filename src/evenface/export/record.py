@@ -1,0 +1,92 @@
+"""What a shipped model says of itself. Stored inside the ONNX file; reading it needs no extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evenface.errors import DataError
+from evenface.evaluate.results import Estimate, Evaluation
+
+METADATA_KEY = "evenface"
+"""Key of the record among the metadata of an ONNX file."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OperatingPoint(_Record):
+    """A threshold with the error rates that it had when it was audited."""
+
+    threshold: float
+    """Cosine at or above which two faces count as one person."""
+    target_fmr: float
+    fmr: dict[str, Estimate]
+    """Group → false match rate between people of that group."""
+    fnmr: dict[str, Estimate]
+    protocol: str
+    simulated: bool
+    """Audited on synthetic faces: the rates say nothing about real people."""
+    notes: list[str]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Self | None:
+        """The global threshold of an evaluation; None where no threshold keeps its target."""
+        chosen = evaluation.global_threshold
+        if chosen.threshold is None:
+            return None
+        return cls(
+            threshold=chosen.threshold,
+            target_fmr=chosen.target_fmr,
+            fmr=chosen.fmr,
+            fnmr=chosen.fnmr,
+            protocol=evaluation.protocol.name,
+            simulated=evaluation.protocol.simulated,
+            notes=[*evaluation.notes, *([chosen.note] if chosen.note else [])],
+        )
+
+
+class ModelRecord(_Record):
+    """Where a shipped model comes from, what it takes and gives, and its operating point."""
+
+    version: int = 1
+    name: str
+    evenface: str
+    """Version of evenface that exported it."""
+    backbone: str
+    embedding_size: int
+    parameters: int
+    precision: Precision
+    run: str
+    """Fingerprint of the training run."""
+    weights: str
+    """SHA-256 of the run's weights."""
+    training: dict[str, Any]
+    """Images, identities and what is known of the data and the teacher."""
+    operating_point: OperatingPoint | None = None
+
+
+def read_record(session: onnxruntime.InferenceSession, path: Path) -> ModelRecord | None:
+    """The record in an ONNX file; None in files that evenface did not export.
+
+    Raises:
+        DataError: the record is damaged or of a later version.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        return None
+    try:
+        return ModelRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"{path}: its record of itself is not readable ({where}: {first['msg']}). It is "
+            "damaged or was written by a later version of evenface"
+        ) from None

@@ -1,0 +1,89 @@
+"""evenface export on the command line: ONNX, card, hub folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import yaml
+
+from evenface.cli.main import main
+
+
+@pytest.fixture
+def export(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main(["export", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return call
+
+
+def test_a_run_becomes_a_file_a_card_and_a_folder_for_a_hub(
+    export, run_folder, calibration_folder, audit_folder, tmp_path
+):
+    out = tmp_path / "out"
+    code, said, _ = export(
+        run_folder,
+        *("--out", out, "--precision", "int8", "--calibrate", calibration_folder),
+        *("--audit", audit_folder, "--max-difference", "0.2,0.5"),
+    )
+    assert code == 0
+    assert "student-int8.onnx: int8" in said
+    assert "calibrated on: north 64, south 32" in said
+    assert "SIMULATED" in said
+
+    assert export(run_folder, "--out", out, "--format", "model-card")[0] == 0
+    card = (out / "README.md").read_text()
+    assert card.index("Measured on simulated faces") < card.index("## Intended use")
+    for expected in ("| north |", "| south |", "name: untrained", "cannot be verified", "t" * 16):
+        assert expected in card
+
+    assert export(run_folder, "--out", out, "--format", "hub")[0] == 0
+    hub = tmp_path / "out-hub"
+    held = {path.name for path in hub.iterdir()}
+    assert held == {
+        *("README.md", "config.json", "recipe.yaml", "run.json", "weights.safetensors"),
+        "student-int8.onnx",
+    }
+    front = (hub / "README.md").read_text().split("---")[1]
+    assert yaml.safe_load(front)["library_name"] == "evenface"
+    assert json.loads((hub / "config.json").read_text())["backbone"] == "mini_s"
+    code, _, err = export(run_folder, "--out", out, "--format", "hub")
+    assert code == 1
+    assert "exists already" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--precision", "int8"], "--calibrate"),
+        (["--max-difference", "small"], "MEAN,MAX"),
+        (["--format", "model-card"], "nothing was exported here yet"),
+        (["--precision", "int4"], "int4"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(export, run_folder, tmp_path, arguments, expected):
+    code, _, err = export(run_folder, "--out", tmp_path / "out", *arguments)
+    assert code != 0
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_without_a_run_is_refused(export, tmp_path):
+    code, _, err = export(tmp_path, "--out", tmp_path / "out")
+    assert code == 1
+    assert "run.json" in err
+
+
+def test_without_the_extra_its_name_is_said(export, run_folder, monkeypatch):
+    for module in list(sys.modules):
+        if module.startswith("evenface.export"):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    code, _, err = export(run_folder)
+    assert code == 1
+    assert 'evenface[export]"' in err
