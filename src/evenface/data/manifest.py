@@ -1,9 +1,10 @@
 """The manifest: one table that says what every image is.
 
 A row points at one image of one store and tells whose face it is, where it comes from, under which
-licence, and any number of declared attributes (ethnicity, gender, age band, …), each value marked
-``declared`` or ``predicted``. Training sets, mixes and splits are manifests; images are never
-copied. On disk it is a Parquet file whose store paths are relative to its own folder.
+licence, and any number of attributes (ethnicity, gender, age band, …), each value marked
+``declared`` or ``predicted``; a predicted value may bear a confidence. Training sets, mixes and
+splits are manifests; images are never copied. On disk it is a Parquet file whose store paths are
+relative to its own folder.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ ALL = "all"
 
 _TEXT_COLUMNS = ("store", "identity", "origin", "dataset", "licence", "split", "notes")
 _COLUMNS = ("store", "index", *_TEXT_COLUMNS[1:])
+RESERVED_COLUMNS = frozenset(_COLUMNS)
+"""Names that no attribute may have."""
+ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA_KEY = b"evenface"
 _VERSION = 1
+_CONFIDENCE = "_confidence"
+"""Ending of the optional column, float32, that says how sure each predicted value is."""
 
 Values = str | None | Sequence[str | None] | np.ndarray
 """A column of text: one value for all rows, or one per row."""
@@ -170,16 +176,50 @@ class Manifest:
         """
         if name == "index":
             return np.asarray(self.table.column("index").to_numpy())
-        categories, codes = self._encoded(name)
+        categories, codes = self.codes(name)
         return np.array([*categories, None], dtype=object)[codes]
+
+    def confidence(self, attribute: str) -> np.ndarray:
+        """float32 (N,) in [0, 1]: how sure each predicted value is.
+
+        A declared value counts as certain (1). NaN where there is no value, or where a prediction
+        says nothing about its confidence.
+
+        Raises:
+            UsageError: an unknown attribute.
+        """
+        self._check_attribute(attribute)
+        declared = pc.equal(self.table.column(f"{attribute}_source"), "declared").to_numpy()
+        result = np.full(len(self), np.nan, dtype=np.float32)
+        name = f"{attribute}_confidence"
+        if name in self.table.column_names:
+            result[:] = self.table.column(name).to_numpy()
+        result[declared] = 1
+        return result
+
+    def codes(self, name: str) -> tuple[list[str], np.ndarray]:
+        """Distinct values of a text column by first appearance, and each row's place among them.
+
+        The places are int64 (N,), −1 where there is no value. Much faster than :meth:`column`
+        where there are many rows.
+
+        Raises:
+            UsageError: no such column; the message lists the columns.
+        """
+        column = self._column(name)
+        if not len(column):
+            return [], np.empty(0, dtype=np.int64)
+        encoded = column.combine_chunks().dictionary_encode()
+        codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+        return encoded.dictionary.to_pylist(), codes
 
     def identities(self) -> list[str]:
         """The identities, sorted by code point."""
-        return sorted(self._encoded("identity")[0])
+        return sorted(self.codes("identity")[0])
 
     def labels(self) -> np.ndarray:
         """int64 (N,): each row's index into :meth:`identities`."""
-        categories, codes = self._encoded("identity")
+        categories, codes = self.codes("identity")
         rank = np.empty(len(categories), dtype=np.int64)
         rank[np.argsort(np.array(categories, dtype=object), kind="stable")] = np.arange(
             len(categories)
@@ -198,20 +238,43 @@ class Manifest:
         Raises:
             UsageError: an unknown attribute; the message lists the known ones.
         """
+        names, codes = self.group_codes(group_by)
+        return np.array(names, dtype=object)[codes]
+
+    def group_codes(
+        self, group_by: str | Sequence[str] | None = None, *, partial: bool = True
+    ) -> tuple[list[str], np.ndarray]:
+        """The groups that occur, sorted by name, and each row's place among them, int64 (N,).
+
+        Args:
+            group_by: see :meth:`groups`.
+            partial: whether a crossing with a missing value is a group of its own ("north ×
+                unknown"); otherwise such a row is of group "unknown".
+
+        Raises:
+            UsageError: an unknown attribute; the message lists the known ones.
+        """
         if group_by is None:
             group_by = self.attributes[:1]
         names = (group_by,) if isinstance(group_by, str) else tuple(group_by)
-        if missing := [name for name in names if name not in self.attributes]:
-            known = ", ".join(self.attributes) or "none"
-            raise UsageError(f"no attribute {missing[0]!r} in this manifest; it has: {known}")
-        if not names:
-            return np.full(len(self), ALL, dtype=object)
-        joined, codes = self._group_codes(names[0])
-        for name in names[1:]:
-            values, more = self._group_codes(name)
+        for name in names:
+            self._check_attribute(name)
+        joined, codes = [ALL], np.zeros(len(self), dtype=np.int64)
+        for place, name in enumerate(names):
+            values, more = self._attribute_codes(name)
             pairs, codes = np.unique(codes * len(values) + more, return_inverse=True)
-            joined = [f"{joined[p // len(values)]} × {values[p % len(values)]}" for p in pairs]
-        return np.array(joined, dtype=object)[codes]
+            left, right = np.divmod(pairs, len(values))
+            joined = [
+                f"{joined[a]} × {values[b]}" if place else values[b]
+                for a, b in zip(left, right, strict=True)
+            ]
+        if not partial and len(names) > 1:
+            missing = np.any([self.codes(name)[1] < 0 for name in names], axis=0)
+            joined, codes = [*joined, UNKNOWN], np.where(missing, len(joined), codes)
+        # Two crossings may be written alike: sort and unite by name.
+        known, place_of = np.unique(np.array(joined, dtype=object), return_inverse=True)
+        used, codes = np.unique(place_of[codes], return_inverse=True)
+        return [str(known[place]) for place in used], codes
 
     # --- subsets -------------------------------------------------------------------------------
 
@@ -255,7 +318,8 @@ class Manifest:
             raise ValueError("nothing to concatenate")
         folder = manifests[0].folder
         names = tuple(dict.fromkeys(name for m in manifests for name in m.attributes))
-        tables = [_with_attributes(m._rebased(folder), names) for m in manifests]
+        confident = {c for m in manifests for c in m.table.column_names if c.endswith(_CONFIDENCE)}
+        tables = [_with_attributes(m._rebased(folder), names, confident) for m in manifests]
         return cls(pa.concat_tables(tables).combine_chunks(), folder, names)
 
     def with_column(self, name: str, values: Values) -> Self:
@@ -274,6 +338,41 @@ class Manifest:
             raise ValueError(str(error)) from None
         return self._with_table(table)
 
+    def with_attribute(
+        self,
+        name: str,
+        values: Values,
+        *,
+        source: Values = "declared",
+        confidence: Sequence[float] | np.ndarray | None = None,
+    ) -> Self:
+        """A copy with an attribute added, or replaced.
+
+        Args:
+            name: of the attribute.
+            values: one text for all rows or N; None where unknown.
+            source: "declared" or "predicted", one for all rows or N.
+            confidence: (N,) in [0, 1], taken where the value is predicted; NaN where unknown.
+
+        Raises:
+            ValueError: values that are not allowed.
+        """
+        column = _text(values, len(self))
+        marks = pc.if_else(column.is_valid(), _text(source, len(self)), "")
+        columns = {c: self.table.column(c) for c in self.table.column_names}
+        columns.pop(f"{name}{_CONFIDENCE}", None)
+        columns |= {name: column, f"{name}_source": marks}
+        if confidence is not None:
+            given = np.asarray(confidence, dtype=np.float32)
+            unsure = np.isnan(given) | (marks.to_numpy(zero_copy_only=False) != "predicted")
+            columns[f"{name}{_CONFIDENCE}"] = pa.array(given, mask=unsure)
+        names = tuple(dict.fromkeys((*self.attributes, name)))
+        try:
+            table = _conform(pa.table(columns), names, where="columns", allow_empty=True)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return type(self)(table, self.folder, names)
+
     # --- images --------------------------------------------------------------------------------
 
     @cached_property
@@ -285,13 +384,13 @@ class Manifest:
         """
         return {
             name: ImageStore.open(Path(os.path.normpath(self.folder / name)))
-            for name in sorted(self._encoded("store")[0])
+            for name in sorted(self.codes("store")[0])
         }
 
     def images(self, rows: np.ndarray | Sequence[int] | slice | None = None) -> np.ndarray:
         """Read images: uint8 (n, 112, 112, 3) RGB, in the order of ``rows`` (None: all rows)."""
         wanted = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
-        names, codes = self._encoded("store")
+        names, codes = self.codes("store")
         codes, index = codes[wanted], self._index[wanted]
         present = np.unique(codes)
         if len(present) == 1:
@@ -308,7 +407,7 @@ class Manifest:
     def image_fingerprint(self) -> str:
         """SHA-256 over the images the rows point at, in row order: what embeddings depend on."""
         digest = hashlib.sha256(b"images")
-        names, codes = self._encoded("store")
+        names, codes = self.codes("store")
         prints = [self.stores[name].fingerprint for name in names]
         _hash_text(digest, prints, codes)
         digest.update(np.ascontiguousarray(self._index, dtype="<i8").data)
@@ -320,7 +419,7 @@ class Manifest:
         digest = hashlib.sha256(self.image_fingerprint.encode())
         for name in ("identity", *sorted(self.attributes)):
             digest.update(name.encode())
-            _hash_text(digest, *self._encoded(name))
+            _hash_text(digest, *self.codes(name))
         return digest.hexdigest()
 
     # --- helpers -------------------------------------------------------------------------------
@@ -335,17 +434,13 @@ class Manifest:
             raise UsageError(f"no column {name!r} in this manifest; it has: {known}")
         return self.table.column(name)
 
-    def _encoded(self, name: str) -> tuple[list[str], np.ndarray]:
-        """Distinct values by first appearance, and int64 codes (N,); −1 where there is none."""
-        column = self._column(name)
-        if not len(column):
-            return [], np.empty(0, dtype=np.int64)
-        encoded = column.combine_chunks().dictionary_encode()
-        codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-        return encoded.dictionary.to_pylist(), codes
+    def _check_attribute(self, name: str) -> None:
+        if name not in self.attributes:
+            known = ", ".join(self.attributes) or "none"
+            raise UsageError(f"no attribute {name!r} in this manifest; it has: {known}")
 
-    def _group_codes(self, name: str) -> tuple[list[str], np.ndarray]:
-        values, codes = self._encoded(name)
+    def _attribute_codes(self, name: str) -> tuple[list[str], np.ndarray]:
+        values, codes = self.codes(name)
         return [*values, UNKNOWN], np.where(codes < 0, len(values), codes)
 
     def _with_table(self, table: pa.Table) -> Self:
@@ -355,13 +450,13 @@ class Manifest:
         """The table with store paths relative to ``folder`` (resolved)."""
         if folder == self.folder:
             return self.table
-        names, codes = self._encoded("store")
+        names, codes = self.codes("store")
         moved = [Path(os.path.relpath(self.folder / name, folder)).as_posix() for name in names]
         column = pa.array(moved, type=pa.string()).take(pa.array(codes))
         return self.table.set_column(0, "store", column)
 
     def _check_stores(self, where: str) -> None:
-        names, codes = self._encoded("store")
+        names, codes = self.codes("store")
         for code, name in enumerate(names):
             size = len(self.stores[name])
             rows = np.flatnonzero(codes == code)
@@ -388,13 +483,18 @@ def _hash_text(digest: Any, categories: list[str], codes: np.ndarray) -> None:
     digest.update(np.ascontiguousarray(codes, dtype="<i8").data)
 
 
-def _with_attributes(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+def _with_attributes(table: pa.Table, names: tuple[str, ...], confident: set[str]) -> pa.Table:
     columns = {name: table.column(name) for name in _COLUMNS}
     for name in names:
         known = name in table.column_names
         columns[name] = table.column(name) if known else _text(None, table.num_rows)
         source = f"{name}_source"
         columns[source] = table.column(source) if known else _text("", table.num_rows)
+        sure = f"{name}{_CONFIDENCE}"
+        if sure in table.column_names:
+            columns[sure] = table.column(sure)
+        elif sure in confident:
+            columns[sure] = pa.nulls(table.num_rows, type=pa.float32())
     return pa.table(columns)
 
 
@@ -418,9 +518,9 @@ def _conform(
     table: pa.Table, attributes: tuple[str, ...], *, where: str, allow_empty: bool = False
 ) -> pa.Table:
     """The table with exactly the manifest's columns in order and types, values checked."""
+    taken = {*_COLUMNS, *(f"{a}{end}" for a in attributes for end in ("_source", _CONFIDENCE))}
     for name in attributes:
-        taken = {*_COLUMNS, *(f"{other}_source" for other in attributes)}
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
+        if not ATTRIBUTE_NAME.fullmatch(name) or name in taken:
             raise DataError(
                 f"{where}: {name!r} cannot name an attribute (lower-case letters, digits and _; "
                 "no name of another column)"
@@ -429,6 +529,7 @@ def _conform(
     if missing := [name for name in wanted if name not in table.column_names]:
         raise DataError(f"{where}: columns are missing: {', '.join(missing)}")
     columns = {}
+    confidences = {f"{name}_source": f"{name}{_CONFIDENCE}" for name in attributes}
     for name in wanted:
         column = table.column(name)
         kind = pa.int64() if name == "index" else pa.string()
@@ -438,6 +539,8 @@ def _conform(
         columns[name] = column.cast(kind)
         if column.null_count and name not in attributes:
             raise DataError(f"{where}: column {name!r} has {column.null_count:,} empty cells")
+        if (sure := confidences.get(name, "")) in table.column_names:
+            columns[sure] = _confidences(table, sure, marks=name, where=where)
     result = pa.table(columns)
     if not allow_empty and not result.num_rows:
         raise DataError(f"{where}: the manifest has no rows")
@@ -448,6 +551,20 @@ def _conform(
         if not pc.all(pc.equal(marked, pc.is_valid(result.column(name)))).as_py() and len(result):
             raise DataError(f"{where}: '{name}_source' must be set exactly where {name!r} is")
     return result
+
+
+def _confidences(table: pa.Table, name: str, *, marks: str, where: str) -> pa.ChunkedArray:
+    column = table.column(name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
+        raise DataError(f"{where}: column {name!r} is {column.type}, expected float")
+    column = column.cast(pa.float32())
+    inside = pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, 1))
+    if pc.all(inside).as_py() is False:
+        raise DataError(f"{where}: column {name!r} holds values outside 0 to 1")
+    predicted = pc.equal(table.column(marks), "predicted")
+    if pc.any(pc.and_not(pc.is_valid(column), predicted)).as_py():
+        raise DataError(f"{where}: column {name!r} is set where nothing is predicted")
+    return column
 
 
 def _is_text(kind: pa.DataType) -> bool:
