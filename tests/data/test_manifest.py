@@ -294,3 +294,73 @@ def test_nothing_is_not_written(manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="without rows"):
         manifest.select([]).write(tmp_path / "m.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_group_codes(manifest: Manifest) -> None:
+    names, codes = manifest.group_codes(["ethnicity", "gender"])
+    assert names == ["north × f", "south × m", "unknown × f"]
+    assert codes.tolist() == [0, 1, 0, 2]
+    names, codes = manifest.group_codes(["ethnicity", "gender"], partial=False)
+    assert names == ["north × f", "south × m", "unknown"]
+    assert codes.tolist() == [0, 1, 0, 2]
+    assert manifest.select([]).group_codes("gender")[0] == []
+    assert manifest.group_codes(())[0] == ["all"]
+
+
+def test_crossings_that_are_written_alike_are_one_group(stores: Path) -> None:
+    twins = people(
+        stores,
+        attributes={"a": ["x", "x × y", None, "z"], "b": ["y × z", "z", "z", None]},
+        attribute_sources={},
+    )
+    names, codes = twins.group_codes(["a", "b"])
+    assert names == ["unknown × z", "x × y × z", "z × unknown"]
+    assert codes.tolist() == [1, 1, 0, 2]
+
+
+def test_predicted_values_bear_a_confidence(manifest: Manifest, tmp_path: Path) -> None:
+    labelled = manifest.with_attribute(
+        "age_band",
+        ["20s", "30s", None, "40s"],
+        source=["predicted", "declared", "predicted", "predicted"],
+        confidence=[0.5, 0.9, 0.8, np.nan],
+    )
+    assert labelled.attributes == ("ethnicity", "gender", "age_band")
+    np.testing.assert_array_equal(labelled.confidence("age_band"), [0.5, 1, np.nan, np.nan])
+    np.testing.assert_array_equal(labelled.confidence("gender"), [1, np.nan, 1, np.nan])
+    labelled.write(tmp_path / "m.parquet")
+    again = Manifest.read(tmp_path / "m.parquet")
+    np.testing.assert_array_equal(again.confidence("age_band"), labelled.confidence("age_band"))
+    both = Manifest.concat([manifest, again.select([0, 1])])
+    assert both.column("age_band").tolist() == [None] * 4 + ["20s", "30s"]
+    np.testing.assert_array_equal(both.confidence("age_band"), [np.nan] * 4 + [0.5, 1])
+    # Declaring it anew forgets what was predicted.
+    declared = again.with_attribute("age_band", "20s")
+    assert "age_band_confidence" not in declared.table.column_names
+    assert (declared.confidence("age_band") == 1).all()
+    for confidence in ([2, 0, 0, 0], [-1, 0, 0, 0], [np.inf, 0, 0, 0]):
+        with pytest.raises(ValueError, match="outside 0 to 1"):
+            manifest.with_attribute("a", "x", source="predicted", confidence=confidence)
+    with pytest.raises(ValueError, match="cannot name an attribute"):
+        labelled.with_attribute("age_band_confidence", "x")
+    with pytest.raises(UsageError, match="no attribute 'mood'"):
+        manifest.confidence("mood")
+
+
+def test_read_refuses_broken_confidences(manifest: Manifest, tmp_path: Path) -> None:
+    labelled = manifest.with_attribute(
+        "age_band", "20s", source="predicted", confidence=[0.5] * 4
+    ).with_attribute("hair", "dark")
+    path = tmp_path / "m.parquet"
+    labelled.write(path)
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("age_band_confidence")
+    declared = pa.array([0.5] * 4, type=pa.float32())
+    for bad, message in (
+        (table.set_column(place, "age_band_confidence", pa.array(["x"] * 4)), "expected float"),
+        (table.set_column(place, "age_band_confidence", pa.array([7.0] * 4)), "outside 0 to 1"),
+        (table.append_column("hair_confidence", declared), "where nothing is predicted"),
+    ):
+        pq.write_table(bad.replace_schema_metadata(table.schema.metadata), path)
+        with pytest.raises(DataError, match=message):
+            Manifest.read(path)

@@ -146,6 +146,7 @@ def overlap(
 def _print_overlap(found: OverlapReport) -> None:
     from evenface.console import note
 
+    rows: list[tuple[str, ...]]
     rows = [(n.identity, n.match, n.test_identity, f"{n.images:,}", "") for n in found.names]
     rows += [
         (p.identity, "people alike", p.test_identity, f"{p.images:,}", f"{p.cosine:.3f}")

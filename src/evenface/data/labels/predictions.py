@@ -15,14 +15,14 @@ from evenface.errors import DataError
 
 REFERENCE = ("Caucasian", "Asian", "Indian", "African", "other", "path")
 """Columns of a file without a header, as the study's reference code has them."""
-_KEYS = ("path", "identity")
+_KEYS = ("identity", "path")
 
 
 def read_predictions(path: Path, identities: list[str]) -> tuple[IdentityScores, list[str]]:
     """Read a file and join it to a data set's identities.
 
     The file has a line for each image: scores of the classes, not negative (they are divided by
-    their sum), and ``path`` or ``identity``. Of a path the last folder is the identity, or the last
+    their sum), and ``identity`` or ``path``. Of a path the last folder is the identity, or the last
     two (``<group>/<identity>``) where the data set names its identities so. Other columns than
     ``path``, ``identity`` and scores are refused.
 
@@ -45,16 +45,17 @@ def read_predictions(path: Path, identities: list[str]) -> tuple[IdentityScores,
         columns, rows = _header(path, lines)
         key = next(name for name in _KEYS if name in columns)
         place = columns.index(key)
+        image = columns.index("path") if "path" in columns else None
         scored = [i for i, name in enumerate(columns) if name not in _KEYS]
         for line, row in rows:
             where = f"{path}, line {line}"
             if len(row) != len(columns):
                 raise DataError(f"{where}: {len(row)} cells, expected {len(columns)}")
             scores = _scores(row, scored, columns, where)
-            if key == "path":
-                if row[place] in seen:
-                    raise DataError(f"{where}: {row[place]!r} is listed twice")
-                seen.add(row[place])
+            if image is not None:
+                if row[image] in seen:
+                    raise DataError(f"{where}: {row[image]!r} is listed twice")
+                seen.add(row[image])
             name = _identity(row[place], key, known, where)
             if name in known:
                 labels.append(known[name])

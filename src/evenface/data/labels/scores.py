@@ -68,5 +68,6 @@ def decide(scores: IdentityScores, abstain: float) -> Decisions:
     confidence = scores.scores[np.arange(len(best)), best]
     named = np.array(scores.classes, dtype=object)[best]
     other = np.array([name.lower() == OTHER for name in named], dtype=bool)
-    labels = np.where((confidence < abstain) | other, None, named)
+    labels = named.copy()
+    labels[(confidence < abstain) | other] = None
     return Decisions(named, confidence, labels)
