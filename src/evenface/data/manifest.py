@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -44,6 +44,7 @@ _METADATA_KEY = b"evenface"
 _VERSION = 1
 _CONFIDENCE = "_confidence"
 """Ending of the optional column, float32, that says how sure each predicted value is."""
+_BLOCK_ROWS = 2**20
 
 Values = str | None | Sequence[str | None] | np.ndarray
 """A column of text: one value for all rows, or one per row."""
@@ -57,7 +58,7 @@ class Manifest:
     """
 
     def __init__(self, table: pa.Table, folder: Path, attributes: tuple[str, ...]) -> None:
-        self.table = table
+        self._table = table  # text is dictionary-encoded: a few bytes a row
         self.folder = folder
         self.attributes = attributes
 
@@ -82,7 +83,9 @@ class Manifest:
                 f"{path}: no such manifest. Make one with 'evenface data import', 'render' or 'mix'"
             )
         try:
-            table = pq.read_table(path)
+            schema = pq.read_schema(path)
+            text = [field.name for field in schema if _is_text(field.type)]
+            table = pq.read_table(path, read_dictionary=text)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Parquet file ({error})") from None
         attributes = _read_attributes(table.schema, path)
@@ -136,9 +139,8 @@ class Manifest:
         }
         for name, values in attributes.items():
             column = _text(values, rows)
-            source = _text(sources.get(name, "declared"), rows)
             columns[name] = column
-            columns[f"{name}_source"] = pc.if_else(column.is_valid(), source, "")
+            columns[f"{name}_source"] = _marks(column, sources.get(name, "declared"))
         names = tuple(attributes)
         try:
             table = _conform(pa.table(columns), names, where="columns", allow_empty=True)
@@ -159,14 +161,23 @@ class Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         table = self._rebased(folder.resolve())
         header = json.dumps({"version": _VERSION, "attributes": list(self.attributes)})
-        table = table.replace_schema_metadata({_METADATA_KEY: header.encode()})
-        with atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        schema = _plain(table.schema).with_metadata({_METADATA_KEY: header.encode()})
+        with (
+            atomic_path(path) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for start in range(0, len(self), _BLOCK_ROWS):
+                writer.write_table(table.slice(start, _BLOCK_ROWS).cast(schema), _BLOCK_ROWS)
 
     # --- columns -------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return int(self._table.num_rows)
+
+    @property
+    def table(self) -> pa.Table:
+        """A copy as it stands in the file, with plain text."""
+        return self._table.cast(_plain(self._table.schema))
 
     def column(self, name: str) -> np.ndarray:
         """One column, (N,): int64 for ``index``, else objects (str, or None where unknown).
@@ -174,8 +185,9 @@ class Manifest:
         Raises:
             UsageError: no such column; the message lists the columns.
         """
-        if name == "index":
-            return np.asarray(self.table.column("index").to_numpy())
+        column = self._column(name)
+        if not pa.types.is_dictionary(column.type):
+            return np.asarray(column.to_numpy())
         categories, codes = self.codes(name)
         return np.array([*categories, None], dtype=object)[codes]
 
@@ -189,11 +201,11 @@ class Manifest:
             UsageError: an unknown attribute.
         """
         self._check_attribute(attribute)
-        declared = pc.equal(self.table.column(f"{attribute}_source"), "declared").to_numpy()
+        declared = _is_in(self._table.column(f"{attribute}_source"), {"declared"})
         result = np.full(len(self), np.nan, dtype=np.float32)
         name = f"{attribute}_confidence"
-        if name in self.table.column_names:
-            result[:] = self.table.column(name).to_numpy()
+        if name in self._table.column_names:
+            result[:] = self._table.column(name).to_numpy()
         result[declared] = 1
         return result
 
@@ -206,12 +218,12 @@ class Manifest:
         Raises:
             UsageError: no such column; the message lists the columns.
         """
-        column = self._column(name)
-        if not len(column):
-            return [], np.empty(0, dtype=np.int64)
-        encoded = column.combine_chunks().dictionary_encode()
-        codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-        return encoded.dictionary.to_pylist(), codes
+        values, codes = _codes(self._column(name))
+        used = pc.unique(pa.array(codes)).to_numpy()  # by first appearance
+        used = used[used >= 0]
+        place = np.full(len(values) + 1, -1, dtype=np.int64)
+        place[used] = np.arange(len(used))
+        return values.take(pa.array(used)).to_pylist(), place[codes]
 
     def identities(self) -> list[str]:
         """The identities, sorted by code point."""
@@ -262,7 +274,7 @@ class Manifest:
         joined, codes = [ALL], np.zeros(len(self), dtype=np.int64)
         for place, name in enumerate(names):
             values, more = self._attribute_codes(name)
-            pairs, codes = np.unique(codes * len(values) + more, return_inverse=True)
+            pairs, codes = _compact(codes * len(values) + more, len(joined) * len(values))
             left, right = np.divmod(pairs, len(values))
             joined = [
                 f"{joined[a]} × {values[b]}" if place else values[b]
@@ -273,7 +285,7 @@ class Manifest:
             joined, codes = [*joined, UNKNOWN], np.where(missing, len(joined), codes)
         # Two crossings may be written alike: sort and unite by name.
         known, place_of = np.unique(np.array(joined, dtype=object), return_inverse=True)
-        used, codes = np.unique(place_of[codes], return_inverse=True)
+        used, codes = _compact(place_of[codes], len(known))
         return [str(known[place]) for place in used], codes
 
     # --- subsets -------------------------------------------------------------------------------
@@ -290,8 +302,11 @@ class Manifest:
             if rows.shape != (len(self),):
                 raise ValueError(f"mask has shape {rows.shape}, expected ({len(self)},)")
             rows = np.flatnonzero(rows)
-        taken = self.table.take(pa.array(rows.astype(np.int64)))
-        return self._with_table(taken)
+        rows = np.arange(len(self))[rows.astype(np.int64)]
+        names = self._table.column_names
+        return self._with_table(
+            pa.table({name: _take(self._table.column(name), rows) for name in names})
+        )
 
     def where(self, **equal: str | int | Iterable[str]) -> Self:
         """Rows whose columns equal the given values (or one of several), e.g. split="train".
@@ -301,10 +316,12 @@ class Manifest:
         """
         mask = np.ones(len(self), dtype=bool)
         for name, wanted in equal.items():
-            values = self._column(name)
-            options = [wanted] if isinstance(wanted, str | int) else list(wanted)
-            found = pc.is_in(values, value_set=pa.array(options, type=values.type))
-            mask &= found.to_numpy()
+            column = self._column(name)
+            options = {wanted} if isinstance(wanted, str | int) else set(wanted)
+            if pa.types.is_dictionary(column.type):
+                mask &= _is_in(column, options)
+            else:
+                mask &= np.isin(column.to_numpy(), list(options))
         return self.select(mask)
 
     @classmethod
@@ -318,9 +335,13 @@ class Manifest:
             raise ValueError("nothing to concatenate")
         folder = manifests[0].folder
         names = tuple(dict.fromkeys(name for m in manifests for name in m.attributes))
-        confident = {c for m in manifests for c in m.table.column_names if c.endswith(_CONFIDENCE)}
+        confident = {c for m in manifests for c in m._table.column_names if c.endswith(_CONFIDENCE)}
         tables = [_with_attributes(m._rebased(folder), names, confident) for m in manifests]
-        return cls(pa.concat_tables(tables).combine_chunks(), folder, names)
+        columns = {
+            name: _joined([table.column(name) for table in tables])
+            for name in tables[0].column_names
+        }
+        return cls(pa.table(columns), folder, names)
 
     def with_column(self, name: str, values: Values) -> Self:
         """A copy with a text column (not ``store``; no attribute) replaced.
@@ -330,8 +351,8 @@ class Manifest:
         """
         if name not in _TEXT_COLUMNS[1:]:
             raise ValueError(f"column {name!r} cannot be replaced")
-        place = self.table.schema.get_field_index(name)
-        table = self.table.set_column(place, name, _text(values, len(self)))
+        place = self._table.schema.get_field_index(name)
+        table = self._table.set_column(place, name, _text(values, len(self)))
         try:
             table = _conform(table, self.attributes, where="columns", allow_empty=True)
         except DataError as error:
@@ -358,13 +379,13 @@ class Manifest:
             ValueError: values that are not allowed.
         """
         column = _text(values, len(self))
-        marks = pc.if_else(column.is_valid(), _text(source, len(self)), "")
-        columns = {c: self.table.column(c) for c in self.table.column_names}
+        marks = _marks(column, source)
+        columns = {c: self._table.column(c) for c in self._table.column_names}
         columns.pop(f"{name}{_CONFIDENCE}", None)
         columns |= {name: column, f"{name}_source": marks}
         if confidence is not None:
             given = np.asarray(confidence, dtype=np.float32)
-            unsure = np.isnan(given) | (marks.to_numpy(zero_copy_only=False) != "predicted")
+            unsure = np.isnan(given) | ~_is_in(marks, {"predicted"})
             columns[f"{name}{_CONFIDENCE}"] = pa.array(given, mask=unsure)
         names = tuple(dict.fromkeys((*self.attributes, name)))
         try:
@@ -429,10 +450,10 @@ class Manifest:
         return self.column("index")
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        if name not in self.table.column_names:
-            known = ", ".join(self.table.column_names)
+        if name not in self._table.column_names:
+            known = ", ".join(self._table.column_names)
             raise UsageError(f"no column {name!r} in this manifest; it has: {known}")
-        return self.table.column(name)
+        return self._table.column(name)
 
     def _check_attribute(self, name: str) -> None:
         if name not in self.attributes:
@@ -449,11 +470,10 @@ class Manifest:
     def _rebased(self, folder: Path) -> pa.Table:
         """The table with store paths relative to ``folder`` (resolved)."""
         if folder == self.folder:
-            return self.table
+            return self._table
         names, codes = self.codes("store")
         moved = [Path(os.path.relpath(self.folder / name, folder)).as_posix() for name in names]
-        column = pa.array(moved, type=pa.string()).take(pa.array(codes))
-        return self.table.set_column(0, "store", column)
+        return self._table.set_column(0, "store", _encoded(moved, codes))
 
     def _check_stores(self, where: str) -> None:
         names, codes = self.codes("store")
@@ -470,12 +490,95 @@ class Manifest:
                 )
 
 
-def _text(values: Values, rows: int) -> pa.Array:
+def _text(values: Values, rows: int) -> pa.DictionaryArray:
     if values is None or isinstance(values, str):
-        return pa.repeat(pa.scalar(values, type=pa.string()), rows)
+        one, code = ([], -1) if values is None else ([values], 0)
+        return _encoded(one, np.full(rows, code))
     if len(values) != rows:
         raise ValueError(f"a column has {len(values)} values for {rows} rows")
-    return pa.array(values, type=pa.string(), from_pandas=False)
+    return pa.array(values, type=pa.string(), from_pandas=False).dictionary_encode()
+
+
+def _marks(column: pa.DictionaryArray, source: Values) -> pa.DictionaryArray:
+    """``source`` where the column has a value, else ""."""
+    values, codes = _codes(_text(source, len(column)))
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    return _encoded([*values.to_pylist(), ""], np.where(valid, codes, len(values)))
+
+
+def _encoded(values: Sequence[str], codes: np.ndarray) -> pa.DictionaryArray:
+    """A column of text from (N,) places among ``values`` (which may repeat); −1 where none."""
+    distinct = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    place = np.array([*(distinct[value] for value in values), -1], dtype=np.int32)[codes]
+    return _dictionary_array(pa.array(list(distinct), type=pa.string()), place)
+
+
+def _dictionary_array(values: pa.Array, places: np.ndarray) -> pa.DictionaryArray:
+    missing = places < 0
+    indices = pa.array(places, mask=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, values)
+
+
+def _take(column: pa.ChunkedArray, rows: np.ndarray) -> pa.Array:
+    """Rows of a column. NumPy gathers several times as fast as Arrow's ``take``."""
+    if not pa.types.is_dictionary(column.type):
+        return column.combine_chunks().take(pa.array(rows))
+    values, places = _codes(column)
+    return _dictionary_array(values, places[rows])
+
+
+def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
+    """Columns of one type, one after the other."""
+    if not pa.types.is_dictionary(columns[0].type):
+        chunks = [chunk for column in columns for chunk in column.chunks]
+        return pa.chunked_array(chunks, type=columns[0].type)
+    parts = [_codes(column) for column in columns]
+    starts = np.cumsum([0, *(len(values) for values, _ in parts)])
+    places = [
+        np.where(places < 0, -1, places + start)
+        for (_, places), start in zip(parts, starts, strict=False)
+    ]
+    return _encoded(
+        [value for values, _ in parts for value in values.to_pylist()], np.concatenate(places)
+    )
+
+
+def _encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Any column of text as one dictionary-encoded array of the type all manifests use."""
+    if column.type == pa.dictionary(pa.int32(), pa.string()) and column.num_chunks:
+        array = column.unify_dictionaries().combine_chunks()
+        if not array.dictionary.null_count:
+            return array
+    return column.cast(pa.string()).combine_chunks().dictionary_encode()
+
+
+def _codes(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[pa.Array, np.ndarray]:
+    """The dictionary, which may hold more than what occurs, and int32 (N,) places; −1: none."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    indices = array.indices.fill_null(-1) if array.null_count else array.indices
+    return array.dictionary, indices.to_numpy()
+
+
+def _is_in(column: pa.ChunkedArray | pa.DictionaryArray, options: Collection[Any]) -> np.ndarray:
+    """bool (N,): which values of a text column are among ``options``."""
+    values, codes = _codes(column)
+    return np.array([*(value in options for value in values.to_pylist()), False])[codes]
+
+
+def _compact(codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """``np.unique`` with the inverse, for whole numbers below a small ``size``."""
+    seen = np.zeros(size, dtype=bool)
+    seen[codes] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[codes]
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The schema with plain text in place of dictionaries."""
+    fields = [
+        pa.field(field.name, pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in schema
+    ]
+    return pa.schema(fields)
 
 
 def _hash_text(digest: Any, categories: list[str], codes: np.ndarray) -> None:
@@ -535,8 +638,9 @@ def _conform(
         kind = pa.int64() if name == "index" else pa.string()
         fits = pa.types.is_integer if name == "index" else _is_text
         if not fits(column.type):
-            raise DataError(f"{where}: column {name!r} is {column.type}, expected {kind}")
-        columns[name] = column.cast(kind)
+            found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            raise DataError(f"{where}: column {name!r} is {found}, expected {kind}")
+        columns[name] = column.cast(kind) if name == "index" else _encode(column)
         if column.null_count and name not in attributes:
             raise DataError(f"{where}: column {name!r} has {column.null_count:,} empty cells")
         if (sure := confidences.get(name, "")) in table.column_names:
@@ -547,8 +651,8 @@ def _conform(
     _check_values(result, "origin", ORIGINS, where)
     for name in attributes:
         _check_values(result, f"{name}_source", (*ATTRIBUTE_SOURCES, ""), where)
-        marked = pc.not_equal(result.column(f"{name}_source"), "")
-        if not pc.all(pc.equal(marked, pc.is_valid(result.column(name)))).as_py() and len(result):
+        empty = _is_in(result.column(f"{name}_source"), {""})
+        if (empty == result.column(name).is_valid().to_numpy()).any():
             raise DataError(f"{where}: '{name}_source' must be set exactly where {name!r} is")
     return result
 
@@ -561,8 +665,8 @@ def _confidences(table: pa.Table, name: str, *, marks: str, where: str) -> pa.Ch
     inside = pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, 1))
     if pc.all(inside).as_py() is False:
         raise DataError(f"{where}: column {name!r} holds values outside 0 to 1")
-    predicted = pc.equal(table.column(marks), "predicted")
-    if pc.any(pc.and_not(pc.is_valid(column), predicted)).as_py():
+    predicted = _is_in(_encode(table.column(marks)), {"predicted"})
+    if (column.is_valid().to_numpy() & ~predicted).any():
         raise DataError(f"{where}: column {name!r} is set where nothing is predicted")
     return column
 

@@ -245,8 +245,8 @@ def _chosen(pool: Pool, rows: np.ndarray, *, prefixed: bool) -> Manifest:
 def _refuse_shared_images(mixed: Manifest) -> None:
     rank, index = store_rank(mixed), mixed.column("index")
     places = rank * (index.max() + 1) + index
-    _, first = np.unique(places, return_index=True)
-    if len(first) < len(mixed):
+    if (np.diff(np.sort(places)) == 0).any():
+        _, first = np.unique(places, return_index=True)
         repeated = np.ones(len(mixed), dtype=bool)
         repeated[first] = False
         row = int(np.argmax(repeated))

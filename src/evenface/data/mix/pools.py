@@ -169,8 +169,8 @@ class Pool:
         return self.rows[places]
 
     def content_fingerprint(self) -> str:
-        """SHA-256 over images, identities and attributes; not over the order of the rows."""
-        manifest, order = self.source.manifest, np.lexsort((self._index, self._rank, self.labels))
+        """SHA-256 over images, identities and attributes of the eligible rows, in any order."""
+        manifest, order = self.source.manifest, self.rows
         prints = sorted({store.fingerprint for store in manifest.stores.values()})
         digest = hashlib.sha256(json.dumps([self.identities, prints]).encode())
         for column in (self.labels, self._rank, self._index):

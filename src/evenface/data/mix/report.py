@@ -195,8 +195,9 @@ def _by_group(
     count = len(pool.groups)
     rows = np.bincount(pool.row_groups, minlength=count)
     # Distinct pairs of group and identity; an identity may lie in a group without being eligible.
-    places = np.unique(pool.row_groups * len(pool.identities) + pool.labels)
-    people = np.bincount(places // len(pool.identities), minlength=count)
+    present = np.zeros((count, len(pool.identities)), dtype=bool)
+    present[pool.row_groups, pool.labels] = True
+    people = present.sum(axis=1)
     chosen = np.flatnonzero(take)
     group_of, images = pool.group_of[chosen], take[chosen]
     taken = np.bincount(group_of, minlength=count)
