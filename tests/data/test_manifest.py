@@ -364,3 +364,53 @@ def test_read_refuses_broken_confidences(manifest: Manifest, tmp_path: Path) -> 
         pq.write_table(bad.replace_schema_metadata(table.schema.metadata), path)
         with pytest.raises(DataError, match=message):
             Manifest.read(path)
+
+
+def test_large_tables_are_written_block_by_block(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write(tmp_path / "one.parquet")
+    monkeypatch.setattr("evenface.data.manifest._BLOCK_ROWS", 3)
+    manifest.write(tmp_path / "many.parquet")
+    assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 1
+    assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups == 2
+    one, many = (Manifest.read(tmp_path / f"{name}.parquet") for name in ("one", "many"))
+    assert one.table.equals(many.table)
+    assert one.fingerprint == many.fingerprint == manifest.fingerprint
+    assert set(map(str, pq.read_schema(tmp_path / "one.parquet").types)) == {"string", "int64"}
+
+
+def test_dictionaries_of_other_programs(manifest: Manifest, stores: Path) -> None:
+    path = stores / "real" / "other.parquet"
+    table = manifest.table
+    place = table.schema.get_field_index
+    odd = pa.DictionaryArray.from_arrays(
+        pa.array([2, 2, 0, 1], type=pa.int8()), pa.array(["test", "unused", "train"])
+    )
+    table = table.set_column(place("split"), "split", odd)
+    read = Manifest.read(broken(manifest, path, table))
+    assert read.column("split").tolist() == ["train", "train", "test", "unused"]
+    assert read.fingerprint == manifest.fingerprint
+    path.unlink()
+
+
+def test_a_subset_knows_only_its_own_values(manifest: Manifest) -> None:
+    one = manifest.select([3])
+    assert one.identities() == ["cy"]
+    assert one.codes("identity") == (["cy"], [0])
+    assert one.groups().tolist() == ["unknown"]
+    assert one.table.column("identity").to_pylist() == ["cy"]
+    fresh = Manifest.from_columns(
+        manifest.folder,
+        index=[9],
+        identity="cy",
+        origin="real",
+        dataset="little",
+        licence="CC0-1.0",
+        split="test",
+        attributes={"ethnicity": [None], "gender": ["f"]},
+    )
+    assert one.fingerprint == fresh.fingerprint
+    twice = Manifest.concat([one, manifest])
+    assert twice.column("identity").tolist() == ["cy", "bo", "al", "bo", "cy"]
+    assert pickle.loads(pickle.dumps(one)).identities() == ["cy"]

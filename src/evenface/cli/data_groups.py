@@ -175,6 +175,7 @@ def _print_overlap(found: OverlapReport) -> None:
 
 def _print_labels(report: LabelReport, out: Path) -> None:
     from evenface.console import note, warn
+    from evenface.data.cells import shown
 
     rows = [
         (name, f"{count.identities:,}", f"{count.images:,}")
@@ -184,13 +185,14 @@ def _print_labels(report: LabelReport, out: Path) -> None:
     if held := report.held_out:
         headings = ("held out: true", *(f"as {name}" for name in held.columns), "recall")
         table = [
-            (name, *(f"{count:,}" for count in counts), str(held.recall[name]))
+            (name, *(f"{count:,}" for count in counts), shown(held.recall[name]))
             for name, counts in held.confusion.items()
         ]
         print_table(headings, table)
         note(
             f"calibration error on {held.identities:,} held-out identities: "
-            f"{held.calibration_error}"
+            f"{shown(held.calibration_error, '.3f')}; right among those that got a label: "
+            f"{shown(held.accuracy_decided)}"
         )
     if report.unmatched:
         warn(f"{len(report.unmatched):,} names of the predictions are not in the data set")

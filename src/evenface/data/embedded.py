@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -53,11 +53,6 @@ class EmbeddedRows:
         found = np.empty((len(places), self.size), dtype=np.float32)
         found[order] = self.values[places[order]]
         return unit_length(found)
-
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """(first row, unit-length embeddings) block by block."""
-        for start in range(0, len(self), BLOCK_ROWS):
-            yield start, self.unit(slice(start, start + BLOCK_ROWS))
 
 
 def match_caches(

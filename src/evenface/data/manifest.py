@@ -546,9 +546,7 @@ def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
 def _encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Any column of text as one dictionary-encoded array of the type all manifests use."""
     if column.type == pa.dictionary(pa.int32(), pa.string()) and column.num_chunks:
-        array = column.unify_dictionaries().combine_chunks()
-        if not array.dictionary.null_count:
-            return array
+        return column.unify_dictionaries().combine_chunks()
     return column.cast(pa.string()).combine_chunks().dictionary_encode()
 
 

@@ -65,6 +65,7 @@ def test_group_and_identity_in_the_path(write) -> None:
         ("name,a,b\n", "neither path nor identity"),
         ("path,a\np/1.jpg,1\n", "fewer than two classes"),
         ("path,a,a\n", "occurs twice"),
+        ("path,a,\n", "a column has no name"),
         ("path,a,b\np/1.jpg,1\n", "line 2: 2 cells, expected 3"),
         ("path,a,b\np/1.jpg,1,x\n", "line 2: 'x' in column 'b' is no score"),
         ("path,a,b\np/1.jpg,1,-2\n", "'-2' in column 'b' is no score"),

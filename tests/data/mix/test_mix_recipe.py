@@ -54,8 +54,9 @@ def test_scaled() -> None:
     assert recipe.scaled(1).total == 28_000
     with pytest.raises(UsageError, match="leaves nothing"):
         recipe.scaled(1e-9)
-    with pytest.raises(UsageError, match="leaves nothing"):
-        recipe.scaled(-1)
+    for scale in (-1, 0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="above 0"):
+            recipe.scaled(scale)
     with pytest.raises(UsageError, match="has none"):
         MixRecipe().scaled(0.5)
 
@@ -86,6 +87,8 @@ def test_files(tmp_path: Path) -> None:
         ("synthetic: [{path: a, weight: 1}, b]", "give a weight to every source"),
         ("synthetic: [{path: a, wieght: 1}]", "did you mean 'weight'"),
         ("max_images: 0", "max_images"),
+        ("synthetic: [{path: a, weight: .inf}]", "weight"),
+        ("real_fraction: .nan", "real_fraction"),
         ("- a", "expected a mapping"),
         ("a: [", "not valid YAML"),
     ],

@@ -120,6 +120,8 @@ def _header(
             yield from lines
 
         return list(REFERENCE), all_lines()
+    if "" in row:
+        raise DataError(f"{path}, line {number}: a column has no name")
     if len(set(row)) < len(row):
         raise DataError(f"{path}, line {number}: a column name occurs twice: {', '.join(row)}")
     if not set(_KEYS) & set(row):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -75,7 +76,7 @@ class MixSource(_Part):
     """Dataset folder or manifest, relative to where the program runs."""
     name: str = ""
     """Enters the seed; default: the role of an only source, else the name of the folder."""
-    weight: float | None = Field(default=None, gt=0)
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of its role's quota relative to the others'; None: in proportion to what each has."""
     split: str = ""
     """Rows of this split only; empty: all."""
@@ -133,7 +134,9 @@ class MixRecipe(MixRules):
         """
         if self.total is None:
             raise UsageError("--scale multiplies the total, but this recipe has none")
-        total = int(self.total * exact(scale) + Fraction(1, 2)) if scale > 0 else 0
+        if not 0 < scale < math.inf:
+            raise UsageError(f"a scale is a number above 0, got {scale}")
+        total = int(self.total * exact(scale) + Fraction(1, 2))
         if total < 1:
             raise UsageError(f"a scale of {scale} leaves nothing of {self.total:,}")
         return self.model_copy(update={"total": total})
