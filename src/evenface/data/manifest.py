@@ -411,7 +411,7 @@ class Manifest:
     def images(self, rows: np.ndarray | Sequence[int] | slice | None = None) -> np.ndarray:
         """Read images: uint8 (n, 112, 112, 3) RGB, in the order of ``rows`` (None: all rows)."""
         wanted = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
-        names, codes = self.codes("store")
+        names, codes = self._store_codes
         codes, index = codes[wanted], self._index[wanted]
         present = np.unique(codes)
         if len(present) == 1:
@@ -448,6 +448,10 @@ class Manifest:
     @property
     def _index(self) -> np.ndarray:
         return self.column("index")
+
+    @cached_property
+    def _store_codes(self) -> tuple[list[str], np.ndarray]:
+        return self.codes("store")
 
     def _column(self, name: str) -> pa.ChunkedArray:
         if name not in self._table.column_names:
@@ -531,7 +535,7 @@ def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
     """Columns of one type, one after the other."""
     if not pa.types.is_dictionary(columns[0].type):
         chunks = [chunk for column in columns for chunk in column.chunks]
-        return pa.chunked_array(chunks, type=columns[0].type)
+        return pa.chunked_array(chunks, type=columns[0].type).combine_chunks()
     parts = [_codes(column) for column in columns]
     starts = np.cumsum([0, *(len(values) for values, _ in parts)])
     places = [

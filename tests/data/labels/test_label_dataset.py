@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from evenface.data.inspect import inspect
 from evenface.data.labels import label_dataset
 from evenface.data.labels.classifier import calibration_error
 from evenface.data.manifest import Manifest
-from evenface.errors import DataError, UsageError
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from pattern_people import embed, write_people
 
 GROUPS = ("east", "north", "west")
@@ -209,6 +210,22 @@ def test_a_folder_in_use_is_refused(sets: dict[str, Path], tmp_path: Path) -> No
     path.write_text("identity,m,f\neast-0,0,1\n")
     with pytest.raises(DataError, match="holds something else"):
         label_dataset(sets["target"], tmp_path, attribute="gender", predictions=path)
+
+
+def test_without_scikit_learn(
+    sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MissingDependencyError, match=r"evenface\[label\]"):
+        label_dataset(
+            sets["target"],
+            tmp_path / "out",
+            attribute="ethnicity",
+            train=sets["train"],
+            embeddings=caches(sets),
+        )
 
 
 def test_calibration_error_by_hand() -> None:
