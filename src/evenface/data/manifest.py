@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evenface.data.store import IMAGE_SHAPE, ImageStore
+from evenface.data.text_columns import (
+    Values,
+    compact,
+    encoded,
+    from_places,
+    is_in,
+    is_text,
+    join_columns,
+    marks_where_set,
+    places_of,
+    plain_schema,
+    take_rows,
+    text_column,
+)
 from evenface.errors import DataError, UsageError
 from evenface.files import atomic_path
 
@@ -45,9 +59,6 @@ _VERSION = 1
 _CONFIDENCE = "_confidence"
 """Ending of the optional column, float32, that says how sure each predicted value is."""
 _BLOCK_ROWS = 2**20
-
-Values = str | None | Sequence[str | None] | np.ndarray
-"""A column of text: one value for all rows, or one per row."""
 
 
 class Manifest:
@@ -84,7 +95,7 @@ class Manifest:
             )
         try:
             schema = pq.read_schema(path)
-            text = [field.name for field in schema if _is_text(field.type)]
+            text = [field.name for field in schema if is_text(field.type)]
             table = pq.read_table(path, read_dictionary=text)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Parquet file ({error})") from None
@@ -128,19 +139,19 @@ class Manifest:
             raise ValueError(f"sources of attributes that are not given: {', '.join(unknown)}")
         rows = len(index)
         columns: dict[str, pa.Array] = {
-            "store": _text(store, rows),
+            "store": text_column(store, rows),
             "index": pa.array(np.asarray(index), type=pa.int64()),
-            "identity": _text(identity, rows),
-            "origin": _text(origin, rows),
-            "dataset": _text(dataset, rows),
-            "licence": _text(licence, rows),
-            "split": _text(split, rows),
-            "notes": _text(notes, rows),
+            "identity": text_column(identity, rows),
+            "origin": text_column(origin, rows),
+            "dataset": text_column(dataset, rows),
+            "licence": text_column(licence, rows),
+            "split": text_column(split, rows),
+            "notes": text_column(notes, rows),
         }
         for name, values in attributes.items():
-            column = _text(values, rows)
+            column = text_column(values, rows)
             columns[name] = column
-            columns[f"{name}_source"] = _marks(column, sources.get(name, "declared"))
+            columns[f"{name}_source"] = marks_where_set(column, sources.get(name, "declared"))
         names = tuple(attributes)
         try:
             table = _conform(pa.table(columns), names, where="columns", allow_empty=True)
@@ -161,7 +172,7 @@ class Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         table = self._rebased(folder.resolve())
         header = json.dumps({"version": _VERSION, "attributes": list(self.attributes)})
-        schema = _plain(table.schema).with_metadata({_METADATA_KEY: header.encode()})
+        schema = plain_schema(table.schema).with_metadata({_METADATA_KEY: header.encode()})
         with (
             atomic_path(path) as temporary,
             pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
@@ -177,7 +188,7 @@ class Manifest:
     @property
     def table(self) -> pa.Table:
         """A copy as it stands in the file, with plain text."""
-        return self._table.cast(_plain(self._table.schema))
+        return self._table.cast(plain_schema(self._table.schema))
 
     def column(self, name: str) -> np.ndarray:
         """One column, (N,): int64 for ``index``, else objects (str, or None where unknown).
@@ -201,7 +212,7 @@ class Manifest:
             UsageError: an unknown attribute.
         """
         self._check_attribute(attribute)
-        declared = _is_in(self._table.column(f"{attribute}_source"), {"declared"})
+        declared = is_in(self._table.column(f"{attribute}_source"), {"declared"})
         result = np.full(len(self), np.nan, dtype=np.float32)
         name = f"{attribute}_confidence"
         if name in self._table.column_names:
@@ -218,7 +229,7 @@ class Manifest:
         Raises:
             UsageError: no such column; the message lists the columns.
         """
-        values, codes = _codes(self._column(name))
+        values, codes = places_of(self._column(name))
         used = pc.unique(pa.array(codes)).to_numpy()  # by first appearance
         used = used[used >= 0]
         place = np.full(len(values) + 1, -1, dtype=np.int64)
@@ -274,7 +285,7 @@ class Manifest:
         joined, codes = [ALL], np.zeros(len(self), dtype=np.int64)
         for place, name in enumerate(names):
             values, more = self._attribute_codes(name)
-            pairs, codes = _compact(codes * len(values) + more, len(joined) * len(values))
+            pairs, codes = compact(codes * len(values) + more, len(joined) * len(values))
             left, right = np.divmod(pairs, len(values))
             joined = [
                 f"{joined[a]} × {values[b]}" if place else values[b]
@@ -285,7 +296,7 @@ class Manifest:
             joined, codes = [*joined, UNKNOWN], np.where(missing, len(joined), codes)
         # Two crossings may be written alike: sort and unite by name.
         known, place_of = np.unique(np.array(joined, dtype=object), return_inverse=True)
-        used, codes = _compact(place_of[codes], len(known))
+        used, codes = compact(place_of[codes], len(known))
         return [str(known[place]) for place in used], codes
 
     # --- subsets -------------------------------------------------------------------------------
@@ -305,7 +316,7 @@ class Manifest:
         rows = np.arange(len(self))[rows.astype(np.int64)]
         names = self._table.column_names
         return self._with_table(
-            pa.table({name: _take(self._table.column(name), rows) for name in names})
+            pa.table({name: take_rows(self._table.column(name), rows) for name in names})
         )
 
     def where(self, **equal: str | int | Iterable[str]) -> Self:
@@ -319,7 +330,7 @@ class Manifest:
             column = self._column(name)
             options = {wanted} if isinstance(wanted, str | int) else set(wanted)
             if pa.types.is_dictionary(column.type):
-                mask &= _is_in(column, options)
+                mask &= is_in(column, options)
             else:
                 mask &= np.isin(column.to_numpy(), list(options))
         return self.select(mask)
@@ -338,7 +349,7 @@ class Manifest:
         confident = {c for m in manifests for c in m._table.column_names if c.endswith(_CONFIDENCE)}
         tables = [_with_attributes(m._rebased(folder), names, confident) for m in manifests]
         columns = {
-            name: _joined([table.column(name) for table in tables])
+            name: join_columns([table.column(name) for table in tables])
             for name in tables[0].column_names
         }
         return cls(pa.table(columns), folder, names)
@@ -352,7 +363,7 @@ class Manifest:
         if name not in _TEXT_COLUMNS[1:]:
             raise ValueError(f"column {name!r} cannot be replaced")
         place = self._table.schema.get_field_index(name)
-        table = self._table.set_column(place, name, _text(values, len(self)))
+        table = self._table.set_column(place, name, text_column(values, len(self)))
         try:
             table = _conform(table, self.attributes, where="columns", allow_empty=True)
         except DataError as error:
@@ -378,14 +389,14 @@ class Manifest:
         Raises:
             ValueError: values that are not allowed.
         """
-        column = _text(values, len(self))
-        marks = _marks(column, source)
+        column = text_column(values, len(self))
+        marks = marks_where_set(column, source)
         columns = {c: self._table.column(c) for c in self._table.column_names}
         columns.pop(f"{name}{_CONFIDENCE}", None)
         columns |= {name: column, f"{name}_source": marks}
         if confidence is not None:
             given = np.asarray(confidence, dtype=np.float32)
-            unsure = np.isnan(given) | ~_is_in(marks, {"predicted"})
+            unsure = np.isnan(given) | ~is_in(marks, {"predicted"})
             columns[f"{name}{_CONFIDENCE}"] = pa.array(given, mask=unsure)
         names = tuple(dict.fromkeys((*self.attributes, name)))
         try:
@@ -477,7 +488,7 @@ class Manifest:
             return self._table
         names, codes = self.codes("store")
         moved = [Path(os.path.relpath(self.folder / name, folder)).as_posix() for name in names]
-        return self._table.set_column(0, "store", _encoded(moved, codes))
+        return self._table.set_column(0, "store", from_places(moved, codes))
 
     def _check_stores(self, where: str) -> None:
         names, codes = self.codes("store")
@@ -494,95 +505,6 @@ class Manifest:
                 )
 
 
-def _text(values: Values, rows: int) -> pa.DictionaryArray:
-    if values is None or isinstance(values, str):
-        one, code = ([], -1) if values is None else ([values], 0)
-        return _encoded(one, np.full(rows, code))
-    if len(values) != rows:
-        raise ValueError(f"a column has {len(values)} values for {rows} rows")
-    return pa.array(values, type=pa.string(), from_pandas=False).dictionary_encode()
-
-
-def _marks(column: pa.DictionaryArray, source: Values) -> pa.DictionaryArray:
-    """``source`` where the column has a value, else ""."""
-    values, codes = _codes(_text(source, len(column)))
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    return _encoded([*values.to_pylist(), ""], np.where(valid, codes, len(values)))
-
-
-def _encoded(values: Sequence[str], codes: np.ndarray) -> pa.DictionaryArray:
-    """A column of text from (N,) places among ``values`` (which may repeat); −1 where none."""
-    distinct = {value: place for place, value in enumerate(dict.fromkeys(values))}
-    place = np.array([*(distinct[value] for value in values), -1], dtype=np.int32)[codes]
-    return _dictionary_array(pa.array(list(distinct), type=pa.string()), place)
-
-
-def _dictionary_array(values: pa.Array, places: np.ndarray) -> pa.DictionaryArray:
-    missing = places < 0
-    indices = pa.array(places, mask=missing if missing.any() else None)
-    return pa.DictionaryArray.from_arrays(indices, values)
-
-
-def _take(column: pa.ChunkedArray, rows: np.ndarray) -> pa.Array:
-    """Rows of a column. NumPy gathers several times as fast as Arrow's ``take``."""
-    if not pa.types.is_dictionary(column.type):
-        return column.combine_chunks().take(pa.array(rows))
-    values, places = _codes(column)
-    return _dictionary_array(values, places[rows])
-
-
-def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
-    """Columns of one type, one after the other."""
-    if not pa.types.is_dictionary(columns[0].type):
-        chunks = [chunk for column in columns for chunk in column.chunks]
-        return pa.chunked_array(chunks, type=columns[0].type).combine_chunks()
-    parts = [_codes(column) for column in columns]
-    starts = np.cumsum([0, *(len(values) for values, _ in parts)])
-    places = [
-        np.where(places < 0, -1, places + start)
-        for (_, places), start in zip(parts, starts, strict=False)
-    ]
-    return _encoded(
-        [value for values, _ in parts for value in values.to_pylist()], np.concatenate(places)
-    )
-
-
-def _encode(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Any column of text as one dictionary-encoded array of the type all manifests use."""
-    if column.type == pa.dictionary(pa.int32(), pa.string()) and column.num_chunks:
-        return column.unify_dictionaries().combine_chunks()
-    return column.cast(pa.string()).combine_chunks().dictionary_encode()
-
-
-def _codes(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[pa.Array, np.ndarray]:
-    """The dictionary, which may hold more than what occurs, and int32 (N,) places; −1: none."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    indices = array.indices.fill_null(-1) if array.null_count else array.indices
-    return array.dictionary, indices.to_numpy()
-
-
-def _is_in(column: pa.ChunkedArray | pa.DictionaryArray, options: Collection[Any]) -> np.ndarray:
-    """bool (N,): which values of a text column are among ``options``."""
-    values, codes = _codes(column)
-    return np.array([*(value in options for value in values.to_pylist()), False])[codes]
-
-
-def _compact(codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """``np.unique`` with the inverse, for whole numbers below a small ``size``."""
-    seen = np.zeros(size, dtype=bool)
-    seen[codes] = True
-    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[codes]
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """The schema with plain text in place of dictionaries."""
-    fields = [
-        pa.field(field.name, pa.string()) if pa.types.is_dictionary(field.type) else field
-        for field in schema
-    ]
-    return pa.schema(fields)
-
-
 def _hash_text(digest: Any, categories: list[str], codes: np.ndarray) -> None:
     digest.update(json.dumps(categories).encode())
     digest.update(np.ascontiguousarray(codes, dtype="<i8").data)
@@ -592,9 +514,9 @@ def _with_attributes(table: pa.Table, names: tuple[str, ...], confident: set[str
     columns = {name: table.column(name) for name in _COLUMNS}
     for name in names:
         known = name in table.column_names
-        columns[name] = table.column(name) if known else _text(None, table.num_rows)
+        columns[name] = table.column(name) if known else text_column(None, table.num_rows)
         source = f"{name}_source"
-        columns[source] = table.column(source) if known else _text("", table.num_rows)
+        columns[source] = table.column(source) if known else text_column("", table.num_rows)
         sure = f"{name}{_CONFIDENCE}"
         if sure in table.column_names:
             columns[sure] = table.column(sure)
@@ -638,11 +560,11 @@ def _conform(
     for name in wanted:
         column = table.column(name)
         kind = pa.int64() if name == "index" else pa.string()
-        fits = pa.types.is_integer if name == "index" else _is_text
+        fits = pa.types.is_integer if name == "index" else is_text
         if not fits(column.type):
             found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
             raise DataError(f"{where}: column {name!r} is {found}, expected {kind}")
-        columns[name] = column.cast(kind) if name == "index" else _encode(column)
+        columns[name] = column.cast(kind) if name == "index" else encoded(column)
         if column.null_count and name not in attributes:
             raise DataError(f"{where}: column {name!r} has {column.null_count:,} empty cells")
         if (sure := confidences.get(name, "")) in table.column_names:
@@ -653,7 +575,7 @@ def _conform(
     _check_values(result, "origin", ORIGINS, where)
     for name in attributes:
         _check_values(result, f"{name}_source", (*ATTRIBUTE_SOURCES, ""), where)
-        empty = _is_in(result.column(f"{name}_source"), {""})
+        empty = is_in(result.column(f"{name}_source"), {""})
         if (empty == result.column(name).is_valid().to_numpy()).any():
             raise DataError(f"{where}: '{name}_source' must be set exactly where {name!r} is")
     return result
@@ -667,16 +589,10 @@ def _confidences(table: pa.Table, name: str, *, marks: str, where: str) -> pa.Ch
     inside = pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, 1))
     if pc.all(inside).as_py() is False:
         raise DataError(f"{where}: column {name!r} holds values outside 0 to 1")
-    predicted = _is_in(_encode(table.column(marks)), {"predicted"})
+    predicted = is_in(encoded(table.column(marks)), {"predicted"})
     if (column.is_valid().to_numpy() & ~predicted).any():
         raise DataError(f"{where}: column {name!r} is set where nothing is predicted")
     return column
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _check_values(table: pa.Table, name: str, allowed: tuple[str, ...], where: str) -> None:
