@@ -294,3 +294,123 @@ def test_nothing_is_not_written(manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="without rows"):
         manifest.select([]).write(tmp_path / "m.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_group_codes(manifest: Manifest) -> None:
+    names, codes = manifest.group_codes(["ethnicity", "gender"])
+    assert names == ["north × f", "south × m", "unknown × f"]
+    assert codes.tolist() == [0, 1, 0, 2]
+    names, codes = manifest.group_codes(["ethnicity", "gender"], partial=False)
+    assert names == ["north × f", "south × m", "unknown"]
+    assert codes.tolist() == [0, 1, 0, 2]
+    assert manifest.select([]).group_codes("gender")[0] == []
+    assert manifest.group_codes(())[0] == ["all"]
+
+
+def test_crossings_that_are_written_alike_are_one_group(stores: Path) -> None:
+    twins = people(
+        stores,
+        attributes={"a": ["x", "x × y", None, "z"], "b": ["y × z", "z", "z", None]},
+        attribute_sources={},
+    )
+    names, codes = twins.group_codes(["a", "b"])
+    assert names == ["unknown × z", "x × y × z", "z × unknown"]
+    assert codes.tolist() == [1, 1, 0, 2]
+
+
+def test_predicted_values_bear_a_confidence(manifest: Manifest, tmp_path: Path) -> None:
+    labelled = manifest.with_attribute(
+        "age_band",
+        ["20s", "30s", None, "40s"],
+        source=["predicted", "declared", "predicted", "predicted"],
+        confidence=[0.5, 0.9, 0.8, np.nan],
+    )
+    assert labelled.attributes == ("ethnicity", "gender", "age_band")
+    np.testing.assert_array_equal(labelled.confidence("age_band"), [0.5, 1, np.nan, np.nan])
+    np.testing.assert_array_equal(labelled.confidence("gender"), [1, np.nan, 1, np.nan])
+    labelled.write(tmp_path / "m.parquet")
+    again = Manifest.read(tmp_path / "m.parquet")
+    np.testing.assert_array_equal(again.confidence("age_band"), labelled.confidence("age_band"))
+    both = Manifest.concat([manifest, again.select([0, 1])])
+    assert both.column("age_band").tolist() == [None] * 4 + ["20s", "30s"]
+    np.testing.assert_array_equal(both.confidence("age_band"), [np.nan] * 4 + [0.5, 1])
+    # Declaring it anew forgets what was predicted.
+    declared = again.with_attribute("age_band", "20s")
+    assert "age_band_confidence" not in declared.table.column_names
+    assert (declared.confidence("age_band") == 1).all()
+    for confidence in ([2, 0, 0, 0], [-1, 0, 0, 0], [np.inf, 0, 0, 0]):
+        with pytest.raises(ValueError, match="outside 0 to 1"):
+            manifest.with_attribute("a", "x", source="predicted", confidence=confidence)
+    with pytest.raises(ValueError, match="cannot name an attribute"):
+        labelled.with_attribute("age_band_confidence", "x")
+    with pytest.raises(UsageError, match="no attribute 'mood'"):
+        manifest.confidence("mood")
+
+
+def test_read_refuses_broken_confidences(manifest: Manifest, tmp_path: Path) -> None:
+    labelled = manifest.with_attribute(
+        "age_band", "20s", source="predicted", confidence=[0.5] * 4
+    ).with_attribute("hair", "dark")
+    path = tmp_path / "m.parquet"
+    labelled.write(path)
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("age_band_confidence")
+    declared = pa.array([0.5] * 4, type=pa.float32())
+    for bad, message in (
+        (table.set_column(place, "age_band_confidence", pa.array(["x"] * 4)), "expected float"),
+        (table.set_column(place, "age_band_confidence", pa.array([7.0] * 4)), "outside 0 to 1"),
+        (table.append_column("hair_confidence", declared), "where nothing is predicted"),
+    ):
+        pq.write_table(bad.replace_schema_metadata(table.schema.metadata), path)
+        with pytest.raises(DataError, match=message):
+            Manifest.read(path)
+
+
+def test_large_tables_are_written_block_by_block(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write(tmp_path / "one.parquet")
+    monkeypatch.setattr("evenface.data.manifest._BLOCK_ROWS", 3)
+    manifest.write(tmp_path / "many.parquet")
+    assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 1
+    assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups == 2
+    one, many = (Manifest.read(tmp_path / f"{name}.parquet") for name in ("one", "many"))
+    assert one.table.equals(many.table)
+    assert one.fingerprint == many.fingerprint == manifest.fingerprint
+    assert set(map(str, pq.read_schema(tmp_path / "one.parquet").types)) == {"string", "int64"}
+
+
+def test_dictionaries_of_other_programs(manifest: Manifest, stores: Path) -> None:
+    path = stores / "real" / "other.parquet"
+    table = manifest.table
+    place = table.schema.get_field_index
+    odd = pa.DictionaryArray.from_arrays(
+        pa.array([2, 2, 0, 1], type=pa.int8()), pa.array(["test", "unused", "train"])
+    )
+    table = table.set_column(place("split"), "split", odd)
+    read = Manifest.read(broken(manifest, path, table))
+    assert read.column("split").tolist() == ["train", "train", "test", "unused"]
+    assert read.fingerprint == manifest.fingerprint
+    path.unlink()
+
+
+def test_a_subset_knows_only_its_own_values(manifest: Manifest) -> None:
+    one = manifest.select([3])
+    assert one.identities() == ["cy"]
+    assert one.codes("identity") == (["cy"], [0])
+    assert one.groups().tolist() == ["unknown"]
+    assert one.table.column("identity").to_pylist() == ["cy"]
+    fresh = Manifest.from_columns(
+        manifest.folder,
+        index=[9],
+        identity="cy",
+        origin="real",
+        dataset="little",
+        licence="CC0-1.0",
+        split="test",
+        attributes={"ethnicity": [None], "gender": ["f"]},
+    )
+    assert one.fingerprint == fresh.fingerprint
+    twice = Manifest.concat([one, manifest])
+    assert twice.column("identity").tolist() == ["cy", "bo", "al", "bo", "cy"]
+    assert pickle.loads(pickle.dumps(one)).identities() == ["cy"]

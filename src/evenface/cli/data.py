@@ -1,19 +1,20 @@
-"""evenface data: import, render, inspect, preview, mix and export face data sets."""
+"""evenface data: import, render, inspect and preview face data sets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenface.cli.common import AsJson, GroupBy
+from evenface.cli.common import names_of as _names
+from evenface.cli.common import print_table as _print_table
+
 if TYPE_CHECKING:
     from evenface.data.importing import ImportReport
     from evenface.data.inspect import Crossing, Inspection
-    from evenface.data.manifest import Manifest
-    from evenface.data.mix import MixReport
 
 
 class Origin(StrEnum):
@@ -38,23 +39,6 @@ class Duplicates(StrEnum):
     DROP = "drop"
 
 
-class Balance(StrEnum):
-    """What a mix makes equal over the groups."""
-
-    IDENTITIES = "identities"
-    IMAGES = "images"
-    NONE = "none"
-
-
-GroupBy = Annotated[
-    str,
-    typer.Option(
-        "--group-by",
-        metavar="A[,B…]",
-        help="Attributes that define the groups, crossed; default: the first one there is.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Parallel workers; default: one for each core.")
@@ -67,16 +51,20 @@ Dataset = Annotated[
 def register(app: typer.Typer) -> None:
     """Add ``evenface data``."""
     from evenface.cli.data_export import export_data
+    from evenface.cli.data_groups import label, overlap
+    from evenface.cli.data_mix import mix_data
     from evenface.cli.verification_set import verification_set
 
     data = typer.Typer(
-        help="Face data sets: import, render, inspect, preview, mix, export.", no_args_is_help=True
+        help="Face data sets: import, render, inspect, label, mix, export.", no_args_is_help=True
     )
     data.command("import")(import_data)
     data.command("render")(render)
     data.command("inspect")(inspect_data)
     data.command("preview")(preview)
     data.command("mix")(mix_data)
+    data.command("label")(label)
+    data.command("overlap")(overlap)
     data.command("export")(export_data)
     data.command("verification-set")(verification_set)
     app.add_typer(data, name="data")
@@ -311,65 +299,6 @@ def preview(
         warn("the sheet shows photographs of real people: do not publish it without their consent")
 
 
-def mix_data(
-    out: Annotated[Path, typer.Argument(help="Folder to write; images are not copied.")],
-    real: Annotated[Path, typer.Option(help="Data set that plays the real part.")],
-    synthetic: Annotated[Path, typer.Option(help="Data set that plays the synthetic part.")],
-    real_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of each group from the real part.")
-    ] = 0.7,
-    balance: Annotated[
-        Balance, typer.Option(help="What is counted, and made equal over the groups.")
-    ] = Balance.IDENTITIES,
-    group_by: GroupBy = "",
-    seed: Seed = 0,
-    total: Annotated[
-        int | None,
-        typer.Option(min=1, help="Identities or images in all; default: as many as possible."),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="Take rows of this split only; default: all rows.")
-    ] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Mix a real and a synthetic set, the same way within every group."""
-    from evenface.data.mix import mix, write_mix
-
-    mixed, report = mix(
-        _part(real, split),
-        _part(synthetic, split),
-        real_fraction=real_fraction,
-        balance=balance.value,
-        group_by=_names(group_by),
-        seed=seed,
-        total=total,
-    )
-    write_mix(mixed, report, out)
-    if as_json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        _print_mix(report, out)
-
-
-def _names(text: str) -> tuple[str, ...] | None:
-    """Names separated by commas; None for an empty text."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) or None
-
-
-def _part(path: Path, split: str) -> Manifest:
-    from evenface.data.manifest import Manifest
-    from evenface.errors import UsageError
-
-    manifest = Manifest.read(path)
-    if not split:
-        return manifest
-    chosen = manifest.where(split=split)
-    if not len(chosen):
-        found = ", ".join(repr(name) for name in sorted(set(manifest.column("split"))))
-        raise UsageError(f"{path}: no rows of split {split!r}; it has {found}")
-    return chosen
-
-
 def _print_import(report: ImportReport, out: Path) -> None:
     from evenface.console import note
 
@@ -459,43 +388,5 @@ def _print_crossing(crossing: Crossing) -> None:
     _print_table((heading, "identities", "share", "images", "share"), rows)
 
 
-def _print_mix(report: MixReport, out: Path) -> None:
-    from evenface.console import note
-
-    rows = [
-        (
-            name,
-            *(
-                f"{part.identities:,} of {part.available_identities:,}"
-                f" ({part.images:,} of {part.available_images:,})"
-                for part in (group.real, group.synthetic)
-            ),
-            f"{group.real_fraction_identities:.1%} ({group.real_fraction_images:.1%})",
-        )
-        for name, group in report.groups.items()
-    ]
-    heading = " × ".join(report.group_by) or "group"
-    _print_table((heading, "real: identities (images)", "synthetic", "real share"), rows)
-    note(
-        f"{out}: {report.images:,} images of {report.identities:,} identities; no image was copied"
-    )
-    if report.prefixed:
-        note("identities were renamed real:… and synthetic:…, because both parts share names")
-
-
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from evenface.console import out
-
-    table = Table(box=None, pad_edge=False, show_header=any(headings))
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number and any(headings) else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    out().print(table)

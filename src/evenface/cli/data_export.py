@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenface.cli.common import names_of
 from evenface.cli.data import Dataset, Seed, Workers
 
 if TYPE_CHECKING:
@@ -73,13 +74,13 @@ def export_data(
     The folder appears when all is written. export-report.json in it says what the format could not
     carry.
     """
-    from evenface.cli.data import _names, _part
     from evenface.console import note
     from evenface.data.export import Encoding, export
+    from evenface.data.manifest import Manifest
     from evenface.errors import UsageError
 
-    manifest = _part(path, split)
-    groups = () if group_by == "none" else _names(group_by)
+    manifest = Manifest.read(path, split=split)
+    groups = () if group_by == "none" else names_of(group_by)
     drawn = None
     if format is ExportFormat.BIN:
         drawn = _pairs(manifest, protocol, groups, pairs_per_group, seed)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenface.cli.common import GroupBy, names_of
+
 if TYPE_CHECKING:
-    from evenface.data.manifest import Manifest
     from evenface.export.ship import ExportReport
 
 
@@ -59,9 +60,7 @@ def export(
             "measures every group, before and after compression."
         ),
     ] = None,
-    group_by: Annotated[
-        str, typer.Option(metavar="A[,B…]", help="Attributes that define the groups, crossed.")
-    ] = "",
+    group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
     name: Annotated[str, typer.Option(help="Name of the model; default: the run's folder.")] = "",
     max_difference: Annotated[
@@ -77,6 +76,7 @@ def export(
     Needs the extras 'train' and 'export'.
     """
     from evenface.console import note
+    from evenface.data.manifest import Manifest
     from evenface.errors import MissingDependencyError
 
     try:
@@ -103,30 +103,13 @@ def export(
         folder,
         precision=precision.value,
         name=name or None,
-        calibrate=_faces(calibrate),
-        audit=_faces(audit, split),
-        group_by=_names(group_by),
+        calibrate=Manifest.read(calibrate) if calibrate else None,
+        audit=Manifest.read(audit, split=split) if audit else None,
+        group_by=names_of(group_by),
         max_difference=_bounds(max_difference),
         seed=seed,
     )
     _print(report, folder)
-
-
-def _faces(path: Path | None, split: str = "") -> Manifest | None:
-    from evenface.data.manifest import Manifest
-    from evenface.errors import DataError
-
-    if path is None:
-        return None
-    manifest = Manifest.read(path)
-    chosen = manifest.where(split=split) if split else manifest
-    if not len(chosen):
-        raise DataError(f"{path}: no rows" + (f" of split {split!r}" if split else ""))
-    return chosen
-
-
-def _names(text: str) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) or None
 
 
 def _bounds(text: str) -> tuple[float, float] | None:

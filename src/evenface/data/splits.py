@@ -58,7 +58,7 @@ def split_by_identity(
 def _first_group(
     manifest: Manifest, labels: np.ndarray, group_by: str | Sequence[str] | None
 ) -> dict[int, str]:
-    groups, codes = np.unique(manifest.groups(group_by), return_inverse=True)
+    groups, codes = manifest.group_codes(group_by)
     first = np.full(labels.max(initial=-1) + 1, len(groups))
     np.minimum.at(first, labels, codes)
     return {label: groups[code] for label, code in enumerate(first)}

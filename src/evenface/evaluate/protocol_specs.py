@@ -149,11 +149,7 @@ def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = Non
     Raises:
         UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do.
     """
-    manifest = Manifest.read(path)
-    if options.split is not None:
-        manifest = manifest.where(split=options.split)
-        if not len(manifest):
-            raise DataError(f"{path}: no rows of split {options.split!r}")
+    manifest = Manifest.read(path, split=options.split)
     protocol = protocol_from_manifest(
         manifest,
         group_by=options.group_by,

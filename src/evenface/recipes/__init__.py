@@ -54,7 +54,7 @@ def load(
     """Read a file by name or path, apply overrides with dotted keys, validate.
 
     Args:
-        kind: "train" or "study".
+        kind: "train", "study" or "mix".
         source: one of :func:`list_named`, or the path of a YAML file.
         model: what the content must be.
         overrides: dotted key → value, e.g. ``{"head.options.m": 0.4}``.
@@ -66,11 +66,16 @@ def load(
     content = read(kind, source)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
+    return validate(source, content, model)
+
+
+def validate(where: str, content: Mapping[str, Any], model: type[Model]) -> Model:
+    """``content`` as a ``model``; UsageError names ``where`` and each key that does not fit."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(_explain(item, model) for item in error.errors())
-        raise UsageError(f"{source}: {problems}") from None
+        raise UsageError(f"{where}: {problems}") from None
 
 
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:

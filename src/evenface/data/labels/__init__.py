@@ -1,0 +1,10 @@
+"""Group labels by prediction: from an outside classifier's scores, or from teacher embeddings.
+
+A predicted label is a guess about a person made by a model that errs more often for some groups
+than for others. It is marked ``predicted`` in the manifest, bears its confidence, and is never
+taken where a data set declares a value. See ``docs/mixing.md``.
+"""
+
+from evenface.data.labels.dataset import LabelReport, Uncertain, label_dataset
+
+__all__ = ["LabelReport", "Uncertain", "label_dataset"]
