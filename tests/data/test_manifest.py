@@ -370,7 +370,7 @@ def test_large_tables_are_written_block_by_block(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest.write(tmp_path / "one.parquet")
-    monkeypatch.setattr("evenface.data.manifest._BLOCK_ROWS", 3)
+    monkeypatch.setattr("evenface.data.manifest._GROUP_ROWS", 3)
     manifest.write(tmp_path / "many.parquet")
     assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 1
     assert pq.ParquetFile(tmp_path / "many.parquet").num_row_groups == 2

@@ -58,7 +58,7 @@ _METADATA_KEY = b"evenface"
 _VERSION = 1
 _CONFIDENCE = "_confidence"
 """Ending of the optional column, float32, that says how sure each predicted value is."""
-_BLOCK_ROWS = 2**16  # what the writer of Parquet keeps in memory at a time
+_GROUP_ROWS = 2**14  # what Parquet's writer keeps in memory at a time
 
 
 class Manifest:
@@ -185,8 +185,8 @@ class Manifest:
             atomic_path(path) as temporary,
             pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
         ):
-            for start in range(0, len(self), _BLOCK_ROWS):
-                writer.write_table(table.slice(start, _BLOCK_ROWS).cast(schema), _BLOCK_ROWS)
+            for start in range(0, len(self), _GROUP_ROWS):
+                writer.write_table(table.slice(start, _GROUP_ROWS).cast(schema), _GROUP_ROWS)
 
     # --- columns -------------------------------------------------------------------------------
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from evenface.data.manifest import Manifest
 from evenface.data.quotas import apportion, exact
+from evenface.errors import UsageError
 from evenface.seeds import derive_seed
+
+
+def split_rows(manifest: Manifest, split: str, where: str | Path) -> np.ndarray:
+    """int64: the rows of a split. UsageError names ``where`` and the splits there are."""
+    splits, codes = manifest.codes("split")
+    if split not in splits:
+        found = ", ".join(repr(name) for name in sorted(splits))
+        raise UsageError(f"{where}: no rows of split {split!r}; it has {found}")
+    return np.flatnonzero(codes == splits.index(split))
 
 
 def split_by_identity(

@@ -8,12 +8,12 @@ NumPy).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-Values = str | None | Sequence[str | None] | np.ndarray | pa.Array
+Values: TypeAlias = "str | Sequence[str | None] | np.ndarray | pa.Array | None"
 """A column of text: one value for all rows, or one per row."""
 
 
@@ -24,6 +24,8 @@ def text_column(values: Values, rows: int) -> pa.DictionaryArray:
         return from_places(one, np.full(rows, code))
     if len(values) != rows:
         raise ValueError(f"a column has {len(values)} values for {rows} rows")
+    if isinstance(values, pa.Array):
+        return encoded(pa.chunked_array([values]))
     return pa.array(values, type=pa.string(), from_pandas=False).dictionary_encode()
 
 

@@ -12,6 +12,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.mix.pools import ROLES, Source
 from evenface.data.mix.recipe import MixRecipe, MixSource
 from evenface.data.overlap import OverlapReport, find_overlap, rows_without
+from evenface.data.splits import split_rows
 from evenface.errors import UsageError
 
 Excluded = dict[str, dict[str, list[str]]]
@@ -72,11 +73,7 @@ def _folder_name(path: Path) -> str:
 def _split(source: Source, item: MixSource) -> Source:
     if not item.split:
         return source
-    splits, codes = source.manifest.codes("split")
-    if item.split not in splits:
-        found = ", ".join(repr(split) for split in sorted(splits))
-        raise UsageError(f"{item.path}: no rows of split {item.split!r}; it has {found}")
-    return _rows(source, np.flatnonzero(codes == splits.index(item.split)))
+    return _rows(source, split_rows(source.manifest, item.split, item.path))
 
 
 def _shared(
