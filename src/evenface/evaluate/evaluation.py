@@ -190,9 +190,7 @@ def evaluate_groups(
         protocol=protocol,
         bootstrap=bootstrap,
         groups=results,
-        overall=_overall(
-            over, accuracies, summary, scorers.groups, _means(over, summary, results)
-        ),
+        overall=_overall(over, accuracies, summary, scorers.groups, _means(over, summary, results)),
         global_threshold=_global_threshold(
             over, scorers.threshold, observed, summary, scorers.groups
         ),
