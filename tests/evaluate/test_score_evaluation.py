@@ -15,9 +15,16 @@ from simulated_faces import faces
 
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError
-from evenface.evaluate import ScoreTable, evaluate_embeddings, evaluate_scores
-from evenface.evaluate.embeddings import cosines, unit_length
-from evenface.evaluate.protocols import protocol_from_manifest
+from evenface.evaluate import (
+    ScoreTable,
+    compare_evaluations,
+    evaluate_embeddings,
+    evaluate_scores,
+    protocol_from_manifest,
+    protocol_scores,
+)
+from evenface.evaluate.calibration import cross_fitted_by_cluster
+from evenface.evaluate.embeddings import unit_length
 
 
 def table(seed: int = 0, size: int = 3000, *, folds: int = 5, named: bool = True) -> ScoreTable:
@@ -57,18 +64,7 @@ def test_equals_the_evaluation_of_the_embeddings(two_groups: Manifest) -> None:
     drawn = protocol_from_manifest(two_groups, folds=6)
     protocol = replace(drawn, score_pairs=drawn.fold_pairs)
     embeddings = faces(two_groups)
-    pairs = drawn.fold_pairs
-    cosine = cosines(unit_length(embeddings), pairs.a, pairs.b).astype(np.float64)
-    scores = ScoreTable(
-        score=cosine,
-        genuine=pairs.genuine,
-        group1=pairs.group,
-        group2=pairs.group,
-        groups=drawn.groups,
-        fold=pairs.fold,
-        identity1=drawn.identity[pairs.a],
-        identity2=drawn.identity[pairs.b],
-    )
+    scores = protocol_scores(embeddings, protocol)
     of_table = evaluate_scores(scores, cosine=True, replicates=60)
     of_faces = evaluate_embeddings(embeddings, protocol, replicates=60)
     assert of_table.bootstrap == of_faces.bootstrap
@@ -110,6 +106,35 @@ def test_every_figure_has_an_interval(named: bool, folded: bool) -> None:
             assert estimate["note"]
     json.dumps(result.to_dict(), allow_nan=False)
     assert set(result.cross_tables[0].cells["x"]) == {"x", "y"}
+
+
+def test_calibration_by_clusters_evens_out_groups(two_groups: Manifest) -> None:
+    """All faces of one group share a direction, so its scores are higher; clusters see that."""
+    rng = np.random.default_rng(0)
+    embeddings = faces(two_groups, noise=0.9)
+    shared = rng.normal(size=embeddings.shape[1])
+    embeddings[two_groups.groups() == "b"] += 2 * shared / np.abs(shared).mean()
+    protocol = protocol_from_manifest(two_groups, folds=6)
+    table_ = protocol_scores(embeddings, protocol)
+    pairs = protocol.fold_pairs
+    calibrated = cross_fitted_by_cluster(
+        unit_length(embeddings),
+        pairs.a,
+        pairs.b,
+        table_.score,
+        table_.genuine,
+        table_.fold,
+        clusters=2,
+    )
+    before, after = (
+        evaluate_scores(scores, replicates=150)
+        for scores in (table_, replace(table_, score=calibrated))
+    )
+    assert after.worst_case_threshold.worst_error.value < (
+        before.worst_case_threshold.worst_error.value
+    )
+    overall = {c.measure: c for c in compare_evaluations(before, after).overall}
+    assert overall["worst_case.worst_error"].answer == "lower"
 
 
 def test_cross_table_counts_the_pairs_of_the_table() -> None:
@@ -223,6 +248,21 @@ def test_scores_that_are_no_cosines_have_no_reference_grid() -> None:
     result = evaluate_scores(replace(scores, score=9 * scores.score), replicates=0)
     assert "exact thresholds" in (result.groups["x"].accuracy.note or "")
     assert result.groups["x"].accuracy.value == result.groups["x"].accuracy_exact.value
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    scores = table()
+    with pytest.raises(ValueError, match="must be"):
+        evaluate_scores(replace(scores, fold=scores.fold[:-1]))
+    with pytest.raises(ValueError, match="groups are numbered 0 … 1"):
+        evaluate_scores(replace(scores, group2=scores.group2 + 1))
+
+
+def test_pairs_without_names_are_counted() -> None:
+    unnamed = _changed(table(), identity1=-1)
+    result = evaluate_scores(unnamed, replicates=0)
+    assert result.bootstrap.unit == "pair"
+    assert "1 pairs name no identities, so none are used" in result.protocol.notes
 
 
 def test_too_few_pairs_for_folds() -> None:

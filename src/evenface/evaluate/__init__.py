@@ -33,7 +33,7 @@ from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.protocol_specs import ProtocolOptions, tasks_of
 from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
 from evenface.evaluate.results import Estimate, Evaluation, GroupResult
-from evenface.evaluate.score_evaluation import evaluate_scores
+from evenface.evaluate.score_evaluation import evaluate_scores, protocol_scores
 from evenface.evaluate.score_table import ScoreTable, read_scores
 from evenface.evaluate.subjects import load_subject
 from evenface.evaluate.suite import run_suite
@@ -89,6 +89,7 @@ __all__ = [
     "percentile_interval",
     "probit_gap",
     "protocol_from_manifest",
+    "protocol_scores",
     "rate_ratio",
     "read_embeddings",
     "read_scores",

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
 from evenface.evaluate.cross import CrossPair, CrossScores
 from evenface.evaluate.details import ChosenOn
+from evenface.evaluate.embeddings import cosines, unit_length
 from evenface.evaluate.evaluation import (
     Across,
     check_bootstrap,
@@ -19,6 +20,7 @@ from evenface.evaluate.evaluation import (
     identity_halves,
     shared_identities,
 )
+from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Bootstrap, Evaluation, ProtocolSummary
 from evenface.evaluate.score_table import ScoreTable
 from evenface.evaluate.scoring import GroupData, GroupFacts, ScoredPairs
@@ -26,6 +28,9 @@ from evenface.seeds import generator
 
 FOLDS = 10
 """Folds that pairs are dealt to where a table has none."""
+
+_LARGEST = 1e100
+"""Scores whose squares can still be summed."""
 
 _INDEPENDENT = (
     "the table names no identities: pairs were resampled as if independent. Pairs that share "
@@ -61,7 +66,7 @@ def evaluate_scores(
         name: what the result calls the table.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range, or arrays of different lengths.
         DataError: a score that is not finite, or outside [−1, 1] with ``cosine``; labels that
             contradict each other; groups without genuine or without impostor pairs.
     """
@@ -97,10 +102,45 @@ def evaluate_scores(
     )
 
 
+def protocol_scores(embeddings: ArrayLike, protocol: Protocol) -> ScoreTable:
+    """The fold pairs of a protocol with their cosines, as a table.
+
+    For what works on scores, such as calibration; :func:`evaluate_scores` with ``cosine`` measures
+    it as :func:`evaluate_embeddings` does the fold pairs. Arguments and errors as there.
+    """
+    pairs = protocol.fold_pairs
+    unit = unit_length(np.asarray(embeddings), protocol.rows)
+    return ScoreTable(
+        score=cosines(unit, pairs.a, pairs.b).astype(np.float64),
+        genuine=pairs.genuine,
+        # A pair stands for one group, even where its impostor is of another.
+        group1=pairs.group,
+        group2=pairs.group,
+        groups=protocol.groups,
+        fold=pairs.fold,
+        identity1=protocol.identity[pairs.a],
+        identity2=protocol.identity[pairs.b],
+        notes=protocol.notes,
+    )
+
+
+def _check_shapes(table: ScoreTable) -> None:
+    names = ("score", "genuine", "group1", "group2", "fold", "identity1", "identity2")
+    shapes = {name: np.shape(getattr(table, name)) for name in names}
+    if len(set(shapes.values())) > 1 or len(shapes["score"]) != 1:
+        raise ValueError(f"the arrays of a table must be (P,), got {shapes}")
+    codes = np.concatenate([table.group1, table.group2])
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(table.groups):
+        raise ValueError(
+            f"groups are numbered 0 … {len(table.groups) - 1}, got {codes.min()} … {codes.max()}"
+        )
+
+
 class _Table:
     """A checked table, with folds, parts and units for every pair."""
 
     def __init__(self, table: ScoreTable, seed: int) -> None:
+        _check_shapes(table)
         self.score = np.asarray(table.score, dtype=np.float64)
         self.genuine = np.asarray(table.genuine, dtype=bool)
         self._group = np.stack([table.group1, table.group2])
@@ -108,12 +148,16 @@ class _Table:
         given_fold = np.asarray(table.fold)
         self.notes = list(table.notes)
         self.groups = tuple(table.groups)
-        self.named = bool((self._identity >= 0).all())
+        named = (self._identity >= 0).all(axis=0)
+        self.named = bool(named.all())
         self._check()
+        if named.any() and not self.named:
+            self.notes.append(f"{int((~named).sum()):,} pairs name no identities, so none are used")
         self.within = self._group[0] == self._group[1]
         self._drop_empty_groups()
         self._refuse_unusable_groups()
         self.fingerprint = self._digest(given_fold)
+        self._identity = np.unique(self._identity, return_inverse=True)[1].reshape(2, -1)
         if not self.named:
             self.notes.append(_INDEPENDENT)
         folded = bool((given_fold >= 0).all()) and len(np.unique(given_fold)) > 1
@@ -233,11 +277,11 @@ class _Table:
     def _check(self) -> None:
         if not len(self.score):
             raise DataError("the table of scores holds no pairs")
-        bad = ~np.isfinite(self.score)
+        bad = ~(np.abs(self.score) <= _LARGEST)
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"pair {row}: the score is {self.score[row]}, which is not finite "
+                f"pair {row}: the score is {self.score[row]}, which is not finite or too large "
                 f"({int(bad.sum()):,} of {len(bad):,} pairs). Leave such pairs out, or count them "
                 "as failures to enrol"
             )

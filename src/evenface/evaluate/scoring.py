@@ -37,7 +37,7 @@ TARGET_FMR = 1e-2
 """Mean FMR over groups at which the one global threshold is set."""
 
 # Weights held at a time by each thread.
-_CHUNK = 2_000_000
+_CHUNK = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
