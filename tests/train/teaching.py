@@ -64,6 +64,7 @@ def noise_batch(size: int = 8, classes: int = 4, dimensions: int = 8, seed: int 
         targets=random.normal(size=(size, dimensions)).astype(np.float32),
         rows=np.arange(size),
         epoch=0,
+        whole=np.arange(size),
     )
 
 

@@ -57,6 +57,7 @@ def train(
     Run the same command again to continue. A training that SIGTERM ended exits with 75.
     """
     import json
+    import os
     import signal
 
     from evenface.console import note
@@ -91,13 +92,16 @@ def train(
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     signal.signal(signal.SIGTERM, preempt)
     try:
         result = run(resolved, out)
     except Preempted as stop:
-        note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
+        if first:
+            note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
         raise typer.Exit(stop.exit_code) from None
-    typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
+    if first:
+        typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
 
 def _summary(out: Path, result: RunResult) -> str:

@@ -31,6 +31,7 @@ class Batch:
             (B, D), or None.
         rows: of the manifest, int64 (B,); always an array.
         epoch: that these rows are of.
+        whole: rows of the whole batch, where these are the part of one process.
     """
 
     images: np.ndarray | Tensor
@@ -38,6 +39,7 @@ class Batch:
     targets: np.ndarray | Tensor | None
     rows: np.ndarray
     epoch: int
+    whole: np.ndarray
 
 
 class BatchSource:
@@ -99,10 +101,11 @@ class BatchSource:
         epoch = step // self.batches_per_epoch
         index, count = self._part
         size = self.batch_size // count
-        rows = self.rows(step)[index * size : (index + 1) * size]
+        whole = self.rows(step)
+        rows = whole[index * size : (index + 1) * size]
         flipped = self._flipped(epoch, rows)
         images = self._images(rows, flipped)
-        batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch)
+        batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch, whole)
         return self._prepare(batch) if self._prepare else batch
 
     def prefetch(self, steps: Iterable[int], threads: int = 1) -> Generator[Batch]:

@@ -18,8 +18,10 @@ from evenface.distill.registry import DISTILLATIONS, LOSS_ARGUMENTS
 from evenface.errors import UsageError
 from evenface.models import MarginHead, RowDraws, create_backbone, create_head
 from evenface.models.registry import HEAD_ARGUMENTS
+from evenface.train.distributed import World
 from evenface.train.online import OnlineTeacher, Tap
 from evenface.train.recipe import DistillationLossRecipe, Options, TrainRecipe
+from evenface.train.sharded_head import Shard, shard_head, sharded_cross_entropy
 from evenface.train.supply import Supply
 
 
@@ -57,6 +59,7 @@ class Objective(nn.Module):
         self._groups = groups
         self._teacher = teacher
         self._taps: dict[str, tuple[Tap, Tap]] = {}
+        self.shard: Shard | None = None
 
     @classmethod
     def from_recipe(
@@ -117,6 +120,36 @@ class Objective(nn.Module):
             teacher=supply.online,
         )
 
+    def share(self, world: World, *, sharded: bool, sample: float) -> None:
+        """Get ready for several processes, or for a sample of the classes.
+
+        Args:
+            world: the processes.
+            sharded: keep only this process's class centres.
+            sample: share of the classes that a step uses.
+
+        Raises:
+            UsageError: a loss needs what a process does not have.
+        """
+        needs = {need for loss in self.distillations.values() for need in loss.needs}  # type: ignore[union-attr]
+        if world.size > 1 and "maps" in needs:
+            raise UsageError("distillation through feature maps works in one process only")
+        if self.head is None or (sample == 1 and not (sharded and world.size > 1)):
+            return
+        if "classifier" in needs:
+            raise UsageError(
+                "a distillation loss needs a head that knows all classes: head.sharded=false, "
+                "head.sample=1"
+            )
+        try:
+            self.shard = shard_head(self.head, world, sample)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def targets(self, pixels: Tensor) -> Tensor | None:
+        """An online teacher's embeddings (B, D_t) of uint8 (B, 112, 112, 3); None without one."""
+        return None if self._teacher is None else self._teacher.embed(pixels)
+
     def watch(self, backbone: nn.Module) -> None:
         """See the feature maps of the student, for losses that compare them with the teacher's.
 
@@ -153,7 +186,12 @@ class Objective(nn.Module):
         parts: dict[str, Tensor] = {}
         if self.head is not None and self._classification:
             draws = None if rows is None else RowDraws(seed, rows)
-            loss = F.cross_entropy(self.head(embeddings, labels, generator=draws), labels)
+            if self.shard is None:
+                loss = F.cross_entropy(self.head(embeddings, labels, generator=draws), labels)
+            else:
+                loss = sharded_cross_entropy(
+                    self.head, self.shard, embeddings, labels, generator=draws, seed=seed
+                )
             parts["classification"] = self._weighed(loss)
             if (penalty := self.head.penalty(embeddings)) is not None:
                 parts["penalty"] = self._weighed(penalty)
@@ -172,8 +210,8 @@ class Objective(nn.Module):
         rows: np.ndarray | None,
         pixels: Tensor | None,
     ) -> dict[str, Tensor]:
-        if self._teacher is not None and pixels is not None:
-            targets = self._teacher.embed(pixels)
+        if pixels is not None and self._teacher is not None:
+            targets = self.targets(pixels)
         if targets is None:
             raise ValueError("distillation needs the teacher's embeddings of the batch")
         projected = embeddings if self.projection is None else self.projection(embeddings)

@@ -84,6 +84,10 @@ class HeadRecipe(_Part):
     weight: float = Field(default=1.0, ge=0)
     """Of the classification loss. 0: it is not computed; for distillation losses that need a head
     all the same."""
+    sharded: bool = False
+    """Spread the class centres over the processes, for more identities than a GPU holds."""
+    sample: float = Field(default=1.0, gt=0, le=1)
+    """Share of the classes that a step uses (Partial FC), those of the batch among them."""
     published: bool = False
     """Options that are not given are as published code has them, faults included
     (:data:`PUBLISHED_OPTIONS`), instead of the papers'."""
@@ -378,6 +382,9 @@ class TrainRecipe(_Part):
             content["distill"] = self.distill.content()
         if content["head"] is not None:
             del content["head"]["published"]  # the options say it
+            del content["head"]["sharded"]  # how it is computed
+            if content["head"]["sample"] == 1:
+                del content["head"]["sample"]
             if content["head"]["weight"] == 1:
                 del content["head"]["weight"]
         content["backbone"]["dropout"] = self.backbone.dropout_rate
