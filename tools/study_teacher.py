@@ -25,7 +25,7 @@ from evenface.teachers import load_teacher
 from evenface.teachers.study import study_teacher_folder
 from evenface.train import load_recipe
 from evenface.train.loop import train
-from evenface.train.run import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 
 RECIPE = "teacher-study"
 PEOPLE, IMAGES = 1000, 8
@@ -105,7 +105,7 @@ def _measure(look: str, work: Path) -> Evaluation:
 
 
 def _card(run: Path, measured: dict[str, Evaluation]) -> str:
-    record, recipe = read_json(run / RUN_NAME), load_recipe(str(run / RECIPE_NAME))
+    record = read_json(run / RUN_NAME)
     rows = [
         f"| `{look}` | {group} | {_percent(result.accuracy)} | {_percent(result.eer)} |"
         for look, evaluation in measured.items()
@@ -124,7 +124,7 @@ def _card(run: Path, measured: dict[str, Evaluation]) -> str:
         each=IMAGES,
         seed=SEED,
         recipe=RECIPE,
-        head=recipe.head.name,
+        head=record["head"],
         steps=record["steps"],
         batch_size=record["batch_size"],
         minutes=record["seconds"] / 60,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -45,3 +48,42 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         """All registered names, sorted."""
         return sorted(self._items)
+
+
+def typed_options(
+    what: str,
+    factory: Callable[..., Any],
+    options: Mapping[str, Any],
+    *,
+    given: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """The options, if the factory has them and their types are those that its signature names.
+
+    A whole number may be written as a float, as it is read from a recipe.
+
+    Args:
+        what: whose options, for the message.
+        factory: a class or function with keyword-only parameters.
+        options: as a user wrote them.
+        given: parameters that the program sets; not told among the known ones.
+
+    Raises:
+        TypeError: an unknown option (the known are listed), or one of another type.
+    """
+    signature = inspect.signature(factory).parameters
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    typed = {}
+    for name, value in options.items():
+        if name not in signature:
+            known = ", ".join(key for key in signature if key not in given) or "none"
+            raise TypeError(f"{what} has no option '{name}'; it has: {known}")
+        if hints[name] is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+        try:
+            TypeAdapter(hints[name], config=config).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise TypeError(f"{what}: option {name} is {value!r}: {problem}") from None
+        typed[name] = value
+    return typed

@@ -57,6 +57,6 @@ def test_bad_input_is_refused():
         create_distillation("template", weight=0)
     with pytest.raises(ValueError, match="of one shape"):
         create_distillation("template")(torch.zeros(2, 3), torch.zeros(2, 4))
-    with pytest.raises(ValueError, match="unknown distillation loss 'x'; known: template"):
+    with pytest.raises(ValueError, match="unknown distillation loss 'x'; known: adadistill"):
         create_distillation("x")
-    assert list_distillations() == ["template"]
+    assert "template" in list_distillations()

@@ -6,14 +6,31 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenface.models import create_head, list_heads
+from evenface.models import RowDraws, create_head, list_heads
+from evenface.models.draws import standard_normal
+from evenface.models.elasticface import assigned
 from evenface.models.margin import additive_angular_margin, safe_sine
 
-NAMES = ["adaface", "arcface", "cosface", "elasticarcface"]
+NAMES = [
+    "adaface",
+    "arcface",
+    "combined",
+    "cosface",
+    "curricularface",
+    "elasticarcface",
+    "elasticarcface_plus",
+    "elasticcosface",
+    "elasticcosface_plus",
+    "magface",
+    "normface",
+]
+FIXED = {name: {"std": 0.0} if name.startswith("elastic") else {} for name in NAMES}
+"""Options that make a head a function of its input."""
 B, D, C = 16, 8, 5
 
 
@@ -123,21 +140,25 @@ def test_adaface_reads_quality_from_the_norm_and_keeps_still_in_evaluation():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_margin_in_both_modes_and_none_without_labels(name):
-    head = make(name, **({"std": 0.0} if name == "elasticarcface" else {})).eval()
+    head = make(name, **FIXED[name]).eval()
     embeddings, labels = batch()
     plain = head(embeddings)
     np.testing.assert_allclose(plain.detach().numpy(), 64 * np.cos(angles(head, embeddings)))
     in_evaluation = head(embeddings, labels)
     own = torch.nn.functional.one_hot(labels, C).bool()
-    assert (in_evaluation[own] < plain[own]).all()
-    torch.testing.assert_close(in_evaluation[~own], plain[~own])
-    if name != "adaface":  # whose statistics move in training
+    if name == "normface":
+        torch.testing.assert_close(in_evaluation, plain)
+    else:
+        assert (in_evaluation[own] < plain[own]).all()
+    if name != "curricularface":  # which changes hard negatives too
+        torch.testing.assert_close(in_evaluation[~own], plain[~own])
+    if name not in ("adaface", "curricularface"):  # whose statistics move in training
         torch.testing.assert_close(head.train()(embeddings, labels), in_evaluation)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_equal_finite_differences(name):
-    head = make(name, **({"std": 0.0} if name == "elasticarcface" else {})).eval()
+    head = make(name, **FIXED[name]).eval()
     embeddings, labels = batch()
     embeddings, labels = embeddings[:4], labels[:4]
 
@@ -162,11 +183,12 @@ def test_finite_where_the_angle_is_nothing_or_pi(name, dtype, sign):
     assert logits.abs().max() < 64 * 3.1
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_autocast_gives_single_precision_logits(name):
+def test_half_precision_autocast_gives_single_precision_logits(name, half):
     head = create_head(name, embedding_size=D, num_identities=C).eval()
     embeddings, labels = batch()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=half):
         logits = head(embeddings.float(), labels, generator=torch.Generator().manual_seed(0))
     assert logits.dtype == torch.float32
     torch.testing.assert_close(
@@ -227,6 +249,14 @@ def test_bad_embeddings_are_refused():
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("combined", {"m1": 0.0}),
+        ("combined", {"m2": 4.0}),
+        ("combined", {"m3": -1.0}),
+        ("curricularface", {"t_alpha": 2.0}),
+        ("elasticcosface", {"m": 2.5}),
+        ("magface", {"l_a": 200.0}),
+        ("magface", {"l_m": 0.9}),
+        ("magface", {"lambda_g": -1.0}),
         ("arcface", {"m": -0.1}),
         ("arcface", {"m": 4.0}),
         ("arcface", {"s": 0.0}),
@@ -242,9 +272,198 @@ def test_options_out_of_range_are_refused(name, options):
         create_head(name, **({"embedding_size": D, "num_identities": C} | options))
 
 
+def own_angles(head, embeddings, labels):
+    theta = angles(head, embeddings)
+    return theta, theta[np.arange(B), labels.numpy()]
+
+
+@pytest.mark.parametrize("m1", [1.0, 0.9, 1.35, 2.0])
+def test_combined_equals_its_formula(m1):
+    head = make("combined", m1=m1, m2=0.2, m3=0.15)
+    embeddings, labels = batch()
+    theta, own = own_angles(head, embeddings, labels)
+    inside = m1 * own + 0.2 < np.pi
+    logits = head(embeddings, labels).detach().numpy()
+    expected = 64 * with_target(theta, labels, np.cos(m1 * own + 0.2) - 0.15)
+    assert inside.sum() >= 5
+    np.testing.assert_allclose(logits[inside], expected[inside], atol=1e-9)
+
+
+def test_combined_holds_arcface_and_cosface():
+    embeddings, labels = batch()
+    for name, options in (
+        ("arcface", {"m2": 0.5, "m3": 0.0}),
+        ("cosface", {"m2": 0.0, "m3": 0.35}),
+    ):
+        expected = make(name)(embeddings, labels)
+        torch.testing.assert_close(make("combined", **options)(embeddings, labels), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(m1=st.floats(0.2, 4.0), m2=st.floats(0, math.pi))
+def test_combined_falls_over_all_angles(m1, m2):
+    head = create_head("combined", embedding_size=2, num_identities=2, m1=m1, m2=m2, m3=0.1)
+    theta = torch.linspace(0, math.pi, 201, dtype=torch.float64)
+    reduced = head.margin(torch.cos(theta), torch.ones(201), None)
+    assert (reduced.diff() <= 1e-3).all()
+    inside = (m1 * theta + m2 < math.pi) & (theta > 1e-3) & (theta < math.pi - 1e-3)
+    torch.testing.assert_close(reduced[inside], torch.cos(m1 * theta + m2)[inside] - 0.1)
+
+
+def test_elasticcosface_draws_one_normal_margin_a_sample():
+    head = make("elasticcosface", m=0.3, std=0.05)
+    embeddings, labels = batch()
+    noise = torch.randn(B, generator=torch.Generator().manual_seed(5)).numpy()
+    theta, own = own_angles(head, embeddings, labels)
+    expected = 64 * with_target(theta, labels, np.cos(own) - (0.3 + 0.05 * noise))
+    logits = head(embeddings, labels, generator=torch.Generator().manual_seed(5))
+    np.testing.assert_allclose(logits.detach().numpy(), expected, atol=1e-5)
+
+
+def test_sorted_margins_go_by_rank_or_as_published():
+    cosines = torch.tensor([0.1, 0.9, 0.5])
+    margins = torch.tensor([2.0, 3.0, 1.0])
+    assert assigned(margins, cosines, "rank").tolist() == [3, 1, 2]
+    assert assigned(margins, cosines, "published").tolist() == [2, 3, 1]
+
+
+@pytest.mark.parametrize("name", ["elasticarcface", "elasticcosface"])
+def test_plus_variants_give_the_same_margins_to_other_samples(name):
+    embeddings, labels = batch()
+    target = torch.from_numpy(np.cos(own_angles(make(name), embeddings, labels)[1]))
+    draws = RowDraws(seed=3, rows=np.arange(B))
+    plain = make(name, std=0.02).margins(target, draws)
+    ranked = make(f"{name}_plus", std=0.02).margins(target, draws)
+    published = make(f"{name}_plus", std=0.02, assign="published").margins(target, draws)
+    for margins in (ranked, published):
+        torch.testing.assert_close(margins.sort().values, plain.sort().values)
+    assert (ranked[target.argsort()].diff() <= 0).all()  # the nearer, the smaller
+    assert not torch.equal(published, ranked)
+
+
+def test_curricularface_equals_its_formula_and_moves_its_mean():
+    head = make("curricularface", m=0.4, t_alpha=0.25)
+    head.t.fill_(0.2)
+    embeddings, labels = batch()
+    theta, own = own_angles(head, embeddings, labels)
+    assert (own + 0.4 < np.pi).all()
+    t = 0.75 * 0.2 + 0.25 * np.cos(own).mean()
+    cosines = np.cos(theta)
+    reduced = np.cos(own + 0.4)
+    hard = cosines > reduced[:, None]
+    expected = np.where(hard, cosines * (t + cosines), cosines)
+    expected[np.arange(B), labels.numpy()] = reduced
+    logits = head(embeddings, labels).detach().numpy()
+    np.testing.assert_allclose(logits, 64 * expected, atol=1e-5)
+    assert float(head.t) == pytest.approx(t)
+    assert "t" in head.state_dict()
+    head.eval()(embeddings, labels)
+    assert float(head.t) == pytest.approx(t)
+
+
+def test_magface_equals_its_formulas():
+    head = make("magface")
+    embeddings, labels = batch(scale=20.0)
+    embeddings[0] *= 0.01  # below the range
+    embeddings[1] *= 100  # above it
+    a = np.linalg.norm(embeddings.numpy(), axis=1).clip(10, 110)
+    margins = 0.35 / 100 * (a - 10) + 0.45
+    theta, own = own_angles(head, embeddings, labels)
+    inside = own + margins < np.pi
+    logits = head(embeddings, labels).detach().numpy()
+    expected = 64 * with_target(theta, labels, np.cos(own + margins))
+    np.testing.assert_allclose(logits[inside], expected[inside], atol=1e-9)
+    assert inside.sum() > B / 2
+    assert float(head.penalty(embeddings)) == pytest.approx(35 * (1 / a + a / 110**2).mean())
+    assert make("arcface").penalty(embeddings) is None
+
+
+def test_magface_penalty_has_the_right_gradient_and_none_at_nothing():
+    head = make("magface")
+    embeddings = batch()[0][:4].requires_grad_()
+    assert torch.autograd.gradcheck(head.penalty, embeddings)
+    nothing = torch.zeros(2, D, requires_grad=True)
+    head.penalty(nothing).backward()
+    assert torch.equal(nothing.grad, torch.zeros(2, D))
+
+
+def test_unit_norms_make_adaface_cosface():
+    embeddings, labels = batch()
+    published = make("adaface", norms="unit", t_alpha=1.0)
+    expected = make("cosface", m=0.4)(embeddings, labels)
+    torch.testing.assert_close(published(embeddings, labels), expected)
+    torch.testing.assert_close(published(5 * embeddings, labels), expected)
+    assert not torch.allclose(make("adaface")(embeddings, labels), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["arcface", "elasticarcface", "elasticarcface_plus"])
+def test_published_acos_has_its_faults_and_only_as_an_option(name):
+    head = make(name, angle="acos", **FIXED[name])
+    embeddings, labels = batch()
+    theta, own = own_angles(head, embeddings, labels)
+    expected = 64 * with_target(theta, labels, np.cos(own + 0.5))
+    np.testing.assert_allclose(head(embeddings, labels).detach().numpy(), expected, atol=1e-9)
+    near_pi = torch.tensor([-0.99, -1.0], dtype=torch.float64)
+    safe = make(name, **FIXED[name]).margin(near_pi, torch.ones(2), None)
+    assert safe[1] < safe[0] < -1
+    published = head.margin(near_pi, torch.ones(2), None)
+    assert published[1] > published[0]  # the wrong way
+    end = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    head.margin(end, torch.ones(1), None).sum().backward()
+    assert torch.isinf(end.grad).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classes_in_parts_give_the_logits_of_all(name):
+    whole, parts = make(name), make(name)
+    embeddings, labels = batch()
+    draws = RowDraws(seed=7, rows=np.arange(100, 100 + B))
+    expected = whole(embeddings, labels, generator=draws)
+    unit = torch.nn.functional.normalize
+    cosines = unit(embeddings) @ unit(parts.weight).T
+    target = cosines.gather(1, labels[:, None])[:, 0]
+    norms = embeddings.norm(dim=1)
+    found = []
+    state = {key: value.clone() for key, value in parts.state_dict().items()}
+    for first, last in ((0, 2), (2, C)):  # two processes, each with some of the classes
+        parts.load_state_dict(state)
+        columns = torch.where((labels >= first) & (labels < last), labels - first, -1)
+        found.append(parts.logits(cosines[:, first:last], columns, target, norms, draws))
+    torch.testing.assert_close(torch.cat(found, dim=1), expected)
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[key], value)
+
+
+@given(seed=st.integers(0, 2**63 - 1), rows=st.lists(st.integers(0, 2**40), min_size=1))
+@settings(max_examples=30, deadline=None)
+def test_draws_belong_to_rows(seed, rows):
+    rows = np.array(rows)
+    together = RowDraws(seed, rows).normal()
+    alone = [RowDraws(seed, rows[n : n + 1]).normal()[0] for n in range(len(rows))]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(RowDraws(seed, rows[::-1]).normal(), together[::-1])
+    assert np.isfinite(together).all()
+
+
+def test_draws_are_standard_normal():
+    numbers = RowDraws(1, np.arange(50_000)).normal()
+    assert scipy.stats.kstest(numbers, "norm").pvalue > 0.01
+    others = RowDraws(2, np.arange(50_000)).normal()
+    assert abs(np.corrcoef(numbers, others)[0, 1]) < 0.02
+    with pytest.raises(ValueError, match=r"numbers of \(3,\) rows for a batch of \(2,\)"):
+        standard_normal(RowDraws(1, np.arange(3)), torch.zeros(2))
+
+
 def test_unknown_options_and_names_are_refused():
-    with pytest.raises(TypeError):
-        create_head("arcface", embedding_size=D, num_identities=C, h=0.3)
+    sizes = {"embedding_size": D, "num_identities": C}
+    with pytest.raises(TypeError, match=r"head 'arcface' has no option 'h'; it has: s, m, angle$"):
+        create_head("arcface", **sizes, h=0.3)
+    with pytest.raises(TypeError, match=r"head 'arcface': option m is 'much': .* valid number"):
+        create_head("arcface", **sizes, m="much")
+    with pytest.raises(TypeError, match=r"option m is True: .* valid number"):
+        create_head("arcface", **sizes, m=True)
+    with pytest.raises(TypeError, match="option assign is 'best': Input should be 'rank' or"):
+        create_head("elasticarcface_plus", **sizes, assign="best")
     with pytest.raises(ValueError, match="unknown head 'softmax'; known: adaface"):
         create_head("softmax", embedding_size=D, num_identities=C)
 

@@ -187,11 +187,10 @@ def test_damaged_run_record_is_told(run_folder, record):
         load_teacher(run_folder)
 
 
-def test_nan_weights_are_told(tmp_path, model, faces):
+def test_nan_weights_are_told(tmp_path, model):
     state = model.state_dict()
     first = next(key for key in state if key.endswith("weight"))
     path = tmp_path / "nan.pt"
     torch.save({**state, first: torch.full_like(state[first], float("nan"))}, path)
-    teacher = load_teacher(path, backbone=BACKBONE, embedding_size=32)
-    with pytest.raises(DataError, match=r"nan\.pt: the embeddings of 11 of 11 images are NaN"):
-        teacher.embed(faces)
+    with pytest.raises(DataError, match=r"nan\.pt: the embeddings of 2 of 2 images are NaN"):
+        load_teacher(path, backbone=BACKBONE, embedding_size=32)

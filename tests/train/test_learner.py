@@ -104,7 +104,7 @@ def test_half_precision_stays_near_single(make_recipe, manifest, cache, head):
         ({"head": {"name": "softmax"}}, "unknown head 'softmax'"),
         ({"head": {"name": "cosface", "options": {"h": 1}}}, "'h'"),
         ({"head": {"name": "cosface", "options": {"m": -1}}}, "m must be in"),
-        ({"distill": {"name": "rkd", "cache": "c"}}, "unknown distillation loss 'rkd'"),
+        ({"distill": {"name": "rdk", "cache": "c"}}, "unknown distillation loss 'rdk'"),
     ],
 )
 def test_parts_that_do_not_exist_are_named(make_recipe, change, message):
@@ -148,8 +148,13 @@ def test_micro_batches_are_one_batch_for_the_losses(make_recipe, manifest, cache
     first = backbone(images[:4])
     statistics = [buffer.clone() for buffer in backbone.buffers()]
     embeddings = torch.cat([first, backbone(images[4:])])
-    torch.manual_seed(3)
-    parts = objective(embeddings, torch.from_numpy(batch.labels), torch.from_numpy(batch.targets))
+    parts = objective(
+        embeddings,
+        torch.from_numpy(batch.labels),
+        torch.from_numpy(batch.targets),
+        rows=batch.rows,
+        seed=3,
+    )
     loss = torch.stack(list(parts.values())).sum()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), 5.0)

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from evenface.cli.main import main
+from evenface.distill import list_distillations
+from evenface.models import list_heads
 
 
 @pytest.fixture
@@ -32,7 +34,10 @@ def recipe_file(make_recipe, tmp_path):
 
 
 def test_named_recipes_are_listed(run):
-    assert run("--list")[:2] == (0, "student-cpu\nstudent-mini\nstudent-paper\nteacher-study\n")
+    assert run("--list")[:2] == (
+        0,
+        "student-cpu\nstudent-mini\nstudent-paper\nstudent-paper-corrected\nstudent-paper-faithful\nteacher-paper-corrected\nteacher-paper-faithful\nteacher-study\n",
+    )
 
 
 def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
@@ -55,6 +60,27 @@ def test_explaining_shows_rate_length_and_lambda(run, recipe_file, cache, tmp_pa
     assert "# training set: 30 images of 6 identities" in out
     assert "# length: 10 steps of 8 images = 80 images, 3.3 epochs" in out
     assert "# distillation: 39.06 · (1 − cos), that is λ = 156.24 on the MSE" in out
+
+
+def test_losses_are_listed_with_options_and_needs(run):
+    code, out, _ = run("--list-losses")
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert {*list_heads(), *list_distillations()} <= set(rows)
+    assert "s 64, m 0.35, std 0.05" in rows["elasticcosface"]
+    assert "centres, labels" in rows["proxylesskd"]
+    assert "student_layer (required)" in rows["fitnet"]
+    assert rows["template"].split()[1] == "39.06"
+
+
+def test_explaining_tells_every_loss(run):
+    losses = "[{name: rkd}, {name: sp, weight: 7}, {name: template}]"
+    arguments = ("--set", "distill.cache=c", "--set", f"distill.losses={losses}")
+    code, out, _ = run("student-paper", *arguments, "--explain")
+    assert code == 0
+    assert "# distillation: rkd, its own weight" in out
+    assert "# distillation: sp, weight 7" in out
+    assert "# distillation: 39.06 · (1 − cos), that is λ = 9,999.36 on the MSE" in out
 
 
 def test_explaining_a_named_recipe_needs_no_data(run):

@@ -1,4 +1,4 @@
-"""evenface teacher: look at a teacher, embed data sets with it."""
+"""evenface teacher: look at a teacher, import published weights, embed data sets."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Std = Annotated[
 ]
 Order = Annotated[
     Literal["RGB", "BGR"] | None,
-    typer.Option("--order", help="Channel order that the model expects (ONNX files)."),
+    typer.Option("--order", help="Channel order that the model expects (ONNX files, weights)."),
 ]
-Backbone = Annotated[
-    str | None, typer.Option("--backbone", help="Name of the backbone (bare weights).")
-]
+Backbone = Annotated[str | None, typer.Option("--backbone", help="Name of the backbone (weights).")]
 
 
 def register(app: typer.Typer) -> None:
     """Add ``evenface teacher``."""
     teacher = typer.Typer(
-        help="Teachers: look at one, embed data sets with it.", no_args_is_help=True
+        help="Teachers: look at one, import published weights, embed data sets.",
+        no_args_is_help=True,
     )
     teacher.command("info")(info)
     teacher.command("embed")(embed)
+    teacher.command("import")(import_weights)
     app.add_typer(teacher, name="teacher")
 
 
@@ -96,3 +96,41 @@ def embed(
         f"{out}: {len(cache):,} images × {len(cache.views)} views "
         f"({', '.join(cache.views)}), {cache.embedding_size}-d {dtype}"
     )
+
+
+def import_weights(
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="A published .pt, .pth, .ckpt, .safetensors.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write, .safetensors.")],
+    backbone: Backbone = None,
+    order: Order = None,
+    centres: Annotated[
+        Path | None,
+        typer.Option("--centres", help="Write the classifier's class centres there, .safetensors."),
+    ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option("--classifier", help="File of the class centres, if not WEIGHTS itself."),
+    ] = None,
+) -> None:
+    """Check published weights and write them with their backbone and channel order.
+
+    The written file is a teacher that needs no further options. arcface_torch, ElasticFace,
+    AdaFace and CVLface are known by their keys.
+    """
+    from evenface.errors import UsageError
+    from evenface.teachers import load_teacher
+    from evenface.teachers.checkpoint import CheckpointTeacher, save_centres
+
+    for path in filter(None, (out, centres)):
+        if path.suffix != ".safetensors":
+            raise UsageError(f"{path}: the file's name must end in .safetensors")
+    loaded = load_teacher(weights, backbone=backbone, order=order)
+    if not isinstance(loaded, CheckpointTeacher):
+        raise UsageError(f"{weights}: not weights of a backbone")
+    if centres is not None:
+        shape = save_centres(classifier or weights, centres, embedding_size=loaded.embedding_size)
+        typer.echo(f"{centres}: {shape[0]:,} class centres of {shape[1]} dimensions")
+    loaded.save(out)
+    typer.echo(f"{out}: {loaded.backbone}, {loaded.embedding_size}-d, {loaded.preprocessing.order}")

@@ -41,6 +41,13 @@ def train(
     list_all: Annotated[
         bool, typer.Option("--list", help="List the named recipes and stop.")
     ] = False,
+    list_losses: Annotated[
+        bool,
+        typer.Option(
+            "--list-losses",
+            help="List heads, distillation losses with what they need, and samplers; stop.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run's record as JSON.")
     ] = False,
@@ -50,6 +57,7 @@ def train(
     Run the same command again to continue. A training that SIGTERM ended exits with 75.
     """
     import json
+    import os
     import signal
 
     from evenface.console import note
@@ -61,6 +69,9 @@ def train(
     if list_all:
         for name in list_recipes():
             typer.echo(name)
+        return
+    if list_losses:
+        typer.echo(_losses())
         return
     if recipe is None:
         raise UsageError("which recipe? 'evenface train --list' lists the named ones")
@@ -81,13 +92,16 @@ def train(
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     signal.signal(signal.SIGTERM, preempt)
     try:
         result = run(resolved, out)
     except Preempted as stop:
-        note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
+        if first:
+            note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
         raise typer.Exit(stop.exit_code) from None
-    typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
+    if first:
+        typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
 
 def _summary(out: Path, result: RunResult) -> str:
@@ -98,3 +112,15 @@ def _summary(out: Path, result: RunResult) -> str:
         f"images in {result['seconds']:,.0f} s\n"
         f"last step: {losses}"
     )
+
+
+def _losses() -> str:
+    from evenface.errors import MissingDependencyError
+
+    try:
+        from evenface.train.parts import describe_losses
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        raise MissingDependencyError(error.name, "train", "training") from None
+    return describe_losses()

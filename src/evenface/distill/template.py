@@ -11,10 +11,11 @@ so that λ = 10,000 means 39.06 for D = 512 and 156.25 for D = 128. Here the wei
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import Any
 
+from torch import Tensor
+
+from evenface.distill.base import SampleDistillation
 from evenface.distill.registry import DISTILLATIONS
 
 PAPER_WEIGHT = 39.06
@@ -22,35 +23,23 @@ PAPER_WEIGHT = 39.06
 
 
 @DISTILLATIONS.register("template")
-class TemplateDistillation(nn.Module):
-    """weight · mean(1 − cos(f_s, f_t)); no gradient flows to the teacher.
+class TemplateDistillation(SampleDistillation):
+    """weight · mean(1 − cos(f_s, f_t)).
 
     Args:
         weight: of 1 − cos, positive.
     """
 
-    def __init__(self, weight: float = PAPER_WEIGHT) -> None:
-        super().__init__()
-        if not weight > 0:
-            raise ValueError(f"the weight must be positive, got {weight}")
-        self.weight = weight
+    same_size = True
+    source = "arXiv 2408.17399; Boutros et al., FG 2021"
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Scalar loss from embeddings (B, D), neither of them normalised.
+    def __init__(self, *, weight: float = PAPER_WEIGHT) -> None:
+        super().__init__(weight)
 
-        Raises:
-            ValueError: the shapes differ or are not two-dimensional.
-        """
-        if student.ndim != 2 or student.shape != teacher.shape:
-            raise ValueError(
-                "student and teacher embeddings must be (B, D) of one shape, "
-                f"got {tuple(student.shape)} and {tuple(teacher.shape)}"
-            )
-        with torch.autocast(student.device.type, enabled=False):
-            f_s = F.normalize(student if student.dtype == torch.float64 else student.float())
-            f_t = F.normalize(teacher.detach().to(f_s.dtype))
-            # Half the squared distance: equal to 1 − cos, but exact where the two almost agree.
-            return self.weight * (f_s - f_t).square().sum(dim=1).mean() / 2
+    def distances(self, student: Tensor, teacher: Tensor, **extra: Any) -> Tensor:
+        """1 − cos of every sample."""
+        # Half the squared distance: equal to 1 − cos, but exact where the two almost agree.
+        return (student - teacher).square().sum(dim=1) / 2
 
 
 def mse_lambda(weight: float, embedding_size: int) -> float:

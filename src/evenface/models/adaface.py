@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from evenface.models.draws import Randomness
 from evenface.models.margin import (
     MarginHead,
     additive_angular_margin,
@@ -32,6 +35,8 @@ class AdaFace(MarginHead):
         m: margin, in [0, 1].
         h: concentration of z, positive.
         t_alpha: weight of the newest batch in the running statistics, in (0, 1].
+        norms: "features", or "unit" for norms read after normalisation, as published distillation
+            code does by mistake: all are 1 then, and with ``t_alpha`` 1 the head is CosFace.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class AdaFace(MarginHead):
         m: float = 0.4,
         h: float = 0.333,
         t_alpha: float = 0.01,
+        norms: Literal["features", "unit"] = "features",
     ) -> None:
         super().__init__(embedding_size, num_identities, s)
         if not h > 0:
@@ -52,14 +58,15 @@ class AdaFace(MarginHead):
         self.m = check_margin("m", m, 1.0)
         self.h = h
         self.t_alpha = t_alpha
+        self._unit = norms == "unit"
         self.batch_mean: Tensor
         self.batch_std: Tensor
         self.register_buffer("batch_mean", torch.tensor(20.0))
         self.register_buffer("batch_std", torch.tensor(100.0))
 
-    def margin(self, target: Tensor, norms: Tensor, generator: torch.Generator | None) -> Tensor:
+    def margin(self, target: Tensor, norms: Tensor, generator: Randomness) -> Tensor:
         """cos(θ − m·z) − (m·z + m)."""
-        safe = norms.detach().clamp(*_NORM_RANGE)
+        safe = torch.ones_like(norms) if self._unit else norms.detach().clamp(*_NORM_RANGE)
         if self.training and len(safe) > 1:  # one sample has no deviation
             self.batch_mean.lerp_(safe.mean().to(self.batch_mean), self.t_alpha)
             self.batch_std.lerp_(safe.std().to(self.batch_std), self.t_alpha)

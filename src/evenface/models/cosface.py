@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from evenface.models.draws import Randomness
 from evenface.models.margin import MarginHead, check_margin
 from evenface.models.registry import HEADS
 
@@ -26,6 +26,6 @@ class CosFace(MarginHead):
         super().__init__(embedding_size, num_identities, s)
         self.m = check_margin("m", m, 2.0)
 
-    def margin(self, target: Tensor, norms: Tensor, generator: torch.Generator | None) -> Tensor:
+    def margin(self, target: Tensor, norms: Tensor, generator: Randomness) -> Tensor:
         """cos θ − m."""
         return target - self.m

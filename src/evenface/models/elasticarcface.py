@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
-from evenface.models.margin import MarginHead, additive_angular_margin, check_margin
+from evenface.models.draws import Randomness
+from evenface.models.elasticface import Assignment, ElasticHead
+from evenface.models.margin import ANGULAR_MARGINS, Angle
 from evenface.models.registry import HEADS
 
 
 @HEADS.register("elasticarcface")
-class ElasticArcFace(MarginHead):
+class ElasticArcFace(ElasticHead):
     """Target logit s · cos(θ + E(m, σ)), E normal; equation 5 of the paper.
 
     Args:
@@ -22,6 +23,7 @@ class ElasticArcFace(MarginHead):
         m: mean margin in radians, in [0, π].
         std: standard deviation σ of the margin in radians, in [0, 1]. Draws are clamped to
             [0, π]; with the published 0.5 and 0.05 that is ten deviations away.
+        angle: "safe", or "acos" as in published code (:func:`evenface.models.margin.acos_margin`).
         generator: source of the margins where the call gives none; None for torch's global one.
     """
 
@@ -33,18 +35,51 @@ class ElasticArcFace(MarginHead):
         s: float = 64.0,
         m: float = 0.5,
         std: float = 0.05,
-        generator: torch.Generator | None = None,
+        angle: Angle = "safe",
+        generator: Randomness = None,
     ) -> None:
-        super().__init__(embedding_size, num_identities, s)
-        self.m = check_margin("m", m, math.pi)
-        self.std = check_margin("std", std, 1.0)
-        self.generator = generator
+        super().__init__(
+            embedding_size,
+            num_identities,
+            s=s,
+            m=m,
+            std=std,
+            largest=math.pi,
+            generator=generator,
+        )
+        self._shift = ANGULAR_MARGINS[angle]
 
-    def margin(self, target: Tensor, norms: Tensor, generator: torch.Generator | None) -> Tensor:
+    def margin(self, target: Tensor, norms: Tensor, generator: Randomness) -> Tensor:
         """cos(θ + m_i), one m_i a sample."""
-        generator = generator or self.generator
-        # Drawn where the generator lives, so that a CPU generator serves a GPU run.
-        device = generator.device if generator is not None else target.device
-        noise = torch.randn(len(target), generator=generator, device=device, dtype=torch.float32)
-        margins = (self.m + self.std * noise).clamp(0.0, math.pi)
-        return additive_angular_margin(target, margins.to(target))
+        return self._shift(target, self.margins(target, generator))
+
+
+@HEADS.register("elasticarcface_plus")
+class ElasticArcFacePlus(ElasticArcFace):
+    """ElasticFace-Arc+: the batch's margins by rank, the smallest for the nearest.
+
+    Args:
+        embedding_size, num_identities, s, m, std, angle: as for ElasticFace-Arc; σ 0.0175.
+        assign: "rank", or "published" for the inverse permutation of published code.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        num_identities: int,
+        s: float = 64.0,
+        m: float = 0.5,
+        std: float = 0.0175,
+        angle: Angle = "safe",
+        assign: Assignment = "rank",
+    ) -> None:
+        super().__init__(
+            embedding_size=embedding_size,
+            num_identities=num_identities,
+            s=s,
+            m=m,
+            std=std,
+            angle=angle,
+        )
+        self.assign = assign

@@ -8,13 +8,22 @@ target's cosine smaller.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evenface.models.draws import Randomness
+
 # Squared sine below which the square root is replaced by a ramp, to keep its slope finite.
 _TINY = 1e-8
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """``values`` as they are if float64, else as float32."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def safe_sine(cosine: Tensor) -> Tensor:
@@ -45,8 +54,34 @@ def additive_angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     return torch.where(cosine > torch.cos(math.pi - m), shifted, -2.0 - shifted)
 
 
+def acos_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
+    """cos(arccos(cos θ) + m) as published code computes it, faults included.
+
+    The gradient is infinite at |cos θ| = 1, and past θ + m = π the cosine rises again. It is here
+    to measure what these faults do; :func:`additive_angular_margin` has neither.
+    """
+    return torch.cos(torch.arccos(cosine.clamp(-1.0, 1.0)) + margin)
+
+
+Angle = Literal["safe", "acos"]
+"""How an angular margin is computed; see :data:`ANGULAR_MARGINS`."""
+
+ANGULAR_MARGINS: dict[Angle, Callable[[Tensor, Tensor | float], Tensor]] = {
+    "safe": additive_angular_margin,
+    "acos": acos_margin,
+}
+
+
 class MarginHead(nn.Module):
-    """Class centres, and logits s · cos with a margin on the target; see :meth:`margin`.
+    """Class centres, and logits s · cos with a margin on the target.
+
+    A head of its own overrides :meth:`margin`; where its margin changes other classes' cosines too,
+    :meth:`others`; where it adds a loss of its own, :meth:`penalty`.
+
+    These, and :meth:`logits`, see whole batches of targets but need not see all classes, so a
+    process that holds some of the class centres can use them: it passes the cosines with its own
+    classes, and everybody's target cosines, norms and rows. State (AdaFace's and CurricularFace's
+    running statistics) then moves alike in every process.
 
     Args:
         embedding_size: number of dimensions D.
@@ -77,7 +112,7 @@ class MarginHead(nn.Module):
         embeddings: Tensor,
         labels: Tensor | None = None,
         *,
-        generator: torch.Generator | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         """Logits (B, C) float32 (float64 for float64 input), times ``s``.
 
@@ -93,18 +128,41 @@ class MarginHead(nn.Module):
         self._check(embeddings, labels)
         # Half precision cannot tell cosines next to 1 apart.
         with torch.autocast(embeddings.device.type, enabled=False):
-            values = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-            norms = values.norm(dim=1, keepdim=True)
+            values = at_least_single(embeddings)
+            norms = values.norm(dim=1)
             cosines = F.linear(
                 F.normalize(values), F.normalize(self.weight.to(values.dtype))
             ).clamp(-1.0, 1.0)
             if labels is None:
                 return cosines * self.s
-            target = cosines.gather(1, labels[:, None])
-            target = self.margin(target[:, 0], norms[:, 0], generator)
-            return cosines.scatter(1, labels[:, None], target[:, None].to(cosines.dtype)) * self.s
+            target = cosines.gather(1, labels[:, None])[:, 0]
+            return self.logits(cosines, labels, target, norms, generator)
 
-    def margin(self, target: Tensor, norms: Tensor, generator: torch.Generator | None) -> Tensor:
+    def logits(
+        self,
+        cosines: Tensor,
+        columns: Tensor,
+        target: Tensor,
+        norms: Tensor,
+        generator: Randomness = None,
+    ) -> Tensor:
+        """Logits (B, K), times ``s``, for K of the classes.
+
+        Args:
+            cosines: (B, K) between embeddings and the class centres at hand.
+            columns: int64 (B,): where in ``cosines`` a sample's own class is, −1 where it is not
+                among these classes.
+            target: (B,) cosine between an embedding and its own class centre, wherever that is.
+            norms: (B,) of the embeddings before normalisation.
+            generator: source of random margins.
+        """
+        reduced = self.margin(target, norms, generator).to(cosines.dtype)[:, None]
+        others = self.others(cosines, reduced)
+        column = columns.clamp(min=0)[:, None]
+        own = torch.where(columns[:, None] >= 0, reduced, others.gather(1, column))
+        return others.scatter(1, column, own) * self.s
+
+    def margin(self, target: Tensor, norms: Tensor, generator: Randomness) -> Tensor:
         """The target's cosines (B,) with the margin applied.
 
         Args:
@@ -113,6 +171,23 @@ class MarginHead(nn.Module):
             generator: source of random margins.
         """
         raise NotImplementedError
+
+    def others(self, cosines: Tensor, target: Tensor) -> Tensor:
+        """Cosines (B, K) with classes that are not the sample's own; as they are by default.
+
+        Args:
+            cosines: (B, K).
+            target: (B, 1) the target's cosine, margin applied; called after :meth:`margin`.
+        """
+        return cosines
+
+    def penalty(self, embeddings: Tensor) -> Tensor | None:
+        """Scalar loss to add to the cross-entropy, for heads that have one.
+
+        Args:
+            embeddings: (B, D), not normalised.
+        """
+        return None
 
     def _check(self, embeddings: Tensor, labels: Tensor | None) -> None:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.embedding_size:

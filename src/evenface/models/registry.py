@@ -8,10 +8,13 @@ from typing import Any
 from torch import nn
 
 from evenface.models.margin import MarginHead
-from evenface.registry import Registry
+from evenface.registry import Registry, typed_options
 
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
 HEADS: Registry[Callable[..., MarginHead]] = Registry("head")
+
+HEAD_ARGUMENTS = frozenset({"embedding_size", "num_identities", "generator"})
+"""Arguments of a head that are no options: what the training knows."""
 
 
 def create_backbone(name: str, *, embedding_size: int = 512, dropout: float = 0.0) -> nn.Module:
@@ -48,13 +51,16 @@ def create_head(
         name: one of :func:`list_heads`.
         embedding_size: number of dimensions D.
         num_identities: number of classes C.
-        options: the head's own, by the paper's letters (``s``, ``m``, ``std``, ``h``).
+        options: the head's own, by the paper's letters (``s``, ``m``, ``std``, ``h``), and words
+            for its variants (``assign``, ``angle``, ``norms``).
 
     Raises:
         ValueError: unknown name, or an argument out of range.
-        TypeError: an option that the head does not have.
+        TypeError: an option that the head does not have, or of another type.
     """
-    return HEADS[name](embedding_size=embedding_size, num_identities=num_identities, **options)
+    head = HEADS[name]
+    options = typed_options(f"head '{name}'", head, options, given=HEAD_ARGUMENTS)
+    return head(embedding_size=embedding_size, num_identities=num_identities, **options)
 
 
 def list_backbones() -> list[str]:

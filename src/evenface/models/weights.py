@@ -1,32 +1,142 @@
-"""Weights of backbones from files: safetensors, or state dicts saved by PyTorch."""
+"""Weights of backbones from files: safetensors, or what PyTorch programs of the field save."""
 
 from __future__ import annotations
 
+import argparse
+import pathlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import safetensors.torch
+import safetensors
 import torch
+from torch import Tensor
 
 from evenface.errors import DataError
 
+Order = Literal["RGB", "BGR"]
+
 _SHOWN_KEYS = 5
+_WRAPPERS = ("state_dict", "state_dict_backbone")
+"""Where training programs (Lightning, arcface_torch) keep a backbone's state dict."""
+_PREFIXES = ("module.", "_orig_mod.")
+"""Of DataParallel and torch.compile."""
+_LIGHTNING = "model."
+_CVLFACE = "net."
+_HEAD = "head."
+_TRANSPOSED = "kernel"
+"""Class centres of this name are (D, C); called "weight" they are (C, D)."""
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict, bare or under "state_dict"; DataParallel's "module." is removed.
+class _Callback:
+    """Stands for a class of Lightning that is a key in old checkpoints."""
+
+
+# What Lightning checkpoints name besides tensors. None of it runs code of the file: a mapping, two
+# plain containers and a class that is only named.
+_LIGHTNING_GLOBALS: list[Any] = [
+    argparse.Namespace,
+    (pathlib.PurePosixPath, "pathlib.PosixPath"),
+    (pathlib.PurePosixPath, "pathlib._local.PosixPath"),
+    (dict, "pytorch_lightning.utilities.parsing.AttributeDict"),
+    (dict, "lightning_fabric.utilities.data.AttributeDict"),
+    (dict, "lightning.fabric.utilities.data.AttributeDict"),
+    (_Callback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A backbone's weights, and what their file says of them.
+
+    Attributes:
+        state: without the prefixes of the program that saved them.
+        order: channel order of the images that they were trained with; None where neither the file
+            nor its form tells.
+        backbone: as declared by the file (by ``evenface teacher import``), or None.
+        centres: the classifier's class centres, float (C, D), or None.
+    """
+
+    state: dict[str, Tensor] = field(repr=False)
+    order: Order | None = None
+    backbone: str | None = None
+    centres: Tensor | None = field(default=None, repr=False)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict alone of :func:`read_weights`."""
+    return read_weights(path).state
+
+
+def read_weights(path: Path) -> Weights:
+    """Read weights as they are published.
+
+    Known are bare state dicts; those under "state_dict" (Lightning, AdaFace: the backbone under
+    "model.", its head beside it, channels BGR) and "state_dict_backbone" (arcface_torch); the
+    prefixes of DataParallel, torch.compile and CVLface ("net.", channels RGB).
 
     Raises:
         DataError: the file is missing or holds anything but tensors by name.
     """
+    content, metadata = _read(path)
+    lightning = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
+    classifier = content.get("state_dict_softmax_fc") if isinstance(content, dict) else None
+    if isinstance(content, dict):
+        for wrapper in _WRAPPERS:
+            if isinstance(content.get(wrapper), dict):
+                content = content[wrapper]
+                break
+    state = _tensors(content, path)
+    order: Order | None = None
+    head: dict[str, Tensor] = _tensors(classifier, path) if classifier else {}
+    if any(key.startswith(_LIGHTNING) for key in state):
+        head = {k.removeprefix(_HEAD): v for k, v in state.items() if k.startswith(_HEAD)} or head
+        state = {
+            key.removeprefix(_LIGHTNING): value
+            for key, value in state.items()
+            if not key.startswith(_HEAD)
+        }
+        order = (
+            "BGR" if lightning and any(key.startswith("input_layer.") for key in state) else None
+        )
+    if any(key.startswith(_CVLFACE) for key in state):
+        state = {key.removeprefix(_CVLFACE): value for key, value in state.items()}
+        order = "RGB"
+    if metadata.get("order") in ("RGB", "BGR"):
+        order = metadata["order"]  # type: ignore[assignment]
+    return Weights(state, order, metadata.get("backbone"), _centres(head))
+
+
+def read_centres(path: Path) -> Tensor:
+    """Class centres, float32 (C, D), of a classifier saved with its backbone or in a file alone.
+
+    AdaFace's and ElasticFace's ``kernel`` (D, C) is transposed.
+
+    Raises:
+        DataError: there are none, or the file cannot be read.
+    """
+    centres = read_weights(path).centres
+    if centres is None:
+        content, _ = _read(path)
+        centres = _centres(_tensors(content, path))
+    if centres is None:
+        raise DataError(
+            f"{path}: no class centres in it (a matrix called kernel, weight, head.kernel or "
+            "head.weight)"
+        )
+    return centres
+
+
+def _read(path: Path) -> tuple[Any, dict[str, str]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    content: Any
     try:
         if path.suffix == ".safetensors":
-            content = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with safetensors.safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return tensors, file.metadata() or {}
+        with torch.serialization.safe_globals(_LIGHTNING_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True), {}
     # Damaged files make both readers raise almost anything (KeyError, struct.error, …).
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
@@ -34,21 +144,32 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: not a readable state dict ({reason}). Only plain weights are read, as "
             "saved by torch.save(model.state_dict(), path) or in safetensors format"
         ) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+
+
+def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise DataError(f"{path}: a state dict is expected, found {type(content).__name__}")
     state = {}
     for key, value in content.items():
-        if not isinstance(value, torch.Tensor):
+        if not isinstance(value, Tensor):
             raise DataError(f"{path}: '{key}' is no tensor but {type(value).__name__}")
-        state[str(key).removeprefix("module.")] = value
+        name = str(key)
+        while name.startswith(_PREFIXES):
+            for prefix in _PREFIXES:
+                name = name.removeprefix(prefix)
+        state[name] = value
     return state
 
 
-def load_state(
-    model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path, backbone: str
-) -> None:
+def _centres(head: dict[str, Tensor]) -> Tensor | None:
+    for name in (_TRANSPOSED, "weight"):
+        matrix = head.get(name)
+        if matrix is not None and matrix.ndim == 2:
+            return (matrix.T if name == _TRANSPOSED else matrix).float().contiguous()
+    return None
+
+
+def load_state(model: torch.nn.Module, state: dict[str, Tensor], path: Path, backbone: str) -> None:
     """Give ``model`` the weights read from ``path``; ``backbone`` is its name in messages.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Teachers from PyTorch weights: our own runs, and published IResNet state dicts.
+"""Teachers from PyTorch weights: our own runs, and published weights of the field.
 
-Published weights (arcface_torch, ElasticFace) are bare state dicts whose keys equal those of
-:mod:`evenface.models`; which backbone they belong to must be named.
+Published weights have the keys of :mod:`evenface.models.iresnet` (arcface_torch, ElasticFace) or
+of :mod:`evenface.models.ir` (AdaFace, CVLface); see :mod:`evenface.models.weights` for the files.
 """
 
 from __future__ import annotations
@@ -9,65 +9,89 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from evenface.errors import DataError, UsageError
-from evenface.files import fingerprint, sha256_file
+from evenface.files import atomic_path, fingerprint, sha256_file
 from evenface.models import create_backbone, embed, list_backbones
-from evenface.models.weights import load_state, read_state
+from evenface.models.weights import Order, load_state, read_centres, read_weights
 from evenface.teachers.base import check_images
 from evenface.teachers.preprocessing import Preprocessing
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
 
-# Backbones take RGB in [−1, 1], see evenface.models.
-_PREPROCESSING = Preprocessing()
 _BATCH = {"cpu": 32, "cuda": 256}
+_SIZE_KEYS = ("features.weight", "output_layer.3.weight")
+"""Have one row for each dimension of the embedding (IResNet, IR)."""
+_BLOCKS = {
+    "layer3": {2: "iresnet18", 6: "iresnet34", 14: "iresnet50", 30: "iresnet100"},
+    "body": {8: "ir18", 16: "ir34", 24: "ir50", 49: "ir101"},
+}
+"""Published networks by the number of residual blocks in a part of theirs."""
+_ALIKE = 1e-6
+"""Relative distance between the embeddings of two unlike pictures that is none."""
 
 
 class CheckpointTeacher:
     """A backbone of :func:`evenface.models.create_backbone` with weights from a file.
 
+    A few pictures are embedded on loading: what gives NaN, or the same for all, is refused.
+
     Args:
-        weights: .safetensors, or a state dict saved by PyTorch (bare, or under "state_dict"; a
-            "module." prefix of DataParallel is removed).
-        backbone: name of the backbone.
-        embedding_size: number of dimensions; None for that of the weights (IResNet), else 512.
+        weights: a file that :func:`evenface.models.weights.read_weights` reads.
+        backbone: name of the backbone; None for what the file says or its keys tell.
+        embedding_size: number of dimensions; None for that of the weights (IResNet, IR), else 512.
+        order: channel order that the weights were trained with; None for what the file or its form
+            tells, RGB for networks that are published with no other.
         name: None for the file's stem.
         device: None for the GPU where there is one, else the CPU.
 
     Raises:
-        UsageError: no backbone has this name.
-        DataError: the file is missing, not a state dict, or not of this backbone.
+        UsageError: no backbone has this name; it or the channel order must be given.
+        DataError: the file is missing, not a state dict, not of this backbone, or its embeddings
+            are NaN or all alike.
     """
 
     def __init__(
         self,
         weights: str | Path,
         *,
-        backbone: str,
+        backbone: str | None = None,
         embedding_size: int | None = None,
+        order: Order | None = None,
         name: str | None = None,
         device: str | None = None,
     ) -> None:
         self.path = Path(weights)
-        self.backbone = backbone
-        if backbone not in list_backbones():
+        if backbone is not None and backbone not in list_backbones():
             raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
-        state = read_state(self.path)
-        self.embedding_size = embedding_size or _embedding_size(state)
+        read = read_weights(self.path)
+        self.backbone = backbone or read.backbone or _recognise(read.state, self.path)
+        if self.backbone not in list_backbones():
+            raise DataError(f"{self.path}: its backbone '{self.backbone}' is not known")
+        self.preprocessing = Preprocessing(
+            order=order or read.order or _usual_order(self.backbone, self.path)
+        )
+        self.embedding_size = embedding_size or _embedding_size(read.state)
         self.name = name or self.path.stem
         self.fingerprint = fingerprint(
             {
                 "weights": sha256_file(self.path),
-                "backbone": backbone,
+                "backbone": self.backbone,
                 "embedding_size": self.embedding_size,
-                "preprocessing": _PREPROCESSING.as_dict(),
+                "preprocessing": self.preprocessing.as_dict(),
             }
         )
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model = create_backbone(backbone, embedding_size=self.embedding_size)
-        load_state(model, state, self.path, backbone)
+        model = create_backbone(self.backbone, embedding_size=self.embedding_size)
+        load_state(model, read.state, self.path, self.backbone)
         self._model = model.eval().requires_grad_(False).to(self._device)
+        self._try()
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The backbone, in evaluation mode, without gradients of its weights."""
+        return self._model
 
     @property
     def details(self) -> dict[str, str]:
@@ -75,7 +99,7 @@ class CheckpointTeacher:
         return {
             "file": str(self.path),
             "backbone": self.backbone,
-            "preprocessing": str(_PREPROCESSING),
+            "preprocessing": str(self.preprocessing),
             "device": str(self._device),
         }
 
@@ -86,6 +110,8 @@ class CheckpointTeacher:
         NaN or infinite.
         """
         check_images(images)
+        if self.preprocessing.order == "BGR":
+            images = images[..., ::-1]
         batch = _BATCH.get(self._device.type, _BATCH["cpu"])
         embeddings = embed(self._model, images, batch_size=batch, device=self._device)
         bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
@@ -96,6 +122,30 @@ class CheckpointTeacher:
             )
         return embeddings
 
+    def save(self, out: Path) -> None:
+        """Write the weights as safetensors with their backbone and channel order in the header."""
+        metadata = {
+            "backbone": self.backbone,
+            "order": self.preprocessing.order,
+            "source": self.path.name,
+            "source_sha256": sha256_file(self.path),
+        }
+        state = {key: value.cpu().contiguous() for key, value in self._model.state_dict().items()}
+        with atomic_path(out) as temporary:
+            temporary.write_bytes(safetensors.torch.save(state, metadata))
+
+    def _try(self) -> None:
+        # A gradient and a chequerboard.
+        ramp = np.linspace(0, 255, 112).astype(np.uint8)
+        board = (np.indices((112, 112)).sum(axis=0) // 14 % 2 * 255).astype(np.uint8)
+        pictures = np.stack([np.broadcast_to(ramp[:, None], (112, 112)), board])
+        first, second = self.embed(np.repeat(pictures[..., None], 3, axis=3)).astype(np.float64)
+        if np.linalg.norm(first - second) <= _ALIKE * np.linalg.norm(first):
+            raise DataError(
+                f"{self.path}: a gradient and a chequerboard have the same embedding, so these are "
+                "not the weights of a trained network"
+            )
+
 
 def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
     """The final backbone of a finished training run."""
@@ -104,6 +154,7 @@ def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
         folder / WEIGHTS_NAME,
         backbone=backbone,
         embedding_size=embedding_size,
+        order="RGB",
         name=folder.resolve().name,
         device=device,
     )
@@ -114,20 +165,57 @@ def load(
     *,
     backbone: str | None = None,
     embedding_size: int | None = None,
+    order: Order | None = None,
     device: str | None = None,
 ) -> CheckpointTeacher:
-    """Bare weights; ``backbone`` may be left out for the weights inside a run folder."""
-    if backbone is None:
-        if path.name == WEIGHTS_NAME and (path.parent / RUN_NAME).is_file():
-            return load_run(path.parent, device=device)
-        raise UsageError(
-            f"{path}: name the backbone that these weights belong to; "
-            f"known: {', '.join(list_backbones())}"
+    """Weights from a file; those inside a run folder are known by its record."""
+    inside_a_run = path.name == WEIGHTS_NAME and (path.parent / RUN_NAME).is_file()
+    if backbone is None and inside_a_run:
+        return load_run(path.parent, device=device)
+    return CheckpointTeacher(
+        path, backbone=backbone, embedding_size=embedding_size, order=order, device=device
+    )
+
+
+def save_centres(source: Path, out: Path, *, embedding_size: int) -> tuple[int, int]:
+    """Write the class centres of ``source`` as the only tensor of a safetensors file; its shape.
+
+    Raises:
+        DataError: there are none, or not of this number of dimensions.
+    """
+    centres = read_centres(source)
+    count, size = centres.shape
+    if size != embedding_size:
+        raise DataError(
+            f"{source}: its class centres have {size} dimensions, the embeddings {embedding_size}"
         )
-    return CheckpointTeacher(path, backbone=backbone, embedding_size=embedding_size, device=device)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(safetensors.torch.save({"centres": centres}))
+    return count, size
+
+
+def _recognise(state: dict[str, torch.Tensor], path: Path) -> str:
+    for part, networks in _BLOCKS.items():
+        numbers = {key.split(".")[1] for key in state if key.startswith(f"{part}.")}
+        if len(numbers) in networks:
+            return networks[len(numbers)]
+    raise UsageError(
+        f"{path}: name the backbone that these weights belong to; "
+        f"known: {', '.join(list_backbones())}"
+    )
+
+
+def _usual_order(backbone: str, path: Path) -> Order:
+    if backbone in _BLOCKS["body"].values():
+        raise UsageError(
+            f"{path}: the channel order must be said, because weights of '{backbone}' are "
+            "published with either: BGR if they are AdaFace's, RGB if CVLface's"
+        )
+    return "RGB"
 
 
 def _embedding_size(state: dict[str, torch.Tensor]) -> int:
-    # IResNet ends in a batch normalisation of the embedding, called "features".
-    last = state.get("features.weight")
-    return 512 if last is None else len(last)
+    for key in _SIZE_KEYS:
+        if key in state:
+            return len(state[key])
+    return 512

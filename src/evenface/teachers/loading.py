@@ -57,7 +57,7 @@ _KINDS = (
     _Kind(
         "weights file",
         "evenface.teachers.checkpoint",
-        suffixes=(".safetensors", ".pt", ".pth", ".tar"),
+        suffixes=(".safetensors", ".pt", ".pth", ".ckpt", ".tar"),
         extra="train",
     ),
 )
@@ -68,10 +68,10 @@ def load_teacher(spec: str | Path, **options: Any) -> LoadedTeacher:
 
     Args:
         spec: ``"sface"``, ``"study"``, the path of an ONNX file, of a run folder, or of weights
-            (.safetensors, or a PyTorch state dict .pt, .pth, .tar).
+            (.safetensors, or a PyTorch file .pt, .pth, .ckpt, .tar).
         options: for ONNX files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
-            ``embedding_size``, ``device``. None counts as not given.
+            ``embedding_size``, ``order``, ``device``. None counts as not given.
 
     Raises:
         UsageError: nothing is recognised in ``spec``, or an option does not apply to it.

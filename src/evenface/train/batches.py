@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from evenface.data.manifest import Manifest
-from evenface.seeds import derive_seed, generator, hash_bits
-from evenface.teachers.cache import EmbeddingCache
+from evenface.seeds import derive_seed, hash_bits
+from evenface.train.samplers import uniform
+from evenface.train.targets import Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ class Batch:
             (B, D), or None.
         rows: of the manifest, int64 (B,); always an array.
         epoch: that these rows are of.
+        whole: rows of the whole batch, where these are the part of one process.
     """
 
     images: np.ndarray | Tensor
@@ -37,6 +39,7 @@ class Batch:
     targets: np.ndarray | Tensor | None
     rows: np.ndarray
     epoch: int
+    whole: np.ndarray
 
 
 class BatchSource:
@@ -47,10 +50,12 @@ class BatchSource:
 
     Args:
         manifest: the training set.
-        cache: teacher embeddings of its rows; both views when ``flip``.
+        cache: teacher embeddings of its rows; both views when ``flip`` and they follow it.
         batch_size: B.
         seed: of order and flips.
-        flip: mirror a row in an epoch with probability ½.
+        flip: mirror a row in an epoch with probability ½; "real": rows of real origin only.
+        target_view: "same" for embeddings of the view that is seen, "original" for those of the
+            image as it is.
         order: epoch → its rows, as many in every epoch; None for each row once, shuffled.
         part: (index, count): only this one of ``count`` equal parts of every batch.
         prepare: what happens to a batch before it is used, in the thread that reads it.
@@ -59,11 +64,12 @@ class BatchSource:
     def __init__(
         self,
         manifest: Manifest,
-        cache: EmbeddingCache | None,
+        cache: Targets | None,
         *,
         batch_size: int,
         seed: int,
-        flip: bool,
+        flip: bool | Literal["real"],
+        target_view: Literal["same", "original"] = "same",
         order: Callable[[int], np.ndarray] | None = None,
         part: tuple[int, int] = (0, 1),
         prepare: Callable[[Batch], Batch] | None = None,
@@ -71,10 +77,14 @@ class BatchSource:
         self._manifest = manifest
         self._labels = manifest.labels()
         self._seed = seed
-        self._flip = flip
-        views = ("original", "flip") if flip else ("original",)
+        self._may_flip = (
+            manifest.column("origin") == "real"
+            if flip == "real"
+            else np.full(len(manifest), bool(flip))
+        )
+        views = ("original", "flip") if flip and target_view == "same" else ("original",)
         self._targets = [cache.view(view) for view in views] if cache else None
-        self._order = lru_cache(maxsize=2)(order or self._shuffled)
+        self._order = lru_cache(maxsize=2)(order or uniform(self._labels, self._labels, seed))
         self._part = part
         self._prepare = prepare
         rows = len(self._order(0))
@@ -91,10 +101,11 @@ class BatchSource:
         epoch = step // self.batches_per_epoch
         index, count = self._part
         size = self.batch_size // count
-        rows = self.rows(step)[index * size : (index + 1) * size]
+        whole = self.rows(step)
+        rows = whole[index * size : (index + 1) * size]
         flipped = self._flipped(epoch, rows)
         images = self._images(rows, flipped)
-        batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch)
+        batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch, whole)
         return self._prepare(batch) if self._prepare else batch
 
     def prefetch(self, steps: Iterable[int], threads: int = 1) -> Generator[Batch]:
@@ -108,13 +119,10 @@ class BatchSource:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return generator(self._seed, "order", epoch).permutation(len(self._manifest))
-
     def _flipped(self, epoch: int, rows: np.ndarray) -> np.ndarray:
-        if not self._flip:
-            return np.zeros(len(rows), dtype=bool)
-        return (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
+        return self._may_flip[rows] & (
+            (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
+        )
 
     def _images(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | Tensor:
         images = self._manifest.images(rows)
@@ -125,6 +133,6 @@ class BatchSource:
         if self._targets is None:
             return None
         targets = np.array(self._targets[0][rows], dtype=np.float32)
-        if flipped.any():
+        if len(self._targets) > 1 and flipped.any():
             targets[flipped] = self._targets[1][rows[flipped]]
         return targets

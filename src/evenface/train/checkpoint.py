@@ -102,7 +102,7 @@ class Checkpoints:
         }
         text = json.dumps(state)
         metadata = {"state": text, "sha256": _digest(text, tensors)}
-        path = self.folder / f"step-{checkpoint.progress.step:09d}{_SUFFIX}"
+        path = self._path(checkpoint.progress.step)
         with atomic_path(path) as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors, metadata))
         for old in self.paths()[: -self._keep]:
@@ -141,6 +141,13 @@ class Checkpoints:
                 "the start"
             )
         return None
+
+    def at(self, step: int) -> Checkpoint:
+        """The one of this step, which another process has found whole."""
+        return self._read(self._path(step))
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:09d}{_SUFFIX}"
 
     def _read(self, path: Path) -> Checkpoint:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from evenface.console import warn
 from evenface.machine import describe_machine
@@ -19,6 +20,7 @@ def environment(recipe: TrainRecipe, device: torch.device) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(device) if cuda else None,
         "cuda": torch.version.cuda if cuda else None,
         "threads": torch.get_num_threads(),
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
         "channels_last": recipe.channels_last,
         "compile": recipe.compile,
     }

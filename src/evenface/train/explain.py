@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from evenface.distill import mse_lambda
+from evenface.distill.template import PAPER_WEIGHT
 from evenface.train.augment import create_augmenter
 from evenface.train.batches import BatchSource
 from evenface.train.device import choose_device
@@ -18,7 +19,7 @@ from evenface.train.learner import build_backbone
 from evenface.train.memory import estimate_memory
 from evenface.train.objective import Objective
 from evenface.train.probe import probe
-from evenface.train.recipe import TrainRecipe
+from evenface.train.recipe import DistillationLossRecipe, TrainRecipe
 from evenface.train.schedule import Schedule, peak_rate
 
 _COLUMN = 44
@@ -64,13 +65,22 @@ def explain(
         facts += _memory(job)
         facts += _time(job) if probing else ["time: not measured; --probe takes a few steps"]
     if recipe.distill is not None:
-        weight = recipe.distill.weight
-        factor = f"{mse_lambda(weight, size):,.10g}" if size else f"{weight / 2:g} · dimensions"
-        facts.append(f"distillation: {weight:g} · (1 − cos), that is λ = {factor} on the MSE")
-        if recipe.augment:
+        facts += [_distillation(term, size) for term in recipe.distill.terms]
+        if recipe.augment and recipe.distill.cache is not None:
             facts.append("distillation: the cached target is of the image before `augment`")
     lines = _lines(recipe.model_dump(mode="json"), origins, "")
     return "\n".join([*lines, *(f"# {fact}" for fact in facts)])
+
+
+def _distillation(term: DistillationLossRecipe, size: int | None) -> str:
+    weight = term.weight
+    if term.name != "template":
+        given = "its own weight" if weight is None else f"weight {weight:g}"
+        return f"distillation: {term.name}, {given}"
+    if weight is None:
+        weight = PAPER_WEIGHT
+    factor = f"{mse_lambda(weight, size):,.10g}" if size else f"{weight / 2:g} · dimensions"
+    return f"distillation: {weight:g} · (1 − cos), that is λ = {factor} on the MSE"
 
 
 def _lines(content: Mapping[str, Any], origins: Mapping[str, str], path: str) -> Iterator[str]:
@@ -103,6 +113,8 @@ def _schedule(job: Job) -> tuple[Schedule, BatchSource]:
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         flip=recipe.flip,
+        target_view=recipe.target_view,
+        order=job.order(),
     )
     schedule = Schedule(
         recipe.schedule,

@@ -23,20 +23,25 @@ def preempt(number: int, frame: FrameType | None) -> None:
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested`.
+    """While entered, the first SIGINT or SIGTERM only sets :attr:`requested` and :attr:`number`.
 
-    A second one raises KeyboardInterrupt at once. Outside the main thread, where Python allows no
+    A second one raises KeyboardInterrupt at once, unless ``patient``. Outside the main thread, where Python allows no
     handlers, nothing is changed.
+
+    Args:
+        patient: ignore further signals: schedulers and torchrun both send one to every process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self.requested = False
-        self._number: int | None = None
+        self.number = 0
         self._before: dict[int, Any] = {}
 
-    def error(self) -> KeyboardInterrupt:
+    @staticmethod
+    def error(number: int) -> KeyboardInterrupt:
         """What to raise once everything is in order: :class:`Preempted` after SIGTERM."""
-        return Preempted() if self._number == signal.SIGTERM else KeyboardInterrupt()
+        return Preempted() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -51,6 +56,6 @@ class Interruption:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and not self._patient:
             raise KeyboardInterrupt
-        self.requested, self._number = True, number
+        self.requested, self.number = True, number

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.teachers.cache import EmbeddingCache
 from evenface.train.recipe import TrainRecipe
+from evenface.train.samplers import Order, create_sampler
+from evenface.train.supply import Supply, open_supply
+from evenface.train.targets import Targets
 
 _DEFAULT_EMBEDDING_SIZE = 512
 
@@ -20,18 +24,45 @@ class Job:
     Attributes:
         recipe: its embedding size settled.
         manifest: the training set.
-        cache: teacher embeddings of its rows, None without distillation.
+        supply: what its losses draw on besides.
         num_identities: number of classes C.
-        teacher: fingerprint of the teacher, None without distillation.
         fingerprint: of recipe, training set and teacher.
     """
 
     recipe: TrainRecipe
     manifest: Manifest
-    cache: EmbeddingCache | None
+    supply: Supply
     num_identities: int
-    teacher: str | None
     fingerprint: str
+
+    @property
+    def cache(self) -> Targets | None:
+        """Teacher embeddings of the manifest's rows, None where there are none beforehand."""
+        return self.supply.targets
+
+    @property
+    def teacher(self) -> str | None:
+        """Fingerprint of the teacher, None without distillation."""
+        return self.supply.fingerprint
+
+    def order(self) -> Order:
+        """The rows of every epoch.
+
+        Raises:
+            UsageError: the recipe names a sampler or an attribute that does not exist.
+        """
+        sampler = self.recipe.sampler
+        needs_groups = sampler.name.startswith("groups")
+        groups = self.manifest.groups(sampler.by if needs_groups else ()).astype(str)
+        try:
+            return create_sampler(
+                sampler.name,
+                labels=self.manifest.labels(),
+                groups=np.unique(groups, return_inverse=True)[1],
+                seed=self.recipe.seed,
+            )
+        except ValueError as error:
+            raise UsageError(f"recipe '{self.recipe.name}': {error}") from None
 
     @classmethod
     def open(cls, recipe: TrainRecipe, manifest: Manifest | None = None) -> Self:
@@ -58,15 +89,14 @@ class Job:
                 f"training set has {num_identities} in {len(manifest):,} images"
             )
         _check_size(recipe, len(manifest), num_identities)
-        cache = None
+        supply = open_supply(recipe, manifest)
+        recipe = _with_embedding_size(recipe, supply)
         if recipe.distill is not None:
-            cache = EmbeddingCache.open(
-                recipe.distill.cache, image_fingerprint=manifest.image_fingerprint
-            )
-        recipe = _with_embedding_size(recipe, cache)
-        teacher = cache.record.teacher_fingerprint if cache else None
-        fingerprint = recipe.fingerprint(manifest.fingerprint, teacher)
-        return cls(recipe, manifest, cache, num_identities, teacher, fingerprint)
+            from evenface.train.needs import check_needs
+
+            check_needs(recipe, supply)
+        fingerprint = recipe.fingerprint(manifest.fingerprint, supply.fingerprint)
+        return cls(recipe, manifest, supply, num_identities, fingerprint)
 
 
 def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
@@ -82,14 +112,7 @@ def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
         )
 
 
-def _with_embedding_size(recipe: TrainRecipe, cache: EmbeddingCache | None) -> TrainRecipe:
-    asked = recipe.backbone.embedding_size
-    if cache and asked not in (None, cache.embedding_size):
-        raise UsageError(
-            f"recipe '{recipe.name}': backbone.embedding_size is {asked}, but the teacher "
-            f"'{cache.record.teacher}' has {cache.embedding_size} dimensions. Template "
-            "distillation needs them equal: leave embedding_size out to take the teacher's"
-        )
-    size = asked or (cache.embedding_size if cache else _DEFAULT_EMBEDDING_SIZE)
+def _with_embedding_size(recipe: TrainRecipe, supply: Supply) -> TrainRecipe:
+    size = recipe.backbone.embedding_size or supply.embedding_size or _DEFAULT_EMBEDDING_SIZE
     backbone = recipe.backbone.model_copy(update={"embedding_size": size})
     return recipe.model_copy(update={"backbone": backbone})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from evenface.seeds import derive_seed
 from evenface.train.average import WeightAverage
 from evenface.train.batches import Batch
 from evenface.train.device import to_device
+from evenface.train.distributed import ALONE, World
 from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
+from evenface.train.supply import Supply
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precision → type that the backbone computes in under autocast."""
@@ -33,6 +36,8 @@ class Learner:
         recipe: its embedding size must be settled.
         num_identities: number of classes C.
         device: where to compute.
+        supply: what the losses draw on besides the batches.
+        world: the processes that train together.
 
     Attributes:
         backbone: in training mode.
@@ -43,11 +48,27 @@ class Learner:
         UsageError: the recipe names a part or an option that does not exist.
     """
 
-    def __init__(self, recipe: TrainRecipe, num_identities: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        num_identities: int,
+        device: torch.device,
+        supply: Supply | None = None,
+        world: World = ALONE,
+    ) -> None:
         torch.manual_seed(derive_seed(recipe.seed, "weights"))
-        self.backbone = build_backbone(recipe).to(device)
-        self.objective = Objective.from_recipe(recipe, num_identities).to(device)
+        backbone = build_backbone(recipe)
+        if world.size > 1 and device.type == "cuda":
+            backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)
+        self.backbone = backbone.to(device)
+        self.objective = Objective.from_recipe(recipe, num_identities, supply)
+        if recipe.head is not None:
+            self.objective.share(world, sharded=recipe.head.sharded, sample=recipe.head.sample)
+            if self.objective.shard and world.size > 1 and recipe.precision == "fp16":
+                raise UsageError("a sharded head cannot be trained in fp16: precision=bf16")
+        self.objective.to(device)
         self.device = device
+        self._world = world
         self._half = HALF.get(recipe.precision)
         self._double = recipe.precision == "fp64"
         self._micro_batches = recipe.micro_batches
@@ -61,13 +82,15 @@ class Learner:
         if recipe.recompute:
             recompute_blocks(self.backbone)
         self._forward = torch.compile(self.backbone) if recipe.compile else self.backbone
+        self.objective.watch(self.backbone)
+        self._parameters = [
+            parameter
+            for part in (self.backbone, self.objective)
+            for parameter in part.parameters()
+            if parameter.requires_grad
+        ]
         self._optimizer = torch.optim.SGD(
-            [
-                parameter
-                for part in (self.backbone, self.objective)
-                for parameter in part.parameters()
-                if parameter.requires_grad
-            ],
+            self._parameters,
             lr=recipe.optimizer.lr,
             momentum=recipe.optimizer.momentum,
             nesterov=recipe.optimizer.nesterov,
@@ -81,7 +104,7 @@ class Learner:
         """One optimiser step.
 
         Args:
-            batch: what to learn from, anywhere.
+            batch: what to learn from, anywhere; this process's part of it.
             rate: learning rate.
             seed: of this step's random numbers (dropout, random margins), which so do not depend
                 on where a run was interrupted.
@@ -94,9 +117,17 @@ class Learner:
         """
         labels = to_device(batch.labels, self.device)
         targets = None if batch.targets is None else to_device(batch.targets, self.device)
-        embeddings = self._embed(to_device(batch.images, self.device), seed)
+        pixels: Tensor | None = to_device(batch.images, self.device)
+        embeddings = self._embed(pixels, seed)
+        if self._world.size > 1:
+            targets = self.objective.targets(pixels) if targets is None else targets
+            targets = None if targets is None else self._world.gather(targets)
+            labels, pixels = self._world.gather(labels), None
+            embeddings = self._world.gather(embeddings)
         torch.manual_seed(seed)
-        parts = self.objective(embeddings, labels, targets)
+        parts = self.objective(
+            embeddings, labels, targets, rows=batch.whole, seed=seed, pixels=pixels
+        )
         loss = torch.stack(list(parts.values())).sum()
         scalars = {"loss": loss, **parts, **self._update(loss, rate)}
         return {name: value.detach() for name, value in scalars.items()}
@@ -108,11 +139,13 @@ class Learner:
         until the losses of the whole batch are known, then every micro-batch is computed again
         (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
         2021). So heads and losses see the batch as one whatever its parts. Batch norm sees each
-        part alone, and its running statistics are those of the first, as with several processes.
+        part alone, and its running statistics are those of the first, as with several processes:
+        a process's micro-batches are the parts of the whole batch that begin at its own.
         """
+        before = self._world.rank * self._micro_batches
         embeddings = []
         for number, part in enumerate(pixels.chunk(self._micro_batches)):
-            torch.manual_seed(derive_seed(seed, "micro-batch", number))
+            torch.manual_seed(derive_seed(seed, "micro-batch", before + number))
             with nullcontext() if number == 0 else running_statistics_kept(self.backbone):
                 embeddings.append(
                     self._embed_part(part)
@@ -133,6 +166,7 @@ class Learner:
         """Move the weights down the gradient of ``loss``; scalars of how."""
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        self._world.sum_gradients(list(self.backbone.parameters()))
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self.backbone.parameters(), self._clip_norm)
         for group in self._optimizer.param_groups:
@@ -147,23 +181,55 @@ class Learner:
         return {"gradient_norm": norm.nan_to_num(0.0, 0.0, 0.0), "loss_scale": scale}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on, as of one process: a sharded head is put
+        together in the first, so every process must call this."""
+        objective, optimizer = self.objective.state_dict(), self._optimizer.state_dict()
+        if shard := self.objective.shard:
+            _on_centres(objective, optimizer, self._centres, shard.collect)
         return {
             "backbone": self.backbone.state_dict(),
-            "objective": self.objective.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "objective": objective,
+            "optimizer": optimizer,
             "scaler": self._scaler.state_dict(),
             "average": self.average.state_dict() if self.average else {},
         }
 
+    @property
+    def _centres(self) -> int:
+        """Number of the class centres among the optimiser's parameters."""
+        head = self.objective.head
+        return next(n for n, p in enumerate(self._parameters) if head and p is head.weight)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a state of :meth:`state_dict`."""
+        """Go back to a state of :meth:`state_dict`, of any number of processes."""
+        objective, optimizer = dict(state["objective"]), dict(state["optimizer"])
+        if shard := self.objective.shard:
+            _on_centres(objective, optimizer, self._centres, shard.cut)
         self.backbone.load_state_dict(state["backbone"])
-        self.objective.load_state_dict(state["objective"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(objective)
+        self._optimizer.load_state_dict(optimizer)
         self._scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.load_state_dict(state["average"])
+
+
+def _on_centres(
+    objective: dict[str, Any],
+    optimizer: dict[str, Any],
+    number: int,
+    change: Callable[[Tensor], Tensor],
+) -> None:
+    """Change the class centres and their momenta in two state dicts, not in what they are of.
+
+    Args:
+        objective, optimizer: state dicts.
+        number: of the class centres among the optimiser's parameters.
+        change: tensor → tensor.
+    """
+    objective["head.weight"] = change(objective["head.weight"])
+    if number in optimizer["state"]:
+        momenta = {k: v if v is None else change(v) for k, v in optimizer["state"][number].items()}
+        optimizer["state"] = {**optimizer["state"], number: momenta}
 
 
 def save_weights(backbone: nn.Module, path: Path) -> None:
@@ -186,7 +252,7 @@ def build_backbone(recipe: TrainRecipe) -> nn.Module:
         raise ValueError("the embedding size must be settled before training")
     try:
         return create_backbone(
-            recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout
+            recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout_rate
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"recipe '{recipe.name}': {error}") from None

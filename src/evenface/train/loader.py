@@ -54,7 +54,8 @@ def open_source(
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
         "flip": recipe.flip,
-        "order": order,
+        "target_view": recipe.target_view,
+        "order": order or job.order(),
         "part": part,
         "prepare": prepare,
     }

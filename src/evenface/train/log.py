@@ -48,6 +48,23 @@ class RunLog:
         return self._file.seek(0, os.SEEK_END)
 
 
+class NoLog:
+    """For processes that do not write the log."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def position(self) -> int:
+        """0."""
+        return 0
+
+
 def final_values(path: Path) -> dict[str, float]:
     """Losses and gradient norm in the last line of a log; DataError where there is none."""
     lines = path.read_bytes().splitlines()

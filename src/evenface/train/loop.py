@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 import yaml
 
 from evenface.console import warn
 from evenface.data.manifest import Manifest
-from evenface.errors import TrainingDivergedError
+from evenface.errors import DataError, TrainingDivergedError
 from evenface.files import write_json, write_text
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
 from evenface.train.device import choose_device, torch_settings
+from evenface.train.distributed import World, open_world, own_device
 from evenface.train.divergence import Watch
 from evenface.train.environment import environment, warn_of_changes
 from evenface.train.interruption import Interruption
@@ -26,7 +28,7 @@ from evenface.train.job import Job
 from evenface.train.learner import Learner, save_weights
 from evenface.train.loader import open_source
 from evenface.train.lock import RunLock
-from evenface.train.log import RunLog, final_values
+from evenface.train.log import NoLog, RunLog, final_values
 from evenface.train.monitor import monitor
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import (
@@ -67,19 +69,23 @@ def train(
     job = Job.open(recipe, manifest)
     if finished := finished_run(out, job.fingerprint):
         return finished
-    device = choose_device(recipe.device)
-    with torch_settings(device, recipe.threads):
-        run = _Run.prepare(job, out, device)
-        with RunLock(out):
-            if finished := finished_run(out, job.fingerprint):  # by the lock's last holder
-                return finished
-            progress = run.resume()
-            while progress.step < run.schedule.steps:
-                try:
-                    progress = run.go_on(progress, quiet=quiet)
-                except TrainingDivergedError as error:
-                    progress = run.recover(error)
-            return run.finish(progress)
+    with open_world(recipe.device) as world:
+        device = choose_device(own_device(recipe.device, world))
+        with torch_settings(device, recipe.threads):
+            run = _Run.prepare(job, out, device, world)
+            with RunLock(out) if world.first else nullcontext():
+                if world.largest(finished_run(out, job.fingerprint) is None) == 0:
+                    return run.result()  # of the lock's last holder
+                progress = run.resume()
+                while progress.step < run.schedule.steps:
+                    try:
+                        progress = run.go_on(progress, quiet=quiet or not world.first)
+                    except TrainingDivergedError as error:
+                        progress = run.recover(error)
+                if world.first:
+                    run.finish(progress)
+                world.wait()
+                return run.result()
 
 
 @dataclass
@@ -94,13 +100,15 @@ class _Run:
     schedule: Schedule
     checkpoints: Checkpoints
     watch: Watch
+    world: World
 
     @classmethod
-    def prepare(cls, job: Job, out: Path, device: torch.device) -> _Run:
+    def prepare(cls, job: Job, out: Path, device: torch.device, world: World) -> _Run:
         """Everything that may be refused, before anything is written."""
         recipe = job.recipe
-        learner = Learner(recipe, job.num_identities, device)
-        source = open_source(job, device)
+        learner = Learner(recipe, job.num_identities, device, job.supply, world)
+        source = open_source(job, device, part=(world.rank, world.size))
+        world.check(source.batch_size, recipe.micro_batches)
         schedule = Schedule(
             recipe.schedule,
             recipe.optimizer,
@@ -109,20 +117,22 @@ class _Run:
         )
         checkpoints = Checkpoints(out, job.fingerprint, keep=recipe.keep_checkpoints)
         watch = Watch(out, source.rows, 0)
-        return cls(job, out, device, learner, source, schedule, checkpoints, watch)
+        return cls(job, out, device, learner, source, schedule, checkpoints, watch, world)
 
     def resume(self) -> Progress:
         """Go back to the newest checkpoint, or begin."""
         now = environment(self.job.recipe, self.device)
         progress = Progress()
-        if checkpoint := self.checkpoints.newest():
+        if checkpoint := self._newest():
             progress = checkpoint.progress
             self.learner.load_state_dict(checkpoint.learner)
-            warn_of_changes(checkpoint.environment, now)
+            if self.world.first:
+                warn_of_changes(checkpoint.environment, now)
         elif self.job.recipe.recovery:
             self._save(progress)  # to go back to
-        resolved = yaml.safe_dump(self.job.recipe.model_dump(mode="json"), sort_keys=False)
-        write_text(self.out / RECIPE_NAME, resolved)
+        if self.world.first:
+            resolved = yaml.safe_dump(self.job.recipe.model_dump(mode="json"), sort_keys=False)
+            write_text(self.out / RECIPE_NAME, resolved)
         return progress
 
     def go_on(self, progress: Progress, *, quiet: bool) -> Progress:
@@ -134,11 +144,11 @@ class _Run:
         self.watch = Watch(self.out, lambda step: self.source.rows(number(step)), progress.step)
         began = time.monotonic() - progress.seconds
         with (
-            Interruption() as interruption,
-            RunLog(self.out / LOG_NAME, progress.log_bytes) as log,
+            Interruption(patient=self.world.size > 1) as interruption,
+            self._log(progress) as log,
             closing(self.source.prefetch(map(number, steps), recipe.loader_threads)) as batches,
             monitor(
-                recipe,
+                recipe if self.world.first else recipe.model_copy(update={"tensorboard": False}),
                 self.out,
                 self.device,
                 images=self.schedule.steps * size,
@@ -152,9 +162,11 @@ class _Run:
                 parts = self.learner.step(batch, rate, derive_seed(recipe.seed, "step", step))
 
                 done = step + 1
-                stopping, last = interruption.requested, done == self.schedule.steps
+                # A stop of one process is a stop of all, at the same step.
+                stopping = self.world.largest(interruption.number)
+                last = done == self.schedule.steps
                 logging = last or done % recipe.log_every == 0
-                saving = last or stopping or done % recipe.checkpoint_every == 0
+                saving = last or stopping > 0 or done % recipe.checkpoint_every == 0
                 # On a GPU values are read, and so waited for, only where they are needed.
                 if logging or saving or self.device.type == "cpu":
                     values = self.watch.values(parts, step=done, rate=rate)
@@ -162,9 +174,10 @@ class _Run:
                     log.write({"step": done, "lr": rate, **values})
                     show.report(done, rate, values)
                 if saving:
-                    self.watch.weights(
-                        self.learner.backbone, self.learner.objective, step=done, rate=rate
-                    )
+                    with self.world.diverging_together():
+                        self.watch.weights(
+                            self.learner.backbone, self.learner.objective, step=done, rate=rate
+                        )
                     progress = replace(
                         progress,
                         step=done,
@@ -174,7 +187,7 @@ class _Run:
                     self._save(progress)
                 show.advance(size)
                 if stopping:
-                    raise interruption.error()
+                    raise interruption.error(stopping)
         return progress
 
     def recover(self, error: TrainingDivergedError) -> Progress:
@@ -184,7 +197,7 @@ class _Run:
             TrainingDivergedError: ``error``, if the recipe does not allow it (again).
         """
         recovery = self.job.recipe.recovery
-        checkpoint = self.checkpoints.newest() if recovery else None
+        checkpoint = self._newest() if recovery else None
         if not recovery or not checkpoint:
             raise error
         setbacks = checkpoint.progress.setbacks
@@ -194,10 +207,12 @@ class _Run:
         setbacks = (*setbacks, Setback(suspects.start, suspects.stop - 1))
         self.learner.load_state_dict(checkpoint.learner)
         step = checkpoint.progress.step
-        with RunLog(self.out / LOG_NAME, checkpoint.progress.log_bytes) as log:
+        with self._log(checkpoint.progress) as log:
             log.write({"step": step, "setback": len(setbacks), "reason": self.watch.reason})
             progress = replace(checkpoint.progress, log_bytes=log.position(), setbacks=setbacks)
         self._save(progress)
+        if not self.world.first:
+            return progress
         warn(
             f"training diverged at step {suspects.stop}: {self.watch.reason}. Back at step {step}, "
             f"going on at {recovery.lower ** len(setbacks):g} times the rate (setback "
@@ -205,7 +220,17 @@ class _Run:
         )
         return progress
 
-    def finish(self, progress: Progress) -> RunResult:
+    def result(self) -> RunResult:
+        """The record of the finished run."""
+        result = finished_run(self.out, self.job.fingerprint)
+        if result is None:
+            raise DataError(
+                f"{self.out}: {RUN_NAME} is missing. All processes of a training must share its "
+                "run folder"
+            )
+        return result
+
+    def finish(self, progress: Progress) -> None:
         """Write weights and record."""
         recipe, learner = self.job.recipe, self.learner
         averaged = learner.average is not None and recipe.ema is not None and recipe.ema.evaluate
@@ -224,8 +249,8 @@ class _Run:
             "name": recipe.name,
             "fingerprint": self.job.fingerprint,
             "backbone": recipe.backbone.name,
-            "embedding_size": learner.objective.head.embedding_size,
-            "head": recipe.head.name,
+            "embedding_size": cast(int, recipe.backbone.embedding_size),  # settled by the job
+            "head": recipe.head.name if recipe.head else None,
             "parameters": sum(p.numel() for p in learner.backbone.parameters()),
             "num_identities": self.job.num_identities,
             "images": len(self.job.manifest),
@@ -244,7 +269,16 @@ class _Run:
             "environment": environment(recipe, self.device),
         }
         write_json(self.out / RUN_NAME, result)
-        return result
+
+    def _newest(self) -> Checkpoint | None:
+        """The newest checkpoint that the first process finds whole."""
+        found = self.checkpoints.newest() if self.world.first else None
+        step = self.world.largest(found.progress.step if found else -1)
+        return found or (None if step < 0 else self.checkpoints.at(step))
+
+    def _log(self, progress: Progress) -> RunLog | NoLog:
+        first = self.world.first
+        return RunLog(self.out / LOG_NAME, progress.log_bytes) if first else NoLog()
 
     def _batch_number(self, setbacks: tuple[Setback, ...], step: int) -> int:
         """The step whose images are taken at ``step``: its own, or one beyond the training's end
@@ -254,4 +288,6 @@ class _Run:
 
     def _save(self, progress: Progress) -> None:
         now = environment(self.job.recipe, self.device)
-        self.checkpoints.save(Checkpoint(progress, now, self.learner.state_dict()))
+        state = self.learner.state_dict()
+        if self.world.first:
+            self.checkpoints.save(Checkpoint(progress, now, state))

@@ -40,7 +40,7 @@ def probe(job: Job) -> Probe:
     """
     device = choose_device(job.recipe.device)
     with torch_settings(device, job.recipe.threads):
-        learner = Learner(job.recipe, job.num_identities, device)
+        learner = Learner(job.recipe, job.num_identities, device, job.supply)
         source = open_source(job, device)
         began = time.monotonic()
         timed = 0.0

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PlainValidator,
+    PositiveInt,
+    model_validator,
+)
 
 from evenface import recipes
 from evenface.files import fingerprint
@@ -22,24 +32,199 @@ class BackboneRecipe(_Part):
     name: str
     embedding_size: PositiveInt | None = None
     """None: the teacher's, or 512 without one."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["published"] = 0.0
+    """Before the embedding layer. "published": 0.4 for IResNet-50 and 0 for others, as published
+    code has it."""
+
+    @property
+    def dropout_rate(self) -> float:
+        """The probability."""
+        if self.dropout == "published":
+            return _PUBLISHED_DROPOUT.get(self.name, 0.0)
+        return self.dropout
+
+
+_PUBLISHED_DROPOUT = {"iresnet50": 0.4}
+
+
+def _option(value: Any) -> float | bool | str:
+    """An option's value. Numbers become floats, as do texts that YAML fails to read as numbers."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return str(value)
+    if not isinstance(value, int | float):
+        raise ValueError("Input should be a number, a word, true or false")
+    if not math.isfinite(value):
+        raise ValueError("Input should be a finite number")
+    return float(value)
+
+
+Options = dict[str, Annotated[float | bool | str, PlainValidator(_option)]]
+
+
+def _folders(value: Any) -> Any:
+    """``value`` if it may be one, several or named folders."""
+    if isinstance(value, str | Path | Mapping) or (isinstance(value, list | tuple) and value):
+        return value
+    raise ValueError("Input should be a folder, a list of folders, or folders by group")
+
+
+Caches = Annotated[Path | tuple[Path, ...] | dict[str, Path], BeforeValidator(_folders)]
 
 
 class HeadRecipe(_Part):
     """See :func:`evenface.models.create_head`; options by the papers' letters."""
 
     name: str
-    options: dict[str, float] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
+    weight: float = Field(default=1.0, ge=0)
+    """Of the classification loss. 0: it is not computed; for distillation losses that need a head
+    all the same."""
+    sharded: bool = False
+    """Spread the class centres over the processes, for more identities than a GPU holds."""
+    sample: float = Field(default=1.0, gt=0, le=1)
+    """Share of the classes that a step uses (Partial FC), those of the batch among them."""
+    published: bool = False
+    """Options that are not given are as published code has them, faults included
+    (:data:`PUBLISHED_OPTIONS`), instead of the papers'."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_options(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or content.get("published") is not True:
+            return content
+        published = PUBLISHED_OPTIONS.get(str(content.get("name")), {})
+        return {**content, "options": {**published, **(content.get("options") or {})}}
+
+
+PUBLISHED_OPTIONS: dict[str, dict[str, float | str]] = {
+    "adaface": {"norms": "unit", "t_alpha": 1.0},
+    "arcface": {"angle": "acos"},
+    "cosface": {"m": 0.5},
+    "elasticarcface": {"angle": "acos"},
+    "elasticarcface_plus": {"angle": "acos", "assign": "published"},
+    "elasticcosface_plus": {"assign": "published"},
+}
+"""Head → options by which published code differs from the papers; see docs/faithful.md."""
+
+
+class DistillationLossRecipe(_Part):
+    """One loss; see :func:`evenface.distill.create_distillation`."""
+
+    name: str
+    weight: float | None = Field(default=None, gt=0)
+    """None: the loss's own."""
+    options: Options = Field(default_factory=dict)
+
+
+class TeacherRecipe(_Part):
+    """A teacher that embeds every batch anew, from the very pixels that the student sees."""
+
+    source: str
+    """See :func:`evenface.teachers.load_teacher`."""
+    backbone: str | None = None
+    """Of bare weights."""
+    embedding_size: PositiveInt | None = None
+    """Of bare weights."""
+
+
+class GroupRecipe(_Part):
+    """Weights of groups in the distillation. Experimental."""
+
+    by: str | tuple[str, ...] | None = None
+    """Attribute, or several to be crossed; None: the manifest's first."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Group → factor on its distances; 1 where none is given."""
+    step: float | None = Field(default=None, gt=0)
+    """η of the move towards the group with the largest distance; None: no move."""
 
 
 class DistillationRecipe(_Part):
-    """Distillation from cached teacher embeddings."""
+    """Distillation from a teacher: one loss (``name``, ``weight``, ``options``), or several."""
 
-    cache: Path
-    """Folder made by ``evenface teacher embed`` from the very images of ``data``."""
-    name: str = "template"
-    weight: float = Field(default=39.06, gt=0)
-    """Of (1 − cos); the paper's λ = 10,000 at 512 dimensions."""
+    cache: Caches | None = None
+    """Folder made by ``evenface teacher embed`` from the very images of ``data``. Several: the
+    mean of their normalised embeddings; by group: each group has its own teacher."""
+    teacher: TeacherRecipe | None = None
+    """Instead of a cache."""
+    name: str | None = None
+    weight: float | None = Field(default=None, gt=0)
+    """Template: of (1 − cos), 39.06 if not given, which is the paper's λ = 10,000 at 512
+    dimensions. Others: None for the loss's own."""
+    options: Options = Field(default_factory=dict)
+    losses: tuple[DistillationLossRecipe, ...] = ()
+    """Several losses, instead of ``name``, ``weight`` and ``options``."""
+    projection: bool = False
+    """Learn a linear map from the student's embedding to the teacher's number of dimensions, for
+    losses that compare the two; needed where these differ."""
+    centres: Literal["mean"] | Path | None = None
+    """The teacher's class centres: "mean" for the mean teacher embedding of each identity, or a
+    file (.safetensors, .pt) with one tensor (C, D), its rows by sorted identity."""
+    groups: GroupRecipe | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_loss_by_default(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or content.get("losses"):
+            return content
+        name = content.get("name") or "template"
+        weight = content.get("weight")
+        if weight is None and name == "template":
+            weight = 39.06
+        return {**content, "name": name, "weight": weight}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.cache is None) == (self.teacher is None):
+            raise ValueError(
+                "give cache (embeddings computed before) or teacher (computed while training), "
+                "and not both"
+            )
+        if self.cache == {}:
+            raise ValueError("cache names no folder")
+        if self.losses and (self.name or self.weight or self.options):
+            raise ValueError("give losses, or name, weight and options of the only one")
+        names = [loss.name for loss in self.losses]
+        if len(set(names)) < len(names):
+            raise ValueError("the same loss is named twice")
+        return self
+
+    @property
+    def terms(self) -> tuple[DistillationLossRecipe, ...]:
+        """The losses, however they are written."""
+        if self.losses:
+            return self.losses
+        one = DistillationLossRecipe(
+            name=self.name or "template", weight=self.weight, options=self.options
+        )
+        return (one,)
+
+    def content(self) -> dict[str, Any]:
+        """What a result depends on, besides the teacher: without paths, and without what is at its
+        default, so that fingerprints of recipes that know names and weights only stay."""
+        content = self.model_dump(mode="json", exclude={"cache", "teacher"}, exclude_defaults=True)
+        if isinstance(self.centres, Path):
+            content["centres"] = "file"
+        if self.teacher is not None:  # sees augmented pixels, which a cached teacher does not
+            content["online"] = True
+        return content
+
+
+def _named(value: Any) -> Any:
+    """A name stands for a part that has nothing else set."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SamplerRecipe(_Part):
+    """Which rows an epoch holds, and in which order; see :mod:`evenface.train.samplers`."""
+
+    name: str = "uniform"
+    by: str | tuple[str, ...] | None = None
+    """Attribute that groups are read from, or several to be crossed; None: the first."""
 
 
 class OptimizerRecipe(_Part):
@@ -110,13 +295,18 @@ class TrainRecipe(_Part):
     """How many the training set must have, refused otherwise; None: any number."""
     seed: NonNegativeInt = 0
     backbone: BackboneRecipe
-    head: HeadRecipe
+    head: HeadRecipe | None
+    """None: no classification, distillation alone."""
     distill: DistillationRecipe | None = None
+    sampler: Annotated[SamplerRecipe, BeforeValidator(_named)] = SamplerRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
     batch_size: int = Field(default=128, ge=2)
-    flip: bool = True
-    """Mirror images at random; the teacher's target follows the view."""
+    flip: bool | Literal["real"] = True
+    """Mirror images at random; "real": only those of real origin, as published code does."""
+    target_view: Literal["same", "original"] = "same"
+    """View whose cached embedding is the target: the one that the student sees, or the image as it
+    is, as in published code."""
     augment: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Name → options; see :mod:`evenface.train.augment`. A cached teacher's target stays that of
     the image as it was before."""
@@ -155,10 +345,17 @@ class TrainRecipe(_Part):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.distill is None and (self.head is None or not self.head.weight):
+            raise ValueError("nothing to learn: neither a head with a weight nor distillation")
         if self.batch_size % self.micro_batches or self.batch_size < 2 * self.micro_batches:
             raise ValueError(
                 f"a batch of {self.batch_size} images cannot be cut into {self.micro_batches} "
                 "micro-batches of one size, at least 2"
+            )
+        if self.target_view == "original" and self.distill and self.distill.teacher:
+            raise ValueError(
+                "target_view 'original' needs distill.cache: an online teacher embeds the very "
+                "pixels that the student sees"
             )
         if self.loader == "resident" and "jpeg" in self.augment:
             raise ValueError(
@@ -178,10 +375,19 @@ class TrainRecipe(_Part):
         """
         content = self.model_dump(mode="json", exclude=_NOT_IN_THE_RESULT)
         for key in _LATER_KEYS:
-            if content[key] == type(self).model_fields[key].get_default(call_default_factory=True):
+            default = type(self).model_fields[key].get_default(call_default_factory=True)
+            if getattr(self, key) == default:
                 del content[key]
-        if content["distill"] is not None:
-            del content["distill"]["cache"]
+        if self.distill is not None:
+            content["distill"] = self.distill.content()
+        if content["head"] is not None:
+            del content["head"]["published"]  # the options say it
+            del content["head"]["sharded"]  # how it is computed
+            if content["head"]["sample"] == 1:
+                del content["head"]["sample"]
+            if content["head"]["weight"] == 1:
+                del content["head"]["weight"]
+        content["backbone"]["dropout"] = self.backbone.dropout_rate
         if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
             del content["schedule"]["epoch_steps"]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})
@@ -193,7 +399,7 @@ _NOT_IN_THE_RESULT = {
 }  # fmt: skip
 """Keys that say where things are and how they are computed."""
 
-_LATER_KEYS = ("augment", "micro_batches", "ema", "recovery")
+_LATER_KEYS = ("target_view", "sampler", "augment", "micro_batches", "ema", "recovery")
 """Younger than recorded fingerprints: left out at their defaults, so that those stay."""
 
 

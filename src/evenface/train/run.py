@@ -28,7 +28,8 @@ class RunResult(TypedDict):
     """Of recipe, data and teacher; see :meth:`evenface.train.recipe.TrainRecipe.fingerprint`."""
     backbone: str
     embedding_size: int
-    head: str
+    head: str | None
+    """None: distillation alone."""
     parameters: int
     """Of the backbone."""
     num_identities: int

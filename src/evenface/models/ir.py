@@ -1,0 +1,105 @@
+"""IR networks of AdaFace and CVLface, with their state-dict keys.
+
+The same residual branch as :mod:`evenface.models.iresnet`; another shortcut (a block that keeps
+the number of channels takes every n-th place as it is) and another end (batch norm, dropout,
+linear, batch norm without scale and shift).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from evenface.models.inputs import check_input
+from evenface.models.registry import BACKBONES
+
+
+class _Block(nn.Module):
+    """BN → conv → BN → PReLU → conv (stride) → BN, plus the shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.shortcut_layer: nn.Module = nn.MaxPool2d(1, stride)
+        if inputs != outputs:
+            self.shortcut_layer = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.res_layer = nn.Sequential(
+            nn.BatchNorm2d(inputs),
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.PReLU(outputs),
+            nn.Conv2d(outputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.res_layer(x) + self.shortcut_layer(x)
+
+
+class IRNet(nn.Module):
+    """Images (B, 3, 112, 112) in [−1, 1] → embeddings (B, D), not normalised.
+
+    Published weights of AdaFace expect the channels as BGR; the order belongs to the weights, not
+    to the network (:class:`evenface.teachers.checkpoint.CheckpointTeacher`).
+
+    Args:
+        layers: blocks in each of the four stages.
+        embedding_size: number of dimensions D.
+        dropout: probability before the embedding layer.
+    """
+
+    def __init__(
+        self, layers: tuple[int, int, int, int], embedding_size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.input_layer = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
+        )
+        blocks: list[nn.Module] = []
+        inputs = 64
+        for outputs, count in zip((64, 128, 256, 512), layers, strict=True):
+            for number in range(count):
+                blocks.append(_Block(inputs, outputs, stride=2 if number == 0 else 1))
+                inputs = outputs
+        self.body = nn.Sequential(*blocks)
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(512),
+            nn.Dropout(p=dropout),
+            nn.Flatten(),
+            nn.Linear(512 * 7 * 7, embedding_size),
+            nn.BatchNorm1d(embedding_size, affine=False),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (B, D); ValueError for images of another shape."""
+        embeddings: Tensor = self.output_layer(self.body(self.input_layer(check_input(images))))
+        return embeddings
+
+
+@BACKBONES.register("ir18")
+def ir18(*, embedding_size: int, dropout: float) -> IRNet:
+    """24.0 M parameters at 512-d."""
+    return IRNet((2, 2, 2, 2), embedding_size, dropout)
+
+
+@BACKBONES.register("ir34")
+def ir34(*, embedding_size: int, dropout: float) -> IRNet:
+    """34.1 M parameters at 512-d."""
+    return IRNet((3, 4, 6, 3), embedding_size, dropout)
+
+
+@BACKBONES.register("ir50")
+def ir50(*, embedding_size: int, dropout: float) -> IRNet:
+    """43.6 M parameters at 512-d."""
+    return IRNet((3, 4, 14, 3), embedding_size, dropout)
+
+
+@BACKBONES.register("ir101")
+def ir101(*, embedding_size: int, dropout: float) -> IRNet:
+    """65.2 M parameters at 512-d; as deep as ``iresnet100``, 101 as its authors count."""
+    return IRNet((3, 13, 30, 3), embedding_size, dropout)

@@ -1,0 +1,52 @@
+"""Every backbone and every head can learn one batch by heart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from teaching import noise_batch
+from tiny_training import tiny_recipe
+
+from evenface.models import list_backbones, list_heads
+from evenface.train.device import torch_settings
+from evenface.train.learner import Learner
+
+CPU = torch.device("cpu")
+# Norms of these embeddings, of 8 dimensions, are near 2.8.
+OPTIONS = {"magface": {"l_a": 1.0, "u_a": 5.0, "lambda_g": 1.0}}
+
+
+def losses(backbone, head, *, steps, size, rate):
+    recipe = tiny_recipe(
+        Path("none"),
+        backbone={"name": backbone, "embedding_size": 8},
+        head={"name": head, "options": {"s": 16.0} | OPTIONS.get(head, {})},
+    )
+    with torch_settings(CPU, 1):
+        learner = Learner(recipe, 4, CPU)
+        batch = noise_batch(size)
+        values = [float(learner.step(batch, rate, seed)["loss"]) for seed in range(steps)]
+    assert np.isfinite(values).all()
+    return values
+
+
+@pytest.mark.parametrize("head", list_heads())
+def test_every_head_learns_a_batch_by_heart(head):
+    values = losses("mini_s", head, steps=25, size=8, rate=0.05)
+    assert values[-1] < 0.25 * values[0], values
+
+
+@pytest.mark.parametrize("backbone", [name for name in list_backbones() if "iresnet" not in name])
+def test_every_small_backbone_learns_a_batch_by_heart(backbone):
+    values = losses(backbone, "arcface", steps=8, size=4, rate=0.05)
+    assert min(values[-2:]) < 0.7 * values[0], values
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", [name for name in list_backbones() if "iresnet" in name])
+def test_every_large_backbone_learns_a_batch_by_heart(backbone):
+    values = losses(backbone, "arcface", steps=4, size=2, rate=0.05)
+    assert min(values) < 0.8 * values[0], values
