@@ -36,7 +36,9 @@ def test_shapes_and_types(manifest, cache):
     assert source(manifest).batch(0).targets is None
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batch_size=st.integers(2, 40), seed=st.integers(0, 1000), epoch=st.integers(0, 3))
 def test_an_epoch_holds_each_row_at_most_once(manifest, batch_size, seed, epoch):
     batches = source(manifest, batch_size=batch_size, seed=seed)

@@ -179,6 +179,8 @@ class Checkpoints:
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """``value`` as JSON, its tensors moved to ``tensors``. Keys that are numbers stay so."""
     if isinstance(value, Tensor):
+        while path in tensors:  # the keys 3 and "3", or "a/b"
+            path += "'"
         # A copy: parts of one storage cannot be saved.
         tensors[path] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         return {_TENSOR: path}
@@ -207,5 +209,5 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
