@@ -153,5 +153,5 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ValueError, match="unknown backbone 'vit'; known: iresnet100"):
+    with pytest.raises(ValueError, match="unknown backbone 'vit'; known: ir101"):
         create_backbone("vit")
