@@ -9,8 +9,8 @@ import pytest
 
 from evenface.doctor import check_devices
 from evenface.errors import DataError, EvenfaceError
-from evenface.parallel import run_all, usable_cores, worker_pool
 from evenface.machine import describe_machine
+from evenface.parallel import run_all, usable_cores, worker_pool
 from parallel_calls import die, fail, square, threads, wait_politely, write
 
 
