@@ -44,7 +44,7 @@ real people: do not use it on any.
   generator's three phenotype axes, {each} images each), look `camera`, split `teacher`, seed
   {seed}. No study, student or test uses these people. The head model's data are CC0.
 - **How**: recipe `{recipe}`: {head}, {steps:,} steps of {batch_size} images in {minutes:.0f}
-  minutes. `make teacher` repeats all of it.
+  minutes. `make teacher` makes it anew.
 - **Weights**: SHA-256 `{sha256}`.
 
 ## Measured
