@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_faces import PixelModel, write_set
 
+from evenface.cli.main import main
 from evenface.errors import DataError
 from evenface.evaluate.channel_order import (
     LabelledPairs,
@@ -89,3 +90,14 @@ def test_preprocessing_is_probed(tmp_path: Path) -> None:
     # Around the mean, faces point in all directions; far from it they all point the same way.
     assert found[0][0] != "x"
     assert {order for _, order, _ in found} == {"RGB", "BGR"}
+
+
+def test_probe_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recogniser = write_recogniser(tmp_path / "toy.onnx")
+    write_set(tmp_path / "lfw.bin")
+    with pytest.raises(SystemExit) as stop:
+        main(["teacher", "probe", str(recogniser.path), str(tmp_path / "lfw.bin")])
+    assert not stop.value.code
+    printed = capsys.readouterr().out
+    assert "BGR" in printed
+    assert "20 genuine and 20 impostor pairs" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -278,7 +279,7 @@ def _check_colours(subject: Subject, tasks: list[Task]) -> None:
     say(f"{subject.name}, channel order on {task.name}: {check}")
 
 
-def _show(results: list[Result], json: bool, *, single: bool = False) -> None:
+def _show(results: Sequence[Result], json: bool, *, single: bool = False) -> None:
     import json as json_format
 
     from evenface.console import out as stdout

@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
     )
     teacher.command("info")(info)
     teacher.command("embed")(embed)
+    teacher.command("probe")(probe)
     app.add_typer(teacher, name="teacher")
 
 
@@ -102,3 +103,44 @@ def embed(
         f"{out}: {len(cache):,} images × {len(cache.views)} views "
         f"({', '.join(cache.views)}), {cache.embedding_size}-d {dtype}"
     )
+
+
+def probe(
+    teacher: Spec,
+    protocol: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROTOCOL",
+            help="Labelled pairs to measure on: a .bin file, a pairs file, a data set; as "
+            "'evenface evaluate --protocol' takes them.",
+        ),
+    ],
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=10, help="Most genuine, and most impostor, pairs.")
+    ] = 200,
+    layout: Layout = None,
+    seed: Annotated[int, typer.Option("--seed", help="Decides which pairs.")] = 0,
+) -> None:
+    """Measure which scaling of pixels and channel order an ONNX or TorchScript file wants.
+
+    A recogniser still works with the wrong one, a little worse. The first line is the best; lines
+    that differ little cannot be told apart.
+    """
+    from rich.table import Table
+
+    from evenface.console import out
+    from evenface.evaluate.channel_order import probe_preprocessing, some_pairs
+    from evenface.evaluate.protocol_specs import tasks_of
+
+    taken = some_pairs(tasks_of(protocol)[0], limit=pairs, seed=seed)
+    options = {} if layout is None else {"layout": layout}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("pixels", "order"):
+        table.add_column(heading)
+    for heading in ("d′", "AUC"):
+        table.add_column(heading, justify="right")
+    for scale, order, found in probe_preprocessing(teacher, taken, **options):
+        table.add_row(scale, order, f"{found.dprime:.3f}", f"{found.auc:.4f}")
+    genuine = int(taken.genuine.sum())
+    out().print(table)
+    out().print(f"{genuine:,} genuine and {len(taken.genuine) - genuine:,} impostor pairs")

@@ -197,7 +197,7 @@ def _read_folder(folder: Path) -> _Content:
     files = sorted(folder.rglob("*.npy"))
     if not files:
         raise DataError(f"{folder}: no .npy files here")
-    rows = []
+    rows: list[NDArray[np.generic]] = []
     for file in files:
         try:
             values = np.load(file, allow_pickle=False)

@@ -63,9 +63,9 @@ def embed_views(
     if not len(rows):
         raise ValueError("no rows to embed")
     if cache is not None and getattr(model, "cacheable", True):
-        chosen = SelectedFaces(manifest, rows)
-        folder = cache / model.fingerprint[:_PREFIX] / chosen.image_fingerprint[:_PREFIX]
-        kept = cached_embeddings(model, chosen, folder, views=views)
+        selected = SelectedFaces(manifest, rows)
+        folder = cache / model.fingerprint[:_PREFIX] / selected.image_fingerprint[:_PREFIX]
+        kept = cached_embeddings(model, selected, folder, views=views)
         result = np.zeros((len(manifest), kept.embedding_size), dtype=np.float32)
         for view in views:
             result[rows] += kept.view(view)

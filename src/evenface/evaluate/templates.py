@@ -167,7 +167,6 @@ def read_templates(
     landmarks = _lists(folder, LANDMARKS)
     faces = FileFaces(paths, _landmarks(landmarks[0], names) if landmarks else None)
     fold_lists = [_balanced(pairs, generator(seed, "templates", pairs.group)) for pairs in lists]
-    media = int(medium.max()) + 1
     lists_fingerprint = hashlib.sha256(np.stack([template, medium, image]).astype("<i8").tobytes())
     protocol = protocol_from_lists(
         lists,
@@ -177,8 +176,8 @@ def read_templates(
         fold_lists=fold_lists,
         seed=seed,
         notes=[
-            f"{len(templates):,} templates of {len(image):,} images in {media:,} media: what is "
-            "called an image in the figures is a template",
+            f"{len(templates):,} templates of {len(image):,} images in "
+            f"{int(medium.max()) + 1:,} media: what the figures call an image is a template",
             "10-fold accuracy is of equally many genuine and impostor pairs, drawn at random",
             *notes,
         ],

@@ -93,7 +93,7 @@ def declared(path: Path, metadata: Mapping[str, str] | None = None) -> dict[str,
         content = json.loads(text)
         if not isinstance(content, dict):
             raise TypeError("expected an object with mean, std, order, layout")
-        given = {
+        given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.items()
         }
