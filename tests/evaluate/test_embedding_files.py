@@ -68,10 +68,16 @@ def test_refused_by_a_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(np.nan, "holds NaN"), (0.0, "has zero norm"), (np.inf, "holds NaN")]
+    ("value", "message"),
+    [
+        (np.nan, "holds NaN"),
+        (0.0, "has zero norm"),
+        (np.inf, "holds NaN"),
+        (1e300, "holds NaN"),
+    ],
 )
 def test_values_that_are_used_are_checked(tmp_path: Path, value: float, message: str) -> None:
-    bad = VALUES.copy()
+    bad = VALUES.astype(np.float64)
     bad[2] = value
     np.save(tmp_path / "e.npy", bad)
     table = read_embeddings(tmp_path / "e.npy")

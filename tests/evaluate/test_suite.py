@@ -95,6 +95,24 @@ def test_an_interrupted_run_goes_on(sets: Path, tmp_path: Path) -> None:
         assert one.result.model_dump(mode="json") == other.result.model_dump(mode="json")
 
 
+def test_results_of_two_settings_are_never_mixed(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = tasks_of(str(sets / "lfw.bin"))
+    subject = ModelSubject(PixelModel())
+    run_suite([subject], tasks, tmp_path, settings=QUICK)
+
+    def interrupted(self: Evaluation, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluation, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_suite([subject], tasks, tmp_path, settings=Settings(replicates=7))
+    (entry,) = run_suite([subject], tasks, tmp_path, settings=QUICK)
+    assert not entry.reused
+
+
 def test_embeddings_of_a_file_are_evaluated_as_the_model_that_made_them(
     sets: Path, tmp_path: Path
 ) -> None:

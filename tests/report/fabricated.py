@@ -110,7 +110,7 @@ def evaluation(
     worst = list(accuracies)[int(values.argmin())]
     ser = float(errors.max() / errors.min()) if several else 0.0
     return {
-        "version": 1,
+        "version": 3,
         "model": model,
         "protocol": {
             "name": "pairs",
@@ -138,6 +138,10 @@ def evaluation(
             if several
             else nothing,
             "std_excess_p": 0.018 if several else None,
+            "std_corrected": {"value": 0.004, "low": 0.0, "high": 0.01, "note": None}
+            if several
+            else nothing,
+            "means": {"eer": estimate(0.05, 0.01), "auc": estimate(0.98, 0.01)},
             "dprime_gap": number(0.31, 0.2) if several else nothing,
             "probit_gap": number(float(np.ptp(probits)), 0.05) if several else nothing,
             "worst_group": {
@@ -158,6 +162,11 @@ def evaluation(
             "garbe": estimate(0.12, 0.04) if several else nothing,
             "note": "chosen on the pairs it is measured on",
         },
+        # A study measures the core only.
+        "operating_points": [],
+        "worst_case_threshold": None,
+        "cross_tables": [],
+        "calibration": None,
         "notes": [
             "STD, SER and gap are never negative and so are biased upwards when groups are nearly "
             "equal: sampling noise alone makes them positive"

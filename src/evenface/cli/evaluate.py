@@ -68,6 +68,12 @@ def evaluate(
     pairs: Annotated[
         int | None, typer.Option(min=4, help="Most fold pairs a group (6,000 if not given).")
     ] = None,
+    max_pairs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Most genuine, and most impostor, pairs a group for all other measures."
+        ),
+    ] = 100_000,
     impostors: Annotated[
         Literal["within", "across"],
         typer.Option(help="Impostor pairs drawn from a dataset: within a group, or across two."),
@@ -127,6 +133,7 @@ def evaluate(
         group_by=_attributes(group_by),
         split=split,
         pairs_per_group=pairs,
+        max_pairs=max_pairs,
         folds=folds,
         seed=seed,
         impostors=impostors,

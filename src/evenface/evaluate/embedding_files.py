@@ -137,7 +137,9 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     if names is not None and len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise DataError(f"{path}: the name {twice!r} occurs twice")
-    return EmbeddingTable(path, values.astype(np.float32), names)
+    # What is too large becomes infinite, and is refused where it is used.
+    with np.errstate(over="ignore"):
+        return EmbeddingTable(path, values.astype(np.float32), names)
 
 
 def holds_embeddings(path: Path) -> bool:

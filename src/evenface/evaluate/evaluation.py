@@ -190,9 +190,7 @@ def evaluate_groups(
         protocol=protocol,
         bootstrap=bootstrap,
         groups=results,
-        overall=_overall(over, accuracies, summary, scorers.groups).model_copy(
-            update={"means": _means(over, summary, results)}
-        ),
+        overall=_overall(over, accuracies, summary, scorers.groups, _means(over, summary, results)),
         global_threshold=_global_threshold(
             over, scorers.threshold, observed, summary, scorers.groups
         ),
@@ -460,12 +458,14 @@ def _overall(
     accuracies: NDArray[np.float64],
     summary: Summary,
     scorers: Sequence[GroupScorer],
+    means: dict[str, Estimate],
 ) -> Overall:
     mean = summary.estimate("overall.accuracy", float(accuracies.mean()))
     nothing = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     if len(accuracies) < 2:
         return Overall(
             accuracy=mean,
+            means=means,
             **dict.fromkeys(_SPREADS, nothing),
             std_expected=nothing,
             std_corrected=nothing,
@@ -492,6 +492,7 @@ def _overall(
     identities = [scorer.facts.trials for scorer in scorers]
     return Overall(
         accuracy=mean,
+        means=means,
         **spreads,
         std_expected=expected,
         std_corrected=corrected,

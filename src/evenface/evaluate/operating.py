@@ -189,7 +189,7 @@ class _ByPart:
         sizes = np.bincount(split.part[chosen], minlength=parts)
         self.start = np.concatenate([[0], np.cumsum(sizes)])
         self.at_all = accepted_at(split.scores[ranked][::-1], thresholds)
-        self.at_parts = np.empty((parts, len(thresholds)), dtype=np.int64)
+        self.at_parts = np.empty((parts, len(thresholds)), dtype=np.int32)
         for part in range(parts):
             own = self.order_parts[self.start[part] : self.start[part + 1]]
             at = accepted_at(split.scores[own][::-1], thresholds)

@@ -15,7 +15,12 @@ from evenface.evaluate.identification import GALLERY, PROBE, identification_set
 from evenface.evaluate.pair_lists import VerificationSet
 from evenface.evaluate.pairs import Impostors
 from evenface.evaluate.protocol_files import bin_set, bins_of, pairs_set, rfw_of
-from evenface.evaluate.protocols import Protocol, holds_protocol, protocol_from_manifest
+from evenface.evaluate.protocols import (
+    DEFAULT_MAX_PAIRS,
+    Protocol,
+    holds_protocol,
+    protocol_from_manifest,
+)
 from evenface.evaluate.tasks import Task, identification_task, template_task, verification_task
 from evenface.evaluate.templates import is_template_set, read_templates
 
@@ -31,6 +36,7 @@ class ProtocolOptions:
     group_by: Sequence[str] | None = None
     split: str | None = None
     pairs_per_group: int | None = None
+    max_pairs: int = DEFAULT_MAX_PAIRS
     folds: int = 10
     seed: int = 0
     impostors: Impostors = "within"
@@ -67,7 +73,9 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     if suffix == SUFFIX:
         return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
     if suffix in PAIRS_SUFFIXES:
-        return [_pairs(path, images, None, options)]
+        # Such files are told apart by their folders.
+        name = path.resolve().parent.name if path.name in PAIRS_NAMES else None
+        return [_pairs(path, images, name, options)]
     if suffix == ".parquet":
         return [_parquet(path, images, options)]
     raise DataError(
@@ -159,6 +167,7 @@ def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = Non
         group_by=options.group_by,
         folds=options.folds,
         pairs_per_group=options.pairs_per_group,
+        max_pairs=options.max_pairs,
         impostors=options.impostors,
         seed=options.seed,
         name=name or path.resolve().name.removesuffix(".parquet"),

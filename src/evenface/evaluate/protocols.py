@@ -266,17 +266,18 @@ def protocol_from_manifest(
     rngs = [generator(seed, "protocol", group) for group in names]
     people = manifest.labels()
     fold_of = np.full(len(manifest), -1, dtype=np.int64)
-    in_folds_of = [used[group_of == g] for g in range(len(names))]
+    rows_of = [used[group_of == g] for g in range(len(names))]
     dealt = [
-        _identity_folds(identity[rows], folds, rng)
-        for rows, rng in zip(in_folds_of, rngs, strict=True)
+        _identity_folds(identity[rows], folds, rng) for rows, rng in zip(rows_of, rngs, strict=True)
     ]
-    for rows, found in zip(in_folds_of, dealt, strict=True):
-        if found is not None and not (impostors == "across" and any(d is None for d in dealt)):
+    # Pairs across groups need folds of all groups.
+    whole = impostors == "within" or all(found is not None for found in dealt)
+    for rows, found in zip(rows_of, dealt, strict=True):
+        if found is not None and whole:
             fold_of[rows] = found
     fold_parts, score_parts, counts = [], [], []
     for g, group in enumerate(names):
-        rows, rng = in_folds_of[g], rngs[g]
+        rows, rng = rows_of[g], rngs[g]
         sizes = np.unique(identity[rows], return_counts=True)[1]
         counts.append(GroupCounts(len(rows), len(sizes), int((sizes == 1).sum())))
         others = None if impostors == "within" else used[group_of != g]

@@ -105,6 +105,8 @@ def _evaluate(
         for task in together:
             place = folder / folder_name(task.name)
             result = task.measure(embeddings, settings, subject.name)
+            # Taken away first and written last: an interruption leaves nothing that looks done.
+            (place / RUN_FILE).unlink(missing_ok=True)
             task.write(place)
             result.write(place)
             write_json(place / RUN_FILE, _record(subject, task, settings))

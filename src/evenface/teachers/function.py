@@ -37,7 +37,7 @@ class FunctionTeacher:
 
     def __init__(self, function: Callable[[np.ndarray], Any], *, name: str | None = None) -> None:
         self._function = function
-        self.name: str = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         version = getattr(function, "fingerprint", None)
         self.cacheable = version is not None
         self.fingerprint = fingerprint(
