@@ -287,10 +287,10 @@ def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> 
     return draw(name, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
 
 
-def shorten(label: str) -> str:
+def shorten(label: str, length: int = _LABEL_LENGTH) -> str:
     """A label that fits beside an axis, without characters that cannot be drawn."""
     text = "".join(c for c in label if c.isprintable())
-    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1].rstrip()}…"
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def _mark(axes: Axes, position: float, estimate: Interval, style: Style, *, vertical: bool) -> None:

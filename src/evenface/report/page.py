@@ -73,6 +73,7 @@ def render(results: Results, base: Path) -> str:
 def _context(results: Results, base: Path) -> dict[str, Any]:
     main = results.main
     return {
+        "version": results.study.evenface,
         "results": results,
         "study": results.study,
         "main": main,

@@ -38,6 +38,8 @@ class Cell:
     """Length of a bar, in [0, 1]."""
     figure: Interval | None = None
     """What the text shows, unrounded and unscaled."""
+    number: float | None = None
+    """The same for a number without an interval."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Table:
     remarks: list[str] = field(default_factory=list)
     """Belonging to the whole table."""
     simulated: bool = False
+
+    @property
+    def rows(self) -> list[TableRow]:
+        """Of all sections."""
+        return [row for section in self.sections for row in section]
 
     def note(self, text: str | None) -> int | None:
         """Number of a note below the table; the same text has the same number."""

@@ -1,0 +1,58 @@
+"""Writes an audit: ``results.json``, the page, and each table and plot as files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from evenface.files import atomic_folder, write_text
+from evenface.report.audit.page import render
+from evenface.report.audit.pieces import Verification, identification, verification
+from evenface.report.audit.results import RESULTS_FILE, Audit
+from evenface.report.formats import FORMATS
+from evenface.report.svg_file import svg_files
+
+PAGE_FILE = "report.html"
+TABLES, PLOTS = "tables", "plots"
+
+
+def write_audit(audit: Audit, out: Path) -> Path:
+    """Write ``results.json``, ``report.html``, ``tables/`` and ``plots/`` into ``out``.
+
+    The same results give the same bytes. The page makes no request and needs no script. Folders
+    ``tables`` and ``plots`` are replaced: they hold nothing else.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        MissingDependencyError: matplotlib or jinja2 is not installed. ``results.json`` and the
+            tables do not need them; it is raised before anything is written.
+    """
+    shown = verification(audit)
+    searches = identification(audit)
+    page = render(audit, shown, searches)
+    audit.write(out / RESULTS_FILE)
+    with atomic_folder(out / TABLES) as folder:
+        for piece in (*shown, *searches):
+            for table in piece.tables():
+                for suffix, to_text in FORMATS.items():
+                    (folder / f"{_file_name(table.id)}.{suffix}").write_text(
+                        to_text(table), encoding="utf-8"
+                    )
+    with atomic_folder(out / PLOTS) as folder:
+        for name, drawing in _drawings(shown):
+            (folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
+    write_text(out / PAGE_FILE, page)
+    return out / PAGE_FILE
+
+
+def _drawings(shown: list[Verification]) -> Iterator[tuple[str, str]]:
+    for piece in shown:
+        for chart in piece.charts.values():
+            yield from svg_files(chart)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
