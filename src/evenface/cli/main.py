@@ -16,7 +16,7 @@ from evenface.console import err
 from evenface.errors import EvenfaceError
 
 # Nouns in the order of the work; each module has `register`.
-_NOUNS = ("study", "assets", "data", "teacher", "train", "evaluate", "doctor")
+_NOUNS = ("study", "assets", "data", "teacher", "train", "evaluate", "compare", "doctor")
 
 _INTERRUPTED = 130
 

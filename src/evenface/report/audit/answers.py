@@ -25,9 +25,9 @@ class Answer:
 
 
 def answers(chapter: Chapter) -> list[Answer]:
-    """How well and how evenly each model does, then how the models compare."""
-    found = [a for m, e in chapter.models.items() for a in _of_model(chapter, m, e)]
-    return found + [_comparison(chapter, compared) for compared in chapter.comparisons]
+    """How the models compare, then how well and how evenly each does."""
+    compared = [_comparison(chapter, compared) for compared in chapter.comparisons]
+    return compared + [a for m, e in chapter.models.items() for a in _of_model(chapter, m, e)]
 
 
 def search_answers(chapter: SearchChapter) -> list[Answer]:

@@ -11,8 +11,17 @@ from evenface.report.numbers import interval, number, p_value
 from evenface.report.table import Cell, Column, Table, TableRow
 
 
-def difference_table(chapter: Chapter, compared: Compared, position: int) -> Table:
-    """Measures × groups: second minus first, with interval, adjusted p and answer."""
+def difference_table(
+    chapter: Chapter, compared: Compared, position: int, *, brief: bool = False
+) -> Table:
+    """Measures × groups: second minus first, with interval, adjusted p and answer.
+
+    Args:
+        chapter: the protocol.
+        compared: two of its models.
+        position: number of the comparison within the protocol.
+        brief: say only of groups that can be told apart that they can.
+    """
     comparison = compared.comparison
     table = Table(
         f"{chapter.id}-differences-{position}",
@@ -29,7 +38,8 @@ def difference_table(chapter: Chapter, compared: Compared, position: int) -> Tab
         ],
         remarks=[
             "Below an interval: p, adjusted for picking one group among all (Holm). Not adjusted "
-            "for the number of measures: name the measure that decides before looking"
+            "for the number of measures: name the measure that decides before looking",
+            *(["Groups that are not called better or worse are not distinguishable"] * brief),
         ],
         simulated=chapter.simulated,
     )
@@ -37,7 +47,14 @@ def difference_table(chapter: Chapter, compared: Compared, position: int) -> Tab
     for of_measure in comparison.by_group:
         shown = measure(of_measure.measure)
         cells = [
-            difference_cell(of_measure.measure, shown, g.difference, g.answer, g.p_holm)
+            difference_cell(
+                of_measure.measure,
+                shown,
+                g.difference,
+                g.answer,
+                g.p_holm,
+                answer_too=not brief or g.answer in ("higher", "lower"),
+            )
             for g in of_measure.groups
         ]
         if len(chapter.groups) > 1:

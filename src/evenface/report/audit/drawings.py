@@ -6,7 +6,7 @@ Solid lines are genuine pairs and their errors (FNMR), dashed lines impostor pai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PROBIT_TICKS = (1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 _CELL = 58
+_FEWEST_BINS = 20
 
 
 def distribution_chart(
@@ -38,11 +39,14 @@ def distribution_chart(
         threshold: to be marked.
     """
 
+    bins = min((_bins(found) for _, found in groups), default=1)
+
     def paint(axes: Axes) -> None:
         for style, found in groups:
-            edges = np.linspace(found.low, found.high, len(found.genuine) + 1)
+            edges = np.linspace(found.low, found.high, bins + 1)
             for counts, line in ((found.genuine, "-"), (found.impostor, (0, (4, 3)))):
                 share = 100 * np.asarray(counts) / max(1, sum(counts))
+                share = share.reshape(bins, -1).sum(axis=1)
                 axes.stairs(share, edges, color=style.colour, linestyle=line, linewidth=1.4)
         _mark_threshold(axes, threshold)
         axes.set_ylim(bottom=0)
@@ -134,8 +138,11 @@ def over_targets_chart(
         even: value of the measure where groups are alike.
     """
 
+    low, high = _span((e for _, points in series for _, e in points), even)
+
     def paint(axes: Axes) -> None:
         axes.axhline(even, color=MUTED, linewidth=1.2)
+        axes.set_ylim(low, high)
         seen = []
         for i, (style, points) in enumerate(series):
             # Side by side, so that intervals of models do not cover each other.
@@ -143,8 +150,9 @@ def over_targets_chart(
             shown = [(shift * target, e) for target, e in points if finite(e.value)]
             seen += [target for target, _ in shown]
             for target, e in shown:
-                if finite(e.low) and finite(e.high):
-                    axes.vlines(target, e.low, e.high, color=style.colour, linewidth=1.2)
+                if finite(e.low):
+                    top = e.high if finite(e.high) else high
+                    axes.vlines(target, e.low, top, color=style.colour, linewidth=1.2)
             axes.plot(
                 [target for target, _ in shown],
                 [e.value for _, e in shown],
@@ -241,6 +249,25 @@ def reliability_chart(name: str, label: str, groups: Sequence[tuple[Style, Relia
 def _probit(rates: ArrayLike, floor: float) -> NDArray[np.float64]:
     inside = np.clip(np.asarray(rates, dtype=np.float64), floor, 1 - floor)
     return np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(inside)
+
+
+def _bins(found: Histogram) -> int:
+    """Bins left when neighbours are merged so that few pairs do not draw noise.
+
+    Twice the cube root of the pairs for each of the two kinds (Rice's rule), which share the range.
+    """
+    full = len(found.genuine)
+    fewest = min(sum(found.genuine), sum(found.impostor))
+    wanted = max(_FEWEST_BINS, 4 * fewest ** (1 / 3))
+    return max((n for n in range(1, full + 1) if full % n == 0 and n <= wanted), default=full)
+
+
+def _span(estimates: Iterable[Interval], even: float) -> tuple[float, float]:
+    """Range that holds all values and bounds, and where groups are alike."""
+    seen = [b for e in estimates for b in (e.value, e.low, e.high) if finite(b)]
+    low, high = min([even, *seen]), max([even, *seen])
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def _mark_threshold(axes: Axes, threshold: float | None) -> None:

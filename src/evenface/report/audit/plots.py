@@ -169,7 +169,7 @@ def over_targets(chapter: Chapter) -> Chart:
         "targets",
         "Fairness at one threshold for all groups, over the false match rate that the threshold is "
         f"set for, with {coverage(chapter.level)} intervals. The grey line is where all groups "
-        "are alike; a measure that is biased away from it shows that first where errors are rare.",
+        "are alike. A bar that runs to the top has no upper bound.",
         "One group, or no target that the impostor pairs support: nothing to show.",
         groups=False,
     )
@@ -321,7 +321,9 @@ def _rocs(chapter: Chapter) -> Iterator[figures.Roc]:
 
 
 def _title(chapter: Chapter, model: str, what: str = "") -> str:
-    return ", ".join(filter(None, (model if len(chapter.models) > 1 else "", what)))
+    if len(chapter.models) == 1:
+        return what[:1].upper() + what[1:]
+    return ", ".join(filter(None, (model, what)))
 
 
 def _threshold(chapter: Chapter, evaluation: Evaluation) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from evenface.errors import DataError
 from evenface.files import atomic_folder, write_text
 from evenface.report.audit.page import render
 from evenface.report.audit.pieces import Verification, identification, verification
@@ -21,15 +22,17 @@ def write_audit(audit: Audit, out: Path) -> Path:
     """Write ``results.json``, ``report.html``, ``tables/`` and ``plots/`` into ``out``.
 
     The same results give the same bytes. The page makes no request and needs no script. Folders
-    ``tables`` and ``plots`` are replaced: they hold nothing else.
+    ``tables`` and ``plots`` of an earlier audit are replaced.
 
     Returns:
         Path of the page.
 
     Raises:
-        MissingDependencyError: matplotlib or jinja2 is not installed. ``results.json`` and the
-            tables do not need them; it is raised before anything is written.
+        MissingDependencyError: matplotlib or jinja2 is not installed; nothing is written.
+        DataError: a folder of these names holds something else; nothing is written.
     """
+    _refuse_other_content(out / TABLES, FORMATS)
+    _refuse_other_content(out / PLOTS, ("svg",))
     shown = verification(audit)
     searches = identification(audit)
     page = render(audit, shown, searches)
@@ -46,6 +49,18 @@ def write_audit(audit: Audit, out: Path) -> Path:
             (folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
     write_text(out / PAGE_FILE, page)
     return out / PAGE_FILE
+
+
+def _refuse_other_content(folder: Path, suffixes: Iterable[str]) -> None:
+    """Raise where replacing the folder would delete what no audit has written."""
+    expected = {f".{suffix}" for suffix in suffixes}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.is_dir() or path.suffix not in expected:
+                raise DataError(
+                    f"{path}: not of an audit, whose report would replace {folder}. Move it away, "
+                    "or give another folder"
+                )
 
 
 def _drawings(shown: list[Verification]) -> Iterator[tuple[str, str]]:
