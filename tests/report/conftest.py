@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from document import Element, parse
 from fabricated import draw_samples, fabricated_results
 
 from evenface.report import write_report
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_ARGUMENTS = ["--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -42,3 +47,28 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(page_path: Path) -> Element:
     """The same, read."""
     return parse(page_path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium: the system's, else playwright's own."""
+    required = os.environ.get("EVENFACE_REQUIRE_BROWSER") == "1"
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        if required:
+            raise
+        pytest.skip("playwright is not installed")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium's sandbox refuses root
+    system = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(
+                executable_path=system, args=[*_ARGUMENTS, *sandbox]
+            )
+        except Error as error:
+            if required:
+                raise
+            pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
+        yield chromium
+        chromium.close()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +11,6 @@ from fabricated import draw_samples, fabricated_results
 from evenface.report import write_report
 
 pytestmark = pytest.mark.browser
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_ARGUMENTS = ["--disable-gpu", "--disable-quic", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: the system's, else playwright's own."""
-    required = os.environ.get("EVENFACE_REQUIRE_BROWSER") == "1"
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        if required:
-            raise
-        pytest.skip("playwright is not installed")
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium's sandbox refuses root
-    system = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    with sync_playwright() as playwright:
-        try:
-            chromium = playwright.chromium.launch(
-                executable_path=system, args=[*_ARGUMENTS, *sandbox]
-            )
-        except Error as error:
-            if required:
-                raise
-            pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def _with_legend(panel: Panel, chart: Chart) -> str:
     heading = ", ".join(filter(None, (panel.title, panel.detail)))
     if chart.simulated:
         heading = ", ".join(filter(None, (heading, "simulated faces")))
+    heading = _printable(heading)
     texts = [heading, *(item.label for item in chart.legend)]
     # A character is about half as wide as it is high.
     wide = max(width, _KEY + 10 + _SIZE * 0.56 * max(map(len, texts)))
@@ -65,7 +66,7 @@ def _entry(item: LegendItem, y: float) -> list[str]:
     width, height = _size(item.svg)
     return [
         _placed(item.svg, 4, y + 2, width, height),
-        f'<text x="{_KEY + 10}" y="{y + _SIZE + 1:.0f}">{escape(item.label)}</text>',
+        f'<text x="{_KEY + 10}" y="{y + _SIZE + 1:.0f}">{escape(_printable(item.label))}</text>',
     ]
 
 
@@ -73,6 +74,11 @@ def _placed(svg: str, x: float, y: float, width: float, height: float) -> str:
     place = f'<svg x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" overflow="visible"'
     # matplotlib's links to its own symbols have lost their prefix for HTML, where none is needed.
     return svg.replace("<svg", place, 1).replace(" href=", " xlink:href=")
+
+
+def _printable(text: str) -> str:
+    """Without characters that XML does not hold."""
+    return "".join(c for c in text if c.isprintable())
 
 
 def _size(svg: str) -> tuple[float, float]:

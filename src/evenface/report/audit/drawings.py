@@ -174,7 +174,7 @@ def cross_chart(name: str, label: str, table: CrossTable) -> str:
 
     Args:
         name, label: as in :func:`distribution_chart`.
-        table: symmetric; a cell without a value stays blank.
+        table: symmetric; a cell without a value, or without pairs, stays blank.
     """
     groups = list(table.cells)
     values = [c.value for row in table.cells.values() for c in row.values() if finite(c.value)]
@@ -189,9 +189,9 @@ def cross_chart(name: str, label: str, table: CrossTable) -> str:
 
         for y, one in enumerate(groups):
             for x, other in enumerate(groups):
-                value = table.cells[one][other].value
-                known = finite(value)
-                strength = 0.04 + 0.46 * value / highest if known and value is not None else 0.0
+                cell = table.cells[one].get(other)
+                value = cell.value if cell else None
+                strength = 0.04 + 0.46 * value / highest if finite(value) else 0.0
                 axes.add_patch(
                     Rectangle(
                         (x - 0.48, y - 0.48),

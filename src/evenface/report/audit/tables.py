@@ -12,7 +12,7 @@ from evenface.report.table import Cell, Column, Table, TableRow
 
 UNMEASURED = "not measured"
 UNSUPPORTED = "the impostor pairs do not support this target"
-NO_MEASURES = "one group cannot be uneven"
+NO_PAIRS = "no impostor pair is of these two groups"
 _AT_ONCE = ("fdr", "garbe", "inequity_rate", "werm", "fmr_ratio", "fnmr_ratio")
 _MORE = (
     "fmr_gap",
@@ -257,7 +257,10 @@ def cross_tables(chapter: Chapter) -> list[Table]:
             for one in groups:
                 cells = []
                 for other in groups:
-                    found = cross.cells[one][other]
+                    found = cross.cells[one].get(other)
+                    if found is None:
+                        cells += table.missing(NO_PAIRS, 1)
+                        continue
                     cell = table.estimate(found, digits=digits)
                     of_pairs = f"{count(found.matches)} of {count(found.pairs)}"
                     cells.append(replace(cell, details=(*cell.details, of_pairs)))

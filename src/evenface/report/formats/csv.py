@@ -8,15 +8,15 @@ import io
 from evenface.report.table import Cell, Column, Table
 from evenface.study.wording import Interval
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
+_FORMULA = ("=", "+", "-", "@", "|")
 
 
 def to_csv(table: Table) -> str:
     """A line for each row; what is undefined is an empty field.
 
     A column of figures becomes three: value, low and high, as fractions where the text shows per
-    cent. Text that a spreadsheet would take for a formula has an apostrophe before it (OWASP, *CSV
-    Injection*).
+    cent. Text is on one line; what a spreadsheet would take for a formula has an apostrophe before
+    it (OWASP, *CSV Injection*).
     """
     figures = [_figures(table, position) for position in range(len(table.columns))]
     buffer = io.StringIO()
@@ -59,4 +59,5 @@ def _content(cell: Cell) -> str:
 
 
 def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    one_line = "".join(c for c in " ".join(text.split()) if c.isprintable())
+    return f"'{one_line}" if one_line.startswith(_FORMULA) else one_line
