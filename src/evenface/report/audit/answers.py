@@ -152,16 +152,20 @@ def _comparison(chapter: Chapter, compared: Compared) -> Answer:
     if mean is None or mean.answer == "undefined":
         return Answer(question, "Undefined: the mean accuracy of a model is unknown.")
     answer = {
-        "better": f"Yes: {second} judges more pairs correctly",
-        "worse": f"No: {second} judges fewer pairs correctly",
-    }.get(worded(mean.measure, mean.answer), f"Not distinguishable: {second} differs from {first}")
+        "better": f"Yes: {second} judges more pairs correctly, by",
+        "worse": f"No: {second} judges fewer pairs correctly, by",
+    }.get(
+        worded(mean.measure, mean.answer),
+        f"Not distinguishable: these data fit either being better. The accuracy of {second} minus "
+        f"that of {first} is",
+    )
     more = []
     accuracy = next((m for m in found.by_group if m.measure == "accuracy"), None)
     if accuracy is not None and len(accuracy.groups) > 1:
         more.append(_by_group(second, accuracy))
     if spread := by_name.get("overall.std_sample"):
         more.append(_evener(second, spread))
-    return Answer(question, f"{answer} by {_difference(mean)}.", tuple(more))
+    return Answer(question, f"{answer} {_difference(mean)}.", tuple(more))
 
 
 def _by_group(second: str, accuracy: ComparedMeasure) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PROBIT_TICKS = (1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 _CELL = 58
 _FEWEST_BINS = 20
+_NEARLY = 0.05
+"""Of a decade: nearer than that, an end counts as on it."""
 
 
 def distribution_chart(
@@ -170,7 +172,7 @@ def over_targets_chart(
 
 
 def cross_chart(name: str, label: str, table: CrossTable) -> str:
-    """FMR of every pair of groups: the darker, the more false matches.
+    """FMR of every pair of groups: the stronger the colour, the more false matches.
 
     Args:
         name, label: as in :func:`distribution_chart`.
@@ -277,8 +279,8 @@ def _mark_threshold(axes: Axes, threshold: float | None) -> None:
 
 def _decades(axes: Axes, axis: str, smallest: float, largest: float = 1.0) -> None:
     """A logarithmic axis with ticks at the decades, in per cent."""
-    first = math.floor(math.log10(smallest) + 1e-9)
-    last = math.ceil(math.log10(largest) - 1e-9)
+    first = math.floor(math.log10(smallest) + _NEARLY)
+    last = math.ceil(math.log10(largest) - _NEARLY)
     shown = [10.0**k for k in range(last, first - 1, -(1 + (last - first) // 5))]
     getattr(axes, f"set_{axis}ticks")(shown, [f"{100 * tick:g} %" for tick in shown])
     getattr(axes, f"set_{axis}ticks")([], minor=True)
