@@ -268,6 +268,13 @@ def test_folders_of_others_are_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "results.json").exists()
 
 
+def test_results_of_a_study_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"schema": 2}')
+    with pytest.raises(DataError, match="not of an audit"):
+        write_audit(collect_audit([("m", evaluation())]), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

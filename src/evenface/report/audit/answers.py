@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evenface.evaluate.comparison import ComparedMeasure, ComparedOverall
@@ -208,7 +208,7 @@ def _groups_of_search(rates: dict[str, Estimate]) -> Iterator[str]:
         yield "By group: " + "; ".join(f"{g} {_rate(rate)}" for g, rate in rates.items()) + "."
 
 
-def _ends(known: dict[str, Estimate]) -> tuple[str, str]:
+def _ends(known: Mapping[str, Estimate]) -> tuple[str, str]:
     """The groups of the lowest and of the highest value."""
     ordered = sorted(known, key=lambda group: known[group].value or 0.0)
     return ordered[0], ordered[-1]

@@ -149,15 +149,15 @@ def over_targets_chart(
         for i, (style, points) in enumerate(series):
             # Side by side, so that intervals of models do not cover each other.
             shift = 1.06 ** (i - (len(series) - 1) / 2)
-            shown = [(shift * target, e) for target, e in points if finite(e.value)]
-            seen += [target for target, _ in shown]
-            for target, e in shown:
+            shown = [(shift * target, e, e.value) for target, e in points if finite(e.value)]
+            seen += [target for target, *_ in shown]
+            for target, e, _ in shown:
                 if finite(e.low):
                     top = e.high if finite(e.high) else high
                     axes.vlines(target, e.low, top, color=style.colour, linewidth=1.2)
             axes.plot(
-                [target for target, _ in shown],
-                [e.value for _, e in shown],
+                [target for target, *_ in shown],
+                [value for *_, value in shown],
                 color=style.colour,
                 marker=style.marker,
                 markersize=4.5,

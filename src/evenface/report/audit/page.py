@@ -26,7 +26,10 @@ def render(
         "models": models,
         "verification": verification,
         "identification": identification,
-        "protocols": [p.chapter.title for p in (*verification, *identification)],
+        "protocols": [
+            *(piece.chapter.title for piece in verification),
+            *(piece.chapter.title for piece in identification),
+        ],
         "simulated": _simulated(verification, identification),
         "origins": origins,
         "glossary": AUDIT_GLOSSARY,

@@ -69,10 +69,6 @@ class Identification:
     answers: list[Answer]
     table: Table
 
-    def tables(self) -> Iterator[Table]:
-        """All of them."""
-        yield self.table
-
 
 def verification(audit: Audit) -> list[Verification]:
     """All protocols of verification."""

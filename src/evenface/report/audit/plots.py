@@ -211,8 +211,8 @@ def cross(chapter: Chapter) -> Chart:
         chapter,
         "cross",
         "False match rate in % of impostor pairs with one person of either group; on the diagonal "
-        "both are of one group. The stronger the colour, the more false matches. The threshold is that for a "
-        f"mean rate of {in_percent(float(key)) if key else '–'} within groups.",
+        "both are of one group. The stronger the colour, the more false matches. The threshold is "
+        f"that for a mean rate of {in_percent(float(key)) if key else '–'} within groups.",
         "No cross-table is in the results: it needs at least two groups, a protocol that names its "
         "people, and a target that the impostor pairs support.",
         groups=False,

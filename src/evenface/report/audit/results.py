@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -16,7 +16,7 @@ from evenface.evaluate.results import Evaluation, Record
 from evenface.files import read_json, write_json
 
 RESULTS_FILE = "results.json"
-KIND = "evenface audit"
+KIND: Final = "evenface audit"
 
 Result = Evaluation | IdentificationResult
 

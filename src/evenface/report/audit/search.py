@@ -37,7 +37,7 @@ def search_table(chapter: SearchChapter) -> Table:
                 (f"FNIR at FPIR {at}", point.fnir, 2, point.note),
                 (f"FPIR at {at}", point.fpir, rate_digits(point.target_fpir), point.note),
             ]
-        rows = []
+        rows: list[TableRow] = []
         for label, rates, digits, note in figures:
             cells = [Cell(label, note=table.note(note))]
             for found in (rates.overall, *(rates.groups[group] for group in first.probes)):

@@ -218,7 +218,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
         simulated=chapter.simulated,
     )
     for model, evaluation in chapter.models.items():
-        rows = []
+        rows: list[TableRow] = []
         for key in chapter.keys:
             point = operating_point(evaluation, key)
             first = Cell(in_percent(float(key)), number=float(key))
@@ -289,7 +289,7 @@ def calibration_table(chapter: Chapter) -> Table | None:
         simulated=chapter.simulated,
     )
     for model, calibration in found.items():
-        rows = []
+        rows: list[TableRow] = []
         for group, result in calibration.groups.items():
             cells = [
                 Cell(group),
