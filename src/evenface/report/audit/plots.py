@@ -33,11 +33,13 @@ def charts(chapter: Chapter) -> dict[str, Chart]:
 def error_rates(chapter: Chapter) -> Chart:
     """FMR and FNMR of each group at the one threshold, with intervals."""
     key = chapter.key
+    several = len(chapter.groups) > 1
+    by_group, for_all = (" by group", " for all groups") if several else ("", "")
     chart = _chart(
         chapter,
         "rates",
-        f"Error rates by group, with {coverage(chapter.level)} intervals, at one threshold for all "
-        f"groups that was set on other people for a false match rate of "
+        f"Error rates{by_group}, with {coverage(chapter.level)} intervals, at one threshold"
+        f"{for_all} that was set on other people for a false match rate of "
         f"{in_percent(float(key)) if key else '–'}.",
         "The impostor pairs support no target: no operating point is shown.",
         wide=True,

@@ -143,21 +143,25 @@ def unevenness_table(chapter: Chapter) -> Table | None:
 
 
 def operating_table(chapter: Chapter, key: str) -> Table:
-    """Models × groups as rows: FMR and FNMR at one threshold and at one of the group's own."""
+    """Models × groups as rows: FMR and FNMR at one threshold, and at one of the group's own."""
+    several = len(chapter.groups) > 1
+    beside = "; beside them, with a threshold for each group" if several else ""
+    own_columns = [
+        Column("FMR, own threshold", "own-threshold"),
+        Column("FNMR, own threshold", "own-threshold"),
+        Column("own threshold", "own-threshold"),
+    ]
     table = Table(
         f"{chapter.id}-operating-{key}",
-        "Error rates in % at one threshold for all groups, set on other people for a false match "
-        f"rate of {in_percent(float(key))}; beside them, with a threshold for each group: "
-        f"{chapter.title}.",
+        f"Error rates in % at one threshold{' for all groups' if several else ''}, set on other "
+        f"people for a false match rate of {in_percent(float(key))}{beside}: {chapter.title}.",
         [
             Column("model", numeric=False),
             Column("group", numeric=False),
             Column("FMR", "fmr"),
             Column("FNMR", "fnmr"),
             Column("threshold", "threshold"),
-            Column("FMR, own threshold", "own-threshold"),
-            Column("FNMR, own threshold", "own-threshold"),
-            Column("own threshold", "own-threshold"),
+            *(own_columns if several else []),
         ],
         simulated=chapter.simulated,
     )
@@ -165,7 +169,7 @@ def operating_table(chapter: Chapter, key: str) -> Table:
     for model, evaluation in chapter.models.items():
         point = operating_point(evaluation, key)
         if point is None:
-            holes = [Cell("all"), *table.missing(UNSUPPORTED, 6)]
+            holes = [Cell("all"), *table.missing(UNSUPPORTED, len(table.columns) - 2)]
             table.sections.append([TableRow(model, holes)])
             continue
         note = table.note(point.note)
@@ -177,10 +181,13 @@ def operating_table(chapter: Chapter, key: str) -> Table:
                 table.estimate(point.fmr[group], digits=digits),
                 table.estimate(point.fnmr[group]),
                 Cell(cosine(point.threshold), number=point.threshold),
-                table.estimate(own.fmr, digits=digits),
-                table.estimate(own.fnmr),
-                Cell(cosine(own.threshold), number=own.threshold),
             ]
+            if several:
+                cells += [
+                    table.estimate(own.fmr, digits=digits),
+                    table.estimate(own.fnmr),
+                    Cell(cosine(own.threshold), number=own.threshold),
+                ]
             rows.append(TableRow(model, cells, span=0 if i else len(evaluation.groups)))
         table.sections.append(rows)
     return table
