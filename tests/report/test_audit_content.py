@@ -240,6 +240,12 @@ def test_evaluations_of_version_2_are_shown(tmp_path: Path) -> None:
         assert hole in text
 
 
+def test_repeated_colours_are_said(tmp_path: Path) -> None:
+    found = evaluation(groups=tuple("abcdefg"), replicates=0)
+    page = write_audit(collect_audit([("m", found)]), tmp_path).read_text(encoding="utf-8")
+    assert "Colours repeat after 6 groups" in page
+
+
 def test_a_target_that_one_model_does_not_support_is_a_hole() -> None:
     chapter = chapters(collect_audit([("m", evaluation())]))[0]
     table = operating_table(chapter, "1e-5")

@@ -12,6 +12,7 @@ from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import coverage, number, percent
+from evenface.report.svg import SERIES
 
 _OVER_TARGETS = {
     "fdr": 1.0,
@@ -217,6 +218,7 @@ def cross(chapter: Chapter) -> Chart:
         f"that for a mean rate of {in_percent(float(key)) if key else '–'} within groups.",
         "No cross-table is in the results: it needs at least two groups, a protocol that names its "
         "people, and a target that the impostor pairs support.",
+        wide=len(chapter.groups) > SERIES,
         groups=False,
     )
     for model, evaluation in chapter.models.items():
@@ -285,6 +287,10 @@ def _chart(
     chart = Chart(
         f"{chapter.id}-{name}-chart", caption, empty, simulated=chapter.simulated, wide=wide
     )
+    if groups and len(chapter.groups) > SERIES:
+        chart.caption += (
+            f" Colours repeat after {SERIES} groups; the tables tell all of them apart."
+        )
     if groups and len(chapter.groups) > 1:
         for i, group in enumerate(chapter.groups):
             chart.explain(group, Style.of_series(i))
