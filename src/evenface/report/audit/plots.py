@@ -288,9 +288,7 @@ def _chart(
         f"{chapter.id}-{name}-chart", caption, empty, simulated=chapter.simulated, wide=wide
     )
     if groups and len(chapter.groups) > SERIES:
-        chart.caption += (
-            f" Colours repeat after {SERIES} groups; the tables tell all of them apart."
-        )
+        chart.caption += f" Colours repeat after {SERIES} groups; the tables tell them apart."
     if groups and len(chapter.groups) > 1:
         for i, group in enumerate(chapter.groups):
             chart.explain(group, Style.of_series(i))
