@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evenface.cli.audit_output import report_audit, terminal_table
-from evenface.cli.evaluate import SIMULATED
+from evenface.cli.evaluate import SIMULATED_SEARCH
 
 if TYPE_CHECKING:
     from evenface.evaluate.results import Evaluation
@@ -149,7 +149,7 @@ def _show(audit: Audit) -> None:
     console = stdout()
     for chapter in chapters(audit):
         if chapter.simulated:
-            console.print(SIMULATED, style="bold", highlight=False)
+            console.print(SIMULATED_SEARCH, style="bold", highlight=False)
         for answer in answers(chapter)[: len(chapter.comparisons)]:
             said = " ".join([answer.question, answer.answer, *answer.more])
             console.print(said, markup=False, highlight=False)

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
 )
-SIMULATED_COUNT = (
+SIMULATED = (
     "SIMULATED: {count:,} of {total:,} images are synthetic. These figures say nothing about "
     "real people."
 )
-SIMULATED = "SIMULATED: images are synthetic. These figures say nothing about real people."
+SIMULATED_SEARCH = "SIMULATED: images are synthetic. These figures say nothing about real people."
 
 
 def register(app: typer.Typer) -> None:
@@ -320,9 +320,7 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
     summary = evaluation.protocol
     if summary.simulated:
         count, total = summary.origins["synthetic"], sum(summary.origins.values())
-        console.print(
-            SIMULATED_COUNT.format(count=count, total=total), style="bold", highlight=False
-        )
+        console.print(SIMULATED.format(count=count, total=total), style="bold", highlight=False)
     console.print(DECLARED, highlight=False)
     console.print(_group_table(evaluation))
     console.print(_overall_table(evaluation))
@@ -334,7 +332,7 @@ def _show_identification(console: Console, result: IdentificationResult) -> None
     from rich.table import Table
 
     if result.simulated:
-        console.print(SIMULATED, style="bold", highlight=False)
+        console.print(SIMULATED_SEARCH, style="bold", highlight=False)
     table = Table(
         title=f"{result.model} on {result.protocol}: {result.gallery_people:,} people in the "
         f"gallery; % with {result.level:.0%} intervals",
