@@ -47,7 +47,7 @@ def test_version(capsys):
 def test_help_names_the_nouns(capsys, option):
     code, out, _ = run(capsys, option)
     assert code == 0
-    for noun in ("assets", "teacher", "doctor", "evenface study run quick"):
+    for noun in ("assets", "teacher", "compare", "verify", "demo-app", "doctor", "study run quick"):
         assert noun in out
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from evenface.cli.audit_output import report_results
 from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from evenface.evaluate.results import Overall
     from evenface.evaluate.subjects import Subject
     from evenface.evaluate.tasks import Result, Settings, Task
+
+    Named = list[tuple[str, Result]]
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -110,8 +113,8 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the results; with --protocol <model>/<protocol>/ and summaries. "
-            "What lies there already is not done again."
+            help="Folder of the results and their report (report.html); with --protocol "
+            "<model>/<protocol>/ and summaries. What lies there already is not done again."
         ),
     ] = None,
     cache: Annotated[
@@ -150,17 +153,21 @@ def evaluate(
             raise UsageError(
                 "tables of scores need neither model nor protocol; evaluate them by themselves"
             )
-        _score_tables(tables, settings, out, distance=distance, cosine=cosine, json=json)
+        results = _score_tables(tables, settings, out, distance=distance, cosine=cosine, json=json)
     elif protocol:
         if out is None:
             raise UsageError("--protocol needs --out, the folder of the results")
-        _suite(inputs, protocol, drawing, settings, options, out, cache, check_colours, json)
+        results = _suite(
+            inputs, protocol, drawing, settings, options, out, cache, check_colours, json
+        )
     elif len(inputs) == 2:
-        _one(
+        results = _one(
             inputs[0], Path(inputs[1]), drawing, settings, options, out, cache, check_colours, json
         )
     else:
         raise UsageError("give MODEL and DATASET, or models and --protocol")
+    if out is not None:
+        report_results(results, out)
 
 
 def _is_score_table(path: Path) -> bool:
@@ -177,7 +184,7 @@ def _score_tables(
     distance: bool,
     cosine: bool,
     json: bool,
-) -> None:
+) -> Named:
     from evenface.console import note
     from evenface.errors import UsageError
     from evenface.evaluate.score_evaluation import evaluate_scores
@@ -204,6 +211,7 @@ def _score_tables(
             evaluation.write(folder)
             note(f"written: {folder}")
     _show(evaluations, json)
+    return [(path.stem, found) for path, found in zip(tables, evaluations, strict=True)]
 
 
 def _suite(
@@ -216,7 +224,7 @@ def _suite(
     cache: Path | None,
     check_colours: bool,
     json: bool,
-) -> None:
+) -> Named:
     from evenface.console import note
     from evenface.console import out as stdout
     from evenface.evaluate.protocol_specs import tasks_of
@@ -237,6 +245,7 @@ def _suite(
         console = stdout()
         console.print(DECLARED, highlight=False)
         console.print(summary_markdown(entries), markup=False, highlight=False)
+    return [(entry.model, entry.result) for entry in entries]
 
 
 def _one(
@@ -249,7 +258,7 @@ def _one(
     cache: Path | None,
     check_colours: bool,
     json: bool,
-) -> None:
+) -> Named:
 
     from evenface.console import note
     from evenface.evaluate.protocol_specs import dataset_task
@@ -266,6 +275,7 @@ def _one(
         task.write(out)
         note(f"written: {out}")
     _show([result], json, single=True)
+    return [(subject.name, result)]
 
 
 def _said(details: dict[str, str]) -> str:

@@ -23,8 +23,10 @@ _NOUNS = (
     "teacher",
     "train",
     "evaluate",
+    "compare",
     "export",
     "recognise",
+    "demo",
     "doctor",
 )
 

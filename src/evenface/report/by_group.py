@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evenface.report.models import NO_GROUP, add_models
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
 from evenface.report.schema import (
     UNKNOWN,
@@ -15,7 +16,7 @@ from evenface.report.schema import (
     Results,
     WorstGroup,
 )
-from evenface.report.table import NO_GROUP, Cell, Column, Table, TableRow, add_models
+from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.wording import OVER_GROUPS
 
 _MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}

@@ -15,11 +15,11 @@ from evenface.data.inspect import Bin, Crossing, Inspection
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
 from evenface.files import write_text
-from evenface.report.charts import Chart, Panel
-from evenface.report.page import style, template
+from evenface.report.chart import Chart, Panel
 from evenface.report.samples import Sample, sample
 from evenface.report.svg import draw, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.templates import render_template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,6 @@ def write_dataset_page(
     """
     sheets = _sheets(manifest, inspection, show_real, seed)
     context = {
-        "style": style(),
         "version": __version__,
         "title": title,
         "found": inspection,
@@ -87,7 +86,7 @@ def write_dataset_page(
         "sheets": sheets,
         "mebibytes": lambda size: f"{size / 2**20:,.1f} MiB",
     }
-    write_text(out, template("dataset.html.j2").render(context))
+    write_text(out, render_template("dataset.html.j2", context))
     return out
 
 

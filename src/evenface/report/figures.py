@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard
 
 import numpy as np
 
-from evenface.report.schema import Estimate, Roc
 from evenface.report.svg import INK, MUTED, PAPER, draw, series_colour
+from evenface.study.wording import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,15 @@ _FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
 Limits = tuple[float, float]
 Ends = tuple[float, float]
 """A measure without and with KD."""
+
+
+class Roc(Protocol):
+    """Corners of a ROC, ascending in FAR; fractions."""
+
+    @property
+    def far(self) -> Sequence[float]: ...
+    @property
+    def tar(self) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,8 @@ class Slope:
     """One group's measure without and with KD."""
 
     style: Style
-    without: Estimate
-    with_kd: Estimate
+    without: Interval
+    with_kd: Interval
     seeds: tuple[Ends, ...] = ()
     """The same for each seed."""
 
@@ -77,7 +86,7 @@ class Row:
 
     label: str
     style: Style
-    estimate: Estimate
+    estimate: Interval
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ def finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def limits(estimates: Iterable[Estimate], *, zero: bool = False) -> Limits | None:
+def limits(estimates: Iterable[Interval], *, zero: bool = False) -> Limits | None:
     """Range in percent that holds all values and bounds, with a margin; None when nothing is.
 
     Args:
@@ -150,7 +159,7 @@ def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits
         axes.set_xticks([0, 1], ["without KD", "with KD"])
         axes.set_ylabel("accuracy, %")
         axes.grid(axis="x", visible=False)
-        _few_ticks(axes, "y")
+        few_ticks(axes, "y")
 
     return draw(name, label, paint, margins=(46, 4, 6, 26))
 
@@ -185,7 +194,7 @@ def interval_chart(
         axes.set_xlabel(unit)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        _few_ticks(axes, "x")
+        few_ticks(axes, "x")
 
     longest = max((len(shorten(row.label)) for row in rows), default=0)
     left = 16 + round(_LABEL_WIDTH * longest)
@@ -250,8 +259,8 @@ def training_chart(name: str, label: str, lines: Sequence[Line], highest: float)
         axes.set_ylim(0, highest)
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("loss")
-        _few_ticks(axes, "x")
-        _few_ticks(axes, "y")
+        few_ticks(axes, "x")
+        few_ticks(axes, "y")
 
     return draw(name, label, paint, margins=(40, 20, 6, 40))
 
@@ -278,13 +287,13 @@ def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> 
     return draw(name, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
 
 
-def shorten(label: str) -> str:
+def shorten(label: str, length: int = _LABEL_LENGTH) -> str:
     """A label that fits beside an axis, without characters that cannot be drawn."""
     text = "".join(c for c in label if c.isprintable())
-    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1].rstrip()}…"
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
-def _mark(axes: Axes, position: float, estimate: Estimate, style: Style, *, vertical: bool) -> None:
+def _mark(axes: Axes, position: float, estimate: Interval, style: Style, *, vertical: bool) -> None:
     if not finite(estimate.value):
         return
     if finite(estimate.low) and finite(estimate.high):
@@ -306,7 +315,8 @@ def _mark(axes: Axes, position: float, estimate: Estimate, style: Style, *, vert
     )
 
 
-def _few_ticks(axes: Axes, axis: str) -> None:
+def few_ticks(axes: Axes, axis: str) -> None:
+    """At most five round ticks on axis "x" or "y"."""
     from matplotlib.ticker import MaxNLocator
 
     getattr(axes, f"{axis}axis").set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))

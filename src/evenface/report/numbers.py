@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evenface.report.schema import Estimate
 from evenface.study import wording
+from evenface.study.wording import Interval
 
 MISSING = "–"
 
@@ -26,7 +26,7 @@ def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
     return number(None if value is None else 100 * value, digits=digits, sign=sign)
 
 
-def interval(estimate: Estimate, *, scale: float = 100, digits: int = 2, sign: bool = False) -> str:
+def interval(estimate: Interval, *, scale: float = 100, digits: int = 2, sign: bool = False) -> str:
     """``[low, high]``, with words for a bound that is missing; "" without an interval."""
     low, high = estimate.low, estimate.high
     if low is None and high is None:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from evenface.errors import MissingDependencyError
 from evenface.files import write_text
 from evenface.report import by_group, charts, tables
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
-from evenface.report.numbers import count, coverage
+from evenface.report.numbers import coverage
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
 from evenface.report.table import Table
+from evenface.report.templates import render_template, sentence
 from evenface.study.wording import FEW_SEEDS
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
 _MACHINE = {"memory_gib": "memory, GiB"}
-_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
-_INTERVAL = re.compile(r"\[[^\]]*\]")
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -76,47 +67,13 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
 
 def render(results: Results, base: Path) -> str:
     """The page as text. See :func:`write_report`."""
-    return template("template.html.j2").render(_context(results, base))
-
-
-def template(name: str) -> Template:
-    """A template of this folder, with the filters that its macros need.
-
-    Raises:
-        MissingDependencyError: jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingDependencyError("jinja2", "report", "the HTML report") from None
-    environment = Environment(
-        loader=PackageLoader("evenface.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "count": count,
-        "mark": mark,
-        "moment": _moment,
-        "paragraphs": _paragraphs,
-        "sentence": _sentence,
-        "typeset": _typeset,
-        "words": lambda name: name.replace("_", " "),
-    }
-    return environment.get_template(name)
-
-
-def style() -> str:
-    """The style sheet of all pages."""
-    return (resources.files("evenface.report") / "style.css").read_text("utf-8")
+    return render_template("template.html.j2", _context(results, base), mark=mark)
 
 
 def _context(results: Results, base: Path) -> dict[str, Any]:
     main = results.main
     return {
-        "style": style(),
+        "version": results.study.evenface,
         "results": results,
         "study": results.study,
         "main": main,
@@ -200,7 +157,7 @@ def _notes(results: Results) -> list[str]:
             for note in evaluation.notes if evaluation else ():
                 notes[note] = [*notes.get(note, []), benchmark.title]
     return [
-        _sentence(f"{', '.join(dict.fromkeys(titles))}: {note}") for note, titles in notes.items()
+        sentence(f"{', '.join(dict.fromkeys(titles))}: {note}") for note, titles in notes.items()
     ]
 
 
@@ -220,29 +177,3 @@ def _distillation(results: Results) -> str:
         f"Students with KD add {weight:g} · (1 − cos) between their embedding and the teacher's "
         f"to the loss. On their mean squared error this equals {equal}."
     )
-
-
-def _paragraphs(text: str) -> list[str]:
-    """The lines of a text that are not empty."""
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def _moment(text: str) -> str:
-    """An ISO date to the minute; another text as it is."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".rstrip()
-
-
-def _sentence(text: str) -> str:
-    """With a capital letter and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
-def _typeset(text: str) -> str:
-    """Without line breaks inside intervals and before units."""
-    text = _NUMBER_AND_UNIT.sub(_NO_BREAK, text)
-    return _INTERVAL.sub(lambda match: match.group().replace(" ", _NO_BREAK), text)

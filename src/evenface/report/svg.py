@@ -143,7 +143,8 @@ def _inline(document: str, name: str, label: str) -> str:
         "class": "chart",
         "viewBox": root.attrib["viewBox"],
         "role": "img",
-        "aria-label": label,
+        # Without characters that XML does not hold.
+        "aria-label": "".join(c for c in label if c.isprintable()),
     }
     return ElementTree.tostring(root, encoding="unicode")
 

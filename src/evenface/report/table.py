@@ -1,15 +1,19 @@
-"""A table of text, and the rows that its sections hold."""
+"""A table of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from evenface.report.numbers import MISSING, interval, number
-from evenface.report.schema import Benchmark, Estimate, Evaluation, Model, Results
+from evenface.study.wording import Interval
 
-NO_EVALUATION = "this model was not evaluated on this benchmark"
-NO_GROUP = "this group is not in the model's evaluation"
+
+class Estimate(Interval, Protocol):
+    """An interval that may carry a note."""
+
+    @property
+    def note(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Cell:
     """Number of the note below the table."""
     bar: float | None = None
     """Length of a bar, in [0, 1]."""
+    figure: Interval | None = None
+    """What the text shows, unrounded and unscaled."""
+    number: float | None = None
+    """The same for a number without an interval."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,11 @@ class Table:
     """Belonging to the whole table."""
     simulated: bool = False
 
+    @property
+    def rows(self) -> list[TableRow]:
+        """Of all sections."""
+        return [row for section in self.sections for row in section]
+
     def note(self, text: str | None) -> int | None:
         """Number of a note below the table; the same text has the same number."""
         if not text:
@@ -71,46 +84,13 @@ class Table:
         """A cell with value, interval and note; "≥ low" where the lower bound is all there is."""
         note = self.note(estimate.note)
         if estimate.value is None and estimate.high is None and estimate.low is not None:
-            return Cell(f"≥ {number(scale * estimate.low, digits=digits)}", note=note)
+            bound = f"≥ {number(scale * estimate.low, digits=digits)}"
+            return Cell(bound, note=note, figure=estimate)
         value = None if estimate.value is None else scale * estimate.value
         bounds = interval(estimate, scale=scale, digits=digits)
-        return Cell(number(value, digits=digits), (bounds,) if bounds else (), note)
+        text = number(value, digits=digits)
+        return Cell(text, (bounds,) if bounds else (), note, figure=estimate)
 
     def missing(self, reason: str, cells: int) -> list[Cell]:
         """Cells of a hole, with the reason below the table."""
         return [Cell(MISSING, note=self.note(reason)) for _ in range(cells)]
-
-
-def model_sections(results: Results) -> list[list[Model]]:
-    """Arms by training set (without KD, then with it), then teachers and untrained network."""
-    order = ("", *results.distillers)
-    by_set: dict[str | None, list[Model]] = {}
-    for model in results.students:
-        by_set.setdefault(model.set, []).append(model)
-
-    def rank(model: Model) -> int:
-        teacher = model.teacher or ""
-        return order.index(teacher) if model.kd and teacher in order else int(bool(model.kd))
-
-    sections = [sorted(models, key=rank) for models in by_set.values()]
-    return [*sections, list(results.references)] if results.references else sections
-
-
-def add_models(
-    table: Table,
-    results: Results,
-    benchmark: Benchmark,
-    cells: Callable[[Evaluation], list[Cell]],
-) -> None:
-    """A row for each model, by sections; ``cells`` reads those behind its header."""
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            found = (
-                table.missing(NO_EVALUATION, len(table.columns) - 1)
-                if evaluation is None
-                else cells(evaluation)
-            )
-            rows.append(TableRow(model.title, found))
-        table.sections.append(rows)

@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from evenface.report.models import NO_EVALUATION, NO_GROUP, model_sections
 from evenface.report.numbers import MISSING, count, duration, number, percent
 from evenface.report.schema import UNKNOWN, Benchmark, Evaluation, Model, Results
-from evenface.report.table import (
-    NO_EVALUATION,
-    NO_GROUP,
-    Cell,
-    Column,
-    Table,
-    TableRow,
-    model_sections,
-)
+from evenface.report.table import Cell, Column, Table, TableRow
 
 
 def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:

@@ -1,0 +1,102 @@
+"""One protocol of an audit: the models on it and how they compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evenface.evaluate.comparison import OPERATING_POINT
+from evenface.evaluate.identification import IdentificationResult
+from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.report.audit.results import Audit, Compared
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Models that were verified on the same pairs."""
+
+    id: str
+    """Prefix of ids on the page: "p1"."""
+    title: str
+    models: dict[str, Evaluation]
+    comparisons: list[Compared]
+
+    @property
+    def first(self) -> Evaluation:
+        """What is alike for all models is read from the first."""
+        return next(iter(self.models.values()))
+
+    @property
+    def groups(self) -> list[str]:
+        """Names, in the protocol's order."""
+        return list(self.first.groups)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any image is synthetic."""
+        return self.first.protocol.simulated
+
+    @property
+    def level(self) -> float:
+        """Coverage of the intervals."""
+        return self.first.bootstrap.level
+
+    @property
+    def keys(self) -> list[str]:
+        """Targets that some model's impostor pairs support, from the loosest."""
+        return list(
+            dict.fromkeys(
+                point.key
+                for evaluation in self.models.values()
+                for point in evaluation.operating_points
+                if point.threshold is not None
+            )
+        )
+
+    @property
+    def key(self) -> str | None:
+        """The target that the page speaks of first: 0.1 % if supported, else the strictest."""
+        keys = self.keys
+        return OPERATING_POINT if OPERATING_POINT in keys else (keys[-1] if keys else None)
+
+
+@dataclass(frozen=True)
+class SearchChapter:
+    """Models that searched the same gallery."""
+
+    id: str
+    title: str
+    models: dict[str, IdentificationResult]
+
+
+def operating_point(evaluation: Evaluation, key: str | None) -> OperatingPoint | None:
+    """The one of a target, if the pairs support it."""
+    return next(
+        (p for p in evaluation.operating_points if p.key == key and p.threshold is not None), None
+    )
+
+
+def chapters(audit: Audit) -> list[Chapter]:
+    """Verification, in the order of the results."""
+    return [
+        Chapter(
+            f"p{number}",
+            protocol,
+            {v.model: v.result for v in audit.verification if v.protocol == protocol},
+            [c for c in audit.comparisons if c.protocol == protocol],
+        )
+        for number, protocol in enumerate(dict.fromkeys(v.protocol for v in audit.verification), 1)
+    ]
+
+
+def search_chapters(audit: Audit) -> list[SearchChapter]:
+    """Identification, in the order of the results."""
+    return [
+        SearchChapter(
+            f"s{number}",
+            protocol,
+            {s.model: s.result for s in audit.identification if s.protocol == protocol},
+        )
+        for number, protocol in enumerate(
+            dict.fromkeys(s.protocol for s in audit.identification), 1
+        )
+    ]

@@ -1,0 +1,395 @@
+"""Tables of how well models do on one protocol, group by group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evenface.evaluate.results import Estimate, Evaluation, WorstGroup
+from evenface.report.audit.chapter import Chapter, operating_point
+from evenface.report.audit.measures import cosine, in_percent, measure, rate_digits
+from evenface.report.numbers import MISSING, count, number, percent
+from evenface.report.table import Cell, Column, Table, TableRow
+
+UNMEASURED = "not measured"
+UNSUPPORTED = "the impostor pairs do not support this target"
+NO_PAIRS = "no impostor pair is of these two groups"
+_AT_ONCE = ("fdr", "garbe", "inequity_rate", "werm", "fmr_ratio", "fnmr_ratio")
+_MORE = (
+    "fmr_gap",
+    "fnmr_gap",
+    "fmr_worst_to_mean",
+    "fnmr_worst_to_mean",
+    "fmr_gini",
+    "fnmr_gini",
+)
+_SPREADS = ("ser", "gap", "dprime_gap", "probit_gap")
+
+
+def accuracy_table(chapter: Chapter) -> Table:
+    """Models × groups: 10-fold accuracy, mean, STD, worst group."""
+    several = len(chapter.groups) > 1
+    table = Table(
+        f"{chapter.id}-accuracy",
+        f"Verification accuracy in %, {chapter.first.protocol.folds} folds: {chapter.title}.",
+        [
+            Column("model", numeric=False),
+            *(Column(group) for group in chapter.groups),
+            *(
+                [
+                    Column("mean", "accuracy"),
+                    Column("STD", "std"),
+                    Column("worst group", "worst-group", numeric=False),
+                ]
+                if several
+                else []
+            ),
+        ],
+        remarks=["Each group has a threshold of its own here, as is usual in the field."]
+        if several
+        else [],
+        simulated=chapter.simulated,
+    )
+    rows = []
+    for model, evaluation in chapter.models.items():
+        overall = evaluation.overall
+        cells = [table.estimate(result.accuracy) for result in evaluation.groups.values()]
+        if several:
+            cells += [
+                table.estimate(overall.accuracy),
+                table.estimate(overall.std_sample),
+                worst_cell(table, overall.worst_group),
+            ]
+        rows.append(TableRow(model, cells))
+    table.sections.append(rows)
+    return table
+
+
+def group_table(chapter: Chapter) -> Table:
+    """Models × groups as rows: EER, AUC, d′, TAR@FAR, exact accuracy."""
+    levels = list(
+        dict.fromkeys(
+            level
+            for evaluation in chapter.models.values()
+            for result in evaluation.groups.values()
+            for level, found in result.tar_at_far.items()
+            if found.value is not None
+        )
+    )
+    names = ["eer", "auc", "dprime", *(f"tar@far={level}" for level in levels), "accuracy_exact"]
+    shown = [measure(name) for name in names]
+    table = Table(
+        f"{chapter.id}-groups",
+        "How well genuine and impostor pairs are told apart in each group, at thresholds of its "
+        f"own; EER, TAR and accuracy in %: {chapter.title}.",
+        [
+            Column("model", numeric=False),
+            Column("group", numeric=False),
+            *(Column(m.heading, m.term) for m in shown),
+        ],
+        simulated=chapter.simulated,
+    )
+    for model, evaluation in chapter.models.items():
+        rows = []
+        for i, (group, result) in enumerate(evaluation.groups.items()):
+            cells = [Cell(group)]
+            for name, m in zip(names, shown, strict=True):
+                found = result.estimate(name)
+                cells.append(_cell(table, found, m.scale, m.digits))
+            rows.append(TableRow(model, cells, span=0 if i else len(evaluation.groups)))
+        table.sections.append(rows)
+    return table
+
+
+def unevenness_table(chapter: Chapter) -> Table | None:
+    """How far the groups are apart, beside what noise alone would give; None for one group."""
+    if len(chapter.groups) < 2:
+        return None
+    table = Table(
+        f"{chapter.id}-unevenness",
+        f"Unevenness of accuracy over groups: {chapter.title}. STD and gap are in percentage "
+        "points; 0 is even for all but SER, where 1 is.",
+        [
+            Column("model", numeric=False),
+            Column("STD", "std"),
+            Column("STD if groups were equal", "std-expected"),
+            Column("STD, corrected", "std-corrected"),
+            *(Column(measure(name).heading, measure(name).term) for name in _SPREADS),
+        ],
+        remarks=[
+            "STD is that of the sample, with that of the population (pop.) below it. “If groups "
+            "were equal” is what sampling noise alone would give, with how often it would reach "
+            "the STD observed: an STD within that range shows no difference between groups"
+        ],
+        simulated=chapter.simulated,
+    )
+    rows = []
+    for model, evaluation in chapter.models.items():
+        overall = evaluation.overall
+        spread = table.estimate(overall.std_sample)
+        if overall.std_population.value is not None:
+            population = f"pop. {percent(overall.std_population.value)}"
+            spread = replace(spread, details=(*spread.details, population))
+        expected = table.estimate(overall.std_expected)
+        if overall.std_excess_p is not None:
+            often = f"reached in {percent(overall.std_excess_p, digits=1)} %"
+            expected = replace(expected, details=(*expected.details, often))
+        cells = [spread, expected, _cell(table, overall.std_corrected)]
+        for name in _SPREADS:
+            m = measure(name)
+            cells.append(table.estimate(getattr(overall, name), scale=m.scale, digits=m.digits))
+        rows.append(TableRow(model, cells))
+    table.sections.append(rows)
+    return table
+
+
+def operating_table(chapter: Chapter, key: str) -> Table:
+    """Models × groups as rows: FMR and FNMR at one threshold, and at one of the group's own."""
+    several = len(chapter.groups) > 1
+    beside = "; beside them, with a threshold for each group" if several else ""
+    own_columns = [
+        Column("FMR, own threshold", "own-threshold"),
+        Column("FNMR, own threshold", "own-threshold"),
+        Column("own threshold", "own-threshold"),
+    ]
+    table = Table(
+        f"{chapter.id}-operating-{key}",
+        f"Error rates in % at one threshold{' for all groups' if several else ''}, set on other "
+        f"people for a false match rate of {in_percent(float(key))}{beside}: {chapter.title}.",
+        [
+            Column("model", numeric=False),
+            Column("group", numeric=False),
+            Column("FMR", "fmr"),
+            Column("FNMR", "fnmr"),
+            Column("threshold", "threshold"),
+            *(own_columns if several else []),
+        ],
+        simulated=chapter.simulated,
+    )
+    digits = rate_digits(float(key))
+    for model, evaluation in chapter.models.items():
+        point = operating_point(evaluation, key)
+        if point is None:
+            holes = [Cell("all"), *table.missing(UNSUPPORTED, len(table.columns) - 2)]
+            table.sections.append([TableRow(model, holes)])
+            continue
+        note = table.note(point.note)
+        rows = []
+        for i, group in enumerate(evaluation.groups):
+            own = point.own[group]
+            cells = [
+                Cell(group, note=note),
+                table.estimate(point.fmr[group], digits=digits),
+                table.estimate(point.fnmr[group]),
+                Cell(cosine(point.threshold), number=point.threshold),
+            ]
+            if several:
+                cells += [
+                    table.estimate(own.fmr, digits=digits),
+                    table.estimate(own.fnmr),
+                    Cell(cosine(own.threshold), number=own.threshold),
+                ]
+            rows.append(TableRow(model, cells, span=0 if i else len(evaluation.groups)))
+        table.sections.append(rows)
+    return table
+
+
+def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
+    """Models × targets as rows: measures over groups at one threshold; None for one group.
+
+    Args:
+        chapter: the protocol.
+        more: those that look at one error in further ways, instead of the usual ones.
+    """
+    if len(chapter.groups) < 2 or not chapter.keys:
+        return None
+    names = _MORE if more else _AT_ONCE
+    shown = [measure(name) for name in names]
+    table = Table(
+        f"{chapter.id}-fairness{'-more' if more else ''}",
+        "Fairness at one threshold for all groups, over the false match rate that it is set for: "
+        f"{chapter.title}. Even is 1 for FDR, IR, WERM, ratios and worst to mean, 0 for the "
+        "others; gaps are in percentage points.",
+        [
+            Column("model", numeric=False),
+            Column("target FMR", "threshold"),
+            *(Column(m.heading, m.term) for m in shown),
+            *(
+                []
+                if more
+                else [
+                    Column("most false matches", "worst-group", numeric=False),
+                    Column("most false non-matches", "worst-group", numeric=False),
+                ]
+            ),
+        ],
+        simulated=chapter.simulated,
+    )
+    for model, evaluation in chapter.models.items():
+        rows: list[TableRow] = []
+        for key in chapter.keys:
+            point = operating_point(evaluation, key)
+            first = Cell(in_percent(float(key)), number=float(key))
+            span = 0 if rows else len(chapter.keys)
+            if point is None:
+                holes = table.missing(UNSUPPORTED, len(table.columns) - 2)
+                rows.append(TableRow(model, [first, *holes], span=span))
+                continue
+            cells = [first]
+            for name, m in zip(names, shown, strict=True):
+                cells.append(_cell(table, point.measures.get(name), m.scale, m.digits))
+            if not more:
+                cells += [worst_cell(table, w) for w in (point.worst_fmr, point.worst_fnmr)]
+            rows.append(TableRow(model, cells, span=span))
+        table.sections.append(rows)
+    return table
+
+
+def cross_tables(chapter: Chapter) -> list[Table]:
+    """For each model and target, FMR of every pair of groups."""
+    tables = []
+    for i, (model, evaluation) in enumerate(chapter.models.items()):
+        for cross in evaluation.cross_tables:
+            groups = list(cross.cells)
+            digits = rate_digits(cross.target_fmr)
+            of = f"{model}, " if len(chapter.models) > 1 else ""
+            table = Table(
+                f"{chapter.id}-cross-{i}-{_key(cross.target_fmr)}",
+                f"{of}FMR in % of impostor pairs with one person of either group, at the threshold "
+                f"for {in_percent(cross.target_fmr)}: {chapter.title}.",
+                [Column("group", numeric=False), *(Column(group) for group in groups)],
+                remarks=[cross.note] if cross.note else [],
+                simulated=chapter.simulated,
+            )
+            rows = []
+            for one in groups:
+                cells = []
+                for other in groups:
+                    found = cross.cells[one].get(other)
+                    if found is None:
+                        cells += table.missing(NO_PAIRS, 1)
+                        continue
+                    cell = table.estimate(found, digits=digits)
+                    of_pairs = f"{count(found.matches)} of {count(found.pairs)}"
+                    cells.append(replace(cell, details=(*cell.details, of_pairs)))
+                rows.append(TableRow(one, cells))
+            table.sections.append(rows)
+            tables.append(table)
+    return tables
+
+
+def calibration_table(chapter: Chapter) -> Table | None:
+    """Models × groups as rows: how far probabilities are from what is seen; None without any."""
+    found = {m: e.calibration for m, e in chapter.models.items() if e.calibration}
+    if not found:
+        return None
+    table = Table(
+        f"{chapter.id}-calibration",
+        "Calibration: how far the probability of being genuine that one map for all groups gives "
+        f"is from what is seen: {chapter.title}. 0 is perfect.",
+        [
+            Column("model", numeric=False),
+            Column("group", numeric=False),
+            Column("Brier score", "brier"),
+            Column("calibration error", "ece"),
+        ],
+        remarks=list(dict.fromkeys(c.note for c in found.values() if c.note)),
+        simulated=chapter.simulated,
+    )
+    for model, calibration in found.items():
+        rows: list[TableRow] = []
+        for group, result in calibration.groups.items():
+            cells = [
+                Cell(group),
+                table.estimate(result.brier, scale=1, digits=4),
+                table.estimate(result.error, scale=1, digits=4),
+            ]
+            rows.append(TableRow(model, cells, span=0 if rows else len(calibration.groups)))
+        table.sections.append(rows)
+    return table
+
+
+def worst_case_table(chapter: Chapter) -> Table | None:
+    """Errors at the threshold that serves the worst group best; None where it was not sought."""
+    found = {m: w for m, e in chapter.models.items() if (w := e.worst_case_threshold)}
+    if not found or len(chapter.groups) < 2:
+        return None
+    table = Table(
+        f"{chapter.id}-worst-case",
+        "Error, the mean of FMR and FNMR, in % at the one threshold that makes the worst group’s "
+        f"error smallest, chosen on other people: {chapter.title}.",
+        [
+            Column("model", numeric=False),
+            Column("threshold", "worst-threshold"),
+            *(Column(group) for group in chapter.groups),
+            Column("worst", "worst-threshold"),
+            Column("worst group", "worst-group", numeric=False),
+        ],
+        simulated=chapter.simulated,
+    )
+    rows = []
+    for model, record in found.items():
+        cells = [
+            Cell(cosine(record.threshold), note=table.note(record.note), number=record.threshold),
+            *(_cell(table, record.error.get(group)) for group in chapter.groups),
+            table.estimate(record.worst_error),
+            worst_cell(table, record.worst_group),
+        ]
+        rows.append(TableRow(model, cells))
+    table.sections.append(rows)
+    return table
+
+
+def people_table(chapter: Chapter) -> Table:
+    """What each group's figures rest on."""
+    evaluation: Evaluation = chapter.first
+    table = Table(
+        f"{chapter.id}-pairs",
+        f"What the figures rest on: {chapter.title}.",
+        [
+            Column("group", numeric=False),
+            Column("people"),
+            Column("with one image only"),
+            Column("images"),
+            Column("genuine pairs", "pairs"),
+            Column("impostor pairs", "pairs"),
+            Column("pairs of the folds", "accuracy"),
+        ],
+        simulated=chapter.simulated,
+    )
+    unnamed = "the protocol does not say"
+    rows = []
+    for group, result in evaluation.groups.items():
+        counts = (
+            result.identities,
+            result.single_image_identities,
+            result.images,
+            result.genuine_pairs,
+            result.impostor_pairs,
+            result.fold_pairs,
+        )
+        cells = [
+            Cell(MISSING, note=table.note(unnamed)) if n is None else Cell(count(n), number=n)
+            for n in counts
+        ]
+        rows.append(TableRow(group, cells))
+    table.sections.append(rows)
+    return table
+
+
+def worst_cell(table: Table, worst: WorstGroup) -> Cell:
+    """The worst group, and how often it was it."""
+    if worst.value is None:
+        return Cell(MISSING, note=table.note(worst.note))
+    share = (worst.share or {}).get(worst.value)
+    often = () if share is None else (f"in {number(100 * share, digits=0)} %",)
+    return Cell(worst.value, often, table.note(worst.note))
+
+
+def _cell(table: Table, found: Estimate | None, scale: float = 100, digits: int = 2) -> Cell:
+    if found is None:
+        return Cell(MISSING, note=table.note(UNMEASURED))
+    return table.estimate(found, scale=scale, digits=digits)
+
+
+def _key(target: float) -> str:
+    return f"{target:.0e}".replace("e-0", "e-")

@@ -1,0 +1,49 @@
+"""A chart: drawings that share a legend and a caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evenface.report import figures
+from evenface.report.figures import Style
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing with its title, and below it what it shares with its neighbours."""
+
+    title: str
+    svg: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class LegendItem:
+    """A label and the little drawing before it."""
+
+    label: str
+    svg: str
+
+
+@dataclass
+class Chart:
+    """Panels that share a legend and a caption. Without panels, ``empty`` says why."""
+
+    id: str
+    caption: str
+    empty: str
+    panels: list[Panel] = field(default_factory=list)
+    legend: list[LegendItem] = field(default_factory=list)
+    simulated: bool = False
+    wide: bool = False
+    """Whether the panels have long labels, and need more room."""
+
+    def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
+        """Add an entry to the legend."""
+        name = f"{self.id}-key-{len(self.legend)}"
+        self.legend.append(LegendItem(label, figures.key(name, style, line=line, marker=marker)))
+
+    @property
+    def next_name(self) -> str:
+        """Unique name for the next panel's drawing."""
+        return f"{self.id}-{len(self.panels)}"
