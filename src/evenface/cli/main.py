@@ -25,6 +25,7 @@ _NOUNS = (
     "evaluate",
     "export",
     "recognise",
+    "demo",
     "doctor",
 )
 
