@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from pages import Snippet, blocks
-from pattern_people import PatternTeacher, write_people
 
 from evenface.data.manifest import Manifest
 from evenface.distill.registry import DISTILLATIONS
 from evenface.teachers.cache import cached_embeddings
+from pattern_people import PatternTeacher, write_people
 
 PYTHON = list(blocks("python"))
 WORKED_EXAMPLE = [block for block in PYTHON if block.page == "docs/extending.md"]

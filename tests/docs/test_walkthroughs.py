@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_onnx
 from pages import commands
-from pattern_people import pattern, write_people
 from PIL import Image
-from untrained_run import write_run
 
+import toy_onnx
 from evenface.cli.main import main
 from evenface.data.manifest import Manifest
 from evenface.evaluate import protocol_from_manifest
 from evenface.seeds import generator
 from evenface.teachers.cache import cached_embeddings
+from pattern_people import pattern, write_people
+from untrained_run import write_run
 
 GROUPS = ("African", "Asian")
 
@@ -95,11 +95,11 @@ def mixing() -> None:
     write_people(Path("data/rfw"), [*people("test"), *people("real")[:3]])
     write_people(Path("data/dcface"), people("made"), origin="synthetic", declared=False)
     scores = [
-        f"{person}/{i}.jpg,{0.9 if group == 'African' else 0.1},{0.9 if group == 'Asian' else 0.1}\n"
+        f"{person}/{i}.jpg,{'0.9,0.1' if group == GROUPS[0] else '0.1,0.9'}\n"
         for person, group, count in people("made")
         for i in range(count)
     ]
-    Path("scores.csv").write_text("path,African,Asian\n" + "".join(scores), encoding="utf-8")
+    Path("scores.csv").write_text(f"path,{','.join(GROUPS)}\n" + "".join(scores), encoding="utf-8")
     embedded("data/bupt", "caches/bupt")
     embedded("data/rfw", "caches/rfw")
 
