@@ -23,7 +23,7 @@ from evenface.teachers import load_teacher
 from evenface.teachers.base import check_images
 
 if TYPE_CHECKING:
-    from evenface.export.record import ModelRecord, OperatingPoint
+    from evenface.export.record import AuditedThreshold, ModelRecord
     from evenface.teachers.base import LoadedTeacher
 
 _LARGEST_FILE = 200 * 2**20
@@ -113,7 +113,7 @@ class Recogniser:
         return cls(model, record=record, threshold=threshold, detector=detector)
 
     @property
-    def operating_point(self) -> OperatingPoint | None:
+    def operating_point(self) -> AuditedThreshold | None:
         """The audited threshold with its error rates; None where there is none."""
         return self.record.operating_point if self.record else None
 

@@ -129,6 +129,7 @@ WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WALKTHROUGHS)
 def test_commands_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

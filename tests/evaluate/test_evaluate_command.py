@@ -88,7 +88,7 @@ def test_split_and_no_groups(dataset: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (("--split", "nowhere"), 1, "no rows of split 'nowhere'"),
+        (("--split", "nowhere"), 2, "no rows of split 'nowhere'"),
         (("--group-by", "age"), 2, "no attribute 'age'"),
         (("--group-by", "ethnicity,"), 2, "separated by commas"),
         (("--pairs", 10), 2, "at least"),

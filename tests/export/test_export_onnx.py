@@ -91,15 +91,25 @@ def test_int8_is_calibrated_on_as_many_faces_of_each_group(
 def test_an_audited_file_carries_its_threshold_and_the_rates_of_every_group(
     run_folder, audit, tmp_path
 ):
-    report = export_onnx(run_folder, tmp_path, audit=audit, replicates=20)
+    report = export_onnx(run_folder, tmp_path, audit=audit, target_fmr=1e-1, replicates=20)
     point = report.record.operating_point
     assert point is not None
     evaluation = Evaluation.read(tmp_path / "audit-fp32")
-    assert point.threshold == evaluation.global_threshold.threshold
-    assert point.fnmr == evaluation.global_threshold.fnmr
+    audited = next(p for p in evaluation.operating_points if p.key == "1e-1")
+    assert point.threshold == audited.threshold
+    assert point.fnmr == audited.fnmr
+    assert point.chosen_on == audited.chosen_on
     assert set(point.fmr) == {"north", "south"}
     assert point.simulated
     assert load_teacher(tmp_path / report.file).record == report.record
+
+
+def test_a_target_without_enough_pairs_gives_way_to_one_with_a_note(run_folder, audit, tmp_path):
+    report = export_onnx(run_folder, tmp_path, audit=audit, target_fmr=1e-5, replicates=5)
+    point = report.record.operating_point
+    assert point is not None
+    assert point.target_fmr > 1e-5
+    assert any("too few impostor pairs" in note for note in point.notes)
 
 
 def test_a_network_that_changed_is_not_written(run_folder, calibration, tmp_path):

@@ -139,8 +139,8 @@ def test_output_that_is_no_vector_is_refused(tmp_path):
 
 def test_integer_input_is_refused(tmp_path):
     path = tmp_path / "bytes.onnx"
-    write_graph(path, "Identity", {"face": NCHW}, {"same": NCHW}, TensorProto.UINT8)
-    with pytest.raises(DataError, match=r"'face' must be float32 or float16.*uint8"):
+    write_graph(path, "Identity", {"face": NCHW}, {"same": NCHW}, TensorProto.INT64)
+    with pytest.raises(DataError, match=r"'face' must be float32, float16 or uint8.*int64"):
         OnnxTeacher(path)
 
 

@@ -121,9 +121,7 @@ def iresnet():
 @pytest.fixture(scope="module")
 def two_faces():
     noise = np.random.default_rng(5).integers(0, 120, (2, 112, 112, 3))
-    return (noise + np.array([130, 60, 0])).astype(
-        np.uint8
-    )  # red enough to tell the channels' order
+    return (noise + np.array([130, 60, 0])).astype(np.uint8)  # red: tells the channels' order
 
 
 @pytest.fixture(scope="module")

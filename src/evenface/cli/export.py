@@ -62,6 +62,9 @@ def export(
     ] = None,
     group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
+    target_fmr: Annotated[
+        str, typer.Option(metavar="RATE", help="False match rate at which the threshold is set.")
+    ] = "1e-3",
     name: Annotated[str, typer.Option(help="Name of the model; default: the run's folder.")] = "",
     max_difference: Annotated[
         str,
@@ -106,10 +109,20 @@ def export(
         calibrate=Manifest.read(calibrate) if calibrate else None,
         audit=Manifest.read(audit, split=split) if audit else None,
         group_by=names_of(group_by),
+        target_fmr=_target(target_fmr),
         max_difference=_bounds(max_difference),
         seed=seed,
     )
     _print(report, folder)
+
+
+def _target(text: str) -> float:
+    from evenface.errors import UsageError
+    from evenface.evaluate.operating import TARGETS
+
+    if text not in TARGETS:
+        raise UsageError(f"--target-fmr is one of {', '.join(TARGETS)}; got {text!r}")
+    return TARGETS[text]
 
 
 def _bounds(text: str) -> tuple[float, float] | None:

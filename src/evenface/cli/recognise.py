@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from evenface.export.record import AuditedThreshold
     from evenface.recogniser import Recogniser
 
 Model = Annotated[
@@ -132,10 +133,7 @@ def _load(model: str, threshold: float | None) -> Recogniser:
     return Recogniser.load(model, threshold=threshold)
 
 
-def _rates(point: object) -> list[str]:
-    from evenface.export.record import OperatingPoint
-
-    assert isinstance(point, OperatingPoint)
+def _rates(point: AuditedThreshold) -> list[str]:
     lines = [f"the threshold was audited on {point.protocol}:"]
     if point.simulated:
         lines = [

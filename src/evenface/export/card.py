@@ -151,7 +151,8 @@ def _operating_point(record: ModelRecord) -> str:
             "## Operating point",
             "",
             f"One threshold for all: cosine {point.threshold:.4f}, chosen so that the mean false "
-            f"match rate of the groups is at most {point.target_fmr:g} on `{point.protocol}`.",
+            f"match rate of the groups is at most {point.target_fmr:g} on `{point.protocol}` (set "
+            f"on {point.chosen_on}; the rates are those of the pairs that did not set it).",
             "",
             "| group | false matches, % | false non-matches, % |",
             "|---|---:|---:|",

@@ -21,34 +21,48 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class OperatingPoint(_Record):
-    """A threshold with the error rates that it had when it was audited."""
+class AuditedThreshold(_Record):
+    """A threshold to decide by, with the error rates that it had in the audit."""
 
     threshold: float
     """Cosine at or above which two faces count as one person."""
     target_fmr: float
     fmr: dict[str, Estimate]
-    """Group → false match rate between people of that group."""
+    """Group → false match rate between people of that group, on people who did not set it."""
     fnmr: dict[str, Estimate]
+    chosen_on: str
     protocol: str
     simulated: bool
     """Audited on synthetic faces: the rates say nothing about real people."""
     notes: list[str]
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Self | None:
-        """The global threshold of an evaluation; None where no threshold keeps its target."""
-        chosen = evaluation.global_threshold
-        if chosen.threshold is None:
+    def of(cls, evaluation: Evaluation, target_fmr: float) -> Self | None:
+        """The operating point of an evaluation at a target FMR.
+
+        Where the impostor pairs do not support the target, the strictest one that they support is
+        taken, with a note. None where they support none.
+        """
+        supported = [p for p in evaluation.operating_points if p.threshold is not None]
+        loose = [p for p in supported if p.target_fmr >= target_fmr * (1 - 1e-9)]
+        if not loose:
             return None
+        point = min(loose, key=lambda p: p.target_fmr)
+        notes = [point.note] if point.note else []
+        if point.target_fmr > target_fmr * (1 + 1e-9):
+            notes.append(
+                f"the audit has too few impostor pairs for a false match rate of {target_fmr:g}: "
+                f"the threshold is that of {point.target_fmr:g}"
+            )
         return cls(
-            threshold=chosen.threshold,
-            target_fmr=chosen.target_fmr,
-            fmr=chosen.fmr,
-            fnmr=chosen.fnmr,
+            threshold=point.threshold,
+            target_fmr=point.target_fmr,
+            fmr=point.fmr,
+            fnmr=point.fnmr,
+            chosen_on=point.chosen_on,
             protocol=evaluation.protocol.name,
             simulated=evaluation.protocol.simulated,
-            notes=[*evaluation.notes, *([chosen.note] if chosen.note else [])],
+            notes=notes,
         )
 
 
@@ -69,7 +83,7 @@ class ModelRecord(_Record):
     """SHA-256 of the run's weights."""
     training: dict[str, Any]
     """Images, identities and what is known of the data and the teacher."""
-    operating_point: OperatingPoint | None = None
+    operating_point: AuditedThreshold | None = None
 
 
 def read_record(session: onnxruntime.InferenceSession, path: Path) -> ModelRecord | None:

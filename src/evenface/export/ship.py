@@ -19,7 +19,7 @@ from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
 from evenface.export.quantize import to_fp16, to_int8
-from evenface.export.record import ModelRecord, OperatingPoint, Precision
+from evenface.export.record import AuditedThreshold, ModelRecord, Precision
 from evenface.export.sample import balanced_rows
 from evenface.files import read_json, sha256_file, write_json
 from evenface.models import embed, load_run_backbone
@@ -59,6 +59,7 @@ def export_onnx(
     calibrate: Manifest | None = None,
     audit: Manifest | None = None,
     group_by: str | Sequence[str] | None = None,
+    target_fmr: float = 1e-3,
     max_difference: tuple[float, float] | None = None,
     replicates: int = 1000,
     seed: int = 0,
@@ -78,6 +79,8 @@ def export_onnx(
             and after compression. None of its people should be in ``calibrate`` or in the
             training set.
         group_by: attributes that define the groups; see :meth:`Manifest.groups`.
+        target_fmr: false match rate at which the threshold is set; one of
+            :data:`evenface.evaluate.operating.TARGETS`.
         max_difference: bounds on mean and max of 1 − cos instead of :data:`BOUNDS`.
         replicates: bootstrap replicates of the audit.
         seed: decides samples, pairs and resamples.
@@ -155,7 +158,10 @@ def export_onnx(
                     f"a group lost {100 * compression.largest_loss:.2f} points of accuracy, more "
                     f"than {100 * LOSS_THAT_MATTERS:g}: ship fp32 or fp16"
                 )
-        record = record.model_copy(update={"operating_point": OperatingPoint.of(evaluation)})
+        point = AuditedThreshold.of(evaluation, target_fmr)
+        if point is None:
+            notes.append("the audit has too few impostor pairs to set a threshold on")
+        record = record.model_copy(update={"operating_point": point})
         save(model, target, record)
     else:
         notes.append("not audited: the file carries no threshold. Add --audit DATASET")

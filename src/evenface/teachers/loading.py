@@ -99,7 +99,7 @@ def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> Loade
 
     Args:
         spec: ``"sface"``, ``"study"``, the path of an ONNX or TorchScript file, of a run folder, or
-            of weights (.safetensors, or a PyTorch state dict .pt, .pth, .ckpt, .tar); or a function, or
+            of weights (.safetensors, or a PyTorch file .pt, .pth, .ckpt, .tar); or a function, or
             ``"module:function"``, from uint8 (N, 112, 112, 3) to (N, D).
         options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,

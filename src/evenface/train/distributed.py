@@ -9,9 +9,10 @@ gradients are summed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -86,15 +87,25 @@ class World:
         return gathered
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace gradients by their sums over the processes, in one exchange."""
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if self.size == 1 or not gradients:
-            return
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        pieces = flat.split([gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view(gradient.shape))
+        """Replace gradients by their sums over the processes."""
+        if self.size > 1:
+            _exchange([p.grad for p in parameters if p.grad is not None], dist.all_reduce)
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Give all processes the first one's values, in place."""
+        if self.size > 1:
+            _exchange([tensor.detach() for tensor in tensors], partial(dist.broadcast, src=0))
+
+
+def _exchange(tensors: Sequence[Tensor], collective: Callable[[Tensor], object]) -> None:
+    """Run a collective over tensors in place, all of one type at once."""
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        same = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.reshape(-1) for tensor in same])
+        collective(flat)
+        pieces = flat.split([tensor.numel() for tensor in same])
+        for tensor, piece in zip(same, pieces, strict=True):
+            tensor.copy_(piece.view(tensor.shape))
 
 
 ALONE = World()

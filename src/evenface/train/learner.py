@@ -117,16 +117,21 @@ class Learner:
         """
         labels = to_device(batch.labels, self.device)
         targets = None if batch.targets is None else to_device(batch.targets, self.device)
-        pixels: Tensor | None = to_device(batch.images, self.device)
+        pixels = to_device(batch.images, self.device)
         embeddings = self._embed(pixels, seed)
         if self._world.size > 1:
             targets = self.objective.targets(pixels) if targets is None else targets
             targets = None if targets is None else self._world.gather(targets)
-            labels, pixels = self._world.gather(labels), None
+            labels = self._world.gather(labels)
             embeddings = self._world.gather(embeddings)
         torch.manual_seed(seed)
         parts = self.objective(
-            embeddings, labels, targets, rows=batch.whole, seed=seed, pixels=pixels
+            embeddings,
+            labels,
+            targets,
+            rows=batch.whole,
+            seed=seed,
+            pixels=pixels if self._world.size == 1 else None,  # not all are here
         )
         loss = torch.stack(list(parts.values())).sum()
         scalars = {"loss": loss, **parts, **self._update(loss, rate)}
@@ -179,6 +184,22 @@ class Learner:
             return {"gradient_norm": norm}
         scale: Tensor = self._scaler._scale.clone()  # type: ignore[union-attr]
         return {"gradient_norm": norm.nan_to_num(0.0, 0.0, 0.0), "loss_scale": scale}
+
+    def align(self) -> None:
+        """Take over the first process's weights, momenta and statistics of the losses.
+
+        All processes compute them alike; where one's hardware rounds differently, they would drift
+        apart.
+        """
+        shard = self.objective.shard
+        shared = [p for n, p in enumerate(self._parameters) if not shard or n != self._centres]
+        momenta = [
+            value
+            for parameter in shared
+            for value in self._optimizer.state.get(parameter, {}).values()
+            if value is not None
+        ]
+        self._world.align([*shared, *momenta, *self.objective.buffers()])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as of one process: a sharded head is put

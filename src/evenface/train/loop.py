@@ -288,6 +288,7 @@ class _Run:
 
     def _save(self, progress: Progress) -> None:
         now = environment(self.job.recipe, self.device)
+        self.learner.align()
         state = self.learner.state_dict()
         if self.world.first:
             self.checkpoints.save(Checkpoint(progress, now, state))

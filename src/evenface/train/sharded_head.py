@@ -133,7 +133,8 @@ def sharded_cross_entropy(
     with torch.autocast(embeddings.device.type, enabled=False):
         values = at_least_single(_ToShards.apply(embeddings, world))
         norms = values.norm(dim=1)
-        centres, columns = head.weight, labels - shard.start
+        centres: Tensor = head.weight
+        columns = labels - shard.start
         inside = (columns >= 0) & (columns < shard.stop - shard.start)
         if shard.sample < 1:
             active = shard.active(labels, seed)
