@@ -6,7 +6,9 @@ A training is run with ``--explain``, which refuses whatever the training would.
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +22,26 @@ from evenface.data.manifest import Manifest
 from evenface.evaluate import protocol_from_manifest
 from evenface.seeds import generator
 from evenface.teachers.cache import cached_embeddings
-from pattern_people import pattern, write_people
+from pattern_people import write_people
 from untrained_run import write_run
 
 GROUPS = ("African", "Asian")
 
 
-def people(prefix: str, each: int = 12, images: int = 3) -> list[tuple[str, str, int]]:
-    return [(f"{prefix}-{group}-{i}", group, images) for group in GROUPS for i in range(each)]
+def people(
+    prefix: str, each: int = 12, images: int = 3, group: str | None = None
+) -> list[tuple[str, str, int]]:
+    """Person, group and number of images, of one group or of all."""
+    groups = GROUPS if group is None else (group,)
+    return [(f"{prefix}-{name}-{i}", name, images) for name in groups for i in range(each)]
+
+
+def face(person: str, group: str, image: int) -> np.ndarray:
+    """Colours by which people differ more than groups do, uint8 (112, 112, 3)."""
+    cells = 127.5 + generator("group", group).uniform(-40, 40, (4, 4, 3))
+    cells = cells + generator("person", person).uniform(-80, 80, (4, 4, 3))
+    cells = cells + generator("image", person, image).uniform(-7, 7, (4, 4, 3))
+    return cells.repeat(28, axis=0).repeat(28, axis=1).astype(np.uint8)
 
 
 def write_folder(root: str, prefix: str) -> None:
@@ -36,7 +50,7 @@ def write_folder(root: str, prefix: str) -> None:
         folder = Path(root, group, person)
         folder.mkdir(parents=True)
         for i in range(count):
-            Image.fromarray(pattern(person, group, i)).save(folder / f"{i}.png")
+            Image.fromarray(face(person, group, i)).save(folder / f"{i}.png")
 
 
 class NoiseTeacher:
@@ -60,10 +74,41 @@ def embedded(data: str, cache: str, size: int = 128) -> None:
 def readme() -> None:
     for name in ("real", "dcface", "rfw"):
         write_folder(f"faces/{name}", name)
+    teacher()
+    write_run(Path("runs/student"))
+
+
+def own_data_page() -> None:
+    write_folder("BUPT-BalancedFace/race_per_7000", "real")
+    for name in ("dcface_0.5m", "idiff-face"):
+        write_folder("made", name)
+        Path(name).mkdir()
+        for folder in Path("made").glob("*/*"):
+            folder.rename(Path(name, folder.name))
+        shutil.rmtree("made")
+    for group in GROUPS:
+        lines = []
+        for person, _, count in people("test", group=group):
+            folder = Path("RFW/images", group, person)
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = Image.fromarray(face(person, group, i))
+                image.save(folder / f"{person}_{i + 1:04d}.jpg", quality=95)
+            lines.append(f"{person}\t1\t2")
+        names = [line.split("\t")[0] for line in lines]
+        impostors = [f"{a}\t1\t{b}\t1" for a, b in pairwise([*names, names[0]])]
+        pairs = Path("RFW/txts", group, f"{group}_pairs.txt")
+        pairs.parent.mkdir(parents=True)
+        pairs.write_text("\n".join(chain(*zip(lines, impostors, strict=True))), encoding="utf-8")
+    teacher()
+    for name in ("mix", "mix-plain"):
+        write_run(Path("runs", name))
+
+
+def teacher() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toy_onnx, "DIMENSIONS", 512)  # as student-paper has
         toy_onnx.write_recogniser(Path("teacher.onnx"))
-    write_run(Path("runs/student"))
 
 
 def training(size: int = 128) -> None:
@@ -111,6 +156,10 @@ def teachers() -> None:
 # Page → what lies there, beginnings of the commands that are run in the page's order.
 WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "README.md": (readme, ["data import", "data mix", "teacher embed", "train", "evaluate"]),
+    "docs/own-data.md": (
+        own_data_page,
+        ["data", "teacher embed", "train", "evaluate"],
+    ),
     "docs/training.md": (training, ["train"]),
     "docs/losses.md": (training, ["train"]),
     "docs/faithful.md": (lambda: training(512), ["train"]),
