@@ -110,6 +110,15 @@ def test_commands_stand_in_console_blocks() -> None:
                 assert command is None, (str(block), line)
 
 
+def test_the_list_of_recipes_is_what_the_command_prints() -> None:
+    printed = [
+        block.text.split("$ evenface train --list\n")[1].split("\n$")[0].splitlines()
+        for block in blocks("console")
+        if "$ evenface train --list\n" in block.text
+    ]
+    assert printed == [list_recipes()]
+
+
 def test_recipes_on_the_pages_are_valid(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     checked = 0
