@@ -48,6 +48,8 @@ def test_pages_and_generated_references_are_there(site: Path) -> None:
     commands = (site / "reference/commands.html").read_text("utf-8")
     assert "evenface data verification-set" in commands
     assert "--exclude-overlap" in commands
+    assert "[&lt;group&gt;/]&lt;identity&gt;/&lt;image&gt;" in commands  # tags are text
+    assert not re.search("<(group|identity|name)>", commands)
     keys = (site / "reference/recipe-keys.html").read_text("utf-8")
     for field, info in TrainRecipe.model_fields.items():
         assert f"<code>{field}</code>" in keys

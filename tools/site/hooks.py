@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def commands_page() -> str:
     for path, command in _commands(typer.main.get_command(build_app()), "evenface"):
         context = command.context_class(command, info_name=path)
         usage = " ".join(command.collect_usage_pieces(context))
-        lines += [f"## {path}", "", f"`{path} {usage}`", "", command.help or "", ""]
+        lines += [f"## {path}", "", f"`{path} {usage}`", "", _plain(command.help or ""), ""]
         rows = [
             (", ".join(param.opts), _cell(param, context))
             for param in command.get_params(context)
@@ -107,8 +108,16 @@ def recipe_keys_page() -> str:
         lines += [f"## {title}", ""]
         for key, model in _sections("", getattr(import_module(module), name), set()):
             lines += [f"### `{key}`", ""] if key else []
-            lines += [_sentence(model.__doc__), "", "| key | value | default | |", "|---|---|---|---|"]
-            lines += [_row(f"{key}.{field}" if key else field, model, field) for field in model.model_fields]
+            lines += [
+                _sentence(model.__doc__),
+                "",
+                "| key | value | default | |",
+                "|---|---|---|---|",
+            ]
+            lines += [
+                _row(f"{key}.{field}" if key else field, model, field)
+                for field in model.model_fields
+            ]
             lines += [""]
     return "\n".join(lines)
 
@@ -141,7 +150,7 @@ def _row(key: str, model: type[BaseModel], field: str) -> str:
 
 
 def _docstring(model: type[BaseModel], field: str) -> str:
-    owner = next(cls for cls in model.__mro__ if field in cls.__dict__.get("__annotations__", {}))
+    owner = next(cls for cls in model.__mro__ if field in inspect.get_annotations(cls))
     docstring = _parsed(owner.__module__)[owner.__name__].members[field].docstring
     text = _sentence(docstring.value if docstring else "")
     return re.sub(r"\bNone\b", "`null`", text)  # as the files write it
@@ -183,5 +192,11 @@ def _value(schema: dict[str, Any], parts: dict[str, Any]) -> str:
     return " ".join([words.get(kind or "", "any value"), ", ".join(limits)]).strip()
 
 
+def _plain(text: str) -> str:
+    """What looks like a tag is text; code is left alone."""
+    return re.sub(r"(`[^`]*`)|<", lambda match: match[1] or "&lt;", text)
+
+
 def _escape(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|")
+    """One cell of a table."""
+    return _plain(" ".join(text.split())).replace("|", r"\|")
