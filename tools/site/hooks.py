@@ -100,7 +100,8 @@ def recipe_keys_page() -> str:
         "Every key of the YAML files, with what it may be and its default, from the code that "
         "checks them. A dotted key is set by `--set`, for example `--set optimizer.lr=0.05`. "
         "What [training](../training.md), [mixing](../mixing.md) and [study](../study.md) explain "
-        "is not repeated here.",
+        "is not repeated here. A part that may stand at several keys is told at the first of them: "
+        "what `faces.real` may be, `faces.synthetic` may be too.",
         "",
     ]
     for title, where in RECIPES.items():
@@ -184,7 +185,8 @@ def _value(schema: dict[str, Any], parts: dict[str, Any]) -> str:
         return f"list of {_value(schema.get('items', {}), parts)}"
     if kind == "object":
         values = schema.get("additionalProperties")
-        return f"name: {_value(values if isinstance(values, dict) else {}, parts)}"
+        values = next(iter(schema.get("patternProperties", {}).values()), values)
+        return f"name → {_value(values if isinstance(values, dict) else {}, parts)}"
     words = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`"}
     words |= {"string": "path" if schema.get("format") == "path" else "text", "null": "`null`"}
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
