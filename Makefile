@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-.PHONY: quick smoke teacher test lint types unit soak clean help
+.PHONY: quick smoke teacher test lint types unit site soak clean help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -35,6 +35,9 @@ types: $(VENV)/.dev ## Type checker
 unit: $(VENV)/.dev ## Tests
 	$(BIN)/evenface assets get --all || test "$$EVENFACE_REQUIRE_ASSETS" != 1
 	$(BIN)/python -m pytest -n auto
+
+site: $(VENV)/.dev ## Documentation site, into site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 soak: $(VENV)/.dev ## Kill trainings at random moments for EVENFACE_SOAK_MINUTES (10)
 	$(BIN)/python -m pytest -m soak tests/train/test_soak.py

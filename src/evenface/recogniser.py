@@ -1,9 +1,11 @@
 """A recogniser in use: photographs in, embeddings and decisions out. Needs no torch for ONNX files.
 
+```python
 from evenface import Recogniser
 
 recogniser = Recogniser.load("student-int8.onnx")
 print(recogniser.verify("a.jpg", "b.jpg"))
+```
 """
 
 from __future__ import annotations

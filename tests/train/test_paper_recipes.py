@@ -11,7 +11,7 @@ from evenface.models import create_head, list_heads
 from evenface.train import load_recipe
 from evenface.train.batches import BatchSource
 
-# Point of docs/faithful.md → key → (faithful, corrected). Point 8, which teacher, is the caller's.
+# Point of docs/faithful.md → key → (faithful, corrected). Point 7, which teacher, is the caller's.
 HEADS = {
     "adaface": {"norms": ("unit", None), "t_alpha": (1.0, None)},
     "arcface": {"angle": ("acos", None)},

@@ -127,12 +127,13 @@ def _levels(path: tuple[str | int, ...], model: type[BaseModel]) -> list[type[Ba
         # A part that is no field is the name of an alternative or a position in a list.
         fields = [level.model_fields[part] for level in levels if part in level.model_fields]
         if fields:
-            levels = [found for field in fields for found in _models(field.annotation)]
+            levels = [found for field in fields for found in models_in(field.annotation)]
     return levels
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _models(part)
+        yield from models_in(part)

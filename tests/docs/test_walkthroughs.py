@@ -1,0 +1,203 @@
+"""Commands of the pages, run as they stand, on tiny faces under the names that the pages use.
+
+A training is run with ``--explain``, which refuses whatever the training would.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pages import commands
+from PIL import Image
+
+import toy_onnx
+from evenface.cli.main import main
+from evenface.data.manifest import Manifest
+from evenface.evaluate import protocol_from_manifest
+from evenface.seeds import generator
+from evenface.teachers.cache import cached_embeddings
+from pattern_people import write_people
+from untrained_run import write_run
+
+GROUPS = ("African", "Asian")
+
+
+def people(
+    prefix: str, each: int = 12, images: int = 3, group: str | None = None
+) -> list[tuple[str, str, int]]:
+    """Person, group and number of images, of one group or of all."""
+    groups = GROUPS if group is None else (group,)
+    return [(f"{prefix}-{name}-{i}", name, images) for name in groups for i in range(each)]
+
+
+def face(person: str, group: str, image: int) -> np.ndarray:
+    """Colours by which people differ more than groups do, uint8 (112, 112, 3)."""
+    cells = 127.5 + generator("group", group).uniform(-40, 40, (4, 4, 3))
+    cells = cells + generator("person", person).uniform(-80, 80, (4, 4, 3))
+    cells = cells + generator("image", person, image).uniform(-7, 7, (4, 4, 3))
+    return cells.repeat(28, axis=0).repeat(28, axis=1).astype(np.uint8)
+
+
+def write_folder(root: str, prefix: str) -> None:
+    """Images as ``<root>/<group>/<identity>/<number>.png``."""
+    for person, group, count in people(prefix):
+        folder = Path(root, group, person)
+        folder.mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(face(person, group, i)).save(folder / f"{i}.png")
+
+
+class NoiseTeacher:
+    """Unlike embeddings for unlike images, equal ones for copies."""
+
+    name = "noise"
+    fingerprint = "noise"
+
+    def __init__(self, embedding_size: int) -> None:
+        self.embedding_size = embedding_size
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        draws = [generator("noise", image.tobytes().hex()) for image in images]
+        return np.stack([draw.normal(size=self.embedding_size) for draw in draws]).astype("f4")
+
+
+def embedded(data: str, cache: str, size: int = 128) -> None:
+    cached_embeddings(NoiseTeacher(size), Manifest.read(data), cache)
+
+
+def readme() -> None:
+    for name in ("real", "dcface", "rfw"):
+        write_folder(f"faces/{name}", name)
+    teacher()
+    write_run(Path("runs/student"))
+
+
+def own_data_page() -> None:
+    write_folder("BUPT-BalancedFace/race_per_7000", "real")
+    for name in ("dcface_0.5m", "idiff-face"):
+        write_folder("made", name)
+        Path(name).mkdir()
+        for folder in Path("made").glob("*/*"):
+            folder.rename(Path(name, folder.name))
+        shutil.rmtree("made")
+    for group in GROUPS:
+        lines = []
+        for person, _, count in people("test", group=group):
+            folder = Path("RFW/images", group, person)
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = Image.fromarray(face(person, group, i))
+                image.save(folder / f"{person}_{i + 1:04d}.jpg", quality=95)
+            lines.append(f"{person}\t1\t2")
+        names = [line.split("\t")[0] for line in lines]
+        impostors = [f"{a}\t1\t{b}\t1" for a, b in pairwise([*names, names[0]])]
+        pairs = Path("RFW/txts", group, f"{group}_pairs.txt")
+        pairs.parent.mkdir(parents=True)
+        pairs.write_text("\n".join(chain(*zip(lines, impostors, strict=True))), encoding="utf-8")
+    teacher()
+    for name in ("mix", "mix-plain"):
+        write_run(Path("runs", name))
+
+
+def teacher() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toy_onnx, "DIMENSIONS", 512)  # as student-paper has
+        toy_onnx.write_recogniser(Path("teacher.onnx"))
+
+
+def training(size: int = 128) -> None:
+    write_people(Path("faces"), people("a"))
+    embedded("faces", "cache", size)
+
+
+def own_data() -> None:
+    write_folder("faces", "a")
+    header = "path,identity,ethnicity,gender\n"
+    rows = [
+        f"faces/{group}/{person}/{i}.png,{person},{group},{'female' if i % 2 else 'male'}\n"
+        for person, group, count in people("a")
+        for i in range(count)
+    ]
+    Path("faces.csv").write_text(header + "".join(rows), encoding="utf-8")
+
+
+def exporting() -> None:
+    write_people(Path("data/mix"), people("a"))
+    write_people(Path("data/test"), people("b", images=6))
+    protocol_from_manifest(Manifest.read("data/test"), folds=2).write(
+        Path("data/test/protocol.parquet")
+    )
+
+
+def mixing() -> None:
+    write_people(Path("data/bupt"), people("real"))
+    write_people(Path("data/rfw"), [*people("test"), *people("real")[:3]])
+    write_people(Path("data/dcface"), people("made"), origin="synthetic", declared=False)
+    scores = [
+        f"{person}/{i}.jpg,{'0.9,0.1' if group == GROUPS[0] else '0.1,0.9'}\n"
+        for person, group, count in people("made")
+        for i in range(count)
+    ]
+    Path("scores.csv").write_text(f"path,{','.join(GROUPS)}\n" + "".join(scores), encoding="utf-8")
+    embedded("data/bupt", "caches/bupt")
+    embedded("data/rfw", "caches/rfw")
+
+
+def teachers() -> None:
+    toy_onnx.write_recogniser(Path("model.onnx"))
+
+
+# Page → what lies there, beginnings of the commands that are run in the page's order.
+WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
+    "README.md": (readme, ["data import", "data mix", "teacher embed", "train", "evaluate"]),
+    "docs/own-data.md": (
+        own_data_page,
+        ["data", "teacher embed", "train", "evaluate"],
+    ),
+    "docs/training.md": (training, ["train"]),
+    "docs/losses.md": (training, ["train"]),
+    "docs/faithful.md": (lambda: training(512), ["train"]),
+    "docs/study.md": (lambda: None, ["study list"]),
+    "docs/data.md": (own_data, ["data import faces.csv", "data inspect", "data preview"]),
+    "docs/formats.md": (exporting, ["data export data/mix", "data export data/test out"]),
+    "docs/mixing.md": (
+        mixing,
+        [
+            "data label data/dcface data/dcface-labelled --attribute ethnicity --predictions",
+            "data mix data/mix",
+            "data overlap",
+        ],
+    ),
+    "docs/teachers.md": (teachers, ["assets list", "teacher info model.onnx"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WALKTHROUGHS)
+def test_commands_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare, beginnings = WALKTHROUGHS[page]
+    prepare()
+    texts = [shlex.split(shown.text, comments=True) for shown in commands() if shown.page == page]
+    lines = [words[1:] for words in texts if words[0] == "evenface"]
+    for beginning in beginnings:
+        assert any(shlex.join(words).startswith(beginning) for words in lines), beginning
+    capsys.readouterr()
+    for words in lines:
+        if not shlex.join(words).startswith(tuple(beginnings)):
+            continue
+        if words[0] == "train" and "--list" not in words and "--explain" not in words:
+            words = [*words, "--explain"]
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        told = capsys.readouterr()
+        assert stop.value.code == 0, (words, told.err)
+        assert told.out.strip() or told.err.strip(), words
