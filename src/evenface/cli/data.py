@@ -358,7 +358,7 @@ def _print_inspection(found: Inspection) -> None:
             facts.append(("image files", f"{text}{side['median']:.0f}; {_listed(sizes.common)}"))
     _print_table(("", ""), facts)
     for crossing in found.crossings:
-        _print_crossing(crossing)
+        _print_crossing(crossing, found)
     most = max(item.identities for item in found.histogram)
     bars = [
         (
@@ -371,7 +371,7 @@ def _print_inspection(found: Inspection) -> None:
     _print_table(("images per identity", "identities", ""), bars)
 
 
-def _print_crossing(crossing: Crossing) -> None:
+def _print_crossing(crossing: Crossing, found: Inspection) -> None:
     from evenface.data.cells import shown
 
     rows = [
@@ -384,7 +384,8 @@ def _print_crossing(crossing: Crossing) -> None:
         )
         for name, cell in crossing.cells.items()
     ]
-    heading = " × ".join(crossing.attributes) or "group"
+    names = [found.attributes[name].named(name) for name in crossing.attributes]
+    heading = " × ".join(names) or "group"
     _print_table((heading, "identities", "share", "images", "share"), rows)
 
 
