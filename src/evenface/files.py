@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -48,6 +49,18 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def abandoned(target: Path) -> list[Path]:
+    """Temporary folders of :func:`atomic_folder` beside ``target``, sorted by name.
+
+    A killed process leaves its own; one that is at work has its own there as well.
+    """
+    target = Path(os.path.realpath(target))
+    mark = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{8}\.tmp")
+    if not target.parent.is_dir():
+        return []
+    return sorted(path for path in target.parent.iterdir() if mark.fullmatch(path.name))
 
 
 @contextmanager

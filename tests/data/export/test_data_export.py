@@ -459,3 +459,15 @@ def test_predicted_groups_are_told(manifest: Manifest, tmp_path: Path) -> None:
     pairs = protocol_from_manifest(guessed, folds=2, seed=1)
     assert told in export(guessed, tmp_path / "bins", "bin", protocol=pairs).remarks
     assert told not in export(guessed, tmp_path / "flat", "folder", group_by=()).remarks
+
+
+def test_what_a_killed_export_left_is_named(
+    manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".out.0123abcd.tmp").mkdir()
+    (tmp_path / ".outer.0123abcd.tmp").mkdir()
+    export(manifest, tmp_path / "out", "folder")
+    told = "".join(capsys.readouterr().err.split())
+    assert ".out.0123abcd.tmp:leftbyanexportthatwaskilled" in told
+    assert ".outer." not in told
+    assert (tmp_path / ".out.0123abcd.tmp").is_dir()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from evenface.console import note
+from evenface.console import note, warn
 from evenface.data.export import folder, parquet, recordio, verification, webdataset
 from evenface.data.export.base import Encoding, Exporter, Job, has_predicted, written_name
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.files import atomic_folder, read_json, write_json
+from evenface.files import abandoned, atomic_folder, read_json, write_json
 from evenface.parallel import usable_cores
 from evenface.registry import Registry
 
@@ -96,6 +96,8 @@ def export(
     request = _request(exporter, job)
     if finished := _finished(out, request):
         return finished
+    for remains in abandoned(out):
+        warn(f"{remains}: left by an export that was killed; delete it unless one is at work")
     with atomic_folder(out) as folder:
         remarks = [
             *_losses(exporter, manifest),
