@@ -98,7 +98,11 @@ def import_data(
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="Format of the source; default: told from the path.")
+        str,
+        typer.Option(
+            help="Format of the source: bupt, folder, parquet, recordio, table or webdataset; "
+            "default: told from the path."
+        ),
     ] = "",
     group_attribute: Annotated[
         str,
