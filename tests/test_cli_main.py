@@ -122,4 +122,5 @@ def test_interruption_exits_with_130(capsys, failing):
     failing.append(KeyboardInterrupt())
     code, _, err = run(capsys, "fail")
     assert code == 130
+    assert err.startswith("interrupted; the same command, given again, continues")
     assert "Traceback" not in err

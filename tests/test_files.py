@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from evenface.files import (
     fingerprint,
     read_json,
     sha256_file,
+    whole_folder,
     write_json,
     write_text,
 )
@@ -56,6 +58,39 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with atomic_folder(target) as temporary:
         (temporary / "part").write_text("1")
     assert (target / "part").read_text() == "1"
+
+
+def test_a_folder_without_a_name_of_its_own_and_a_link_to_one(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with atomic_folder(Path(".")) as temporary:
+        (temporary / "part").write_text("1")
+    assert (tmp_path / "here" / "part").read_text() == "1"
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    with atomic_folder(tmp_path / "link") as temporary:
+        (temporary / "part").write_text("2")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "part").read_text() == "2"
+
+
+def test_a_folder_that_exists_keeps_what_else_it_holds(tmp_path):
+    new = tmp_path / "new"
+
+    def fail() -> None:
+        with whole_folder(new) as folder:
+            (folder / "part").write_text("1")
+            raise RuntimeError("mid-way")
+
+    with pytest.raises(RuntimeError, match="mid-way"):
+        fail()
+    assert not list(tmp_path.iterdir())
+    for content in ("1", "2"):
+        with whole_folder(new) as folder:
+            (folder / "part").write_text(content)
+        (new / "mine").write_text("kept")
+    assert (new / "part").read_text() == "2"
+    assert (new / "mine").read_text() == "kept"
 
 
 def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Like :func:`atomic_path` for a folder that must appear whole or not at all."""
+    target = Path(os.path.realpath(target))  # "." has no name, and a link is not to be replaced
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir()
@@ -47,6 +49,31 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def abandoned(target: Path) -> list[Path]:
+    """Temporary folders of :func:`atomic_folder` beside ``target``, sorted by name.
+
+    A killed process leaves its own; one that is at work has its own there as well.
+    """
+    target = Path(os.path.realpath(target))
+    mark = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{8}\.tmp")
+    if not target.parent.is_dir():
+        return []
+    return sorted(path for path in target.parent.iterdir() if mark.fullmatch(path.name))
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """:func:`atomic_folder` for a new ``target``; one that exists is yielded itself.
+
+    For a few files, each written atomically: what else the user keeps in the folder stays.
+    """
+    if target.exists():
+        yield target
+        return
+    with atomic_folder(target) as folder:
+        yield folder
 
 
 def write_text(target: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,11 @@ def test_other_looks_are_refused_and_help_names_all(
     run("render", "--help")
     printed = capsys.readouterr().out
     assert all(look in printed for look in LOOKS)
+
+
+def test_help_of_import_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    from evenface.data.formats import FORMATS
+
+    run("import", "--help")
+    words = set(re.findall(r"[a-z]+", capsys.readouterr().out))
+    assert set(FORMATS) <= words

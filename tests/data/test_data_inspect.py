@@ -32,6 +32,14 @@ def manifest(stores: Path) -> Manifest:
     )
 
 
+def test_predicted_values_are_marked_wherever_their_name_stands(manifest: Manifest) -> None:
+    attributes = inspect(manifest).attributes
+    assert attributes["gender"].named("gender") == "gender"
+    assert attributes["age_band"].named("age_band") == "age_band (partly predicted)"
+    guessed = manifest.with_attribute("race", ["x"] * 6, source=["predicted"] * 6)
+    assert inspect(guessed).attributes["race"].named("race") == "race (predicted)"
+
+
 def test_counts(manifest: Manifest, stores: Path) -> None:
     found = inspect(manifest).model_dump()
     assert (found["images"], found["identities"]) == (6, 3)

@@ -276,6 +276,9 @@ def test_read_refuses_what_is_no_manifest(manifest: Manifest, tmp_path: Path) ->
     path.write_bytes(b"")
     with pytest.raises(DataError, match="not a readable Parquet"):
         Manifest.read(path)
+    path.rename(tmp_path / "lfw.bin")
+    with pytest.raises(DataError, match=r"not a manifest.*evaluate MODEL --protocol"):
+        Manifest.read(tmp_path / "lfw.bin")
     manifest.write(path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="not a readable Parquet"):

@@ -98,7 +98,11 @@ def import_data(
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="Format of the source; default: told from the path.")
+        str,
+        typer.Option(
+            help="Format of the source: bupt, folder, parquet, recordio, table or webdataset; "
+            "default: told from the path."
+        ),
     ] = "",
     group_attribute: Annotated[
         str,
@@ -358,7 +362,7 @@ def _print_inspection(found: Inspection) -> None:
             facts.append(("image files", f"{text}{side['median']:.0f}; {_listed(sizes.common)}"))
     _print_table(("", ""), facts)
     for crossing in found.crossings:
-        _print_crossing(crossing)
+        _print_crossing(crossing, found)
     most = max(item.identities for item in found.histogram)
     bars = [
         (
@@ -371,7 +375,7 @@ def _print_inspection(found: Inspection) -> None:
     _print_table(("images per identity", "identities", ""), bars)
 
 
-def _print_crossing(crossing: Crossing) -> None:
+def _print_crossing(crossing: Crossing, found: Inspection) -> None:
     from evenface.data.cells import shown
 
     rows = [
@@ -384,7 +388,8 @@ def _print_crossing(crossing: Crossing) -> None:
         )
         for name, cell in crossing.cells.items()
     ]
-    heading = " × ".join(crossing.attributes) or "group"
+    names = [found.attributes[name].named(name) for name in crossing.attributes]
+    heading = " × ".join(names) or "group"
     _print_table((heading, "identities", "share", "images", "share"), rows)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from evenface.data.labels import LabelReport
     from evenface.data.overlap import OverlapReport
 
+_MANY_ALIKE = 0.25
+"""Share of people alike above which the teacher is more likely to be at fault than the sets."""
+
 Embeddings = Annotated[
     list[Path] | None,
     typer.Option(
@@ -144,7 +147,7 @@ def overlap(
 
 
 def _print_overlap(found: OverlapReport) -> None:
-    from evenface.console import note
+    from evenface.console import note, warn
 
     rows: list[tuple[str, ...]]
     rows = [(n.identity, n.match, n.test_identity, f"{n.images:,}", "") for n in found.names]
@@ -171,6 +174,12 @@ def _print_overlap(found: OverlapReport) -> None:
         f"{len(found.remove):,} of {found.train.identities:,} training identities are in the test "
         f"set, with {found.images_to_remove:,} of {found.train.images:,} images"
     )
+    if (alike := len(found.people)) > _MANY_ALIKE * found.train.identities:
+        warn(
+            f"{alike:,} of them are there only if the teacher is right that people are one from a "
+            f"cosine of {found.threshold} on. So many suggest that it tells these faces apart "
+            "badly: look at some pairs, and raise --threshold (overlap_threshold of a mix)"
+        )
 
 
 def _print_labels(report: LabelReport, out: Path) -> None:

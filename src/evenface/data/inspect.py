@@ -43,12 +43,18 @@ class Crossing(BaseModel):
 
 
 class AttributeSummary(BaseModel):
-    """One declared attribute."""
+    """One attribute."""
 
     values: dict[str, Count]
     sources: dict[str, int]
     """"declared" or "predicted" → images."""
     images_without_value: int
+
+    def named(self, name: str) -> str:
+        """``name``, marked where its values are predicted."""
+        if not self.sources.get("predicted"):
+            return name
+        return f"{name} ({'partly ' if self.sources.get('declared') else ''}predicted)"
 
 
 class Spread(BaseModel):

@@ -95,6 +95,11 @@ class Manifest:
             raise DataError(
                 f"{path}: no such manifest. Make one with 'evenface data import', 'render' or 'mix'"
             )
+        if path.suffix.lower() == ".bin":
+            raise DataError(
+                f"{path}: not a manifest. If it is a verification set, evaluate on it with "
+                f"'evenface evaluate MODEL --protocol {path} --out FOLDER'"
+            )
         try:
             schema = pq.read_schema(path)
             text = [field.name for field in schema if is_text(field.type)]

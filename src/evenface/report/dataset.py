@@ -107,7 +107,7 @@ def _sheets(manifest: Manifest, inspection: Inspection, show_real: bool, seed: i
 
 
 def _crossing_table(number: int, crossing: Crossing, found: Inspection) -> Table:
-    names = " × ".join(crossing.attributes)
+    names = " × ".join(found.attributes[name].named(name) for name in crossing.attributes)
     table = Table(
         f"crossing-{number}",
         f"Identities and images by {names}" if names else "Identities and images",

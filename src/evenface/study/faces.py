@@ -106,13 +106,13 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
 
 
 def _mix(spec: StudySpec, faces: StudyFaces, folder: Path) -> Manifest:
-    group_by = faces.group_by
-    if group_by is not None and group_by not in faces.synthetic.attributes:
+    shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
+    if faces.group_by is not None and not shared:
         note(
-            f"the synthetic faces declare no '{group_by}': the mix keeps its real share overall, "
-            "but cannot balance it per group"
+            f"the synthetic faces declare no '{faces.group_by}': the mix keeps its real share "
+            "overall, but cannot balance it per group"
         )
-        group_by = None
+    group_by = faces.group_by if shared else ()  # None would group by another attribute, or fail
     recipe: dict[str, Any] = {**spec.mix.model_dump(), "group_by": group_by, "seed": spec.seed}
     mixed, report = mix(faces.real, faces.synthetic, **recipe)
     # No larger than what it replaces: a gain must come from the mix, not from more faces.

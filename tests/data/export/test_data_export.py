@@ -431,3 +431,43 @@ def test_command_for_verification_sets(
     run(dataset, tmp_path / "x", "--format", "bin", *given, "--group-by", "gender", code=2)
     run(dataset, tmp_path / "x", "--format", "bin", "--protocol", tmp_path / "gone", code=1)
     assert "no such protocol file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["recordio", "webdataset", "parquet"])
+def test_predicted_attributes_are_not_read_back_as_declared(
+    manifest: Manifest, tmp_path: Path, format: str
+) -> None:
+    gender = ["female" if name == "q" else "male" for name in PEOPLE]
+    source = ["predicted" if name == "q" else "declared" for name in PEOPLE]
+    guessed = manifest.with_attribute("gender", gender, source=source)
+    report = export(guessed, tmp_path / "out", format)
+    told = "'gender' is predicted, in part or whole, and so written as 'predicted_gender'"
+    assert told in report.remarks
+    again = read_back(tmp_path / "out", tmp_path / "back")
+    assert again.attributes == ("ethnicity", "predicted_gender")
+    assert content(again, "predicted_gender") == content(guessed, "gender")
+    clash = guessed.with_attribute("predicted_gender", gender)
+    with pytest.raises(DataError, match="which is there"):
+        export(clash, tmp_path / "clash", format)
+
+
+def test_predicted_groups_are_told(manifest: Manifest, tmp_path: Path) -> None:
+    values = [GROUP[name] for name in PEOPLE]
+    guessed = manifest.with_attribute("ethnicity", values, source="predicted")
+    told = "the groups by 'ethnicity' are predicted, in part or whole, which the format cannot say"
+    assert told in export(guessed, tmp_path / "out", "folder").remarks
+    pairs = protocol_from_manifest(guessed, folds=2, seed=1)
+    assert told in export(guessed, tmp_path / "bins", "bin", protocol=pairs).remarks
+    assert told not in export(guessed, tmp_path / "flat", "folder", group_by=()).remarks
+
+
+def test_what_a_killed_export_left_is_named(
+    manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".out.0123abcd.tmp").mkdir()
+    (tmp_path / ".outer.0123abcd.tmp").mkdir()
+    export(manifest, tmp_path / "out", "folder")
+    told = "".join(capsys.readouterr().err.split())
+    assert ".out.0123abcd.tmp:leftbyanexportthatwaskilled" in told
+    assert ".outer." not in told
+    assert (tmp_path / ".out.0123abcd.tmp").is_dir()

@@ -82,6 +82,9 @@ def test_nothing_known(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(DataError, match=r"a file of no known format.*webdataset: tar shards"):
         open_source(tmp_path / "notes.txt")
+    (tmp_path / "lfw.bin").write_bytes(b"\x80")
+    with pytest.raises(DataError, match=r"lfw\.bin: a verification set.*evaluate MODEL --protocol"):
+        open_source(tmp_path / "lfw.bin")
 
 
 @pytest.mark.parametrize("inner", ["", "race_per_7000"])

@@ -293,6 +293,31 @@ def test_no_shared_attribute(describe: Describe, stores: Path) -> None:
         mix(describe("real", [("a", "north", 3)]), plain)
 
 
+def test_one_group_where_only_one_part_declares_any(describe: Describe, stores: Path) -> None:
+    plain = Manifest.from_columns(
+        stores / "synthetic", index=[0], identity="x", origin="synthetic", dataset="d", licence="l"
+    )
+    _, report = mix(describe("real", [("a", "north", 3)]), plain, real_fraction=0.5, group_by=())
+    assert list(report.groups) == ["all"]
+    assert report.total == 2
+
+
+def test_an_interrupted_write_leaves_a_folder_that_can_be_written(
+    describe: Describe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed, report = mix(make(describe, "real", FIVES), make(describe, "synthetic", FIVES), total=6)
+    with monkeypatch.context() as patch:
+        patch.setattr("evenface.data.mix.write_json", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_mix(mixed, report, tmp_path / "mix")
+    assert not list(tmp_path.glob("*mix*"))
+    write_mix(mixed, report, tmp_path / "mix")
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_without_any_attribute_all_are_one_group(stores: Path) -> None:
     one, other = (
         Manifest.from_columns(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from evenface.console import note
+from evenface.console import note, warn
 from evenface.data.export import folder, parquet, recordio, verification, webdataset
-from evenface.data.export.base import Encoding, Exporter, Job
+from evenface.data.export.base import Encoding, Exporter, Job, has_predicted, written_name
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.files import atomic_folder, read_json, write_json
+from evenface.files import abandoned, atomic_folder, read_json, write_json
 from evenface.parallel import usable_cores
 from evenface.registry import Registry
 
@@ -96,8 +96,14 @@ def export(
     request = _request(exporter, job)
     if finished := _finished(out, request):
         return finished
+    for remains in abandoned(out):
+        warn(f"{remains}: left by an export that was killed; delete it unless one is at work")
     with atomic_folder(out) as folder:
-        remarks = [*_losses(exporter, manifest), *exporter.write(replace(job, folder=folder))]
+        remarks = [
+            *_losses(exporter, manifest),
+            *_predicted(exporter, job),
+            *exporter.write(replace(job, folder=folder)),
+        ]
         report = ExportReport(
             request=request,
             images=len(manifest),
@@ -166,6 +172,23 @@ def _refuse_foreign(out: Path) -> None:
 def _losses(exporter: Exporter, manifest: Manifest) -> list[str]:
     lost = [name for name in exporter.loses if any(manifest.column(name))]
     return [f"the format carries no {', '.join(lost)}"] if lost else []
+
+
+def _predicted(exporter: Exporter, job: Job) -> list[str]:
+    manifest = job.manifest
+    if exporter.names_attributes:
+        return [
+            f"{name!r} is predicted, in part or whole, and so written as "
+            f"{written_name(manifest, name)!r}"
+            for name in manifest.attributes
+            if has_predicted(manifest, name)
+        ]
+    groups = job.protocol.group_by if job.protocol else job.group_by
+    return [
+        f"the groups by {name!r} are predicted, in part or whole, which the format cannot say"
+        for name in groups
+        if has_predicted(manifest, name)
+    ]
 
 
 def _counts(manifest: Manifest, name: str) -> dict[str, int]:

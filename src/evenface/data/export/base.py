@@ -57,6 +57,10 @@ class Encoding:
         return buffer.getvalue()
 
 
+PREDICTED = "predicted_"
+"""Before the name of an attribute that is predicted."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One export: what to write, where, and how."""
@@ -106,11 +110,34 @@ class Exporter:
     """Columns of the manifest that the format cannot carry."""
     uses: frozenset[str] = frozenset()
     """The fields of :class:`Job` after ``workers`` that mean something here."""
+    names_attributes: bool = True
+    """Whether attributes are written under their names (see :func:`written_name`)."""
 
 
 def columns_of(manifest: Manifest, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Columns of a manifest, each (N,) objects."""
-    return {name: manifest.column(name) for name in names}
+    """Columns of a manifest by the names they are written under, each (N,) objects."""
+    return {written_name(manifest, name): manifest.column(name) for name in names}
+
+
+def has_predicted(manifest: Manifest, name: str) -> bool:
+    """Whether ``name`` is an attribute with values that were predicted."""
+    return name in manifest.attributes and "predicted" in manifest.codes(f"{name}_source")[0]
+
+
+def written_name(manifest: Manifest, name: str) -> str:
+    """The name of a column in an export.
+
+    No format says of a value whether it was declared, and an import takes all as declared: an
+    attribute that is predicted, in part or whole, is therefore called ``predicted_<name>``.
+
+    Raises:
+        DataError: another attribute is called so.
+    """
+    if not has_predicted(manifest, name) or name.startswith(PREDICTED):
+        return name
+    if (marked := f"{PREDICTED}{name}") in manifest.attributes:
+        raise DataError(f"{name!r} is predicted and would be written as {marked!r}, which is there")
+    return marked
 
 
 def image_numbers(labels: NDArray[Any]) -> NDArray[np.int64]:

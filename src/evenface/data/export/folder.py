@@ -80,4 +80,5 @@ EXPORTER = Exporter(
     write,
     loses=("origin", "dataset", "licence", "split", "notes"),
     uses=frozenset({"group_by"}),
+    names_attributes=False,
 )

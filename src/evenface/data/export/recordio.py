@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from evenface.data.export.base import Exporter, Job, file_name, image_numbers
+from evenface.data.export.base import Exporter, Job, file_name, image_numbers, written_name
 from evenface.data.formats.insightface import GROUPS_SUFFIX
 from evenface.data.formats.lst import write_line
 from evenface.data.formats.recordio import MAX_EXACT, RecordWriter, pack
@@ -68,8 +68,9 @@ def _write_list(job: Job, folders: list[str], labels: np.ndarray, order: np.ndar
     codes, names = [], {}
     for attribute in job.manifest.attributes:
         values = job.manifest.column(attribute)
-        names[attribute] = sorted({value for value in values if value is not None})
-        number = {value: code for code, value in enumerate(names[attribute])}
+        known = sorted({value for value in values if value is not None})
+        names[written_name(job.manifest, attribute)] = known
+        number = {value: code for code, value in enumerate(known)}
         codes.append([number.get(value, -1) for value in values])
     with open(job.folder / f"{_STEM}.lst", "w", encoding="utf-8", newline="\n") as lines:
         for row in order.tolist():

@@ -36,4 +36,5 @@ EXPORTER = Exporter(
     write,
     loses=("identity", "origin", "dataset", "licence", "split", "notes"),
     uses=frozenset({"protocol"}),
+    names_attributes=False,
 )

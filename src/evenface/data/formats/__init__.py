@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evenface.data.formats import bupt, folder, hf_parquet, insightface, table, webdataset
 from evenface.data.formats.base import Format, ReadOptions, Record, Source
+from evenface.data.formats.verification_bin import SUFFIX
 from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
 
@@ -36,6 +37,11 @@ def detect_format(path: Path) -> Format:
         raise DataError(f"{path}: looks like {names}; say which with --format")
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
+    if path.suffix.lower() == SUFFIX:
+        raise DataError(
+            f"{path}: a verification set has pairs, not identities, and cannot be imported. "
+            f"Evaluate on it: 'evenface evaluate MODEL --protocol {path} --out FOLDER'"
+        )
     known = "; ".join(f"{name}: {FORMATS[name].layout}" for name in FORMATS)
     kind = "a folder" if path.is_dir() else "a file"
     raise DataError(f"{path}: {kind} of no known format. Known are {known}")

@@ -17,7 +17,7 @@ from evenface.data.labels.predictions import read_predictions
 from evenface.data.labels.scores import Decisions, IdentityScores, decide, vote
 from evenface.data.manifest import ATTRIBUTE_NAME, MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
-from evenface.files import atomic_path, read_json, sha256_file, write_json
+from evenface.files import atomic_path, read_json, sha256_file, whole_folder, write_json
 
 REPORT_NAME = "labels-report.json"
 SCORES_NAME = "labels.parquet"
@@ -214,7 +214,6 @@ def _write(
         held = out / REPORT_NAME
         if not held.is_file() or read_json(held) != content:
             raise DataError(f"{out}: holds something else already. Choose a new folder")
-    labelled.write(out / MANIFEST_NAME)
     table = pa.table(
         {
             "identity": pa.array(scores.identities, type=pa.string()),
@@ -227,6 +226,8 @@ def _write(
             "confidence": pa.array(decisions.confidence),
         }
     )
-    with atomic_path(out / SCORES_NAME) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-    write_json(out / REPORT_NAME, content)
+    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
+        labelled.write(folder / MANIFEST_NAME)
+        with atomic_path(folder / SCORES_NAME) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        write_json(folder / REPORT_NAME, content)

@@ -42,7 +42,7 @@ from evenface.data.mix.recipe import Balance, MixRecipe, MixRules, list_mixes, l
 from evenface.data.mix.report import MixReport, report_mix
 from evenface.data.mix.selection import order_by
 from evenface.errors import DataError, UsageError
-from evenface.files import read_json, write_json
+from evenface.files import read_json, whole_folder, write_json
 
 REPORT_NAME = "mix-report.json"
 
@@ -77,8 +77,8 @@ def mix(
         real, synthetic: the two parts. They share no image.
         real_fraction: share of each group that comes from ``real``, in [0, 1].
         balance: what is counted, and made equal over the groups.
-        group_by: attribute(s) that define the groups; None: the first attribute of ``real`` that
-            ``synthetic`` has too, or a single group when neither has any.
+        group_by: attribute(s) that define the groups; (): a single group; None: the first attribute
+            of ``real`` that ``synthetic`` has too, or a single group when neither has any.
         seed: decides who is taken.
         total: identities or images over all groups; None: as many as possible.
 
@@ -172,8 +172,9 @@ def write_mix(mixed: Manifest, report: MixReport, out: str | Path) -> None:
         held = out / REPORT_NAME
         if not held.is_file() or read_json(held) != report.model_dump():
             raise DataError(f"{out}: holds something else already. Choose a new folder")
-    mixed.write(out / MANIFEST_NAME)
-    write_json(out / REPORT_NAME, report.model_dump())
+    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
+        mixed.write(folder / MANIFEST_NAME)
+        write_json(folder / REPORT_NAME, report.model_dump())
 
 
 def _group_attributes(sources: Sequence[Source], rules: MixRules) -> tuple[str, ...]:
@@ -191,7 +192,8 @@ def _group_attributes(sources: Sequence[Source], rules: MixRules) -> tuple[str, 
         whose = "two manifests" if len(sources) == 2 else "manifests"
         raise UsageError(
             f"the {whose} share no attribute to group by. {have}. Import all with the same "
-            "--group-attribute, or label them with 'evenface data label'"
+            "--group-attribute, label them with 'evenface data label', or mix them as one group "
+            "with --balance none"
         )
     return tuple(shared[:1])
 

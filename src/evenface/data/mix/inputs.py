@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evenface.console import warn
 from evenface.data.embedded import EmbeddedRows, match_caches
 from evenface.data.manifest import Manifest
 from evenface.data.mix.pools import ROLES, Source
@@ -32,6 +33,12 @@ def open_sources(recipe: MixRecipe) -> tuple[list[Source], Excluded]:
     wholes = [Manifest.read(item.path) for _, item in items]
     embedded = match_caches([*wholes, *tests.values()], recipe.embeddings)
     test_embeddings = dict(zip(tests, embedded[len(items) :], strict=True))
+    for path in tests:
+        if test_embeddings[path] is None:
+            warn(
+                f"{path}: its people are looked for by name only; to find those alike, name its "
+                "embedding cache and those of the sources (--embeddings)"
+            )
     for path, report in reports.items():
         if all(whole.fingerprint != report.train.fingerprint for whole in wholes):
             raise UsageError(
