@@ -45,9 +45,9 @@ class AuditedThreshold(_Record):
         """
         supported = [p for p in evaluation.operating_points if p.threshold is not None]
         loose = [p for p in supported if p.target_fmr >= target_fmr * (1 - 1e-9)]
-        if not loose:
+        point = min(loose, key=lambda p: p.target_fmr, default=None)
+        if point is None or point.threshold is None:
             return None
-        point = min(loose, key=lambda p: p.target_fmr)
         notes = [point.note] if point.note else []
         if point.target_fmr > target_fmr * (1 + 1e-9):
             notes.append(
