@@ -551,12 +551,15 @@ def _global_threshold(
         notes.append("no threshold keeps the target: impostors have the highest score")
     fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
 
-    def by_group_of(measure: str, rates: NDArray[np.float64]) -> dict[str, Estimate]:
+    def by_group_of(
+        measure: str, rates: NDArray[np.float64], people: Sequence[int | None]
+    ) -> dict[str, Estimate]:
         return {
-            name: summary.estimate(measure, float(rates[g]), group=g)
+            name: summary.rate(measure, float(rates[g]), group=g, identities=people[g])
             for g, name in enumerate(summary.groups)
         }
 
+    trials = [scorer.facts.trials for scorer in scorers]
     over = dict.fromkeys(
         ("fdr", "garbe", "fnmr_ratio"), Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     )
@@ -565,15 +568,14 @@ def _global_threshold(
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))
             for name in ("fdr", "garbe")
         }
-        identities = [scorer.facts.trials for scorer in scorers]
         over["fnmr_ratio"] = summary.ratio(
-            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), identities, "false non-match"
+            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), trials, "false non-match"
         )
     return GlobalThreshold(
         target_fmr=TARGET_FMR,
         threshold=cosine if np.isfinite(cosine) else None,
-        fmr=by_group_of("fmr", fmr),
-        fnmr=by_group_of("fnmr", fnmr),
+        fmr=by_group_of("fmr", fmr, [scorer.facts.identities for scorer in scorers]),
+        fnmr=by_group_of("fnmr", fnmr, trials),
         **over,
         note="; ".join(notes),
     )

@@ -166,6 +166,10 @@ class _Table:
             if self.named and (shared := shared_identities(self.fold, *self._identity)):
                 self.notes.append(shared)
         else:
+            if (given_fold >= 0).any():
+                self.notes.append(
+                    "the table's folds are not used: all pairs need one, of two at least"
+                )
             self.fold = self._deal(seed)
             self.notes.append(
                 f"pairs were dealt to {int(self.fold.max()) + 1} folds at random: folds share "

@@ -112,7 +112,15 @@ class Summary:
         low, high = self.interval(measure, group)
         return Estimate(value=value, low=low, high=high, note=note)
 
-    def rate(self, measure: str, value: float, *, group: int, identities: int | None) -> Estimate:
+    def rate(
+        self,
+        measure: str,
+        value: float,
+        *,
+        group: int,
+        identities: int | None,
+        note: str | None = None,
+    ) -> Estimate:
         """An error rate of a group; where nothing was seen, ``high`` is what that cannot exclude.
 
         No resample holds an error that the sample does not, so the replicates of a rate of zero
@@ -124,13 +132,17 @@ class Summary:
             value: observed.
             group: index.
             identities: those that a pair of this kind can fail for; None if not known.
+            note: what else to say.
         """
-        estimate = self.estimate(measure, value, group=group)
+        estimate = self.estimate(measure, value, group=group, note=note)
         if value > 0 or estimate.high is None or not identities:
             return estimate
         high = max(estimate.high, zero_error_limit(identities, (1 - self.level) / 2))
-        note = f"none seen: the upper bound is that of no failure among {identities:,} identities"
-        return Estimate(value=value, low=0.0, high=high, note=note)
+        none_seen = (
+            f"none seen: the upper bound is that of no failure among {identities:,} identities"
+        )
+        said = none_seen if note is None else f"{note}; {none_seen}"
+        return Estimate(value=value, low=0.0, high=high, note=said)
 
     def interval(self, measure: str, group: int | None = None) -> tuple[float | None, float | None]:
         """Bounds from the replicates, None where there are none or they are infinite."""
