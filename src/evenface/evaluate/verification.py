@@ -385,7 +385,8 @@ def far_support(
     if expected < 1 - 1e-12:
         return False, (
             f"not measurable: {impostor_pairs:,} {trials} give {expected:.2g} expected "
-            f"false accepts at {rate} {far:g}; at least {int(np.ceil(1 / far)):,} are needed"
+            f"false accepts at {rate} {far:g}; at least {int(np.ceil(1 / far)):,} "
+            f"{trials.split()[-1]} are needed"
         )
     if expected < 10 - 1e-12:
         return True, (
