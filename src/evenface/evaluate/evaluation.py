@@ -50,7 +50,7 @@ from evenface.evaluate.scoring import (
     ScoredPairs,
     Scorers,
 )
-from evenface.evaluate.summary import Summary, over_groups, thin_roc
+from evenface.evaluate.summary import NO_ERRORS, Summary, over_groups, thin_roc
 from evenface.evaluate.verification import far_support
 from evenface.seeds import generator
 
@@ -396,7 +396,13 @@ def _group_result(
     for key, far in scorers.levels.items():
         measurable, note = far_support(impostors, far)
         tar_at_far[key] = (
-            estimate(f"tar@far={key}", note)
+            summary.tar(
+                f"tar@far={key}",
+                float(observed.by_group[f"tar@far={key}"][0, g]),
+                group=g,
+                identities=scorer.facts.trials,
+                note=note,
+            )
             if measurable
             else Estimate(value=None, low=None, high=None, note=note)
         )
@@ -409,7 +415,7 @@ def _group_result(
     return GroupResult(
         accuracy=accuracy,
         folds=folds["accuracy"][0].tolist(),
-        eer=estimate("eer", _no_errors_note(error_rate == 0)),
+        eer=estimate("eer", NO_ERRORS if error_rate == 0 else None),
         auc=estimate("auc"),
         dprime=estimate("dprime"),
         tar_at_far=tar_at_far,
@@ -438,19 +444,13 @@ def _accuracy(
         value=accuracy,
         low=low,
         high=high,
-        note=_no_errors_note(accuracy == 1),
+        note=NO_ERRORS if accuracy == 1 else None,
         fold_std=float(of_folds.std()),
     )
 
 
 def _joined(*notes: str | None) -> str | None:
     return "; ".join(note for note in notes if note) or None
-
-
-def _no_errors_note(error_free: bool) -> str | None:
-    if not error_free:
-        return None
-    return "no error among these pairs: the interval cannot show how many there are in truth"
 
 
 def _overall(

@@ -33,7 +33,7 @@ def embed_views(
     rows: NDArray[np.int64],
     *,
     views: Sequence[str] = FLIP_SUM,
-    batch: int = 256,
+    batch: int = 128,
     cache: Path | None = None,
 ) -> NDArray[np.float32]:
     """Embed rows of a manifest, each image once per view, with progress on standard error.
@@ -86,7 +86,7 @@ def evaluate_model(
     protocol: Protocol,
     *,
     views: Sequence[str] = FLIP_SUM,
-    batch: int = 256,
+    batch: int = 128,
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
