@@ -88,7 +88,16 @@ def test_a_better_model_is_told_apart_at_the_operating_point(two_groups: Manifes
 
 @pytest.mark.parametrize(
     ("name", "rise_is_good"),
-    [("overall.accuracy", True), ("tar@far=1e-3", True), ("fdr@1e-3", True), ("eer", False)],
+    [
+        ("overall.accuracy", True),
+        ("dprime", True),
+        ("tar@far=1e-3", True),
+        ("fdr@1e-3", True),
+        ("global.fdr", True),
+        ("eer", False),
+        ("overall.dprime_gap", False),
+        ("global.fnmr_ratio", False),
+    ],
 )
 def test_which_way_is_better(name: str, rise_is_good: bool) -> None:
     assert better(name, 1.0) == rise_is_good

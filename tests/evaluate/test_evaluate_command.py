@@ -108,3 +108,22 @@ def test_bad_options(
 def test_missing_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("m.onnx", tmp_path / "none") == 1
     assert "no such manifest" in capsys.readouterr().err
+
+
+def test_no_figure_is_cut_short_in_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    genuine = np.arange(800) % 2
+    score = rng.normal(2 * genuine, 1)
+    path = tmp_path / "scores.csv"
+    lines = [
+        f"{s},{g},group [{k % 4 // 2}]" for k, (s, g) in enumerate(zip(score, genuine, strict=True))
+    ]
+    path.write_text("\n".join(["score,genuine,group", *lines]))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(path, "--replicates", 20) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "group [1]" in printed
+    assert "threshold chosen" in printed

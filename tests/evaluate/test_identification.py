@@ -50,9 +50,14 @@ def test_rates_by_hand(by_hand) -> None:
     assert rank.overall.value == pytest.approx(2 / 3)
     assert rank.groups["p"].value == pytest.approx(1 / 2)
     assert rank.groups["q"].value == 1.0
+    # One mated person: no miss among one trial leaves almost everything possible.
+    assert rank.groups["q"].low is not None
+    assert rank.groups["q"].low <= 0.025
+    assert rank.groups["q"].high == 1.0
     # Two unmated probes cannot support any of the levels.
     assert [point.threshold for point in result.open_set] == [None] * 3
-    assert "not measurable" in (result.open_set[0].note or "")
+    assert "not measurable: 2 unmated probes" in (result.open_set[0].note or "")
+    assert any("chosen on the unmated probes" in note for note in result.notes)
     assert result.probes["q"].model_dump() == {"mated": 1, "unmated": 1, "people": 2}
 
 

@@ -279,3 +279,40 @@ def test_too_few_pairs_for_folds() -> None:
     )
     with pytest.raises(DataError, match="fewer than two pairs of a kind"):
         evaluate_scores(tiny)
+
+
+def test_folds_that_cannot_be_used_are_noted() -> None:
+    one_fold = replace(table(), fold=np.zeros(len(table()), dtype=np.int64))
+    notes = evaluate_scores(one_fold, replicates=0).protocol.notes
+    assert any("folds are not used" in note for note in notes)
+
+
+def test_a_rate_of_zero_is_bounded_at_every_threshold() -> None:
+    good = table()
+    perfect = replace(good, score=good.genuine + 0.01 * good.score)
+    found = evaluate_scores(perfect, replicates=20)
+    for group in found.groups.values():
+        tar = group.tar_at_far["1e-1"]
+        assert tar.value == 1
+        assert tar.low is not None
+        assert 0.5 < tar.low < 1
+    point = found.operating_points[0]
+    for of in (found.global_threshold.fnmr, {n: own.fnmr for n, own in point.own.items()}):
+        for estimate in of.values():
+            assert estimate.value == 0
+            assert estimate.high is not None
+            assert estimate.high > 0
+
+
+def test_a_rate_of_zero_without_identities_says_what_its_interval_cannot() -> None:
+    good = table(named=False)
+    found = evaluate_scores(replace(good, score=good.genuine + 0.01 * good.score), replicates=20)
+    for estimate in found.operating_points[0].fnmr.values():
+        assert "no error among" in (estimate.note or "")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scores_that_look_like_distances_are_noted(sign: int) -> None:
+    good = table()
+    notes = evaluate_scores(replace(good, score=sign * good.score), replicates=0).protocol.notes
+    assert any("--distance" in note for note in notes) == (sign < 0)

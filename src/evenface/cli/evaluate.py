@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -266,6 +266,7 @@ def _one(
 
     task = dataset_task(dataset, drawing, name=str(dataset))
     subject = load_subject(model, **options)
+    note(f"{subject.name}: {_said(subject.details)}")
     if check_colours:
         _check_colours(subject, [task])
     embeddings = subject.embeddings(task, task.rows, settings, cache)
@@ -322,7 +323,8 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
         count, total = summary.origins["synthetic"], sum(summary.origins.values())
         console.print(SIMULATED.format(count=count, total=total), style="bold", highlight=False)
     console.print(DECLARED, highlight=False)
-    console.print(_group_table(evaluation))
+    for table in _group_tables(evaluation):
+        console.print(table)
     console.print(_overall_table(evaluation))
     for remark in [*summary.notes, *evaluation.notes]:
         console.print(f"• {remark}", markup=False, highlight=False)
@@ -374,32 +376,43 @@ def _attributes(group_by: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _group_table(evaluation: Evaluation) -> Table:
+def _group_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Two tables: in one, a terminal of 80 columns would cut figures short."""
+    groups = evaluation.groups
+    level = f"{evaluation.bootstrap.level:.0%}"
+    yield _figures(
+        f"{evaluation.model} on {evaluation.protocol.name}: % with {level} intervals",
+        ("accuracy", "EER", "AUC", "identities"),
+        {
+            name: [*map(_percent, (of.accuracy, of.eer, of.auc)), _count(of.identities)]
+            for name, of in groups.items()
+        },
+    )
+    yield _figures(
+        f"TAR@FAR: % with {level} intervals; – where impostor pairs are too few",
+        list(next(iter(groups.values())).tar_at_far),
+        {name: [_percent(tar) for tar in of.tar_at_far.values()] for name, of in groups.items()},
+    )
+
+
+def _figures(title: str, headings: Sequence[str], rows: dict[str, list[str]]) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
-    level = f"{evaluation.bootstrap.level:.0%}"
-    table = Table(
-        title=f"{evaluation.model} on {evaluation.protocol.name}: % with {level} intervals",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    levels = list(next(iter(evaluation.groups.values())).tar_at_far)
-    table.add_column("group")
-    for heading in ("accuracy", "EER", "AUC", *(f"TAR@FAR {far}" for far in levels)):
-        table.add_column(heading, justify="right")
-    table.add_column("identities", justify="right")
-    for name, result in evaluation.groups.items():
-        figures = (result.accuracy, result.eer, result.auc, *result.tar_at_far.values())
-        cells = [_percent(figure).replace(" ", "\n", 1) for figure in figures]
-        table.add_row(name, *cells, _count(result.identities))
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    table.add_column("group", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
+    for name, cells in rows.items():
+        table.add_row(escape(name), *(cell.replace(" ", "\n", 1) for cell in cells))
     return table
 
 
 def _overall_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
-    overall, one = evaluation.overall, evaluation.global_threshold
+    overall = evaluation.overall
+    target, fdr, ratio, chosen_on = _at_one_threshold(evaluation)
     table = Table(title="Over groups", title_justify="left", box=None, pad_edge=False)
     table.add_column("measure")
     table.add_column("value", justify="right")
@@ -415,12 +428,22 @@ def _overall_table(evaluation: Evaluation) -> Table:
         ("d′ gap", _plain(overall.dprime_gap), overall.dprime_gap.note),
         ("probit gap", _plain(overall.probit_gap), overall.probit_gap.note),
         ("worst group", worst.value or "–", worst.note or _worst_share(evaluation)),
-        (f"FDR at one threshold (FMR {one.target_fmr:g})", _plain(one.fdr), one.fdr.note),
-        ("FNMR ratio at one threshold", _plain(one.fnmr_ratio), one.fnmr_ratio.note),
+        (f"FDR at one threshold (FMR {target:g})", _plain(fdr), fdr.note or chosen_on),
+        ("FNMR ratio at one threshold", _plain(ratio), ratio.note or chosen_on),
     ]
     for label, figure, remark in rows:
         table.add_row(label, figure, remark or "")
     return table
+
+
+def _at_one_threshold(evaluation: Evaluation) -> tuple[float, Estimate, Estimate, str | None]:
+    """Target FMR, FDR, FNMR ratio, and what the threshold was chosen on: other pairs, if it can."""
+    one = evaluation.global_threshold
+    for point in evaluation.operating_points:
+        if point.target_fmr == one.target_fmr and point.threshold is not None and point.measures:
+            measures, chosen_on = point.measures, f"threshold chosen on the {point.chosen_on}"
+            return one.target_fmr, measures["fdr"], measures["fnmr_ratio"], chosen_on
+    return one.target_fmr, one.fdr, one.fnmr_ratio, one.note
 
 
 def _std_excess(overall: Overall) -> str | None:

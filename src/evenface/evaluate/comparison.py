@@ -11,8 +11,8 @@ from evenface.evaluate.results import Evaluation
 
 Answer = Literal["higher", "lower", "not distinguishable", "undefined"]
 
-HIGHER_IS_BETTER = ("accuracy", "accuracy_exact", "auc", "dprime", "tar@", "fdr")
-"""Measures, or the beginnings of their names, of which more is better; of all others less is."""
+HIGHER_IS_BETTER = ("accuracy", "accuracy_exact", "auc", "dprime", "tar", "fdr")
+"""Measures, their level left out, of which more is better; of all others less is."""
 SPREADS = (
     "overall.std_sample",
     "overall.ser",
@@ -121,8 +121,8 @@ def overall_measures(first: Evaluation, second: Evaluation, groups: int) -> list
 
 def better(measure: str, difference: float) -> bool:
     """Whether a difference of a measure is for the better."""
-    name = measure.removeprefix("overall.").removeprefix("global.")
-    return (difference > 0) == name.startswith(HIGHER_IS_BETTER)
+    name = measure.removeprefix("overall.").removeprefix("global.").removeprefix("mean.")
+    return (difference > 0) == (name.partition("@")[0] in HIGHER_IS_BETTER)
 
 
 def _at_threshold(first: Evaluation, second: Evaluation, names: tuple[str, ...]) -> list[str]:

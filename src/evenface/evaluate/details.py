@@ -62,7 +62,7 @@ def _operating_point(
 ) -> OperatingPoint:
     groups = summary.groups
     own = {
-        name: _own_threshold(key, target, held_out, chosen, observed, summary, g)
+        name: _own_threshold(key, target, held_out, chosen, observed, summary, g, scorers[g])
         for g, name in enumerate(groups)
     }
     fmr, fnmr = observed[f"fmr@{key}"][0], observed[f"fnmr@{key}"][0]
@@ -133,6 +133,7 @@ def _own_threshold(
     observed: dict[str, NDArray[np.float64]],
     summary: Summary,
     g: int,
+    scorer: GroupScorer,
 ) -> OwnThreshold:
     supported, note = far_support(int(held_out.training_impostors[g].min()), target)
     rates = {name: observed[f"own.{name}@{key}"][0, g] for name in ("fmr", "fnmr")}
@@ -142,10 +143,13 @@ def _own_threshold(
         nothing = Estimate(value=None, low=None, high=None, note=note)
         return OwnThreshold(threshold=None, fmr=nothing, fnmr=nothing)
     threshold = float(chosen[f"own.{key}"][g].mean())
+    people = {"fmr": scorer.facts.identities, "fnmr": scorer.facts.trials}
     return OwnThreshold(
         threshold=threshold if np.isfinite(threshold) else None,
         **{
-            name: summary.estimate(f"own.{name}@{key}", float(rate), group=g, note=note)
+            name: summary.rate(
+                f"own.{name}@{key}", float(rate), group=g, identities=people[name], note=note
+            )
             for name, rate in rates.items()
         },
     )

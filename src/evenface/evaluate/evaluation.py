@@ -50,7 +50,7 @@ from evenface.evaluate.scoring import (
     ScoredPairs,
     Scorers,
 )
-from evenface.evaluate.summary import Summary, over_groups, thin_roc
+from evenface.evaluate.summary import NO_ERRORS, Summary, over_groups, thin_roc
 from evenface.evaluate.verification import far_support
 from evenface.seeds import generator
 
@@ -396,7 +396,13 @@ def _group_result(
     for key, far in scorers.levels.items():
         measurable, note = far_support(impostors, far)
         tar_at_far[key] = (
-            estimate(f"tar@far={key}", note)
+            summary.tar(
+                f"tar@far={key}",
+                float(observed.by_group[f"tar@far={key}"][0, g]),
+                group=g,
+                identities=scorer.facts.trials,
+                note=note,
+            )
             if measurable
             else Estimate(value=None, low=None, high=None, note=note)
         )
@@ -409,7 +415,7 @@ def _group_result(
     return GroupResult(
         accuracy=accuracy,
         folds=folds["accuracy"][0].tolist(),
-        eer=estimate("eer", _no_errors_note(error_rate == 0)),
+        eer=estimate("eer", NO_ERRORS if error_rate == 0 else None),
         auc=estimate("auc"),
         dprime=estimate("dprime"),
         tar_at_far=tar_at_far,
@@ -438,19 +444,13 @@ def _accuracy(
         value=accuracy,
         low=low,
         high=high,
-        note=_no_errors_note(accuracy == 1),
+        note=NO_ERRORS if accuracy == 1 else None,
         fold_std=float(of_folds.std()),
     )
 
 
 def _joined(*notes: str | None) -> str | None:
     return "; ".join(note for note in notes if note) or None
-
-
-def _no_errors_note(error_free: bool) -> str | None:
-    if not error_free:
-        return None
-    return "no error among these pairs: the interval cannot show how many there are in truth"
 
 
 def _overall(
@@ -551,12 +551,15 @@ def _global_threshold(
         notes.append("no threshold keeps the target: impostors have the highest score")
     fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
 
-    def by_group_of(measure: str, rates: NDArray[np.float64]) -> dict[str, Estimate]:
+    def by_group_of(
+        measure: str, rates: NDArray[np.float64], people: Sequence[int | None]
+    ) -> dict[str, Estimate]:
         return {
-            name: summary.estimate(measure, float(rates[g]), group=g)
+            name: summary.rate(measure, float(rates[g]), group=g, identities=people[g])
             for g, name in enumerate(summary.groups)
         }
 
+    trials = [scorer.facts.trials for scorer in scorers]
     over = dict.fromkeys(
         ("fdr", "garbe", "fnmr_ratio"), Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     )
@@ -565,15 +568,14 @@ def _global_threshold(
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))
             for name in ("fdr", "garbe")
         }
-        identities = [scorer.facts.trials for scorer in scorers]
         over["fnmr_ratio"] = summary.ratio(
-            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), identities, "false non-match"
+            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), trials, "false non-match"
         )
     return GlobalThreshold(
         target_fmr=TARGET_FMR,
         threshold=cosine if np.isfinite(cosine) else None,
-        fmr=by_group_of("fmr", fmr),
-        fnmr=by_group_of("fnmr", fnmr),
+        fmr=by_group_of("fmr", fmr, [scorer.facts.identities for scorer in scorers]),
+        fnmr=by_group_of("fnmr", fnmr, trials),
         **over,
         note="; ".join(notes),
     )

@@ -81,28 +81,6 @@ class FileFaces:
         return _decoded(files, None if self.landmarks is None else self.landmarks[rows])
 
 
-@dataclass(frozen=True, eq=False)
-class SelectedFaces:
-    """Some rows of other faces, in ascending order."""
-
-    faces: Faces
-    rows: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @cached_property
-    def image_fingerprint(self) -> str:
-        whole = self.faces.image_fingerprint
-        if len(self.rows) == len(self.faces):
-            return whole
-        chosen = hashlib.sha256(np.ascontiguousarray(self.rows, dtype="<i8").data).hexdigest()
-        return fingerprint({"images": whole, "rows": chosen})
-
-    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self.faces.images(self.rows[rows])
-
-
 def _fingerprint(parts: Sequence[str]) -> str:
     return fingerprint({"images": list(parts)})
 

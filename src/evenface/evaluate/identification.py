@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import identity_counts, percentile_interval
+from evenface.evaluate.bootstrap import identity_counts, percentile_interval, zero_error_limit
 from evenface.evaluate.embeddings import unit_length
 from evenface.evaluate.pairs import Rows
 from evenface.evaluate.results import Estimate, Record
@@ -41,6 +41,7 @@ GALLERY, PROBE = "gallery", "probe"
 # Scores held at a time.
 _BLOCK = 4_000_000
 _FIXED = "the gallery and the threshold stay as they are in resamples"
+_CHOSEN = "thresholds are chosen on the unmated probes that FPIR is measured on"
 _NO_UNMATED = "every probe's person is in the gallery: nothing can be accepted falsely"
 
 
@@ -275,7 +276,11 @@ def evaluate_identification(
         replicates=replicates,
         seed=seed,
         level=level,
-        notes=[*given.notes, *([_FIXED] if replicates else [])],
+        notes=[
+            *given.notes,
+            *([_CHOSEN] if unmated.any() else []),
+            *([_FIXED] if replicates else []),
+        ],
     )
 
 
@@ -299,7 +304,11 @@ def _open_set(
     target: float,
 ) -> OpenSetPoint:
     count = int(unmated.sum())
-    measurable, note = far_support(count, target) if count else (False, _NO_UNMATED)
+    measurable, note = (
+        far_support(count, target, trials="unmated probes", rate="FPIR")
+        if count
+        else (False, _NO_UNMATED)
+    )
     if not measurable:
         nothing = rates.nothing(note)
         return OpenSetPoint(
@@ -358,7 +367,15 @@ class _Rates:
         low, high = percentile_interval(samples, self._level, floor=0.0, ceiling=1.0)
         note = None
         if value in (0.0, 1.0):
-            note = "no error, or nothing but errors: the interval cannot show what is rare"
+            # No resample holds what the sample does not.
+            people = len(np.unique(self._unit[among]))
+            limit = zero_error_limit(people, (1 - self._level) / 2)
+            if value == 0:
+                high = max(high, limit)
+            else:
+                low = min(low, 1 - limit)
+            seen, bound = ("none", "upper") if value == 0 else ("all", "lower")
+            note = f"{seen} seen: the {bound} bound is that of no exception among {people:,} people"
         return Estimate(value=value, low=low, high=high, note=note)
 
     def _total(self, probes: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from evenface.console import progress
 from evenface.errors import DataError
 from evenface.evaluate.evaluation import evaluate_embeddings
-from evenface.evaluate.faces import Faces, SelectedFaces
+from evenface.evaluate.faces import Faces
+from evenface.evaluate.image_cache import ImageCache
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Evaluation
-from evenface.teachers.cache import cached_embeddings
 from evenface.teachers.loading import load_teacher
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 FLIP_SUM = ("original", "flip")
 """The views whose embeddings are summed, as is usual in the field."""
 
-# Of fingerprints, in names of folders; the caches themselves hold and check all of it.
-_PREFIX = 16
-
 
 def embed_views(
     model: Teacher,
@@ -35,7 +33,7 @@ def embed_views(
     rows: NDArray[np.int64],
     *,
     views: Sequence[str] = FLIP_SUM,
-    batch: int = 256,
+    batch: int = 128,
     cache: Path | None = None,
 ) -> NDArray[np.float32]:
     """Embed rows of a manifest, each image once per view, with progress on standard error.
@@ -46,9 +44,10 @@ def embed_views(
         rows: (n,) manifest rows to embed.
         views: ("original",), or ("original", "flip") for the field's flip-sum.
         batch: images read and embedded at a time.
-        cache: folder where embeddings are kept by the fingerprints of model and images, and looked
-            for first; an interrupted call is continued. None for no such folder. A model whose
-            attribute ``cacheable`` is False is embedded anew.
+        cache: folder where embeddings are kept, by the model's fingerprint and each image's
+            pixels, and looked for first: images that several sets share are embedded once, and
+            an interrupted call is continued. None for no such folder. A model whose attribute
+            ``cacheable`` is False embeds anew.
 
     Returns:
         (len(manifest), D) float32, the embeddings or the sum of both views', not normalised;
@@ -63,21 +62,17 @@ def embed_views(
     if not len(rows):
         raise ValueError("no rows to embed")
     if cache is not None and getattr(model, "cacheable", True):
-        selected = SelectedFaces(manifest, rows)
-        folder = cache / model.fingerprint[:_PREFIX] / selected.image_fingerprint[:_PREFIX]
-        kept = cached_embeddings(model, selected, folder, views=views)
-        result = np.zeros((len(manifest), kept.embedding_size), dtype=np.float32)
-        for view in views:
-            result[rows] += kept.view(view)
-        return result
+        embed = ImageCache(model, cache).embed
+    else:
+        embed = partial(_embed, model)
     result = np.empty((0, 0), dtype=np.float32)
     with progress(f"Embedding with {model.name}", len(rows), unit="images") as bar:
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
             images = manifest.images(chosen)
-            embedded = _embed(model, images)
+            embedded = embed(images)
             if len(views) > 1:
-                embedded = embedded + _embed(model, np.ascontiguousarray(images[:, :, ::-1]))
+                embedded = embedded + embed(np.ascontiguousarray(images[:, :, ::-1]))
             if not len(result):
                 result = np.zeros((len(manifest), embedded.shape[1]), dtype=np.float32)
             result[chosen] = embedded
@@ -91,7 +86,7 @@ def evaluate_model(
     protocol: Protocol,
     *,
     views: Sequence[str] = FLIP_SUM,
-    batch: int = 256,
+    batch: int = 128,
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,

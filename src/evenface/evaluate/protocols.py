@@ -359,7 +359,8 @@ def _refuse_unusable(names: tuple[str, ...], group_of: Rows, code: Rows) -> None
         raise DataError(
             "cannot verify: "
             + "; ".join(problems)
-            + ". Add images, leave these groups out, or evaluate without groups."
+            + ". Add images, leave these groups out, or evaluate without groups "
+            "(--group-by none)."
         )
 
 
@@ -386,7 +387,8 @@ def _fold_pairs(
         if min(len(pools[0]), len(pools[1])) < 2:
             raise DataError(
                 f"group {group!r} has {len(genuine[0])} genuine and {len(impostor[0])} impostor "
-                "pairs: two of each are needed for folds. Add images or evaluate without groups."
+                "pairs: two of each are needed for folds. Add images or evaluate without "
+                "groups (--group-by none)."
             )
         notes.append(
             f"group {group!r}: {len(np.unique(identity)):,} identities are too few for {folds} "

@@ -36,6 +36,10 @@ _INDEPENDENT = (
     "the table names no identities: pairs were resampled as if independent. Pairs that share "
     "people are not, so the intervals are too narrow"
 )
+_REVERSED = (
+    "genuine pairs score lower than impostor pairs on average: if the scores are distances, say so "
+    "(--distance)"
+)
 _FIXED = "the threshold stays as it is in resamples"
 
 
@@ -156,6 +160,8 @@ class _Table:
         self.within = self._group[0] == self._group[1]
         self._drop_empty_groups()
         self._refuse_unusable_groups()
+        if self.score[self.genuine].mean() < self.score[~self.genuine].mean():
+            self.notes.append(_REVERSED)
         self.fingerprint = self._digest(given_fold)
         self._identity = np.unique(self._identity, return_inverse=True)[1].reshape(2, -1)
         if not self.named:
@@ -166,6 +172,10 @@ class _Table:
             if self.named and (shared := shared_identities(self.fold, *self._identity)):
                 self.notes.append(shared)
         else:
+            if (given_fold >= 0).any():
+                self.notes.append(
+                    "the table's folds are not used: all pairs need one, of two at least"
+                )
             self.fold = self._deal(seed)
             self.notes.append(
                 f"pairs were dealt to {int(self.fold.max()) + 1} folds at random: folds share "

@@ -16,6 +16,7 @@ ROC_POINTS = 200
 AVERAGED = ("accuracy_exact", "eer", "auc", "dprime", "tar")
 """Measures of a group whose means over groups are given, their level left out."""
 
+NO_ERRORS = "no error among these pairs: the interval cannot show how many there are in truth"
 _UNBOUNDED = "no upper bound: too many resamples hold a group without errors"
 _RATIOS = (
     "inequity_rate",
@@ -112,7 +113,15 @@ class Summary:
         low, high = self.interval(measure, group)
         return Estimate(value=value, low=low, high=high, note=note)
 
-    def rate(self, measure: str, value: float, *, group: int, identities: int | None) -> Estimate:
+    def rate(
+        self,
+        measure: str,
+        value: float,
+        *,
+        group: int,
+        identities: int | None,
+        note: str | None = None,
+    ) -> Estimate:
         """An error rate of a group; where nothing was seen, ``high`` is what that cannot exclude.
 
         No resample holds an error that the sample does not, so the replicates of a rate of zero
@@ -124,13 +133,35 @@ class Summary:
             value: observed.
             group: index.
             identities: those that a pair of this kind can fail for; None if not known.
+            note: what else to say.
         """
-        estimate = self.estimate(measure, value, group=group)
-        if value > 0 or estimate.high is None or not identities:
+        estimate = self.estimate(measure, value, group=group, note=note)
+        if value > 0 or estimate.high is None:
             return estimate
+        if not identities:
+            said = NO_ERRORS if note is None else f"{note}; {NO_ERRORS}"
+            return estimate.model_copy(update={"note": said})
         high = max(estimate.high, zero_error_limit(identities, (1 - self.level) / 2))
-        note = f"none seen: the upper bound is that of no failure among {identities:,} identities"
-        return Estimate(value=value, low=0.0, high=high, note=note)
+        none_seen = (
+            f"none seen: the upper bound is that of no failure among {identities:,} identities"
+        )
+        said = none_seen if note is None else f"{note}; {none_seen}"
+        return Estimate(value=value, low=0.0, high=high, note=said)
+
+    def tar(
+        self, measure: str, value: float, *, group: int, identities: int | None, note: str | None
+    ) -> Estimate:
+        """A share of genuine pairs accepted, bounded as :meth:`rate` bounds the share rejected."""
+        estimate = self.estimate(measure, value, group=group, note=note)
+        if value < 1 or estimate.low is None:
+            return estimate
+        said = NO_ERRORS
+        low = estimate.low
+        if identities:
+            low = min(low, 1 - zero_error_limit(identities, (1 - self.level) / 2))
+            said = f"none missed: the lower bound is that of no failure among {identities:,} people"
+        said = said if note is None else f"{note}; {said}"
+        return estimate.model_copy(update={"low": low, "note": said})
 
     def interval(self, measure: str, group: int | None = None) -> tuple[float | None, float | None]:
         """Bounds from the replicates, None where there are none or they are infinite."""

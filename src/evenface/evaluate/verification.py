@@ -358,12 +358,19 @@ def tar_at_far(
     return TarAtFar(float(ranking.tar_at_far(genuine_sum, impostor_sum, far)[0]), note)
 
 
-def far_support(impostor_pairs: int, far: float) -> tuple[bool, str | None]:
+def far_support(
+    impostor_pairs: int, far: float, *, trials: str = "impostor pairs", rate: str = "FAR"
+) -> tuple[bool, str | None]:
     """Whether a FAR can be measured with so many impostor pairs, and what to say about it.
 
     With fewer than one expected false accept (pairs · far < 1) the level is not measurable: its
     threshold would be the highest impostor score whatever the level. With fewer than ten the
     threshold rests on a handful of pairs: measurable, but flagged as unreliable.
+
+    Args:
+        impostor_pairs: number of pairs, or of other trials that can be accepted falsely.
+        far: the level.
+        trials, rate: what the message calls them.
 
     Returns:
         (measurable, note or None).
@@ -377,13 +384,14 @@ def far_support(impostor_pairs: int, far: float) -> tuple[bool, str | None]:
     # Half a unit in the twelfth digit: 1000 · 1e-3 must count as one.
     if expected < 1 - 1e-12:
         return False, (
-            f"not measurable: {impostor_pairs:,} impostor pairs give {expected:.2g} expected "
-            f"false accepts at FAR {far:g}; at least {int(np.ceil(1 / far)):,} pairs are needed"
+            f"not measurable: {impostor_pairs:,} {trials} give {expected:.2g} expected "
+            f"false accepts at {rate} {far:g}; at least {int(np.ceil(1 / far)):,} "
+            f"{trials.split()[-1]} are needed"
         )
     if expected < 10 - 1e-12:
         return True, (
-            f"unreliable: only {expected:.2g} expected false accepts at FAR {far:g}; "
-            f"{int(np.ceil(10 / far)):,} impostor pairs would give ten"
+            f"unreliable: only {expected:.2g} expected false accepts at {rate} {far:g}; "
+            f"{int(np.ceil(10 / far)):,} {trials} would give ten"
         )
     return True, None
 
