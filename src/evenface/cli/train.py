@@ -63,7 +63,8 @@ def train(
     from evenface.console import note
     from evenface.errors import MissingDependencyError, UsageError
     from evenface.recipes import parse_overrides
-    from evenface.train.interruption import Preempted, preempt
+    from evenface.signals import Raiser
+    from evenface.train.interruption import Preempted
     from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
@@ -93,13 +94,16 @@ def train(
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
-    signal.signal(signal.SIGTERM, preempt)
+    preemption = Raiser(Preempted)
+    signal.signal(signal.SIGTERM, preemption)
     try:
         result = run(resolved, out)
-    except Preempted as stop:
+    except (Preempted, Exception) as error:
+        if not (isinstance(error, Preempted) or preemption.raised):
+            raise
         if first:
             note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
-        raise typer.Exit(stop.exit_code) from None
+        raise typer.Exit(Preempted.exit_code) from None
     if first:
         typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
