@@ -46,7 +46,7 @@ def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
     arguments = (recipe_file, "--set", "schedule.steps=4", "--out", tmp_path / "run")
     code, out, err = run(*arguments)
     assert code == 0
-    assert "mobilefacenet_small (0.23 M parameters, 8-d), 4 steps of 8 images" in out
+    assert "mini_s (0.08 M parameters, 8-d), 4 steps of 8 images" in out
     assert "last step: loss" in out
     assert "train tiny: 32/32" in err
     code, out, _ = run(*arguments, "--json")
