@@ -2,6 +2,8 @@ import contextlib
 import errno
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -140,6 +142,17 @@ def test_an_error_that_a_signal_ended_as_is_an_interruption(capsys, monkeypatch)
     assert code == 130
     assert "interrupted; finished work is kept" in err
     assert "half imported" not in err
+
+
+def test_a_signal_within_executed_text_exits_with_130_too():
+    code = (
+        "import signal\n"
+        "from evenface.cli import main\n"
+        "main.build_app = lambda: exec('signal.raise_signal(signal.SIGTERM)')\n"
+        "main.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
 
 
 def test_interruption_exits_with_130(capsys, failing):

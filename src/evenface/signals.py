@@ -5,6 +5,14 @@ from __future__ import annotations
 from types import FrameType
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to end.
+
+    Not KeyboardInterrupt itself: where that has passed through ``exec``, as of a dataclass in an
+    import, Python ends by SIGINT whatever the exit code.
+    """
+
+
 class Raiser:
     """A handler of signals that raises an exception, and remembers it.
 
@@ -18,7 +26,7 @@ class Raiser:
         raised: whether a signal has come.
     """
 
-    def __init__(self, error: type[KeyboardInterrupt] = KeyboardInterrupt) -> None:
+    def __init__(self, error: type[KeyboardInterrupt] = Stopped) -> None:
         self.raised = False
         self._error = error
 
