@@ -1,5 +1,9 @@
+import contextlib
 import errno
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -17,10 +21,8 @@ def run(capsys, *arguments):
     return exit_.value.code, captured.out, captured.err
 
 
-@pytest.fixture
-def failing(monkeypatch):
-    """A command line with one command, ``fail``, that raises what the test sets."""
-    raised = []
+def failing_app(raised):
+    """Builds a command line with one command, ``fail``, that raises ``raised[0]``."""
 
     def build_app():
         app = typer.Typer(pretty_exceptions_enable=False)
@@ -35,7 +37,14 @@ def failing(monkeypatch):
 
         return app
 
-    monkeypatch.setattr(main_module, "build_app", build_app)
+    return build_app
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """What the command ``fail`` raises: its first element."""
+    raised = []
+    monkeypatch.setattr(main_module, "build_app", failing_app(raised))
     return raised
 
 
@@ -116,6 +125,34 @@ def test_debug_raises_wherever_it_stands(failing, place):
     arguments.insert(place, "--debug")
     with pytest.raises(DataError, match=r"a\.bin: truncated"):
         main(arguments)
+
+
+class Swallowed:
+    """Raises a signal's exception where it is lost, then another error, as imports may."""
+
+    def __getitem__(self, index):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        return AttributeError("half imported")
+
+
+def test_an_error_that_a_signal_ended_as_is_an_interruption(capsys, monkeypatch):
+    monkeypatch.setattr(main_module, "build_app", failing_app(Swallowed()))
+    code, _, err = run(capsys, "fail")
+    assert code == 130
+    assert "interrupted; finished work is kept" in err
+    assert "half imported" not in err
+
+
+def test_a_signal_within_executed_text_exits_with_130_too():
+    code = (
+        "import signal\n"
+        "from evenface.cli import main\n"
+        "main.build_app = lambda: exec('signal.raise_signal(signal.SIGTERM)')\n"
+        "main.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
 
 
 def test_interruption_exits_with_130(capsys, failing):

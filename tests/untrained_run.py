@@ -33,6 +33,14 @@ def write_run(folder: Path, backbone: str = "mini_s", seed: int = 0) -> Path:
         "num_identities": 40,
         "images": 400,
         "data_fingerprint": "d" * 64,
+        "data": {
+            "images": 400,
+            "identities": 40,
+            "groups": {"north": {"images": 250, "identities": 30}},
+            "origins": {"synthetic": 400},
+            "datasets": {"squares": 400},
+            "licences": {"CC0-1.0": 400},
+        },
         "teacher_fingerprint": "t" * 64,
     }
     write_json(folder / "run.json", described)

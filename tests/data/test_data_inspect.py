@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenface.data.importing import import_folder
-from evenface.data.inspect import histogram, inspect
+from evenface.data.inspect import Composition, composition, histogram, inspect
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 
@@ -67,6 +67,16 @@ def test_counts(manifest: Manifest, stores: Path) -> None:
     assert found["notes"] == {"many faces": 1, "small face": 2}
     assert found["stores"][0]["images"] == 120
     assert found["fingerprint"] == manifest.fingerprint
+
+
+def test_composition_is_a_part_of_it(manifest: Manifest, stores: Path) -> None:
+    found = composition(manifest)
+    inspected = inspect(manifest).model_dump()
+    assert found.model_dump() == {name: inspected[name] for name in Composition.model_fields}
+    plain = Manifest.from_columns(
+        stores / "real", index=[0, 1], identity=["a", "b"], origin="real", dataset="d", licence=""
+    )
+    assert composition(plain).groups == {}
 
 
 def test_crossed_groups(manifest: Manifest) -> None:

@@ -39,7 +39,11 @@ def test_a_run_becomes_a_file_a_card_and_a_folder_for_a_hub(
     assert export(run_folder, "--out", out, "--format", "model-card")[0] == 0
     card = (out / "README.md").read_text()
     assert card.index("Measured on simulated faces") < card.index("## Intended use")
-    for expected in ("| north |", "| south |", "name: untrained", "cannot be verified", "t" * 16):
+    for expected in (
+        *("| north |", "| south |", "name: untrained", "cannot be verified", "t" * 16),
+        *("- origins: synthetic 400\n", "- data sets: squares 400\n"),
+        *("as declared at import: CC0-1.0 400\n", "declare them: north 250\n"),
+    ):
         assert expected in card
 
     assert export(run_folder, "--out", out, "--format", "hub")[0] == 0

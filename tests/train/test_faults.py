@@ -105,7 +105,7 @@ def test_killed_while_it_writes_a_checkpoint(dataset, tmp_path, start, rename, n
 @pytest.mark.slow
 def test_killed_at_any_moment_again_and_again(dataset, tmp_path, start):
     recipe = tiny_recipe(
-        dataset, **STATEFUL, schedule={"kind": "cosine", "steps": 24}, checkpoint_every=2
+        dataset, **STATEFUL, schedule={"kind": "cosine", "steps": 60}, checkpoint_every=2
     )
     train(recipe, tmp_path / "whole", quiet=True)
     out = tmp_path / "killed"

@@ -53,7 +53,7 @@ def drawn_recipe(draw: random.Random, data: Path, cache: Path) -> TrainRecipe:
         changes["loader"] = "stream"
     backbone = {"name": "mini_s", "embedding_size": 8, "dropout": draw.choice([0.0, 0.2])}
     distill = draw.choice([None, {"cache": cache}])
-    steps = {"kind": "cosine", "steps": 100}
+    steps = {"kind": "cosine", "steps": 40}
     return tiny_recipe(data, backbone=backbone, distill=distill, schedule=steps, **changes)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -44,7 +46,7 @@ def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
     arguments = (recipe_file, "--set", "schedule.steps=4", "--out", tmp_path / "run")
     code, out, err = run(*arguments)
     assert code == 0
-    assert "mobilefacenet_small (0.23 M parameters, 8-d), 4 steps of 8 images" in out
+    assert "mini_s (0.08 M parameters, 8-d), 4 steps of 8 images" in out
     assert "last step: loss" in out
     assert "train tiny: 32/32" in err
     code, out, _ = run(*arguments, "--json")
@@ -141,6 +143,18 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(recipe_file, tmp_pat
     assert "Traceback" not in err
     assert not (out / "run.json").exists()
     assert list((out / "checkpoints").iterdir())
+
+
+def test_sigterm_exits_with_75_whatever_error_it_ends_as(run, recipe_file, tmp_path, monkeypatch):
+    def swallowed(*_):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        raise AttributeError("half imported")
+
+    monkeypatch.setattr("evenface.train.loop.train", swallowed)
+    code, _, err = run(recipe_file, "--out", tmp_path / "run")
+    assert code == 75
+    assert "stopped by SIGTERM" in err
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,17 @@ def test_files_that_are_no_recipes_are_named(tmp_path):
     path.write_text("- a")
     with pytest.raises(UsageError, match=r"bad\.yaml: expected a mapping"):
         load_recipe(str(path))
+    path.write_bytes(b"name: \xff")
+    with pytest.raises(UsageError, match=r"bad\.yaml: not valid YAML: .*can't decode"):
+        load_recipe(str(path))
+    path.write_text("a: " + "[" * 5000)
+    with pytest.raises(UsageError, match=r"bad\.yaml: not valid YAML: too deeply nested"):
+        load_recipe(str(path))
+    levels = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9)}]\n" for n in range(1, 8))
+    path.write_text(f"k0: &k0 x\n{levels}name: *k7\n")
+    with pytest.raises(UsageError, match=r"bad\.yaml: name: Input should be a valid st") as error:
+        load_recipe(str(path))
+    assert len(str(error.value)) < 10_000
     with pytest.raises(UsageError, match="--set takes key=value, got 'lr'"):
         parse_overrides(["lr"])
 

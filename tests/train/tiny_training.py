@@ -52,7 +52,7 @@ def tiny_recipe(data: Path, **changes: Any) -> TrainRecipe:
     fields = {
         "name": "tiny",
         "data": data,
-        "backbone": {"name": "mobilefacenet_small", "embedding_size": 8},
+        "backbone": {"name": "mini_s", "embedding_size": 8},
         "head": {"name": "cosface", "options": {"s": 16.0, "m": 0.1}},
         "optimizer": {"lr": 0.05, "lr_batch": None},
         "schedule": {"kind": "cosine", "steps": 10, "warmup_steps": 2},

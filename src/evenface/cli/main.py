@@ -7,13 +7,14 @@ import importlib
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from evenface import __version__
 from evenface.console import err
 from evenface.errors import EvenfaceError
+from evenface.signals import Raiser
 
 # Nouns in the order of the work; each module has `register`.
 _NOUNS = (
@@ -72,7 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     # A polite kill is an interruption too: stages leave their folders in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption = Raiser()
+    signal.signal(signal.SIGTERM, interruption)
     try:
         code = build_app()(args=arguments, standalone_mode=False)
         if code == _INTERRUPTED:  # Typer turns Ctrl-C inside a command into this code
@@ -82,19 +84,30 @@ def main(arguments: list[str] | None = None) -> None:
         _say_usage(error)
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
+<<<<<<< HEAD
         _say(
             "interrupted; the same command, given again, continues where finished work is kept, "
             "and else starts anew"
         )
         sys.exit(_INTERRUPTED)
+=======
+        _interrupted()
+>>>>>>> review7
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if debug:
             raise
+        if interruption.raised:
+            _interrupted()
         _say(_explain(error))
         sys.exit(error.exit_code if isinstance(error, EvenfaceError) else 1)
+
+
+def _interrupted() -> NoReturn:
+    _say("interrupted; finished work is kept, run the same command again to continue")
+    sys.exit(_INTERRUPTED)
 
 
 def _print_version(wanted: bool) -> None:

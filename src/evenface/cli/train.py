@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,9 +63,10 @@ def train(
     import signal
 
     from evenface.console import note
-    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.errors import UsageError
     from evenface.recipes import parse_overrides
-    from evenface.train.interruption import Preempted, preempt
+    from evenface.signals import Raiser
+    from evenface.train.interruption import Preempted
     from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
@@ -79,27 +82,26 @@ def train(
         raise UsageError("--probe belongs to --explain")
     overrides = parse_overrides(assignments or [])
     resolved = load_recipe(recipe, overrides)
-    try:
-        from evenface.train.explain import explain
-        from evenface.train.loop import train as run
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise MissingDependencyError(error.name, "train", "training") from None
-
     if explain_only:
+        with _extra():
+            from evenface.train.explain import explain
         typer.echo(explain(resolved, value_origins(recipe, overrides), probing=probing))
         return
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
-    signal.signal(signal.SIGTERM, preempt)
+    preemption = Raiser(Preempted)
+    signal.signal(signal.SIGTERM, preemption)
     try:
+        with _extra():
+            from evenface.train.loop import train as run
         result = run(resolved, out)
-    except Preempted as stop:
+    except (Preempted, Exception) as error:
+        if not (isinstance(error, Preempted) or preemption.raised):
+            raise
         if first:
             note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
-        raise typer.Exit(stop.exit_code) from None
+        raise typer.Exit(Preempted.exit_code) from None
     if first:
         typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 
@@ -115,12 +117,19 @@ def _summary(out: Path, result: RunResult) -> str:
 
 
 def _losses() -> str:
+    with _extra():
+        from evenface.train.parts import describe_losses
+    return describe_losses()
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """MissingDependencyError where an import inside fails for want of the extra."""
     from evenface.errors import MissingDependencyError
 
     try:
-        from evenface.train.parts import describe_losses
+        yield
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
         raise MissingDependencyError(error.name, "train", "training") from None
-    return describe_losses()

@@ -86,6 +86,19 @@ class StoreSummary(BaseModel):
     """Of the image files it was imported from; None where no import tells."""
 
 
+class Composition(BaseModel):
+    """What a manifest is made of; what the record of a training run says of its data."""
+
+    images: int
+    identities: int
+    groups: dict[str, Count]
+    """By the first declared attribute; empty where there is none."""
+    origins: dict[str, int]
+    """"real" or "synthetic" → images; the next two alike."""
+    datasets: dict[str, int]
+    licences: dict[str, int]
+
+
 class Inspection(BaseModel):
     """What :func:`inspect` finds."""
 
@@ -111,6 +124,19 @@ class Inspection(BaseModel):
     """Quality note → images that bear it."""
     stores: list[StoreSummary]
     fingerprint: str
+
+
+def composition(manifest: Manifest) -> Composition:
+    """What a manifest is made of."""
+    labels = manifest.labels()
+    return Composition(
+        images=len(manifest),
+        identities=len(np.unique(labels)),
+        groups=_counts(manifest.groups(), labels) if manifest.attributes else {},
+        origins=_tally(manifest, "origin"),
+        datasets=_tally(manifest, "dataset"),
+        licences=_tally(manifest, "licence"),
+    )
 
 
 def inspect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -33,16 +34,18 @@ def read(kind: str, source: str) -> dict[str, Any]:
         UsageError: no such name or file, or not a YAML mapping.
     """
     if source in list_named(kind):
-        text = (resources.files(__name__) / f"{kind}-{source}.yaml").read_text("utf-8")
+        text = (resources.files(__name__) / f"{kind}-{source}.yaml").read_bytes()
     elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
+        text = Path(source).read_bytes()
     else:
         known = ", ".join(list_named(kind))
         raise UsageError(f"no {kind} recipe or file called '{source}'; at hand: {known}")
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{source}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{source}: not valid YAML: too deeply nested") from None
     if not isinstance(content, dict):
         raise UsageError(f"{source}: expected a mapping of keys to values")
     return content
@@ -110,7 +113,7 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
         return f"{where}: missing"
     if item["type"] != "extra_forbidden":
         problem = item["msg"].removeprefix("Value error, ")
-        return f"{where}: {problem} (got {item['input']!r})"
+        return f"{where}: {problem} (got {_shortly(item['input'])})"
     known = sorted(
         {key for level in _levels(item["loc"][:-1], model) for key in level.model_fields}
     )
@@ -118,6 +121,13 @@ def _explain(item: Any, model: type[BaseModel]) -> str:
     return f"{where}: no such key; " + (
         f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
     )
+
+
+def _shortly(value: Any) -> str:
+    """A few lines at most, whatever a file holds."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 3, 200, 200
+    return short.repr(value)
 
 
 def _levels(path: tuple[str | int, ...], model: type[BaseModel]) -> list[type[BaseModel]]:

@@ -17,11 +17,6 @@ class Preempted(KeyboardInterrupt):
     """EX_TEMPFAIL of sysexits.h: try again."""
 
 
-def preempt(number: int, frame: FrameType | None) -> None:
-    """Handler of SIGTERM for a process that does nothing but train: raises :class:`Preempted`."""
-    raise Preempted
-
-
 class Interruption:
     """While entered, the first SIGINT or SIGTERM only sets :attr:`requested` and :attr:`number`.
 

@@ -67,8 +67,10 @@ class NoLog:
 
 def final_values(path: Path) -> dict[str, float]:
     """Losses and gradient norm in the last line of a log; DataError where there is none."""
-    lines = path.read_bytes().splitlines()
+    lines = path.read_bytes().splitlines() if path.exists() else []
     if not lines:
-        raise DataError(f"{path}: the log is empty. Delete {path.parent} to train from the start")
+        raise DataError(
+            f"{path}: the log is missing or empty. Delete {path.parent} to train from the start"
+        )
     record = json.loads(lines[-1])
     return {name: value for name, value in record.items() if name not in ("step", "lr")}

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from evenface.console import warn
+from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError
 from evenface.files import write_json, write_text
@@ -255,6 +256,7 @@ class _Run:
             "num_identities": self.job.num_identities,
             "images": len(self.job.manifest),
             "data_fingerprint": self.job.manifest.fingerprint,
+            "data": composition(self.job.manifest).model_dump(mode="json"),
             "teacher_fingerprint": self.job.teacher,
             "steps": steps,
             "batch_size": size,

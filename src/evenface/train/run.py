@@ -35,6 +35,8 @@ class RunResult(TypedDict):
     num_identities: int
     images: int
     data_fingerprint: str
+    data: dict[str, Any]
+    """What the training set was made of, see :class:`evenface.data.inspect.Composition`."""
     teacher_fingerprint: str | None
     steps: int
     batch_size: int
