@@ -140,7 +140,7 @@ def test_an_error_that_a_signal_ended_as_is_an_interruption(capsys, monkeypatch)
     monkeypatch.setattr(main_module, "build_app", failing_app(Swallowed()))
     code, _, err = run(capsys, "fail")
     assert code == 130
-    assert "interrupted; finished work is kept" in err
+    assert "interrupted; the same command, given again, continues" in err
     assert "half imported" not in err
 
 

@@ -84,15 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         _say_usage(error)
         sys.exit(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-<<<<<<< HEAD
-        _say(
-            "interrupted; the same command, given again, continues where finished work is kept, "
-            "and else starts anew"
-        )
-        sys.exit(_INTERRUPTED)
-=======
         _interrupted()
->>>>>>> review7
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -106,7 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _interrupted() -> NoReturn:
-    _say("interrupted; finished work is kept, run the same command again to continue")
+    _say(
+        "interrupted; the same command, given again, continues where finished work is kept, and "
+        "else starts anew"
+    )
     sys.exit(_INTERRUPTED)
 
 
