@@ -128,7 +128,7 @@ def test_killed_study_continues_to_the_same_results(finished, face_folders, teac
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again to continue" in said
+    assert "the same command, given again, continues" in said
     assert "Traceback" not in said
     assert not (out / "results.json").exists()
 

@@ -43,10 +43,12 @@ def test_what_is_kept_of_a_network_of_three_layers():
 
 def test_halves_and_parts_take_less(make_recipe):
     def of(**changes):
-        return estimate_memory(make_recipe(batch_size=32, **changes), 100, 32)
+        return estimate_memory(make_recipe(backbone=deep, batch_size=32, **changes), 100, 32)
 
+    deep = {"name": "mobilefacenet_small", "embedding_size": 8}
     whole = of(ema={})
-    parameters = sum(p.numel() for p in build_backbone(make_recipe()).parameters())
+    network = build_backbone(make_recipe(backbone=deep))
+    parameters = sum(p.numel() for p in network.parameters())
     assert whole.weights == 2 * 4 * (parameters + 100 * 8)
     assert whole.optimizer == whole.weights // 2
     assert whole.average == 4 * parameters
