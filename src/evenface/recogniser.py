@@ -163,7 +163,11 @@ class Recogniser:
         self, first: str | Path | bytes, second: str | Path | bytes, *, align: Align = "auto"
     ) -> Verification:
         """Compare two photographs; arguments and errors as of :meth:`face`."""
-        faces = [self.face(photograph, align=align) for photograph in (first, second)]
+        return self.compare(self.face(first, align=align), self.face(second, align=align))
+
+    def compare(self, first: AlignedFace, second: AlignedFace) -> Verification:
+        """Compare two faces of :meth:`face`."""
+        faces = (first, second)
         a, b = self.embed(np.stack([face.pixels for face in faces]))
         score = float(np.clip(np.dot(a, b), -1.0, 1.0))
         remarks = tuple(

@@ -434,13 +434,13 @@ class Manifest:
 
     def images(self, rows: np.ndarray | Sequence[int] | slice | None = None) -> np.ndarray:
         """Read images: uint8 (n, 112, 112, 3) RGB, in the order of ``rows`` (None: all rows)."""
-        wanted = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
+        wanted = slice(None) if rows is None else rows
         names, codes = self._store_codes
         codes, index = codes[wanted], self._index[wanted]
         present = np.unique(codes)
         if len(present) == 1:
             return self.stores[names[present[0]]][index]
-        images = np.empty((len(wanted), *IMAGE_SHAPE), dtype=np.uint8)
+        images = np.empty((len(index), *IMAGE_SHAPE), dtype=np.uint8)
         for code in present:
             of_store = codes == code
             images[of_store] = self.stores[names[code]][index[of_store]]

@@ -82,7 +82,9 @@ class ImageStore:
 
         Raises IndexError beyond the end.
         """
-        return np.array(self._images[indices], order="C", copy=True, subok=False)
+        chosen = np.asarray(self._images)[indices]
+        # Indexing by an array has copied already.
+        return chosen.copy() if np.may_share_memory(chosen, self._images) else chosen
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return (type(self).open, (self.path,))

@@ -98,14 +98,14 @@ def compare(recogniser: Recogniser, first: bytes, second: bytes) -> dict[str, An
     Raises:
         DataError: a picture cannot be read or shows no face; says which one.
     """
-    found = recogniser.verify(first, second)
-    crops = [recogniser.face(picture).pixels for picture in (first, second)]
+    faces = [recogniser.face(picture) for picture in (first, second)]
+    found = recogniser.compare(*faces)
     return {
         "score": found.score,
         "threshold": found.threshold,
         "match": found.match,
         "remarks": list(found.remarks),
-        "faces": [_data_address(crop) for crop in crops],
+        "faces": [_data_address(face.pixels) for face in faces],
     }
 
 
