@@ -23,6 +23,7 @@ from evenface.study.students import (
     train_students,
     untrained_students,
 )
+from evenface.train.lock import LOCK_NAME, RunLock
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -43,11 +44,17 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
         Path of the report.
 
     Raises:
-        UsageError: ``out`` holds another study.
+        UsageError: ``out`` holds another study, or another process is at it.
         EvenfaceError: a stage failed; what is finished is kept.
     """
     _require_extras(spec)
-    _settle(spec, out)
+    _refuse_other(spec, out)  # before anything is written there
+    with RunLock(out, doing="is running this study. Wait for it, or choose another --out"):
+        _settle(spec, out)
+        return _run(spec, out, command)
+
+
+def _run(spec: StudySpec, out: Path, command: str) -> Path:
     log = StageLog(out)
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
     check_student(spec)
@@ -92,10 +99,17 @@ def _require_extras(spec: StudySpec) -> None:
 
 
 def _settle(spec: StudySpec, out: Path) -> None:
-    """Record the study in its folder; refuse a folder that holds another one."""
-    path = out / SPEC_NAME
+    """Record the study in its folder."""
+    _refuse_other(spec, out)
     settings = spec.model_dump(mode="json")
+    write_text(out / SPEC_NAME, yaml.safe_dump(settings, sort_keys=False))
+
+
+def _refuse_other(spec: StudySpec, out: Path) -> None:
+    """UsageError if the folder holds another study, or something else."""
+    path = out / SPEC_NAME
     if path.exists():
+        settings = spec.model_dump(mode="json")
         before = _read_settings(path)
         changed = sorted(key for key in settings if before.get(key) != settings[key])
         if changed := [key for key in changed if key not in _FREE]:
@@ -103,9 +117,12 @@ def _settle(spec: StudySpec, out: Path) -> None:
                 f"{out}: holds a study with other settings ({', '.join(changed)} differ). Choose "
                 "another --out, or delete the folder"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or _content(out)):
         raise UsageError(f"{out}: is not empty and holds no study. Choose another --out")
-    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+
+
+def _content(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {LOCK_NAME}
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

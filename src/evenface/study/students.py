@@ -14,8 +14,8 @@ from evenface.console import progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
-from evenface.parallel import usable_cores
 from evenface.study.answers import Arm
+from evenface.study.executors import default_workers
 from evenface.study.spec import StudySpec, teacher_id
 from evenface.study.stages import Stage, StageLog
 from evenface.teachers import load_teacher
@@ -174,7 +174,7 @@ def train_students(
             arms.append(StudyArm(arm, title, "student", name, kd, teacher, seeds, runs))
     title = f"train {len(stages)} students"
     with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
-        log.run_together(title, stages, workers=processes(spec), watch=watch)
+        log.run_together(title, stages, workers=processes(spec), watch=watch).all_finished()
     return arms
 
 
@@ -270,11 +270,7 @@ def check_student(spec: StudySpec) -> None:
 
 def processes(spec: StudySpec) -> int:
     """Processes at once: a small network uses one core well, and a GPU is one."""
-    if spec.workers is not None:
-        return spec.workers
-    import torch
-
-    return 1 if torch.cuda.is_available() else usable_cores()
+    return spec.workers or default_workers()
 
 
 def _epoch_steps(
