@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evenface.evaluate import Evaluation
@@ -34,6 +34,8 @@ class Arm:
     """Id of the teacher that a student distils from, or that this arm is."""
     seeds: tuple[int, ...]
     """Empty for a teacher."""
+    levels: Mapping[str, str] = field(default_factory=dict)
+    """Factor → level."""
 
 
 def summarise(

@@ -183,7 +183,7 @@ def _with_groups(
     elif name != MAIN_BENCHMARK:
         title = f"{name}: {title}"
     statement = "Identities that no student was trained on"
-    if part.kind == "render" and set(spec.teachers) <= set(teacher_names()):
+    if part.kind == "render" and all(t in teacher_names() for t in spec.teachers):
         statement += ", nor a teacher. "
     else:
         statement += "; whom the teachers were trained on is not known to this program. "

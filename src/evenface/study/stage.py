@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,11 @@ class Mark:
 
 
 def carry_out(
-    folder: Path, key: str, build: Callable[..., Any], arguments: tuple[Any, ...]
+    folder: Path,
+    key: str,
+    build: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any] | None = None,
 ) -> float:
     """Build a stage's folder under its lock, unless another process has finished it meanwhile.
 
@@ -107,7 +111,7 @@ def carry_out(
         start = time.monotonic()
         finished = False
         try:
-            build(folder, *arguments)
+            build(folder, *arguments, **(options or {}))
             finished = True
         finally:
             seconds = round(mark.seconds + time.monotonic() - start, 2)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from evenface.console import note, warn
-from evenface.errors import EvenfaceError
+from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
 from evenface.study.shelf import Shelf
-from evenface.study.stage import Mark, Stage, carry_out
+from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
+from evenface.train.lock import is_locked
 
 STAGES_NAME = "stages.json"
 
@@ -75,10 +76,10 @@ class StageLog:
     def __init__(
         self, folder: Path, *, executor: Executor | None = None, reuse: Sequence[Path] = ()
     ) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # processes elsewhere have another current folder
         self._executor = executor
-        self._shelf = Shelf(folder, reuse)
-        self._file = folder / STAGES_NAME
+        self._shelf = Shelf(self.folder, reuse)
+        self._file = self.folder / STAGES_NAME
         self._records: dict[str, dict[str, Any]] = (
             read_json(self._file) if self._file.exists() else {}
         )
@@ -173,6 +174,12 @@ class StageLog:
         self._order.append(name)
         return Together([self.folder / stage.at for stage in stages], failures)
 
+    def prepare(self, stages: Sequence[Stage]) -> None:
+        """Leave the stages' folders so that jobs can build them by themselves, or go on."""
+        for stage in stages:
+            self._settle(stage.name, stage.key, stage.at, portable=stage.portable)
+        write_json(self._file, self._records)
+
     def finished(self, stages: Sequence[Stage]) -> int:
         """How many of the stages are finished."""
         return sum(bool(self._records.get(s.name, {}).get("finished")) for s in stages)
@@ -193,6 +200,11 @@ class StageLog:
         target = self.folder / at
         found = self._found(name, target)
         if found is not None and found.key != key:
+            if is_locked(target, name=LOCK_NAME):
+                raise UsageError(
+                    f"{target}: a process is at work there, on other inputs than are wanted now. "
+                    "Wait for it, or stop it"
+                )
             if found.finished:
                 self._shelf.set_aside(at, found)
             else:
