@@ -16,7 +16,7 @@ from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
 from evenface.study.shelf import Shelf
 from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
-from evenface.train.lock import is_locked
+from evenface.train.lock import lock_holder
 
 STAGES_NAME = "stages.json"
 
@@ -204,7 +204,7 @@ class StageLog:
         target = self.folder / at
         found = self._found(name, target)
         if found is not None and found.key != key:
-            if is_locked(target, name=LOCK_NAME):
+            if lock_holder(target, name=LOCK_NAME):
                 raise UsageError(
                     f"{target}: a process is at work there, on other inputs than are wanted now. "
                     "Wait for it, or stop it"
@@ -238,6 +238,7 @@ class StageLog:
     @contextmanager
     def _timed(self, name: str, record: dict[str, Any]) -> Iterator[None]:
         note(f"{name} …")
+        self._records[name] = self._records.pop(name)  # last: what is under way
         write_json(self._file, self._records)
         start = time.monotonic()
         try:
