@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 
 from evenface.parallel import Worker, usable_cores
 from evenface.study.executors.base import Call, End, Executor
@@ -28,7 +29,7 @@ class LocalExecutor(Executor):
         self.workers = default_workers() if workers is None else workers
 
     @contextmanager
-    def crew(self) -> Iterator[_LocalCrew]:
+    def crew(self, folder: Path) -> Iterator[_LocalCrew]:
         gpus = visible_gpus()
         crew = _LocalCrew(
             [{_VISIBLE: gpus[i % len(gpus)]} if gpus else {} for i in range(self.workers)]
