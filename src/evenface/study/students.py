@@ -320,9 +320,8 @@ def _backbones(spec: StudySpec) -> dict[str | None, Mapping[str, Any]]:
     for cell in cells(spec):
         recipe = student_recipe(spec, "student", overrides=cell.overrides, seed=0)
         found.setdefault(recipe.backbone.name, cell.overrides)
-    if len(found) == 1:
-        return {None: {}}
-    return {name: overrides for name, overrides in found.items()}
+    several = len(found) > 1
+    return {name if several else None: overrides for name, overrides in found.items()}
 
 
 def student_recipe(
