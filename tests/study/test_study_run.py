@@ -16,6 +16,7 @@ import pytest
 from evenface.errors import DataError, UsageError
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
+from evenface.train.lock import RunLock
 
 OVERRIDES = {
     "student.overrides": {
@@ -191,6 +192,16 @@ def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_fil
     (tmp_path / "diary.txt").write_text("dear diary")
     with pytest.raises(UsageError, match="is not empty and holds no study"):
         run_study(own_study(face_folders, teacher_file), tmp_path, command="")
+
+
+def test_a_folder_serves_one_process_at_a_time(finished, face_folders, teacher_file, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    before = (out / "study.yaml").read_bytes()
+    again = own_study(face_folders, teacher_file, workers=1)
+    refused = pytest.raises(UsageError, match=r"process \d+ on \S+ is running this study")
+    with RunLock(out), refused:
+        run_study(again, out, command="")
+    assert (out / "study.yaml").read_bytes() == before
 
 
 def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_path):
