@@ -18,18 +18,18 @@ small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.arms import ArmEvaluation, seed_weights
+from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference
 
 MEAN = "overall.accuracy"
 WORST = "worst-group accuracy"
-"""A measure of :func:`figure`: accuracy of each model's worst group, averaged over models."""
+"""A measure of :func:`figure`: the lowest of an arm's accuracies of groups."""
 _MOST_FREEDOM = 1e6
 
 
@@ -174,20 +174,56 @@ def mean_of(figures: Sequence[Figure]) -> Figure:
 def figure(arm: ArmEvaluation, measure: str, group: str | None = None) -> Figure:
     """A measure of an arm: a key of its replicates (with a group where it is of one), or ``WORST``.
 
-    The worst group is that of each model and, in a replicate, of each model in that replicate: a
-    group is served by a model.
+    The lowest of several accuracies is biased downwards, the more so the more alike they are in
+    truth, in the data and once more in the replicates: for a test use :func:`worst_group_p`.
     """
     level = arm.bootstrap.level
     if measure != WORST:
         value = arm.estimate(measure, group).value
         return Figure(value, arm.samples(measure, group), of_models(arm, measure, group), level)
-    worst = np.array(
-        [min(_accuracy(g.accuracy.value) for g in m.groups.values()) for m in arm.models]
-    )
-    weights = seed_weights(len(worst), arm.bootstrap.replicates, arm.bootstrap.seed)
-    samples = np.stack([m.replicates["accuracy"].min(axis=1) for m in arm.models], axis=1)
+    return lowest(by_group(arm))
+
+
+def by_group(arm: ArmEvaluation) -> dict[str, Figure]:
+    """Accuracy of each group."""
+    return {group: figure(arm, "accuracy", group) for group in arm.groups}
+
+
+def lowest(groups: Mapping[str, Figure]) -> Figure:
+    """The lowest of some figures, on the data, in each replicate, and for each seed."""
+    figures = list(groups.values())
     return Figure(
-        float(worst.mean()), (weights * samples).sum(axis=1), worst[: len(arm.seeds)], level
+        min(of.value for of in figures if of.value is not None),
+        np.min([of.samples for of in figures], axis=0),
+        np.min([of.models for of in figures], axis=0),
+        figures[0].level,
+    )
+
+
+def worst_group_p(
+    first: Mapping[str, Figure], second: Mapping[str, Figure], margin: float = 0.0
+) -> float:
+    """One-sided p that the worst group of ``second`` is above that of ``first`` minus ``margin``.
+
+    It is so if every group of ``second`` is above some group of ``first`` minus the margin, as no
+    group of ``first`` is below its worst. So each group is tested against the same group, paired by
+    people, and against the others, the level being split between these ways (Bonferroni; half of it
+    for the same group), and all groups must pass (intersection–union). That keeps the level
+    whichever groups are worst in truth, which a test of the difference of the two lowest does not:
+    the lowest of equal accuracies is lower by chance than a single one.
+
+    Args:
+        first, second: group → accuracy; the same groups.
+        margin: in accuracy, a fraction.
+    """
+    others = len(first) - 1
+    shares = {True: 1 / 2 if others else 1.0, False: 1 / (2 * others) if others else 0.0}
+    return max(
+        min(
+            (one - (other - margin)).contrast().sure_greater / shares[group == against]
+            for against, other in first.items()
+        )
+        for group, one in second.items()
     )
 
 
@@ -237,9 +273,3 @@ def _spread(samples: NDArray[np.float64], own: NDArray[np.float64]) -> Spread | 
         return Spread(variance**0.5, _MOST_FREEDOM)
     freedom = variance**2 / (of_training**2 / (len(own) - 1))
     return Spread(variance**0.5, min(freedom, _MOST_FREEDOM))
-
-
-def _accuracy(value: float | None) -> float:
-    if value is None:
-        raise ValueError("an accuracy is undefined")
-    return value
