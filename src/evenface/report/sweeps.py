@@ -11,7 +11,7 @@ from evenface.report.figures import Series, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.numbers import MISSING, coverage, number, percent
 from evenface.report.schema import UNKNOWN, Benchmark, Estimate, Results, Sweep, SweepPoint
-from evenface.report.svg import INK, series_colour
+from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table, TableRow
 
 
