@@ -21,7 +21,11 @@ SETS = {
 }
 """Name → kind, accuracy without KD, gain with it."""
 BACKBONES = {"mini_l": 0.0, "mini_m": -0.014, "mini_s": -0.032}
-SIZES = {"mini_l": (700_000, 41_000_000), "mini_m": (260_000, 17_000_000), "mini_s": (89_440, 6_200_000)}
+SIZES = {
+    "mini_l": (700_000, 41_000_000),
+    "mini_m": (260_000, 17_000_000),
+    "mini_s": (89_440, 6_200_000),
+}
 SLICES = [
     *({"backbone": backbone, "head": "elasticarcface"} for backbone in BACKBONES),
     {"backbone": "mini_l", "head": "adaface"},
@@ -192,7 +196,9 @@ def _whole(look: str) -> list[dict[str, Any]]:
             [
                 _test("mean accuracy, mean over cells", fmean(gains), 0.005),
                 *(
-                    _test(f"{name}, backbone {of['backbone']} and head {of['head']}", _gain(name, of))
+                    _test(
+                        f"{name}, backbone {of['backbone']} and head {of['head']}", _gain(name, of)
+                    )
                     for name, of in cells()
                 ),
             ],
@@ -201,11 +207,15 @@ def _whole(look: str) -> list[dict[str, Any]]:
     ]
 
 
+def _words(levels: dict[str, str]) -> str:
+    return f"backbone {levels['backbone']} and head {levels['head']}"
+
+
 def _sliced(look: str) -> list[dict[str, Any]]:
     claims = []
     for levels in SLICES:
         suffix = "-".join(levels.values())
-        words = f"for backbone {levels['backbone']} and head {levels['head']}"
+        words = f"for {_words(levels)}"
         names = [name for name, of in cells() if of == levels]
         shared: dict[str, Any] = {"benchmark": look, "levels": levels}
         for name in names:
@@ -213,7 +223,7 @@ def _sliced(look: str) -> list[dict[str, Any]]:
             claims += [
                 _claim(
                     f"kd-raises-accuracy:{name}:{suffix}",
-                    f"Does distillation raise accuracy in every group (training set {name}), {words}?",
+                    f"Does distillation raise accuracy in every group ({name}), {words}?",
                     _verdict(gain),
                     [_test("mean over groups", gain), *(_test(g, gain) for g in GROUPS)],
                     **shared,
@@ -230,7 +240,7 @@ def _sliced(look: str) -> list[dict[str, Any]]:
             claims.append(
                 _claim(
                     f"gap-closed-synthetic:{name}:{suffix}",
-                    f"Does distillation bring synthetic faces nearer to real faces ({name}), {words}?",
+                    f"Does distillation bring {name} nearer to real faces, {words}?",
                     "supported",
                     [_test("share of the gap closed", 0.6 + 0.01 * len(name), 0.2, "share")],
                     **shared,
@@ -304,9 +314,9 @@ def _sweep() -> list[dict[str, Any]]:
                 "points": points,
                 "smallest": {
                     "fraction": 0.5 if teacher is None else 0.25,
-                    "statement": f"{'With' if teacher else 'Without'} KD, {25 if teacher else 50} % "
-                    "real faces are enough: the worst group is within 1 point of all-real "
-                    "training (fabricated)",
+                    "statement": f"{'With' if teacher else 'Without'} KD, "
+                    f"{25 if teacher else 50} % real faces are enough: the worst group is within "
+                    "1 point of all-real training (fabricated)",
                 },
             }
         )
@@ -400,7 +410,13 @@ def grid_results() -> dict[str, Any]:
         "samples": {},
         "failures": [
             *(
-                {"model": failed["id"], "seed": s, "stage": "train", "error": message, "attempts": 3}
+                {
+                    "model": failed["id"],
+                    "seed": s,
+                    "stage": "train",
+                    "error": message,
+                    "attempts": 3,
+                }
                 for s in SEEDS
             ),
             {

@@ -35,9 +35,9 @@ def pareto(results: Results, benchmark: Benchmark) -> Chart:
     chart = Chart(
         "pareto",
         "Mean accuracy over groups against cost, on a logarithmic axis, with "
-        f"{coverage(results.level)} intervals. A colour is a training set; filled: with KD, hollow: "
-        "without; diamonds: teachers. The line joins the models than which no cheaper one here is "
-        "as accurate, by the values, whatever the intervals.",
+        f"{coverage(results.level)} intervals. A colour is a training set; filled: with KD, "
+        "hollow: without; diamonds: teachers. The line joins the models than which no cheaper one "
+        "here is as accurate, by the values, whatever the intervals.",
         "No costs are in the results.",
         simulated=benchmark.simulated,
         wide=True,

@@ -82,9 +82,9 @@ def _over_groups(
     chart = Chart(
         identifier,
         "Accuracy of students over the share of real faces in their training set, in the mean over "
-        f"groups and in the worst group, with {coverage(results.level)} intervals. The shade in "
-        "the second panel begins where the worst group is within the margin of all-real training "
-        "with the same teacher or none.",
+        f"groups and in the worst group, with {coverage(results.level)} intervals. Dotted: the "
+        "worst group of all-real training, with the same teacher or none, less the margin that "
+        "counts as none.",
         "The sweep has no accuracies.",
         simulated=_simulated(benchmark),
         wide=True,
