@@ -1,0 +1,142 @@
+"""Levels of a factor against its first: losses of distillation, heads, ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evenface.report import figures
+from evenface.report.chart import Chart, Panel
+from evenface.report.claims import LEVELS_RULE, Shown
+from evenface.report.figures import Row, Style, finite
+from evenface.report.numbers import MISSING, coverage, interval, number, percent
+from evenface.report.schema import Benchmark, ClaimTest, Results
+from evenface.report.svg import INK, series_colour
+from evenface.report.table import Cell, Column, Table, TableRow
+
+_MEASURES = {
+    "mean over groups": Style(INK, "D"),
+    "worst group": Style(series_colour(1), "s"),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One factor: its further levels against the first, under one condition."""
+
+    factor: str
+    baseline: str
+    condition: str
+    claims: list[Shown]
+    chart: Chart
+    table: Table
+
+
+def comparisons(
+    results: Results, benchmark: Benchmark, claims: Sequence[Shown]
+) -> list[Comparison]:
+    """All that ``claims`` compare, factor by factor, with KD before without."""
+    groups: dict[tuple[str, str], list[Shown]] = {}
+    for shown in claims:
+        factor = next(iter(shown.claim.levels), shown.subject)
+        plain = shown.claim.teacher is None
+        condition = (
+            "without KD" if plain else f"with KD from {results.teacher_name(shown.claim.teacher)}"
+        )
+        groups.setdefault((factor, condition), []).append(shown)
+    return [
+        _comparison(results, benchmark, place, factor, condition, found)
+        for place, ((factor, condition), found) in enumerate(groups.items(), 1)
+    ]
+
+
+def _comparison(
+    results: Results,
+    benchmark: Benchmark,
+    place: int,
+    factor: str,
+    condition: str,
+    claims: list[Shown],
+) -> Comparison:
+    baseline = next(iter(results.factors.get(factor, ())), "the first level")
+    title = f"{factor.replace('_', ' ')} against {baseline}, {condition}"
+    chart = Chart(
+        f"level-{place}",
+        f"Accuracy with another {factor.replace('_', ' ')} minus {baseline}, {condition}, in "
+        f"percentage points, over all pairs that differ in nothing else, with paired "
+        f"{coverage(results.level)} intervals. Filled: the interval excludes zero.",
+        "No differences between levels are in the results.",
+        simulated=benchmark.simulated,
+        wide=True,
+    )
+    rows = [
+        Row(f"{_level(shown)}: {test.label}", _look(test, style), test)
+        for shown in claims
+        for name, style in _MEASURES.items()
+        if (test := _test(shown, name)) and finite(test.value)
+    ]
+    horizontal = figures.limits((row.estimate for row in rows), zero=True)
+    if horizontal:
+        said = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
+        drawing = figures.interval_chart(
+            chart.next_name,
+            f"{title}: change of accuracy in points: {said}.",
+            rows,
+            horizontal,
+            unit="points of accuracy",
+            zero=True,
+        )
+        chart.panels.append(Panel("", drawing))
+    return Comparison(
+        factor, baseline, condition, claims, chart, _table(benchmark, place, title, claims)
+    )
+
+
+def _table(benchmark: Benchmark, place: int, title: str, claims: Sequence[Shown]) -> Table:
+    labels = list(dict.fromkeys(t.label for s in claims for t in s.claim.tests[1:] if t.unit))
+    # Single cells, of which a grid has many, stay with the claim.
+    labels = [label for label in labels if not label.startswith("mean over groups, ")]
+    table = Table(
+        f"levels-{place}",
+        f"{title[:1].upper()}{title[1:]}: differences in percentage points: {benchmark.title}.",
+        [
+            Column("level", numeric=False),
+            *(Column(label) for label in labels),
+            Column("verdict", "verdict", numeric=False),
+        ],
+        simulated=benchmark.simulated,
+    )
+    table.sections.append(
+        [
+            TableRow(
+                _level(shown),
+                [
+                    *(_cell(_test(shown, label)) for label in labels),
+                    Cell(shown.claim.verdict),
+                ],
+            )
+            for shown in claims
+        ]
+    )
+    return table
+
+
+def _cell(test: ClaimTest | None) -> Cell:
+    if test is None or test.value is None:
+        return Cell(MISSING)
+    scale = 1 if test.unit == "ratio" else 100
+    bounds = interval(test, scale=scale, sign=True)
+    return Cell(number(scale * test.value, sign=True), (bounds,) if bounds else ())
+
+
+def _test(shown: Shown, label: str) -> ClaimTest | None:
+    return next((test for test in shown.claim.tests if test.label == label), None)
+
+
+def _level(shown: Shown) -> str:
+    return next(iter(shown.claim.levels.values()), shown.claim.id.removeprefix(f"{LEVELS_RULE}:"))
+
+
+def _look(test: ClaimTest, style: Style) -> Style:
+    excludes = finite(test.low) and finite(test.high) and (test.low > 0 or test.high < 0)
+    return style if excludes else style.without_kd()
