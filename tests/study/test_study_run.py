@@ -16,6 +16,7 @@ import pytest
 from evenface.errors import DataError, UsageError
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
+from evenface.train.lock import RunLock
 
 OVERRIDES = {
     "student.overrides": {
@@ -51,7 +52,10 @@ def without_clock(results: dict) -> dict:
     """What must not depend on when, how often or how fast a study was run."""
     kept = {key: value for key, value in results.items() if key not in ("stages", "machine")}
     kept["study"] = {k: v for k, v in results["study"].items() if k != "finished_at"}
-    kept["models"] = [{k: v for k, v in m.items() if k != "seconds"} for m in results["models"]]
+    kept["models"] = [
+        {**m, "seconds": None, "runs": [{**r, "seconds": None} for r in m["runs"]]}
+        for m in results["models"]
+    ]
     return kept
 
 
@@ -136,9 +140,9 @@ def test_killed_study_continues_to_the_same_results(finished, face_folders, teac
     assert without_clock(results_of(out)) == without_clock(results_of(finished))
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished, face_folders, teacher_file):
-    other = own_study(face_folders, teacher_file, seed=9)
-    with pytest.raises(UsageError, match=r"other settings \(seed differ\)"):
+def test_another_study_in_the_same_folder_is_refused(finished, face_folders, teacher_file):
+    other = own_study(face_folders, teacher_file, name="other")
+    with pytest.raises(UsageError, match="holds the study 'smoke'"):
         run_study(other, finished, command="")
 
 
@@ -146,6 +150,16 @@ def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_fil
     (tmp_path / "diary.txt").write_text("dear diary")
     with pytest.raises(UsageError, match="is not empty and holds no study"):
         run_study(own_study(face_folders, teacher_file), tmp_path, command="")
+
+
+def test_a_folder_serves_one_process_at_a_time(finished, face_folders, teacher_file, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    before = (out / "study.yaml").read_bytes()
+    again = own_study(face_folders, teacher_file, workers=1)
+    refused = pytest.raises(UsageError, match=r"process \d+ on \S+ is running this study")
+    with RunLock(out), refused:
+        run_study(again, out, command="")
+    assert (out / "study.yaml").read_bytes() == before
 
 
 def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_path):

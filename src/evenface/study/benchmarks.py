@@ -117,7 +117,7 @@ def evaluate_arms(
     with _counted(stages, log) as watch:
         log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
-        )
+        ).all_finished()
     return {
         arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
         for arm, at in places.items()

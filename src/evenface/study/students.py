@@ -14,11 +14,12 @@ from evenface.console import progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
-from evenface.parallel import usable_cores
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
+from evenface.study.executors import default_workers
+from evenface.study.runs import StudyRun, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
-from evenface.study.stages import Stage, StageLog
+from evenface.study.stages import StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
@@ -181,6 +182,8 @@ def train_students(
     sets: dict[str, Manifest],
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
+    *,
+    prepare_only: bool = False,
 ) -> list[StudyArm]:
     """Every arm of the grid, once with each training seed.
 
@@ -192,6 +195,7 @@ def train_students(
         sets: training sets by name.
         embedded: teacher id → embeddings of the images that the sets are made of.
         log: where runs are recorded.
+        prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
@@ -204,8 +208,7 @@ def train_students(
         if teacher is not None
     }
     arms: list[StudyArm] = []
-    stages: dict[str, Stage] = {}
-    steps = 0
+    trained: dict[str, StudyRun] = {}
     for cell in cells(spec):
         manifest = sets[cell.set]
         whose = None if cell.teacher is None else _teacher_fingerprint(embedded[cell.teacher])
@@ -225,16 +228,19 @@ def train_students(
             first = first or recipe
             _check_batch(recipe, cell.set, len(manifest))
             key = recipe.fingerprint(manifest.fingerprint, whose)
-            if key not in stages:
-                stages[key] = Stage(
-                    f"train: {recipe.name}", {"run": key}, f"runs/{recipe.name}", _train, (recipe,)
-                )
-                steps += _steps(recipe, len(manifest))
-            runs[seed] = log.folder / stages[key].at
+            if key not in trained:
+                trained[key] = StudyRun(recipe, key, _steps(recipe, len(manifest)))
+            runs[seed] = log.folder / trained[key].at
         arms.append(_arm(cell, runs, first))
+    stages = [run.stage() for run in trained.values()]
+    log.prepare(stages)
+    write_runs(log.folder, list(trained.values()))
+    if prepare_only:
+        return arms
     title = f"train {len(stages)} students"
-    with _watched(title, [log.folder / s.at for s in stages.values()], steps) as watch:
-        log.run_together(title, list(stages.values()), workers=processes(spec), watch=watch)
+    steps = sum(run.steps for run in trained.values())
+    with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:
+        log.run_together(title, stages, workers=processes(spec), watch=watch).all_finished()
     return arms
 
 
@@ -401,17 +407,7 @@ def check_models(spec: StudySpec) -> None:
 
 def processes(spec: StudySpec) -> int:
     """Processes at once: a small network uses one core well, and a GPU is one."""
-    if spec.workers is not None:
-        return spec.workers
-    import torch
-
-    return 1 if torch.cuda.is_available() else usable_cores()
-
-
-def _train(folder: Path, recipe: TrainRecipe) -> None:
-    from evenface.train.loop import train
-
-    train(recipe, folder, quiet=True)
+    return spec.workers or default_workers()
 
 
 def _initialise(folder: Path, recipe: TrainRecipe, size: int) -> None:
