@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evenface import recipes
+from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
@@ -245,6 +246,9 @@ class StudySpec(_Part):
     stand_ins: str | None = None
     """What stands in for what, for the report."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    claims: tuple[str, ...] | None = None
+    """Names of the claims that are tested; None: all that apply. See ``docs/study-claims.md``."""
+    claim_settings: ClaimSettings = ClaimSettings()
     workers: PositiveInt | None = None
     """Processes at once; None: one a core, or one where there is a GPU."""
 
