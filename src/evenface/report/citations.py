@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 _OTHERS = "others"
 """As BibTeX has it: authors that are not listed."""
 
@@ -105,7 +104,10 @@ _ENTRIES = (
     ),
     Work(
         "zhong2021sface",
-        ("Zhong, Yaoyao", "Deng, Weihong", "Hu, Jiani", "Zhao, Dongyue", "Li, Xian", "Wen, Dongchao"),
+        (
+            "Zhong, Yaoyao", "Deng, Weihong", "Hu, Jiani", "Zhao, Dongyue", "Li, Xian",
+            "Wen, Dongchao",
+        ),
         "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition",
         2021,
         "IEEE Transactions on Image Processing",
