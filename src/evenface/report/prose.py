@@ -68,7 +68,10 @@ class Prose:
         return "\n".join(lines) + "\n"
 
     def html(self) -> list[str]:
-        """Blocks of HTML, safe to be put on a page: headings h3, paragraphs, the references."""
+        """Blocks of HTML, safe to be put on a page: headings h3, paragraphs, the references.
+
+        Links lead to places of the page only.
+        """
         blocks = []
         for section in self.sections:
             blocks.append(f"<h3>{escape(section.title)}</h3>")
@@ -76,7 +79,7 @@ class Prose:
                 blocks.append(f"<p>{self._joined(paragraph, escape, _link)}</p>")
         if self.references:
             items = "".join(
-                f'<li id="reference-{n}">{_entry(work)}</li>'
+                f'<li id="reference-{n}">{escape(work.text)}</li>'
                 for n, work in enumerate(self.references, 1)
             )
             blocks += ["<h3>References</h3>", f'<ol class="references">{items}</ol>']
@@ -104,8 +107,3 @@ class Prose:
 
 def _link(number: int) -> str:
     return f'<a href="#reference-{number}">[{number}]</a>'
-
-
-def _entry(work: Work) -> str:
-    text = escape(work.text)
-    return f'{text} <a href="{escape(work.url)}">{escape(work.url)}</a>' if work.url else text
