@@ -147,6 +147,19 @@ def test_a_portable_stage_is_taken_from_another_study(tmp_path):
         assert not (third / at / "images").samefile(source / "images")
 
 
+def test_the_same_under_another_name_is_not_built_again(tmp_path):
+    def run(*names: str, nameless: bool = True) -> list[bool]:
+        wanted = [
+            Stage(n, {"same": True}, f"runs/{n}", write, (n,), nameless=nameless) for n in names
+        ]
+        folders = StageLog(tmp_path).run_together("all", wanted, workers=1).all_finished()
+        return [(f / "made").read_text() == n for f, n in zip(folders, names, strict=True)]
+
+    assert run("a") == [True]
+    assert run("b") == [False]  # it is what was built as a
+    assert run("c", nameless=False) == [True]
+
+
 def test_what_another_study_set_aside_can_be_taken(tmp_path):
     first = tmp_path / "first"
     for text in ("a", "b"):

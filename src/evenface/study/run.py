@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ def run_study(
         EvenfaceError: a stage failed; what is finished is kept.
     """
     _require_extras(spec)
-    _refuse_other(spec, out)  # before anything is written there
-    with RunLock(out, doing="is running this study. Wait for it, or choose another --out"):
-        _settle(spec, out)
+    with _held(spec, out):
         log = StageLog(out, executor=executor, reuse=reuse)
         return _run(spec, out, log, command=command, prepare_only=prepare_only)
 
@@ -94,6 +93,25 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
+
+
+def record_study(spec: StudySpec, out: Path) -> None:
+    """Write the study's settings into its folder, for jobs to run it from there.
+
+    Raises:
+        UsageError: ``out`` holds another study, or a process is running it.
+    """
+    with _held(spec, out):
+        pass
+
+
+@contextmanager
+def _held(spec: StudySpec, out: Path) -> Iterator[None]:
+    """The study's folder for this process alone, its settings recorded."""
+    _refuse_other(spec, out)  # before anything is written there
+    with RunLock(out, doing="is running this study. Wait for it, or choose another --out"):
+        _settle(spec, out)
+        yield
 
 
 def build_report(out: Path) -> Path:

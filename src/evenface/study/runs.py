@@ -51,8 +51,13 @@ class StudyRun:
         return f"runs/{self.name}"
 
     def stage(self) -> Stage:
-        """What a :class:`~evenface.study.stages.StageLog` builds."""
-        return Stage(f"train: {self.name}", {"run": self.key}, self.at, train_run, (self.recipe,))
+        """What a :class:`~evenface.study.stages.StageLog` builds.
+
+        The same training under another name of the arm is not repeated; the files of its folder
+        then bear the name that it had.
+        """
+        inputs, arguments = {"run": self.key}, (self.recipe,)
+        return Stage(f"train: {self.name}", inputs, self.at, train_run, arguments, nameless=True)
 
 
 def train_run(folder: Path, recipe: TrainRecipe, *, quiet: bool = True) -> None:

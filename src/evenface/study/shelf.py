@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evenface.console import note
@@ -38,13 +38,17 @@ class Shelf:
         os.replace(target, aside)
         note(f"{at}: built from other inputs, set aside in {aside.relative_to(self._folder)}")
 
-    def take_back(self, at: str, key: str, *, portable: bool) -> Mark | None:
+    def take_back(
+        self, at: str, key: str, *, portable: bool, nameless: bool = False
+    ) -> Mark | None:
         """Put a finished folder of this key in place, if one is at hand; its mark.
 
         Args:
             at: where, relative to the study.
             key: fingerprint of the inputs.
             portable: whether it may come from another study.
+            nameless: whether it may come from a place beside its own, where another name was given
+                to the same.
         """
         target, aside = self._folder / at, _aside(self._folder, at, key)
         if mark := _finished(aside, key):
@@ -53,14 +57,24 @@ class Shelf:
             os.replace(aside, target)
             note(f"{at}: these inputs were used before, taken back")
             return mark
-        for other in self._others if portable else ():
-            for source in (other / at, _aside(other, at, key)):
+        for study in (self._folder, *(self._others if portable else ())):
+            for source in _places(study, at, key, nameless=nameless):
                 if mark := _finished(source, key):
                     with atomic_folder(target) as temporary:
                         copy_linked(source, temporary)
-                    note(f"{at}: taken from {other}")
+                    note(f"{at}: the same as {source}, taken from there")
                     return mark
         return None
+
+
+def _places(study: Path, at: str, key: str, *, nameless: bool) -> Iterator[Path]:
+    """Where a study may have the finished stage."""
+    yield study / at
+    yield _aside(study, at, key)
+    if nameless:
+        parent = Path(at).parent
+        yield from sorted((study / parent).glob("*"))
+        yield from sorted((study / SUPERSEDED_NAME / parent).glob(f"*/{key}"))
 
 
 def _aside(study: Path, at: str, key: str) -> Path:

@@ -28,6 +28,7 @@ class Stage:
             must continue what it finds there.
         arguments: picklable.
         portable: as for :meth:`~evenface.study.stages.StageLog.run`.
+        nameless: the folder is the same under whatever name: it may be taken from beside ``at``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     build: Callable[..., Any]
     arguments: tuple[Any, ...]
     portable: bool = True
+    nameless: bool = False
 
     @property
     def key(self) -> str:

@@ -16,7 +16,7 @@ from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
 from evenface.study.shelf import Shelf
 from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
-from evenface.train.lock import is_locked
+from evenface.train.lock import lock_holder
 
 STAGES_NAME = "stages.json"
 
@@ -105,7 +105,7 @@ class StageLog:
                 that leads out of it.
         """
         target = self.folder / at
-        record = self._settle(name, fingerprint(inputs), at, portable=portable)
+        record = self._settle(name, fingerprint(inputs), at, portable=portable, nameless=False)
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:
@@ -139,10 +139,7 @@ class StageLog:
             watch: called about once a second while stages are under way.
             executor: where they are built; None: the log's own.
         """
-        records = [
-            self._settle(stage.name, stage.key, stage.at, portable=stage.portable)
-            for stage in stages
-        ]
+        records = [self._settle_stage(stage) for stage in stages]
         key = fingerprint([record["key"] for record in records])
         whole = self._records.get(name)
         if whole is None or whole["key"] != key:
@@ -177,7 +174,7 @@ class StageLog:
     def prepare(self, stages: Sequence[Stage]) -> None:
         """Leave the stages' folders so that jobs can build them by themselves, or go on."""
         for stage in stages:
-            self._settle(stage.name, stage.key, stage.at, portable=stage.portable)
+            self._settle_stage(stage)
         write_json(self._file, self._records)
 
     def finished(self, stages: Sequence[Stage]) -> int:
@@ -195,12 +192,19 @@ class StageLog:
             for name in self._order
         ]
 
-    def _settle(self, name: str, key: str, at: str, *, portable: bool) -> dict[str, Any]:
+    def _settle_stage(self, stage: Stage) -> dict[str, Any]:
+        return self._settle(
+            stage.name, stage.key, stage.at, portable=stage.portable, nameless=stage.nameless
+        )
+
+    def _settle(
+        self, name: str, key: str, at: str, *, portable: bool, nameless: bool
+    ) -> dict[str, Any]:
         """The stage's record; its folder holds what was built from these inputs, or nothing."""
         target = self.folder / at
         found = self._found(name, target)
         if found is not None and found.key != key:
-            if is_locked(target, name=LOCK_NAME):
+            if lock_holder(target, name=LOCK_NAME):
                 raise UsageError(
                     f"{target}: a process is at work there, on other inputs than are wanted now. "
                     "Wait for it, or stop it"
@@ -211,7 +215,8 @@ class StageLog:
                 shutil.rmtree(target)
             found = None
         if found is None:
-            found = self._shelf.take_back(at, key, portable=portable) or Mark(key)
+            kept = self._shelf.take_back(at, key, portable=portable, nameless=nameless)
+            found = kept or Mark(key)
         target.mkdir(parents=True, exist_ok=True)
         record = {"key": key, "seconds": found.seconds, "finished": found.finished}
         record["reused"] = found.finished
@@ -233,6 +238,7 @@ class StageLog:
     @contextmanager
     def _timed(self, name: str, record: dict[str, Any]) -> Iterator[None]:
         note(f"{name} …")
+        self._records[name] = self._records.pop(name)  # last: what is under way
         write_json(self._file, self._records)
         start = time.monotonic()
         try:

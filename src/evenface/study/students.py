@@ -24,6 +24,7 @@ from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.subset import subset_cache
+from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
 
@@ -244,6 +245,11 @@ def train_students(
     return arms
 
 
+def number_of_runs(spec: StudySpec) -> int:
+    """Trainings of students, at most: arms that turn out to be equal are trained once."""
+    return len(cells(spec)) * len(spec.training_seeds)
+
+
 def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> StudyArm:
     return StudyArm(
         id=cell.id,
@@ -448,15 +454,7 @@ def _watched(title: str, runs: list[Path], steps: int) -> Iterator[Callable[[], 
 
 
 def _steps_done(run: Path) -> int:
-    """The last step in a run's log, which may be in the middle of being written."""
-    log = run / LOG_NAME
-    lines = log.read_bytes().splitlines() if log.exists() else []
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except ValueError:
-            continue
-    return 0
+    return int(last_record(run / LOG_NAME).get("step", 0))
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ class RunLock:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             self._file.close()
-            raise UsageError(f"{self._path.parent}: {holder} {self._doing}") from None
+            raise UsageError(f"{self._path.parent}: {holder} {self._doing}")
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {platform.node()}")
         self._file.flush()
@@ -68,13 +68,15 @@ class RunLock:
         self._file.close()
 
 
-def is_locked(folder: Path, *, name: str = LOCK_NAME) -> bool:
-    """Whether a process holds the folder's lock at this moment."""
+def lock_holder(folder: Path, *, name: str = LOCK_NAME) -> str | None:
+    """Who holds the folder's lock at this moment; None: nobody."""
     try:
         with open(folder / name, encoding="utf-8") as file:
-            return not _try_lock(file.fileno(), shared=True)
+            if _try_lock(file.fileno(), shared=True):
+                return None
+            return file.read().strip() or "another process"
     except OSError:  # no such file, or not ours to read
-        return False
+        return None
 
 
 def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
