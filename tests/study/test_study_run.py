@@ -167,7 +167,8 @@ def test_a_changed_factor_computes_what_depends_on_it_only(
     assert [r["fingerprint"] for r in old] == [r["fingerprint"] for r in new]
     same = [results_of(f)["evaluations"] for f in (finished, out)]
     assert (
-        same[0]["real-plain"]["groups"]["groups"] == same[1]["real-mini_s-plain"]["groups"]["groups"]
+        same[0]["real-plain"]["groups"]["groups"]
+        == same[1]["real-mini_s-plain"]["groups"]["groups"]
     )
 
 

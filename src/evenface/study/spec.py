@@ -76,8 +76,20 @@ class HeldOutFaces(_Part):
     fraction: float = Field(default=0.3, gt=0, lt=1)
 
 
+class PublishedFaces(_Part):
+    """A published verification set with its own pairs and, where it has some, groups."""
+
+    kind: Literal["protocol"] = "protocol"
+    spec: str
+    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder."""
+    origin: Literal["real", "synthetic"] = "real"
+
+
 Faces = Annotated[RenderedFaces | FolderFaces, Field(discriminator="kind")]
-TestFaces = Annotated[RenderedFaces | FolderFaces | HeldOutFaces, Field(discriminator="kind")]
+TestFaces = Annotated[
+    RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces, Field(discriminator="kind")
+]
+AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 
 
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -89,15 +101,16 @@ class FacesSpec(_Part):
     real: Faces
     synthetic: Faces
     test: TestFaces
-    more_tests: dict[TestName, RenderedFaces | FolderFaces] = Field(default_factory=dict)
+    more_tests: dict[TestName, RenderedFaces | FolderFaces | PublishedFaces] = Field(
+        default_factory=dict
+    )
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
 
-    def by_role(self) -> dict[str, RenderedFaces | FolderFaces | HeldOutFaces]:
+    def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
-        main = {"real": self.real, "synthetic": self.synthetic, "test": self.test}
-        return main | self.more_tests
+        return {"real": self.real, "synthetic": self.synthetic, "test": self.test} | self.more_tests
 
 
 class MixSpec(_Part):

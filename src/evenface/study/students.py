@@ -261,7 +261,7 @@ def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> Study
         seeds=tuple(runs),
         levels=cell.levels,
         runs=runs,
-        recipe=recipe and _without_paths(recipe),
+        recipe=None if recipe is None else _without_paths(recipe),
     )
 
 
@@ -332,7 +332,8 @@ def _backbones(spec: StudySpec) -> dict[str | None, Mapping[str, Any]]:
     for cell in cells(spec):
         recipe = student_recipe(spec, "student", overrides=cell.overrides, seed=0)
         found.setdefault(recipe.backbone.name, cell.overrides)
-    return {None: {}} if len(found) == 1 else dict(found)
+    several = len(found) > 1
+    return {name if several else None: overrides for name, overrides in found.items()}
 
 
 def student_recipe(
