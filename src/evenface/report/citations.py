@@ -31,13 +31,6 @@ class Work:
     pages: str = ""
 
     @property
-    def url(self) -> str:
-        """Where it is found; "" where that is not known."""
-        if self.doi:
-            return f"https://doi.org/{self.doi}"
-        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else ""
-
-    @property
     def text(self) -> str:
         """The entry of a list of references."""
         names = [" ".join(reversed(author.split(", "))) for author in self.authors]
@@ -45,8 +38,11 @@ class Work:
             names = [*names[:3], "et al."]
         where = self.venue + (f", pp. {self.pages}" if self.pages else "")
         parts = [", ".join(names), self.title, where, str(self.year)]
-        preprint = f"arXiv:{self.arxiv}" if self.arxiv else ""
-        return ". ".join(part.rstrip(".") for part in [*parts, preprint] if part) + "."
+        parts += [
+            f"arXiv:{self.arxiv}" if self.arxiv else "",
+            f"doi:{self.doi}" if self.doi else "",
+        ]
+        return ". ".join(part.rstrip(".") for part in parts if part) + "."
 
     @property
     def bibtex(self) -> str:
@@ -104,7 +100,10 @@ _ENTRIES = (
     ),
     Work(
         "zhong2021sface",
-        ("Zhong, Yaoyao", "Deng, Weihong", "Hu, Jiani", "Zhao, Dongyue", "Li, Xian", "Wen, Dongchao"),
+        (
+            "Zhong, Yaoyao", "Deng, Weihong", "Hu, Jiani", "Zhao, Dongyue", "Li, Xian",
+            "Wen, Dongchao",
+        ),
         "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition",
         2021,
         "IEEE Transactions on Image Processing",
