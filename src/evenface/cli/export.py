@@ -11,7 +11,8 @@ import typer
 from evenface.cli.common import GroupBy, names_of
 
 if TYPE_CHECKING:
-    from evenface.export.ship import ExportReport
+    from evenface.export.compression import Change
+    from evenface.export.ship import ExportReport, Learned
 
 
 class Format(StrEnum):
@@ -60,6 +61,28 @@ def export(
             "measures every group, before and after compression."
         ),
     ] = None,
+    finetune: Annotated[
+        bool,
+        typer.Option(
+            "--finetune",
+            help="int8: train it further as int8, by distillation; of the two the audit's better "
+            "is kept, and both are reported.",
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="--finetune: faces to learn on; default: those of --calibrate."),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(help="--finetune: teacher to learn from; default: the student in fp32."),
+    ] = "",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="--finetune: steps of 64 faces; default: 300.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="--finetune: learning rate; default: 0.01.")
+    ] = None,
     group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
     target_fmr: Annotated[
@@ -80,11 +103,11 @@ def export(
     """
     from evenface.console import note
     from evenface.data.manifest import Manifest
-    from evenface.errors import MissingDependencyError
+    from evenface.errors import MissingDependencyError, UsageError
 
     try:
         from evenface.export.hub import CARD_NAME, write_card, write_hub
-        from evenface.export.ship import export_onnx
+        from evenface.export.ship import FineTuning, export_onnx
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("evenface"):
             raise
@@ -101,6 +124,12 @@ def export(
         write_hub(run, folder, target)
         note(f"{target}: written")
         return
+    chosen = {"teacher": teacher, "steps": steps, "rate": rate, "data": data}
+    chosen = {key: value for key, value in chosen.items() if value}
+    if chosen and not finetune:
+        raise UsageError(f"--{next(iter(chosen))} belongs to --finetune")
+    if data is not None:
+        chosen["data"] = Manifest.read(data)
     report = export_onnx(
         run,
         folder,
@@ -108,6 +137,7 @@ def export(
         name=name or None,
         calibrate=Manifest.read(calibrate) if calibrate else None,
         audit=Manifest.read(audit, split=split) if audit else None,
+        finetuning=FineTuning(**chosen) if finetune else None,
         group_by=names_of(group_by),
         target_fmr=_target(target_fmr),
         max_difference=_bounds(max_difference),
@@ -138,6 +168,7 @@ def _bounds(text: str) -> tuple[float, float] | None:
 
 
 def _print(report: ExportReport, folder: Path) -> None:
+    from evenface.cli.common import print_table
     from evenface.console import out
 
     lines = [
@@ -158,3 +189,36 @@ def _print(report: ExportReport, folder: Path) -> None:
         lines.append(report.compression.verdict)
     for line in [*lines, *(f"• {remark}" for remark in report.notes)]:
         out().print(line, markup=False, highlight=False)
+    if report.finetuning:
+        out().print("accuracy in %, [95 % interval of the change]", markup=False, highlight=False)
+        print_table(*_variants(report.finetuning))
+
+
+def _variants(learned: Learned) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and rows: every group in fp32 and in each int8 form."""
+    headings = ("group", "fp32", *(_marked(v, learned.kept) for v in learned.variants))
+    columns = [variant.compression.groups for variant in learned.variants.values()]
+    rows = [
+        (
+            group,
+            _percent(columns[0][group].before.value),
+            *(f"{_percent(of[group].after.value)} {_interval(of[group].change)}" for of in columns),
+        )
+        for group in columns[0]
+    ]
+    means = [f"{variant.parity.mean:.1e}" for variant in learned.variants.values()]
+    return headings, [*rows, ("mean 1 − cos to fp32", "", *means)]
+
+
+def _marked(variant: str, kept: str) -> str:
+    return f"int8, {variant}{' (kept)' if variant == kept else ''}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def _interval(change: Change) -> str:
+    if change.low is None or change.high is None:
+        return ""
+    return f"[{100 * change.low:+.2f}, {100 * change.high:+.2f}]"

@@ -38,6 +38,7 @@ class Learner:
         device: where to compute.
         supply: what the losses draw on besides the batches.
         world: the processes that train together.
+        backbone: to train, instead of a new one of the recipe.
 
     Attributes:
         backbone: in training mode.
@@ -55,9 +56,10 @@ class Learner:
         device: torch.device,
         supply: Supply | None = None,
         world: World = ALONE,
+        backbone: nn.Module | None = None,
     ) -> None:
         torch.manual_seed(derive_seed(recipe.seed, "weights"))
-        backbone = build_backbone(recipe)
+        backbone = build_backbone(recipe) if backbone is None else backbone
         if world.size > 1 and device.type == "cuda":
             backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)
         self.backbone = backbone.to(device)
