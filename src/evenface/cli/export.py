@@ -11,8 +11,7 @@ import typer
 from evenface.cli.common import GroupBy, names_of
 
 if TYPE_CHECKING:
-    from evenface.export.compression import Change
-    from evenface.export.ship import ExportReport, Learned
+    from evenface.export.ship import ExportReport
 
 
 class Format(StrEnum):
@@ -168,7 +167,7 @@ def _bounds(text: str) -> tuple[float, float] | None:
 
 
 def _print(report: ExportReport, folder: Path) -> None:
-    from evenface.cli.common import print_table
+    from evenface.cli.compression_output import print_costs
     from evenface.console import out
 
     lines = [
@@ -190,35 +189,13 @@ def _print(report: ExportReport, folder: Path) -> None:
     for line in [*lines, *(f"• {remark}" for remark in report.notes)]:
         out().print(line, markup=False, highlight=False)
     if report.finetuning:
-        out().print("accuracy in %, [95 % interval of the change]", markup=False, highlight=False)
-        print_table(*_variants(report.finetuning))
-
-
-def _variants(learned: Learned) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and rows: every group in fp32 and in each int8 form."""
-    headings = ("group", "fp32", *(_marked(v, learned.kept) for v in learned.variants))
-    columns = [variant.compression.groups for variant in learned.variants.values()]
-    rows = [
-        (
-            group,
-            _percent(columns[0][group].before.value),
-            *(f"{_percent(of[group].after.value)} {_interval(of[group].change)}" for of in columns),
+        measured = report.finetuning.variants
+        print_costs(
+            "fp32",
+            {
+                f"int8, {name}{' (kept)' if name == report.finetuning.kept else ''}": of.compression
+                for name, of in measured.items()
+            },
         )
-        for group in columns[0]
-    ]
-    means = [f"{variant.parity.mean:.1e}" for variant in learned.variants.values()]
-    return headings, [*rows, ("mean 1 − cos to fp32", "", *means)]
-
-
-def _marked(variant: str, kept: str) -> str:
-    return f"int8, {variant}{' (kept)' if variant == kept else ''}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
-
-
-def _interval(change: Change) -> str:
-    if change.low is None or change.high is None:
-        return ""
-    return f"[{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
+        for name, variant in measured.items():
+            out().print(f"{name}: {variant.parity.summary}", markup=False, highlight=False)

@@ -23,6 +23,7 @@ from evenface.errors import DataError, TrainingDivergedError
 from evenface.export.onnx import INPUT
 from evenface.export.parity import compare_embeddings
 from evenface.export.qdq import QDQNetwork
+from evenface.export.teaching import attributes_of, distillation_from
 from evenface.models import embed
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
@@ -32,11 +33,9 @@ from evenface.train.learner import Learner
 from evenface.train.loader import open_source
 from evenface.train.recipe import (
     BackboneRecipe,
-    DistillationRecipe,
     OptimizerRecipe,
     SamplerRecipe,
     ScheduleRecipe,
-    TeacherRecipe,
     TrainRecipe,
 )
 from evenface.train.schedule import Schedule
@@ -84,7 +83,7 @@ def finetune(
         quantized: of :func:`evenface.export.quantize.to_int8`.
         plain: of :func:`evenface.export.quantize.prepared`, that it was made of.
         manifest: faces to learn on; at least two identities. Their labels are not used.
-        teacher: see :func:`evenface.teachers.load_teacher`; it embeds the same pixels.
+        teacher: see :func:`evenface.export.teaching.distillation_from`.
         embedding_size: of the network.
         steps, rate, batch_size: of SGD with momentum; the rate falls by a cosine to zero.
         group_by: attributes that define the groups; see :meth:`Manifest.groups`.
@@ -101,8 +100,8 @@ def finetune(
         seed=seed,
         backbone=BackboneRecipe(name="int8", embedding_size=embedding_size),
         head=None,
-        distill=DistillationRecipe(teacher=TeacherRecipe(source=teacher)),
-        sampler=SamplerRecipe(name="groups", by=_by(group_by)),
+        distill=distillation_from(teacher),
+        sampler=SamplerRecipe(name="groups", by=attributes_of(group_by)),
         optimizer=OptimizerRecipe(lr=rate, lr_batch=None, weight_decay=0),
         schedule=ScheduleRecipe(kind="cosine", steps=steps, warmup_steps=min(steps // 10, 20)),
         batch_size=batch_size,
@@ -158,7 +157,3 @@ def _check(network: QDQNetwork, model: onnx.ModelProto, faces: np.ndarray) -> No
         raise DataError(
             f"the fine-tuned int8 file is not the network that was trained: {parity.summary}"
         )
-
-
-def _by(group_by: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
-    return group_by if group_by is None or isinstance(group_by, str) else tuple(group_by)

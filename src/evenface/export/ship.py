@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,10 @@ from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.evaluate import Evaluation, evaluate_model, protocol_from_manifest
+from evenface.evaluate import Evaluation
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.finetune import RATE, STEPS, finetune
+from evenface.export.measure import auditor
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
 from evenface.export.quantize import prepared, to_fp16, to_int8
@@ -34,7 +34,6 @@ CALIBRATION_IMAGES = 512
 PARITY_IMAGES = 512
 PLAIN, CALIBRATED, FINE_TUNED = "as trained", "calibrated", "fine-tuned"
 """Variants of a network in one precision."""
-_ONE_VIEW = ("original",)  # what is shipped embeds an image once
 
 
 @dataclass(frozen=True)
@@ -216,20 +215,7 @@ def export_onnx(
     kept, audited = passed[0], None
     compressions: dict[str, Compression] = {}
     if audit is not None:
-        protocol = protocol_from_manifest(
-            audit,
-            group_by=group_by,
-            seed=seed,
-            name=", ".join(sorted(set(audit.column("dataset")))),
-        )
-        measure = partial(
-            evaluate_model,
-            manifest=audit,
-            protocol=protocol,
-            views=_ONE_VIEW,
-            replicates=replicates,
-            seed=seed,
-        )
+        measure = auditor(audit, group_by=group_by, replicates=replicates, seed=seed)
         evaluations: dict[str, Evaluation] = {}
         for variant, model in variants.items():
             with _written(model, record, out, label) as shipped:
