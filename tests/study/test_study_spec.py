@@ -6,11 +6,11 @@ import pytest
 
 from evenface.errors import UsageError
 from evenface.study.spec import (
+    brings_published_tests,
     list_studies,
     load_study,
     own_faces,
     teacher_id,
-    tests_are_published,
 )
 
 
@@ -94,8 +94,8 @@ def test_teachers_are_called_by_their_stem(given, expected):
 
 
 def test_published_tests_stay_with_own_faces(tmp_path):
-    assert tests_are_published("paper")
-    assert not tests_are_published("quick")
+    assert brings_published_tests("paper")
+    assert not brings_published_tests("quick")
     spec = load_study("paper", own_faces(tmp_path / "r", tmp_path / "s", published=True))
     assert spec.faces.real.path == tmp_path / "r"
     assert spec.faces.test.kind == "protocol"

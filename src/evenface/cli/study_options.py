@@ -55,11 +55,11 @@ def chosen_study(
 ) -> StudySpec:
     """The study called ``name`` (or of a file) with what the options change."""
     from evenface import recipes
-    from evenface.study.spec import load_study, own_faces, tests_are_published
+    from evenface.study.spec import brings_published_tests, load_study, own_faces
     from evenface.teachers import teacher_names
 
     overrides: dict[str, object] = own_faces(
-        real, synthetic, test, published=tests_are_published(name)
+        real, synthetic, test, published=brings_published_tests(name)
     )
     if teachers:
         overrides["teachers"] = [

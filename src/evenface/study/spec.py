@@ -379,7 +379,7 @@ def _test_faces(path: Path) -> dict[str, Any]:
     return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
 
 
-def tests_are_published(source: str) -> bool:
+def brings_published_tests(source: str) -> bool:
     """Whether the study called ``source`` (or of that file) is tested on published sets."""
     faces = recipes.read("study", source).get("faces")
     test = faces.get("test") if isinstance(faces, Mapping) else None
