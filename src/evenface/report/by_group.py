@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evenface.report.grid import level_rank, slice_title
 from evenface.report.models import NO_GROUP, add_models
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
 from evenface.report.schema import (
@@ -56,6 +57,7 @@ def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False
         if results.sets and not compact
         else [],
         simulated=benchmark.simulated,
+        interactive=not compact,
     )
     add_models(
         table,
@@ -119,6 +121,7 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
             "the STD observed: an STD within that range shows no difference between groups.",
         ],
         simulated=benchmark.simulated,
+        interactive=True,
     )
     add_models(table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation))
     return table
@@ -195,13 +198,18 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
 
 
 def _by_arm(results: Results, benchmark: Benchmark) -> list[list[Difference]]:
-    """Differences by training set, then by teacher."""
-    arms: dict[str, dict[str | None, list[Difference]]] = {}
+    """Differences by training set, then by levels, then by teacher."""
+    arms: dict[str, dict[tuple[object, ...], list[Difference]]] = {}
     for difference in results.differences:
         if difference.benchmark == benchmark.id:
             of_set = arms.setdefault(difference.set, {})
-            of_set.setdefault(difference.teacher, []).append(difference)
-    return [found for of_set in arms.values() for found in of_set.values()]
+            key = (level_rank(results, difference.levels), difference.teacher)
+            of_set.setdefault(key, []).append(difference)
+    return [
+        found
+        for of_set in arms.values()
+        for _, found in sorted(of_set.items(), key=lambda item: item[0][0])
+    ]
 
 
 def _difference_table(
@@ -219,11 +227,10 @@ def _difference_table(
         table.remarks.append(
             "Below an interval: p, corrected by Holm over the groups of one set and teacher."
         )
-    several = len(results.distillers) > 1
     sections: dict[str, list[TableRow]] = {}
     for arm in arms:
         first = next(iter(arm.values()))
-        detail = f"KD from {results.teacher_name(first.teacher)}" if several else ""
+        detail = slice_title(results, first.levels, first.teacher)
         cells = [_difference_cell(table, arm.get(column)) for column in columns]
         sections.setdefault(first.set, []).append(TableRow(first.set, cells, detail=detail))
     table.sections = list(sections.values())

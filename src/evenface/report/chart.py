@@ -37,6 +37,8 @@ class Chart:
     simulated: bool = False
     wide: bool = False
     """Whether the panels have long labels, and need more room."""
+    title: str = ""
+    """Which part of several charts it is."""
 
     def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
         """Add an entry to the legend."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
-from evenface.report.figures import Ends, Line, Row, Slope, Style, finite
+from evenface.report.figures import Dumbbell, Ends, Line, Row, Slope, Style, finite
+from evenface.report.grid import MANY, Pairing, Slice, difference, mean_difference, slices
 from evenface.report.numbers import coverage, percent
 from evenface.report.schema import (
     Benchmark,
@@ -19,41 +21,93 @@ from evenface.report.schema import (
     Results,
     Roc,
 )
-from evenface.report.svg import INK, series_colour
+from evenface.report.svg import INK, MUTED, series_colour
 from evenface.study.wording import OVER_GROUPS
 
 
 @dataclass(frozen=True)
-class _Pairing:
-    """The arms of a training set without KD and with KD from one teacher."""
+class Drawing:
+    """A panel before it has its name: which slice it belongs to, and how it is drawn."""
 
-    set: str
+    part: str
     title: str
     detail: str
-    plain: Model | None
-    distilled: Model | None
-    teacher: str | None
+    draw: Callable[[str], str]
 
 
-def _pairings(results: Results) -> list[_Pairing]:
-    """A pairing for each teacher and training set, the main teacher's first."""
-    several = len(results.distillers) > 1
-    return [
-        _Pairing(
-            name,
-            results.set_title(name),
-            f"KD from {results.teacher_name(teacher)}" if several else "",
-            results.plain(name),
-            results.distilled(name, teacher),
-            teacher,
+def in_panels(chart: Chart, drawings: Sequence[Drawing]) -> list[Chart]:
+    """One chart with all panels; where there are many, one for each slice of the grid."""
+    parts = list(dict.fromkeys(drawing.part for drawing in drawings))
+    if len(drawings) <= MANY or len(parts) == 1:
+        for drawing in drawings:
+            _add(chart, drawing, drawing.detail)
+        return [chart]
+    charts = []
+    for number, part in enumerate(parts, 1):
+        of_part = replace(chart, id=f"{chart.id}-{number}", title=part, panels=[], legend=[])
+        for drawing in drawings:
+            if drawing.part == part:
+                _add(of_part, drawing, "")
+        charts.append(of_part)
+    return charts
+
+
+def _add(chart: Chart, drawing: Drawing, detail: str) -> None:
+    chart.panels.append(Panel(drawing.title, drawing.draw(chart.next_name), detail))
+
+
+def overview(results: Results, benchmark: Benchmark) -> Chart:
+    """Mean accuracy without → with KD of each training set, a panel for each slice of the grid."""
+    chart = Chart(
+        "overview",
+        "Mean accuracy over groups without KD (hollow) and with KD (filled), a panel for each "
+        "choice of the other factors, all on one scale. Bars are "
+        f"{coverage(results.level)} intervals of each model; whether a pair differs is decided on "
+        "their paired difference, which is surer than the bars suggest.",
+        "No training set has students both without and with KD.",
+        simulated=benchmark.simulated,
+    )
+    drawn = []
+    for of in slices(results):
+        rows = []
+        for pairing in of.pairings:
+            without, with_kd = (
+                evaluation.overall.accuracy if evaluation else Estimate()
+                for evaluation in _both(results, pairing, benchmark)
+            )
+            paired = mean_difference(results, pairing, benchmark)
+            decided = paired is not None and paired.decided(results.level)
+            style = Style(series_colour(0)) if decided else Style(MUTED)
+            rows.append(Dumbbell(pairing.set, style, without, with_kd))
+        if any(finite(r.without.value) and finite(r.with_kd.value) for r in rows):
+            drawn.append((of, rows))
+    horizontal = figures.limits(
+        e for _, rows in drawn for r in rows for e in (r.without, r.with_kd)
+    )
+    if horizontal is None:
+        return chart
+    labels = [row.label for _, rows in drawn for row in rows]
+    for of, rows in drawn:
+        changes = ", ".join(
+            f"{row.label} {percent(row.without.value)} to {percent(row.with_kd.value)} %"
+            for row in rows
         )
-        for teacher in results.distillers or (None,)
-        for name in results.training_sets
-    ]
+        label = f"{of.title or 'Mean accuracy'}: without to with KD: {changes}."
+        drawing = figures.dumbbell_chart(
+            chart.next_name, label, rows, horizontal, unit="mean accuracy, %", beside=labels
+        )
+        chart.panels.append(Panel(of.title, drawing))
+    for text, style in (
+        ("difference decided", Style(series_colour(0))),
+        ("undecided", Style(MUTED)),
+    ):
+        chart.explain(f"with KD, {text}", style, marker=True)
+    chart.explain("without KD", Style().without_kd(), line=False, marker=True)
+    return chart
 
 
-def slope(results: Results, benchmark: Benchmark) -> Chart:
-    """Accuracy without KD → with KD by group, a panel for each training set and teacher."""
+def slope(results: Results, benchmark: Benchmark) -> list[Chart]:
+    """Accuracy without KD → with KD by group, a panel for each pairing."""
     chart = Chart(
         "slope",
         "Accuracy without and with KD by group, one panel for each training set, all on one "
@@ -63,9 +117,8 @@ def slope(results: Results, benchmark: Benchmark) -> Chart:
         simulated=benchmark.simulated,
     )
     panels = []
-    for pairing in _pairings(results):
-        plain = _evaluation(results, pairing.plain, benchmark)
-        distilled = _evaluation(results, pairing.distilled, benchmark)
+    for of, pairing in _every(results):
+        plain, distilled = _both(results, pairing, benchmark)
         slopes = [
             Slope(
                 Style.of_series(i),
@@ -76,37 +129,35 @@ def slope(results: Results, benchmark: Benchmark) -> Chart:
             for i, group in enumerate(benchmark.groups)
         ]
         if any(finite(s.without.value) and finite(s.with_kd.value) for s in slopes):
-            panels.append((pairing, slopes))
+            panels.append((of, pairing, slopes))
     vertical = figures.limits(
         e
-        for _, slopes in panels
+        for *_, slopes in panels
         for s in slopes
         for e in (s.without, s.with_kd, *(Estimate(value=v) for ends in s.seeds for v in ends))
     )
     if vertical is None:
-        return chart
-    if any(s.seeds for _, slopes in panels for s in slopes):
+        return [chart]
+    if any(s.seeds for *_, slopes in panels for s in slopes):
         chart.caption += " Thin lines are single seeds."
-    for pairing, slopes in panels:
+    drawings = []
+    for of, pairing, slopes in panels:
         changes = ", ".join(
             f"{group} {percent(s.without.value)} to {percent(s.with_kd.value)} %"
             for group, s in zip(benchmark.groups, slopes, strict=True)
         )
-        label = f"{_described(pairing)}: accuracy without to with KD: {changes}."
-        drawing = figures.slope_chart(chart.next_name, label, slopes, vertical)
-        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
-    for i, group in enumerate(benchmark.groups):
-        chart.explain(group, Style.of_series(i), marker=True)
-    return chart
+        label = f"{_described(results, of, pairing)}: accuracy without to with KD: {changes}."
+        draw = partial(figures.slope_chart, label=label, slopes=slopes, vertical=vertical)
+        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
+    charts = in_panels(chart, drawings)
+    for one in charts:
+        for i, group in enumerate(benchmark.groups):
+            one.explain(group, Style.of_series(i), marker=True)
+    return charts
 
 
-def differences(results: Results, benchmark: Benchmark) -> Chart:
-    """Paired differences of accuracy with intervals, a panel for each training set and teacher."""
-    found = [
-        d
-        for d in results.differences
-        if d.benchmark == benchmark.id and d.metric == "accuracy" and finite(d.value)
-    ]
+def differences(results: Results, benchmark: Benchmark) -> list[Chart]:
+    """Paired differences of accuracy with intervals, a panel for each pairing."""
     chart = Chart(
         "forest",
         "Accuracy with KD minus without KD, in percentage points, with paired "
@@ -116,25 +167,39 @@ def differences(results: Results, benchmark: Benchmark) -> Chart:
         "No paired differences are in the results.",
         simulated=benchmark.simulated,
     )
-    horizontal = figures.limits(found, zero=True)
+    found = [
+        (of, pairing, of_pairing)
+        for of, pairing in _every(results)
+        if (of_pairing := _differences(results, pairing, benchmark))
+    ]
+    horizontal = figures.limits((d for *_, of_pairing in found for d in of_pairing), zero=True)
     if horizontal is None:
-        return chart
-    for pairing in _pairings(results):
-        of_pairing = [d for d in found if (d.set, d.teacher) == (pairing.set, pairing.teacher)]
+        return [chart]
+    drawings = []
+    for of, pairing, of_pairing in found:
         rows = [_difference_row(results, benchmark, d) for d in of_pairing]
-        if not rows:
-            continue
         changes = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
-        drawing = figures.interval_chart(
-            chart.next_name,
-            f"{_described(pairing)}: change of accuracy with KD in points: {changes}.",
-            rows,
-            horizontal,
+        label = (
+            f"{_described(results, of, pairing)}: change of accuracy with KD in points: {changes}."
+        )
+        draw = partial(
+            figures.interval_chart,
+            label=label,
+            rows=rows,
+            horizontal=horizontal,
             unit="points of accuracy",
             zero=True,
         )
-        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
-    return chart
+        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
+    return in_panels(chart, drawings)
+
+
+def _differences(results: Results, pairing: Pairing, benchmark: Benchmark) -> list[Difference]:
+    of_groups = (
+        difference(results, pairing, benchmark, group, "accuracy")
+        for group in dict.fromkeys((*benchmark.groups, OVER_GROUPS))
+    )
+    return [d for d in of_groups if d is not None and finite(d.value)]
 
 
 def _difference_row(results: Results, benchmark: Benchmark, difference: Difference) -> Row:
@@ -148,8 +213,8 @@ def _difference_row(results: Results, benchmark: Benchmark, difference: Differen
     return Row(label, style, difference)
 
 
-def roc(results: Results, benchmark: Benchmark) -> Chart:
-    """ROC by group: a panel for each training set and teacher, and one for each reference model."""
+def roc(results: Results, benchmark: Benchmark) -> list[Chart]:
+    """ROC by group: a panel for each pairing, and one for each reference model."""
     chart = Chart(
         "roc-curves",
         "ROC by group on a logarithmic axis of the false match rate. It starts at the lowest rate "
@@ -157,25 +222,31 @@ def roc(results: Results, benchmark: Benchmark) -> Chart:
         "No ROC is in the results.",
         simulated=benchmark.simulated,
     )
-    panels: list[tuple[str, str, list[tuple[Style, Roc]]]] = []
-    for pairing in _pairings(results):
+    panels: list[tuple[str, str, str, list[tuple[Style, Roc]]]] = []
+    for of, pairing in _every(results):
         plain = _rocs(results, pairing.plain, benchmark)
         curves = [(style.without_kd(), curve) for style, curve in plain]
         curves += _rocs(results, pairing.distilled, benchmark)
-        panels.append((pairing.title, pairing.detail, curves))
-    panels += [(model.title, "", _rocs(results, model, benchmark)) for model in results.references]
+        panels.append((of.title, results.set_title(pairing.set), of.title, curves))
+    panels += [
+        ("references", model.title, "", _rocs(results, model, benchmark))
+        for model in results.references
+    ]
     panels = [panel for panel in panels if panel[-1]]
     floor = figures.roc_floor(curve for *_, curves in panels for _, curve in curves)
-    for title, detail, curves in panels:
+    drawings = []
+    for part, title, detail, curves in panels:
         label = f"ROC by group: {title} {detail}. True match rate against false match rate."
-        drawing = figures.roc_chart(chart.next_name, label, curves, floor)
-        chart.panels.append(Panel(title, drawing, detail))
-    if panels:
-        for i, group in enumerate(benchmark.groups):
-            chart.explain(group, Style.of_series(i))
-        chart.explain("with KD", Style())
-        chart.explain("without KD", Style().without_kd())
-    return chart
+        draw = partial(figures.roc_chart, label=label, curves=curves, floor=floor)
+        drawings.append(Drawing(part, title, detail, draw))
+    charts = in_panels(chart, drawings)
+    for one in charts:
+        if one.panels:
+            for i, group in enumerate(benchmark.groups):
+                one.explain(group, Style.of_series(i))
+            one.explain("with KD", Style())
+            one.explain("without KD", Style().without_kd())
+    return charts
 
 
 def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
@@ -213,8 +284,8 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
     return chart
 
 
-def training(results: Results) -> Chart:
-    """Losses over steps, a panel for each training set and teacher."""
+def training(results: Results) -> list[Chart]:
+    """Losses over steps, a panel for each pairing."""
     chart = Chart(
         "losses",
         "Losses during training. Each point is the mean of consecutive log entries. The "
@@ -222,7 +293,7 @@ def training(results: Results) -> Chart:
         "No training curves are in the results.",
     )
     panels = []
-    for pairing in _pairings(results):
+    for of, pairing in _every(results):
         lines = [
             line
             for model, kd in ((pairing.plain, False), (pairing.distilled, True))
@@ -230,19 +301,26 @@ def training(results: Results) -> Chart:
             for line in _losses(results.curves.get(model.id, ()), kd=kd)
         ]
         if lines:
-            panels.append((pairing, lines))
-    highest = 1.05 * max((max(line.values) for _, lines in panels for line in lines), default=1.0)
-    if any(line.faint for _, lines in panels for line in lines):
+            panels.append((of, pairing, lines))
+    highest = 1.05 * max((max(line.values) for *_, lines in panels for line in lines), default=1.0)
+    many = len(panels) > MANY
+    if many:
+        chart.caption += " Lines are means over seeds."
+    elif any(line.faint for *_, lines in panels for line in lines):
         chart.caption += " Thick lines are means over seeds, thin lines single seeds."
-    for pairing, lines in panels:
-        label = f"{_described(pairing)}: losses over optimiser steps."
-        drawing = figures.training_chart(chart.next_name, label, lines, highest or 1.0)
-        chart.panels.append(Panel(pairing.title, drawing, pairing.detail))
-    if panels:
-        chart.explain("classification, with KD", _CLASSIFICATION)
-        chart.explain("classification, without KD", _CLASSIFICATION.without_kd())
-        chart.explain("distillation", _DISTILLATION)
-    return chart
+    drawings = []
+    for of, pairing, lines in panels:
+        label = f"{_described(results, of, pairing)}: losses over optimiser steps."
+        shown = [line for line in lines if not (many and line.faint)]
+        draw = partial(figures.training_chart, label=label, lines=shown, highest=highest or 1.0)
+        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
+    charts = in_panels(chart, drawings)
+    for one in charts:
+        if one.panels:
+            one.explain("classification, with KD", _CLASSIFICATION)
+            one.explain("classification, without KD", _CLASSIFICATION.without_kd())
+            one.explain("distillation", _DISTILLATION)
+    return charts
 
 
 _CLASSIFICATION = Style(INK)
@@ -302,8 +380,23 @@ def _seed_ends(
     )
 
 
-def _described(pairing: _Pairing) -> str:
-    return ", ".join(text for text in (f"Trained on {pairing.title}", pairing.detail) if text)
+def _every(results: Results) -> list[tuple[Slice, Pairing]]:
+    return [(of, pairing) for of in slices(results) for pairing in of.pairings]
+
+
+def _both(
+    results: Results, pairing: Pairing, benchmark: Benchmark
+) -> tuple[Evaluation | None, Evaluation | None]:
+    """Evaluations without and with KD."""
+    return (
+        _evaluation(results, pairing.plain, benchmark),
+        _evaluation(results, pairing.distilled, benchmark),
+    )
+
+
+def _described(results: Results, of: Slice, pairing: Pairing) -> str:
+    title = f"Trained on {results.set_title(pairing.set)}"
+    return ", ".join(text for text in (title, of.title) if text)
 
 
 def _model_style(model: Model) -> Style:

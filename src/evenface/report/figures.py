@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard
 
 import numpy as np
 
-from evenface.report.svg import INK, MUTED, PAPER, draw, series_colour
+from evenface.report.svg import INK, MUTED, PAPER, RULE, draw, series_colour
 from evenface.study.wording import Interval
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX"
 _CURVE_POINTS = 150
 _ROW_HEIGHT = 26
+_DUMBBELL_HEIGHT = 36
+_TICK_SIZE = 11
+_APART = 0.15
+"""Between a row's middle and its mark without KD above, with KD below."""
 _LABEL_LENGTH = 30
 _LABEL_WIDTH = 6.2
 _FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
@@ -50,9 +54,9 @@ class Style:
     hollow: bool = False
 
     @classmethod
-    def of_series(cls, index: int) -> Self:
+    def of_series(cls, index: int, *, markers: str = _MARKERS) -> Self:
         """The style of the ``index``-th group (or series): colour and marker."""
-        return cls(series_colour(index), _MARKERS[index % len(_MARKERS)])
+        return cls(series_colour(index), markers[index % len(markers)])
 
     def without_kd(self) -> Self:
         """The same series without KD: dashed and hollow."""
@@ -87,6 +91,41 @@ class Row:
     label: str
     style: Style
     estimate: Interval
+
+
+@dataclass(frozen=True)
+class Dumbbell:
+    """A measure of one model without and with KD."""
+
+    label: str
+    style: Style
+    without: Interval
+    with_kd: Interval
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measure of one model, and what the model costs."""
+
+    style: Style
+    cost: float
+    estimate: Interval
+
+
+@dataclass(frozen=True)
+class Marks:
+    """One line of a chart of values without intervals, each with its look."""
+
+    label: str
+    values: Sequence[tuple[float | None, Style]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A measure over a share: (share, measure) by rising share."""
+
+    style: Style
+    points: Sequence[tuple[float, Interval]]
 
 
 @dataclass(frozen=True)
@@ -188,18 +227,199 @@ def interval_chart(
             axes.axvline(0, color=MUTED, linewidth=1.2)
         for y, row in enumerate(rows):
             _mark(axes, y, row.estimate, row.style, vertical=False)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        _name_rows(axes, [row.label for row in rows])
         axes.set_xlim(*horizontal)
-        axes.set_yticks(range(len(rows)), [shorten(row.label) for row in rows])
         axes.set_xlabel(unit)
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
         few_ticks(axes, "x")
 
-    longest = max((len(shorten(row.label)) for row in rows), default=0)
-    left = 16 + round(_LABEL_WIDTH * longest)
+    left = _label_room(row.label for row in rows)
     size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
     return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
+
+
+def dumbbell_chart(
+    name: str,
+    label: str,
+    rows: Sequence[Dumbbell],
+    horizontal: Limits,
+    *,
+    unit: str,
+    beside: Iterable[str] = (),
+) -> str:
+    """Without KD → with KD, one row below the other, each end with its interval.
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        rows: from top to bottom.
+        horizontal: range in percent, shared between panels.
+        unit: label of the axis.
+        beside: labels of all panels, so that their axes start at one place.
+    """
+
+    def paint(axes: Axes) -> None:
+        for y, row in enumerate(rows):
+            ends = (
+                (y - _APART, row.without, row.style.without_kd()),
+                (y + _APART, row.with_kd, row.style),
+            )
+            if finite(row.without.value) and finite(row.with_kd.value):
+                axes.plot(
+                    [100 * row.without.value, 100 * row.with_kd.value],
+                    [y - _APART, y + _APART],
+                    color=row.style.colour,
+                    linewidth=0.9,
+                )
+            for place, estimate, style in ends:
+                _mark(axes, place, estimate, style, vertical=False)
+        _name_rows(axes, [row.label for row in rows])
+        axes.set_xlim(*horizontal)
+        axes.set_xlabel(unit)
+        few_ticks(axes, "x")
+
+    left = _label_room((*beside, *(row.label for row in rows)))
+    size = (220 + left, 50 + _DUMBBELL_HEIGHT * len(rows))
+    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
+
+
+def marks_chart(
+    name: str, label: str, rows: Sequence[Marks], horizontal: Limits, *, unit: str
+) -> str:
+    """Values of each row on one line that joins them.
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        rows: from top to bottom; fractions.
+        horizontal: range in percent, shared between panels.
+        unit: label of the axis.
+    """
+
+    def paint(axes: Axes) -> None:
+        for y, row in enumerate(rows):
+            drawn = [100 * value for value, _ in row.values if finite(value)]
+            if drawn:
+                axes.hlines(y, min(drawn), max(drawn), color=RULE, linewidth=3)
+            for value, style in row.values:
+                _mark(axes, y, _Bare(value), style, vertical=False)
+        _name_rows(axes, [row.label for row in rows])
+        axes.set_xlim(*horizontal)
+        axes.set_xlabel(unit)
+        few_ticks(axes, "x")
+
+    left = _label_room(row.label for row in rows)
+    size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
+    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """A value without an interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def series_chart(
+    name: str,
+    label: str,
+    series: Sequence[Series],
+    vertical: Limits,
+    *,
+    floors: Sequence[tuple[float, Style]] = (),
+    size: tuple[int, int] = (300, 230),
+) -> str:
+    """Measures over the share of real faces, with intervals.
+
+    Args:
+        name, label, vertical: as in :func:`slope_chart`.
+        series: one for each condition.
+        floors: levels to be reached, drawn dotted.
+        size: width and height in CSS pixels.
+    """
+
+    def paint(axes: Axes) -> None:
+        for level, style in floors:
+            axes.axhline(100 * level, color=style.colour, linewidth=1, linestyle=(0, (1, 2.5)))
+        for place, one in enumerate(series):
+            # Side by side, so that intervals do not cover each other.
+            shift = 1.2 * (place - (len(series) - 1) / 2)
+            shares = [100 * share + shift for share, _ in one.points]
+            values = [100 * (e.value or 0.0) for _, e in one.points]
+            axes.plot(shares, values, color=one.style.colour, linestyle=one.style.line)
+            for x, (_, estimate) in zip(shares, one.points, strict=True):
+                _mark(axes, x, estimate, one.style, vertical=True)
+        axes.set_xlim(-5, 105)
+        axes.set_ylim(*vertical)
+        axes.set_xticks([0, 25, 50, 75, 100])
+        axes.set_xlabel("real faces, %")
+        axes.set_ylabel("accuracy, %")
+        few_ticks(axes, "y")
+
+    return draw(name, label, paint, size=size, margins=(46, 8, 6, 40))
+
+
+def cost_chart(name: str, label: str, points: Sequence[Point], *, axis: str) -> str:
+    """A measure in percent against a cost on a logarithmic axis, with the front of both.
+
+    Args:
+        name, label: as in :func:`slope_chart`.
+        points: with finite values and costs above zero.
+        axis: what the cost is.
+    """
+
+    def paint(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
+        edge = front([(point.cost, point.estimate.value or 0.0) for point in points])
+        axes.set_xscale("log")
+        axes.step(
+            [cost for cost, _ in edge],
+            [100 * value for _, value in edge],
+            where="post",
+            color=MUTED,
+            linewidth=1,
+        )
+        for point in points:
+            _mark(axes, point.cost, point.estimate, point.style, vertical=True)
+        # A decade alone would leave most axes with one label.
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: _short(cost)))
+        if max(p.cost for p in points) < 30 * min(p.cost for p in points):
+            axes.xaxis.set_minor_formatter(
+                FuncFormatter(lambda cost, _: _short(cost) if _leading(cost) in (2, 5) else "")
+            )
+        else:
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", which="minor", size=0, labelsize=_TICK_SIZE)
+        axes.set_xlabel(axis)
+        axes.set_ylabel("mean accuracy, %")
+        few_ticks(axes, "y")
+
+    return draw(name, label, paint, size=(380, 270), margins=(46, 16, 6, 42))
+
+
+def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those points (cost, value) than which none is as cheap and better, or cheaper and as good.
+
+    By rising cost; values then rise too.
+    """
+    best: list[tuple[float, float]] = []
+    for cost, value in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or value > best[-1][1]:
+            best.append((cost, value))
+    return best
+
+
+def _short(value: float) -> str:
+    """A count in a few characters: "1.2 M"."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value:g}"
+
+
+def _leading(value: float) -> int:
+    """The first digit of a round number."""
+    return round(value / 10 ** math.floor(math.log10(value) + 1e-9))
 
 
 def roc_floor(curves: Iterable[Roc]) -> float:
@@ -236,13 +456,16 @@ def roc_chart(name: str, label: str, curves: Sequence[tuple[Style, Roc]], floor:
     return draw(name, label, paint, margins=(46, 20, 6, 40))
 
 
-def training_chart(name: str, label: str, lines: Sequence[Line], highest: float) -> str:
+def training_chart(
+    name: str, label: str, lines: Sequence[Line], highest: float, *, unit: str = "loss"
+) -> str:
     """Losses over steps; long curves are averaged over equal runs of points.
 
     Args:
         name, label: as in :func:`slope_chart`.
         lines: one for each loss.
         highest: top of the axis, shared between panels.
+        unit: label of the axis.
     """
 
     def paint(axes: Axes) -> None:
@@ -258,7 +481,7 @@ def training_chart(name: str, label: str, lines: Sequence[Line], highest: float)
         axes.set_xlim(left=0)
         axes.set_ylim(0, highest)
         axes.set_xlabel("optimiser step")
-        axes.set_ylabel("loss")
+        axes.set_ylabel(unit)
         few_ticks(axes, "x")
         few_ticks(axes, "y")
 
@@ -291,6 +514,20 @@ def shorten(label: str, length: int = _LABEL_LENGTH) -> str:
     """A label that fits beside an axis, without characters that cannot be drawn."""
     text = "".join(c for c in label if c.isprintable())
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Rows from top to bottom, named at the left."""
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_yticks(range(len(labels)), [shorten(label) for label in labels])
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+
+
+def _label_room(labels: Iterable[str]) -> int:
+    """Width that the longest label needs."""
+    longest = max((len(shorten(label)) for label in labels), default=0)
+    return 16 + round(_LABEL_WIDTH * longest)
 
 
 def _mark(axes: Axes, position: float, estimate: Interval, style: Style, *, vertical: bool) -> None:

@@ -123,6 +123,18 @@ GLOSSARY = (
         "equal.",
     ),
     Term(
+        "macs",
+        "MACs",
+        "Multiply–adds that a network needs for one image: what it costs to run, whatever the "
+        "machine.",
+    ),
+    Term(
+        "energy",
+        "Energy",
+        "An estimate for training one run, from its time and what the machine is assumed to draw. "
+        "Read it as a ratio between models.",
+    ),
+    Term(
         "seed",
         "Seed",
         "The number that a training starts its random choices from. The same arm trained with "

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evenface.files import write_text
-from evenface.report import by_group, charts, tables
+from evenface.report import by_group, charts, costs, summary, tables
+from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
+from evenface.report.inherited import inheritance_charts, inheritance_said, inheritance_table
+from evenface.report.levels import comparisons
+from evenface.report.methods import write_methods
 from evenface.report.numbers import coverage
+from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
+from evenface.report.sweeps import shown_sweeps
 from evenface.report.table import Table
 from evenface.report.templates import render_template, sentence
 from evenface.study.wording import FEW_SEEDS
@@ -43,7 +51,9 @@ class People:
 def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None = None) -> Path:
     """Write the study's results as one self-contained HTML file, atomically.
 
-    The same results give the same bytes. The page makes no request and needs no script.
+    The same results give the same bytes. The page makes no request, and is whole without scripts.
+    Where the runs of the study lie in ``base``, a page for each is written into the folder
+    ``pages`` beside ``out``, and linked.
 
     Args:
         results: the content of ``results.json``, or its path.
@@ -56,28 +66,51 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
 
     Raises:
         MissingDependencyError: matplotlib or jinja2 is not installed.
-        DataError: these are not the results of a study, or a sample sheet is unusable.
+        DataError: these are not the results of a study, a sample sheet is unusable, or ``pages``
+            holds something else.
     """
     study = read_results(results)
     if base is None:
         base = results.parent if isinstance(results, Path) else out.parent
-    write_text(out, render(study, base))
+    pages = find_pages(study, base)
+    page = render(study, base, pages)
+    write_run_pages(study, base, out, pages)
+    write_text(out, page)
     return out
 
 
-def render(results: Results, base: Path) -> str:
-    """The page as text. See :func:`write_report`."""
-    return render_template("template.html.j2", _context(results, base), mark=mark)
+def render(results: Results, base: Path, pages: Mapping[str, str] | None = None) -> str:
+    """The page as text. See :func:`write_report`.
+
+    Args:
+        results: the study.
+        base: folder that paths in the results are relative to.
+        pages: folder of a run → its page, relative to this one.
+    """
+    return render_template("template.html.j2", _context(results, base, pages or {}), mark=mark)
 
 
-def _context(results: Results, base: Path) -> dict[str, Any]:
+def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str, Any]:
     main = results.main
+    claims = collect_claims(results)
     return {
         "version": results.study.evenface,
         "results": results,
         "study": results.study,
         "main": main,
-        "claims": collect_claims(results),
+        "claims": claims,
+        "headline": main and summary.paragraph(results, main),
+        "cells": main and summary.summary_table(results, main),
+        "overview": main and charts.overview(results, main),
+        "sweeps": shown_sweeps(results),
+        "comparisons": comparisons(results, main, claims.levels) if main else [],
+        "inherited": main and inheritance_charts(results, main),
+        "inheritance": main and inheritance_table(results, main),
+        "inherited_said": inheritance_said(results, main) if main else [],
+        "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
+        "fronts": costs.fronts_table(results),
+        "failures": tables.failures_table(results) if results.failures else None,
+        "methods": write_methods(results).html(),
         "few_seeds": _few_seeds(results),
         "level": coverage(results.level),
         "accuracy": main and by_group.group_table(results, main),
@@ -117,7 +150,7 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "operating": main and tables.operating_table(results, main),
         "distillation": _distillation(results),
         "training": charts.training(results),
-        "models": tables.models_table(results),
+        "models": tables.models_table(results, pages),
         "sets": tables.sets_table(results) if results.sets else None,
         "samples": sample_sheets(results, base),
         "stages": tables.stages_table(results) if results.stages else None,
@@ -130,6 +163,7 @@ def _context(results: Results, base: Path) -> dict[str, Any]:
         "notes": _notes(results),
         "replicates": _replicates(results),
         "glossary": GLOSSARY,
+        "tables_script": (resources.files("evenface.report") / "tables.js").read_text("utf-8"),
     }
 
 

@@ -16,6 +16,8 @@ from evenface.files import read_json
 from evenface.study.spec import MAIN_BENCHMARK
 
 SCHEMA = 3
+_READ = (2, SCHEMA)
+"""Layouts that are read: what the third added is optional."""
 
 Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 
@@ -143,6 +145,10 @@ class Study(_Entry):
     seeds: tuple[int, ...]
     evenface: str
     spec: dict[str, Any] = {}
+    factors: dict[str, tuple[str, ...]] = {}
+    """Levels of each factor, the one that others are compared with first."""
+    stand_ins: str | None = None
+    """What stands in for what."""
 
 
 class Teacher(_Entry):
@@ -174,11 +180,27 @@ class TrainingSet(_Entry):
     groups: dict[str, GroupSize] = {}
     origins: dict[str, int] = {}
     real_fraction: float | None = None
+    kind: Literal["real", "synthetic", "mix"] | None = None
     fingerprint: str = ""
 
 
+class Run(_Entry):
+    """The training of a model with one seed; ``run`` is its folder in the study's."""
+
+    seed: int
+    run: str
+    fingerprint: str | None = None
+    seconds: float | None = None
+    images_seen: int | None = None
+
+
 class Model(_Entry):
-    """An arm (training set, teacher or none) over its seeds, a teacher, or an untrained network."""
+    """An arm (training set, levels, teacher or none) over its seeds, a teacher, or an untrained
+    network.
+
+    ``macs`` are multiply–adds an image, ``energy_wh`` an estimate for one run, ``recipe`` that of
+    the first seed.
+    """
 
     id: str
     title: str
@@ -192,6 +214,12 @@ class Model(_Entry):
     embedding_size: int | None = None
     steps: int | None = None
     seconds: float | None = None
+    levels: dict[str, str] = {}
+    head: str | None = None
+    macs: int | None = None
+    energy_wh: float | None = None
+    runs: tuple[Run, ...] = ()
+    recipe: dict[str, Any] = {}
 
 
 class Benchmark(_Entry):
@@ -218,6 +246,8 @@ class Difference(Estimate):
     """With KD minus without, paired on the same resamples of seeds and identities."""
 
     set: str
+    levels: dict[str, str] = {}
+    """Of the model with KD."""
     benchmark: str
     teacher: str | None = None
     group: str
@@ -243,9 +273,14 @@ class ClaimTest(Estimate):
 
 
 class Claim(_Entry):
-    """A question, with what the numbers say to it by a stated rule."""
+    """A question, with what the numbers say to it by a stated rule.
+
+    ``id`` starts with the rule's name and, where it is put more than once, a colon and what it is
+    put about; ``levels`` is the slice of the grid that it speaks of.
+    """
 
     id: str
+    levels: dict[str, str] = {}
     question: str
     benchmark: str | None = None
     teacher: str | None = None
@@ -272,6 +307,81 @@ class Stage(_Entry):
     reused: bool = False
 
 
+class Failure(_Entry):
+    """A run that failed after its retries."""
+
+    model: str
+    seed: int | None = None
+    stage: str = ""
+    error: str
+    attempts: int | None = None
+
+
+class SweepPoint(_Entry):
+    """One model of a sweep: accuracies as fractions, at a share of real faces in [0, 1]."""
+
+    fraction: float
+    set: str = ""
+    model: str = ""
+    mean: Estimate = UNKNOWN
+    worst: Estimate = UNKNOWN
+    groups: dict[str, Estimate] = {}
+
+
+class Smallest(_Entry):
+    """The smallest real fraction that is enough, None if none is known to be."""
+
+    fraction: float | None = None
+    statement: str = ""
+
+
+class Sweep(_Entry):
+    """Accuracy over the share of real faces, without KD (no teacher) or with it."""
+
+    benchmark: str
+    levels: dict[str, str] = {}
+    teacher: str | None = None
+    epsilon: float | None = None
+    """Loss of accuracy in the worst group, a fraction, that counts as none."""
+    points: tuple[SweepPoint, ...]
+    smallest: Smallest = Smallest()
+
+
+class GroupErrors(_Entry):
+    """Errors of one group, fractions: of the teacher and of students without and with KD."""
+
+    teacher: float | None = None
+    plain: float | None = None
+    kd: float | None = None
+
+
+class Correlation(_Entry):
+    """Over groups, of a student's errors with the teacher's: without KD and with it."""
+
+    plain: float | None = None
+    kd: float | None = None
+
+
+class Inheritance(_Entry):
+    """Whether students have their teacher's bias."""
+
+    benchmark: str
+    levels: dict[str, str] = {}
+    set: str
+    teacher: str
+    groups: dict[str, GroupErrors]
+    correlation: Correlation = Correlation()
+    statement: str = ""
+
+
+class Front(_Entry):
+    """Ids of the models than which none is better on one of ``axes`` and as good on the others."""
+
+    benchmark: str
+    models: tuple[str, ...]
+    axes: tuple[str, ...] = ()
+
+
 class Results(_Entry):
     """``results.json``."""
 
@@ -288,6 +398,10 @@ class Results(_Entry):
     curves: dict[str, tuple[tuple[CurvePoint, ...], ...]] = {}
     stages: tuple[Stage, ...] = ()
     samples: dict[str, str] = {}
+    failures: tuple[Failure, ...] = ()
+    sweep: tuple[Sweep, ...] = ()
+    inheritance: tuple[Inheritance, ...] = ()
+    pareto: tuple[Front, ...] = ()
 
     @property
     def main(self) -> Benchmark | None:
@@ -343,14 +457,32 @@ class Results(_Entry):
         result = next(iter(evaluation.groups.values()), None) if evaluation else None
         return result.eer if result else None
 
-    def plain(self, training_set: str) -> Model | None:
-        """The arm of a training set without KD, or None where there is none."""
-        return next((m for m in self.students if m.set == training_set and not m.kd), None)
+    @property
+    def factors(self) -> dict[str, tuple[str, ...]]:
+        """Levels of each factor that students have, in the study's order."""
+        found: dict[str, dict[str, None]] = {}
+        for model in self.students:
+            for factor, level in model.levels.items():
+                found.setdefault(factor, {})[level] = None
+        declared = self.study.factors
+        order = [*(f for f in declared if f in found), *(f for f in found if f not in declared)]
+        return {
+            factor: (
+                *(level for level in declared.get(factor, ()) if level in found[factor]),
+                *(level for level in found[factor] if level not in declared.get(factor, ())),
+            )
+            for factor in order
+        }
 
-    def distilled(self, training_set: str, teacher: str | None) -> Model | None:
-        """The arm of a training set with KD from a teacher, or None where there is none."""
-        arms = (m for m in self.students if m.set == training_set and m.kd)
-        return next((m for m in arms if m.teacher == teacher), None)
+    @property
+    def distillation_factors(self) -> frozenset[str]:
+        """Factors that only students with KD have."""
+        of_plain = {factor for m in self.students if not m.kd for factor in m.levels}
+        return frozenset(set(self.factors) - of_plain)
+
+    def failed(self, model: str) -> tuple[Failure, ...]:
+        """The runs of a model that failed."""
+        return tuple(failure for failure in self.failures if failure.model == model)
 
     def set_title(self, name: str) -> str:
         """Title of a training set by its name."""
@@ -372,10 +504,10 @@ def read_results(results: dict[str, Any] | Path) -> Results:
     content = read_json(results) if isinstance(results, Path) else results
     again = "Run the study again with this version of evenface"
     version = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(version, int) and version not in (2, SCHEMA):
+    if isinstance(version, int) and version not in _READ:
         raise DataError(
             f"{source}: layout {version} of another version of evenface, which this version "
-            f"(layout {SCHEMA}) does not read. {again}"
+            f"(layouts {' and '.join(map(str, _READ))}) does not read. {again}"
         )
     try:
         return Results.model_validate(content)

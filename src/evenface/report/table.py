@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +27,16 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link to another page or place."""
+
+    text: str
+    href: str
+    label: str
+    """What is behind it, for those who hear the text alone."""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One entry of a table."""
 
@@ -40,6 +51,13 @@ class Cell:
     """What the text shows, unrounded and unscaled."""
     number: float | None = None
     """The same for a number without an interval."""
+    links: tuple[Link, ...] = ()
+    """Shown behind the text."""
+
+    @property
+    def sort_key(self) -> float | None:
+        """What a column of figures is sorted by; None where there is no figure."""
+        return self.number if self.figure is None else self.figure.value
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,8 @@ class TableRow:
     detail: str = ""
     span: int = 1
     """Rows that the header stands for; 0 where a header above stands for this row."""
+    facets: Mapping[str, str] = field(default_factory=dict)
+    """What rows can be filtered by: name → this row's value, "" for none."""
 
 
 @dataclass
@@ -66,6 +86,8 @@ class Table:
     remarks: list[str] = field(default_factory=list)
     """Belonging to the whole table."""
     simulated: bool = False
+    interactive: bool = False
+    """Whether a script may add filters and sorting; no row may then span others."""
 
     @property
     def rows(self) -> list[TableRow]:

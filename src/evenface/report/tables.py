@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from evenface.report.models import NO_EVALUATION, NO_GROUP, model_sections
+from evenface.report.models import (
+    NO_GROUP,
+    model_row,
+    model_sections,
+    no_evaluation,
+)
 from evenface.report.numbers import MISSING, count, duration, number, percent
 from evenface.report.schema import UNKNOWN, Benchmark, Evaluation, Model, Results
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Link, Table, TableRow
 
 
 def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
@@ -28,8 +33,11 @@ def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
             cells: list[Cell] = []
             for benchmark in benchmarks:
                 eer = results.eer(model.id, benchmark)
-                cells += table.missing(NO_EVALUATION, 1) if eer is None else [table.estimate(eer)]
-            rows.append(TableRow(model.title, cells))
+                if eer is None:
+                    cells += table.missing(no_evaluation(results, model), 1)
+                else:
+                    cells.append(table.estimate(eer))
+            rows.append(model_row(results, model, cells))
         table.sections.append(rows)
     return table
 
@@ -75,7 +83,8 @@ def _operating_rows(
         label = [Cell(group)] if several else []
         result = evaluation.groups.get(group) if evaluation else None
         if result is None:
-            cells = table.missing(NO_GROUP if evaluation else NO_EVALUATION, 3 + len(levels))
+            why = NO_GROUP if evaluation else no_evaluation(results, model)
+            cells = table.missing(why, 3 + len(levels))
         else:
             accuracy = table.estimate(result.accuracy)
             if result.accuracy.fold_std is not None:
@@ -88,7 +97,7 @@ def _operating_rows(
                 accuracy,
             ]
         span = 0 if i else len(benchmark.groups)
-        rows.append(TableRow(model.title, [*label, *cells], span=span))
+        rows.append(model_row(results, model, [*label, *cells], span=span))
     return rows
 
 
@@ -144,41 +153,96 @@ def sets_table(results: Results) -> Table:
     return table
 
 
-def models_table(results: Results) -> Table:
-    """Size and cost of the models."""
+def models_table(results: Results, pages: Mapping[str, str] | None = None) -> Table:
+    """Size and cost of the models.
+
+    Args:
+        results: the study.
+        pages: folder of a run → its page, which the run is linked to.
+    """
+    macs = any(model.macs is not None for model in results.models)
+    energy = any(model.energy_wh is not None for model in results.models)
+    heads = len({model.head for model in results.students}) > 1
     table = Table(
         "models",
-        "Models: what was trained, for how long. Time and loss are means over seeds; the loss is "
+        "Models: what was trained, for how long. Time"
+        f"{', energy' if energy else ''} and loss are means over seeds; the loss is "
         "that of classification alone, with the margin in it, at the last step logged.",
         [
             Column("model", numeric=False),
             Column("backbone", numeric=False),
+            *([Column("head", numeric=False)] if heads else []),
             Column("parameters"),
+            *([Column("MACs an image", "macs")] if macs else []),
             Column("embedding size"),
             Column("seeds"),
             Column("optimiser steps"),
             Column("training time"),
+            *([Column("energy, Wh", "energy")] if energy else []),
             Column("classification loss"),
+            *([Column("runs", numeric=False)] if pages else []),
         ],
+        interactive=True,
     )
     for models in model_sections(results):
-        table.sections.append(
-            [
-                TableRow(
-                    model.title,
-                    [
-                        Cell(model.backbone or MISSING),
-                        Cell(count(model.parameters)),
-                        Cell(count(model.embedding_size)),
-                        Cell(str(len(model.seeds)) if model.seeds else MISSING),
-                        Cell(count(model.steps)),
-                        Cell(MISSING if model.seconds is None else duration(model.seconds)),
-                        Cell(number(_last_classification(results, model), digits=3)),
-                    ],
-                )
-                for model in models
+        rows = []
+        for model in models:
+            loss = _last_classification(results, model)
+            seconds = MISSING if model.seconds is None else duration(model.seconds)
+            cells = [
+                Cell(model.backbone or MISSING),
+                *([Cell(model.head or MISSING)] if heads else []),
+                Cell(count(model.parameters), number=model.parameters),
+                *([Cell(count(model.macs), number=model.macs)] if macs else []),
+                Cell(count(model.embedding_size), number=model.embedding_size),
+                Cell(str(len(model.seeds)) if model.seeds else MISSING, number=len(model.seeds)),
+                Cell(count(model.steps), number=model.steps),
+                Cell(seconds, number=model.seconds),
+                *([Cell(number(model.energy_wh), number=model.energy_wh)] if energy else []),
+                Cell(number(loss, digits=3), number=loss),
+                *([_run_links(model, pages)] if pages else []),
             ]
+            rows.append(model_row(results, model, cells))
+        table.sections.append(rows)
+    return table
+
+
+def _run_links(model: Model, pages: Mapping[str, str]) -> Cell:
+    links = tuple(
+        Link(f"seed {run.seed}", pages[run.run], f"{model.title}, run of seed {run.seed}")
+        for run in model.runs
+        if run.run in pages
+    )
+    return Cell("" if links else MISSING, links=links)
+
+
+def failures_table(results: Results) -> Table:
+    """The runs that failed, with what they said."""
+    titles = {model.id: model.title for model in results.models}
+    table = Table(
+        "failed-runs",
+        "Runs that failed: holes of this study.",
+        [
+            Column("model", numeric=False),
+            Column("seed"),
+            Column("stage", numeric=False),
+            Column("attempts"),
+            Column("message", numeric=False),
+        ],
+    )
+    rows = [
+        TableRow(
+            titles.get(failure.model, failure.model),
+            [
+                Cell(MISSING if failure.seed is None else str(failure.seed)),
+                Cell(failure.stage or MISSING),
+                Cell(count(failure.attempts)),
+                Cell(failure.error),
+            ],
         )
+        for failure in results.failures
+    ]
+    table.sections.append(rows)
     return table
 
 

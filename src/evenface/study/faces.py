@@ -16,10 +16,10 @@ from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
 from evenface.files import write_json
 from evenface.study.spec import (
-    Faces,
     FolderFaces,
     HeldOutFaces,
     MixedSet,
+    PublishedFaces,
     RenderedFaces,
     StudySpec,
     WholeSet,
@@ -149,10 +149,30 @@ def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Man
     return mixed, report
 
 
-def _obtain(part: Faces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
+def _obtain(
+    part: RenderedFaces | FolderFaces | PublishedFaces, role: str, spec: StudySpec, log: StageLog
+) -> Manifest:
     if isinstance(part, RenderedFaces):
         return _render(part, role, spec.seed, spec.workers, log)
+    if isinstance(part, PublishedFaces):
+        return _keep(part, role, spec, log)
     return _import(part, role, log)
+
+
+def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
+    path = Path(part.spec.partition("@")[0])
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder (given as the {role} faces)")
+    settings: dict[str, Any] = {"folds": spec.evaluation.folds, "seed": spec.seed}
+
+    def build(folder: Path) -> None:
+        from evenface.study.published import keep_verification_set
+
+        simulated = part.origin == "synthetic"
+        keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
+
+    inputs = {"faces": part.model_dump(mode="json"), "files": _listing(path), **settings}
+    return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
 
 
 def _render(

@@ -31,7 +31,8 @@ class RunLock:
         patience: seconds to wait for another holder.
 
     Raises:
-        UsageError: on entry, when another process (or thread) is at work there.
+        UsageError: on entry, when another process (or thread) is at work there, or when ``folder``
+            is a file.
     """
 
     def __init__(
@@ -47,7 +48,10 @@ class RunLock:
         self._patience = patience
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._path.parent
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; a folder is needed")
+        folder.mkdir(parents=True, exist_ok=True)
         self._file = open(self._path, "a+", encoding="utf-8")
         give_up = time.monotonic() + self._patience
         while not _try_lock(self._file.fileno()):
@@ -57,7 +61,7 @@ class RunLock:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             self._file.close()
-            raise UsageError(f"{self._path.parent}: {holder} {self._doing}")
+            raise UsageError(f"{folder}: {holder} {self._doing}")
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {platform.node()}")
         self._file.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from evenface.errors import DataError
@@ -16,6 +16,7 @@ from evenface.report.audit.pieces import (
 )
 from evenface.report.audit.results import KIND, RESULTS_FILE, Audit
 from evenface.report.formats import FORMATS
+from evenface.report.output import refuse_other_content
 from evenface.report.svg_file import svg_files
 from evenface.report.table import Table
 
@@ -37,8 +38,8 @@ def write_audit(audit: Audit, out: Path) -> Path:
         DataError: one of these names is taken by something else; nothing is written.
     """
     _refuse_other_results(out / RESULTS_FILE)
-    _refuse_other_content(out / TABLES, FORMATS)
-    _refuse_other_content(out / PLOTS, ("svg",))
+    refuse_other_content(out / TABLES, FORMATS, of="an audit")
+    refuse_other_content(out / PLOTS, ("svg",), of="an audit")
     shown = verification(audit)
     searches = identification(audit)
     page = render(audit, shown, searches)
@@ -64,18 +65,6 @@ def _refuse_other_results(path: Path) -> None:
                 f"{path}: these results are not of an audit, whose report would replace them. Give "
                 "another folder"
             )
-
-
-def _refuse_other_content(folder: Path, suffixes: Iterable[str]) -> None:
-    """Raise where replacing the folder would delete what no audit has written."""
-    expected = {f".{suffix}" for suffix in suffixes}
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.is_dir() or path.suffix not in expected:
-                raise DataError(
-                    f"{path}: not of an audit, whose report would replace {folder}. Move it away, "
-                    "or give another folder"
-                )
 
 
 def _tables(shown: list[Verification], searches: list[Identification]) -> Iterator[Table]:

@@ -1,0 +1,124 @@
+"""What models cost against how accurate they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evenface.report import figures
+from evenface.report.chart import Chart, Panel
+from evenface.report.figures import Point, Style, finite
+from evenface.report.models import model_row, model_sections
+from evenface.report.numbers import MISSING, count, coverage, duration, number
+from evenface.report.schema import Benchmark, Model, Results
+from evenface.report.svg import INK
+from evenface.report.table import Cell, Column, Table
+
+
+@dataclass(frozen=True)
+class _Cost:
+    name: str
+    axis: str
+    of: Callable[[Model], float | None]
+
+
+_COSTS = (
+    _Cost("parameters", "parameters", lambda model: model.parameters),
+    _Cost("macs", "multiply–adds an image", lambda model: model.macs),
+    _Cost("seconds", "training time, s", lambda model: model.seconds),
+    _Cost("energy_wh", "energy of a training, Wh (estimate)", lambda model: model.energy_wh),
+)
+
+
+def pareto(results: Results, benchmark: Benchmark) -> Chart:
+    """Mean accuracy against each cost that is known, students beside their teachers."""
+    chart = Chart(
+        "pareto",
+        "Mean accuracy over groups against cost, on a logarithmic axis, with "
+        f"{coverage(results.level)} intervals. A colour is a training set; filled: with KD, "
+        "hollow: without; diamonds: teachers. The line joins the models than which no cheaper one "
+        "here is as accurate, by the values, whatever the intervals.",
+        "No costs are in the results.",
+        simulated=benchmark.simulated,
+        wide=True,
+    )
+    for cost in _COSTS:
+        points = [
+            Point(_style(results, model), float(spent), evaluation.overall.accuracy)
+            for model in results.models
+            if model.kind != "untrained"
+            and finite(spent := cost.of(model))
+            and spent > 0
+            and (evaluation := results.evaluation(model.id, benchmark.id))
+            and finite(evaluation.overall.accuracy.value)
+        ]
+        # One size for all says nothing.
+        if len({point.cost for point in points}) < 2:
+            continue
+        label = (
+            f"Mean accuracy of {len(points)} models against {cost.axis}; the figures are in the "
+            "table of models."
+        )
+        drawing = figures.cost_chart(chart.next_name, label, points, axis=cost.axis)
+        chart.panels.append(Panel(cost.axis, drawing))
+    if chart.panels:
+        for name in results.training_sets:
+            chart.explain(name, _set_style(results, name), line=False, marker=True)
+        chart.explain("without KD", Style().without_kd(), line=False, marker=True)
+        chart.explain("teacher", Style(INK, "D"), line=False, marker=True)
+    return chart
+
+
+def _style(results: Results, model: Model) -> Style:
+    if model.kind == "teacher" or model.set is None:
+        return Style(INK, "D")
+    style = _set_style(results, model.set)
+    return style if model.kd else style.without_kd()
+
+
+def _set_style(results: Results, name: str) -> Style:
+    return Style.of_series(results.training_sets.index(name), markers="os^vP")
+
+
+def fronts_table(results: Results) -> Table | None:
+    """Models on a front of several costs, as the study found them; None where it gives none."""
+    on = [(front, set(front.models)) for front in results.pareto]
+    if not on:
+        return None
+    titles = {b.id: b.title for b in results.benchmarks}
+    table = Table(
+        "fronts",
+        "Models on the front: none is better on one of the axes and as good on the others.",
+        [
+            Column("model", numeric=False),
+            Column("parameters"),
+            Column("MACs an image", "macs"),
+            Column("training time"),
+            Column("energy, Wh", "energy"),
+            *(Column(titles.get(f.benchmark, f.benchmark), numeric=False) for f, _ in on),
+        ],
+        remarks=[
+            f"Axes of {titles.get(f.benchmark, f.benchmark)}: {', '.join(f.axes)}"
+            for f, _ in on
+            if f.axes
+        ],
+    )
+    for models in model_sections(results):
+        rows = [
+            model_row(
+                results,
+                model,
+                [
+                    Cell(count(model.parameters)),
+                    Cell(count(model.macs)),
+                    Cell(MISSING if model.seconds is None else duration(model.seconds)),
+                    Cell(number(model.energy_wh)),
+                    *(Cell("on the front" if model.id in ids else "") for _, ids in on),
+                ],
+            )
+            for model in models
+            if any(model.id in ids for _, ids in on)
+        ]
+        if rows:
+            table.sections.append(rows)
+    return table

@@ -1,0 +1,129 @@
+"""Whether students have their teacher's bias: errors by group, of teacher and students."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from evenface.report import figures
+from evenface.report.chart import Chart
+from evenface.report.charts import Drawing, in_panels
+from evenface.report.figures import Marks, Style, finite
+from evenface.report.grid import slice_title
+from evenface.report.numbers import number, percent
+from evenface.report.schema import Benchmark, Estimate, Inheritance, Results
+from evenface.report.svg import INK, series_colour
+from evenface.report.table import Cell, Column, Table, TableRow
+
+_TEACHER = Style(INK, "D")
+_KD = Style(series_colour(0))
+
+
+def inheritance_charts(results: Results, benchmark: Benchmark) -> list[Chart]:
+    """Errors of each group, a panel for each training set and slice of the grid."""
+    chart = Chart(
+        "inherited",
+        "Error in % by group: of the teacher, and of students without and with KD from it. A "
+        "teacher's bias is inherited where the students with KD have its order and its distances "
+        "between groups more than those without.",
+        "No errors by group are in the results.",
+        simulated=benchmark.simulated,
+    )
+    found = _of(results, benchmark)
+    every = [
+        Estimate(value=value)
+        for entry in found
+        for errors in entry.groups.values()
+        for value in (errors.teacher, errors.plain, errors.kd)
+    ]
+    horizontal = figures.limits(every, zero=True)
+    if horizontal is None:
+        return [chart]
+    drawings = []
+    for entry in found:
+        rows = [
+            Marks(
+                group,
+                [
+                    (errors.teacher, _TEACHER),
+                    (errors.plain, _KD.without_kd()),
+                    (errors.kd, _KD),
+                ],
+            )
+            for group, errors in entry.groups.items()
+        ]
+        said = "; ".join(
+            f"{group} teacher {percent(e.teacher)}, without KD {percent(e.plain)}, with KD "
+            f"{percent(e.kd)} %"
+            for group, e in entry.groups.items()
+        )
+        part = slice_title(results, entry.levels, entry.teacher)
+        draw = partial(
+            figures.marks_chart,
+            label=f"Errors by group, trained on {entry.set}: {said}.",
+            rows=rows,
+            horizontal=(max(0.0, horizontal[0]), horizontal[1]),
+            unit="error, %",
+        )
+        drawings.append(Drawing(part, results.set_title(entry.set), part, draw))
+    charts = in_panels(chart, drawings)
+    for one in charts:
+        one.explain("teacher", _TEACHER, line=False, marker=True)
+        one.explain("student without KD", _KD.without_kd(), line=False, marker=True)
+        one.explain("student with KD", _KD, line=False, marker=True)
+    return charts
+
+
+def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
+    """Errors by group and their correlation with the teacher's; None without any."""
+    found = _of(results, benchmark)
+    if not found:
+        return None
+    groups = list(dict.fromkeys(group for entry in found for group in entry.groups))
+    table = Table(
+        "inheritance",
+        "Error in % by group, teacher / without KD / with KD, and the correlation over groups of "
+        f"the students' errors with the teacher's: {benchmark.title}.",
+        [
+            Column("training set", numeric=False),
+            *(Column(group) for group in groups),
+            Column("correlation without KD"),
+            Column("correlation with KD"),
+        ],
+        remarks=[
+            f"A correlation over {len(groups)} groups rests on {len(groups)} points: read the "
+            "errors."
+        ],
+        simulated=benchmark.simulated,
+    )
+    sections: dict[str, list[TableRow]] = {}
+    for entry in found:
+        cells = []
+        for group in groups:
+            errors = entry.groups.get(group)
+            values = (errors.teacher, errors.plain, errors.kd) if errors else (None,) * 3
+            cells.append(Cell(" / ".join(percent(value) for value in values)))
+        for value in (entry.correlation.plain, entry.correlation.kd):
+            cells.append(Cell(number(value), number=value))
+        part = slice_title(results, entry.levels, entry.teacher)
+        sections.setdefault(part, []).append(TableRow(entry.set, cells, detail=part))
+    table.sections = list(sections.values())
+    return table
+
+
+def inheritance_said(results: Results, benchmark: Benchmark) -> list[str]:
+    """The answers in words, with what each is about."""
+    said = []
+    for entry in _of(results, benchmark):
+        part = slice_title(results, entry.levels, entry.teacher)
+        about = ", ".join(filter(None, (entry.set, part)))
+        if entry.statement:
+            said.append(f"{about}: {entry.statement}")
+    return said
+
+
+def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:
+    return [
+        entry
+        for entry in results.inheritance
+        if entry.benchmark == benchmark.id and any(finite(e.teacher) for e in entry.groups.values())
+    ]

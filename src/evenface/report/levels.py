@@ -1,0 +1,151 @@
+"""Levels of a factor against its first: losses of distillation, heads, ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evenface.report import figures
+from evenface.report.chart import Chart, Panel
+from evenface.report.claims import LEVELS_RULE, Shown
+from evenface.report.figures import Row, Style, finite
+from evenface.report.numbers import MISSING, coverage, interval, number, percent
+from evenface.report.schema import Benchmark, ClaimTest, Results
+from evenface.report.svg import INK, series_colour
+from evenface.report.table import Cell, Column, Table, TableRow
+
+_MEASURES = {
+    "mean over groups": Style(INK, "D"),
+    "worst group": Style(series_colour(1), "s"),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One factor: its further levels against the first, with KD and without."""
+
+    title: str
+    claims: list[Shown]
+    chart: Chart
+    table: Table
+
+
+def comparisons(
+    results: Results, benchmark: Benchmark, claims: Sequence[Shown]
+) -> list[Comparison]:
+    """All that ``claims`` compare, factor by factor."""
+    factors: dict[str, list[Shown]] = {}
+    for shown in claims:
+        factor = next(iter(shown.claim.levels), shown.subject)
+        factors.setdefault(factor, []).append(shown)
+    return [
+        _comparison(results, benchmark, place, factor, found)
+        for place, (factor, found) in enumerate(factors.items(), 1)
+    ]
+
+
+def _comparison(
+    results: Results, benchmark: Benchmark, place: int, factor: str, claims: list[Shown]
+) -> Comparison:
+    baseline = next(iter(results.factors.get(factor, ())), "the first level")
+    name = factor.replace("_", " ")
+    title = f"{name[:1].upper()}{name[1:]} against {baseline}"
+    chart = Chart(
+        f"level-{place}",
+        f"Accuracy with another {name} minus {baseline}, in percentage points, over all pairs that "
+        f"differ in nothing else, with paired {coverage(results.level)} intervals. Filled: the "
+        "interval excludes zero.",
+        "No differences between levels are in the results.",
+        simulated=benchmark.simulated,
+        wide=True,
+    )
+    conditions: dict[str, list[Shown]] = {}
+    for shown in claims:
+        conditions.setdefault(_condition(results, shown), []).append(shown)
+    panels = {
+        condition: [
+            Row(f"{_level(shown)}: {test.label}", _look(test, style), test)
+            for shown in found
+            for measure, style in _MEASURES.items()
+            if (test := _test(shown, measure)) and finite(test.value)
+        ]
+        for condition, found in conditions.items()
+    }
+    horizontal = figures.limits((r.estimate for rows in panels.values() for r in rows), zero=True)
+    for condition, rows in panels.items():
+        if not rows or horizontal is None:
+            continue
+        said = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
+        drawing = figures.interval_chart(
+            chart.next_name,
+            f"{title}, {condition}: change of accuracy in points: {said}.",
+            rows,
+            horizontal,
+            unit="points of accuracy",
+            zero=True,
+        )
+        chart.panels.append(Panel(condition, drawing))
+    return Comparison(title, claims, chart, _table(benchmark, place, title, conditions))
+
+
+def _condition(results: Results, shown: Shown) -> str:
+    teacher = shown.claim.teacher
+    return f"with KD from {results.teacher_name(teacher)}" if teacher else "without KD"
+
+
+def _table(
+    benchmark: Benchmark, place: int, title: str, conditions: Mapping[str, Sequence[Shown]]
+) -> Table:
+    tests = (t for of in conditions.values() for s in of for t in s.claim.tests[1:])
+    # Single cells, of which a grid has many, stay with the claim.
+    labels = [
+        label
+        for label in dict.fromkeys(test.label for test in tests)
+        if not label.startswith("mean over groups, ")
+    ]
+    table = Table(
+        f"levels-{place}",
+        f"{title}: differences in percentage points: {benchmark.title}.",
+        [
+            Column("level", numeric=False),
+            *(Column(label) for label in labels),
+            Column("verdict", "verdict", numeric=False),
+        ],
+        simulated=benchmark.simulated,
+    )
+    for condition, claims in conditions.items():
+        table.sections.append(
+            [
+                TableRow(
+                    _level(shown),
+                    [
+                        *(_cell(_test(shown, label)) for label in labels),
+                        Cell(shown.claim.verdict),
+                    ],
+                    detail=condition,
+                )
+                for shown in claims
+            ]
+        )
+    return table
+
+
+def _cell(test: ClaimTest | None) -> Cell:
+    if test is None or test.value is None:
+        return Cell(MISSING)
+    scale = 1 if test.unit == "ratio" else 100
+    bounds = interval(test, scale=scale, sign=True)
+    return Cell(number(scale * test.value, sign=True), (bounds,) if bounds else ())
+
+
+def _test(shown: Shown, label: str) -> ClaimTest | None:
+    return next((test for test in shown.claim.tests if test.label == label), None)
+
+
+def _level(shown: Shown) -> str:
+    return next(iter(shown.claim.levels.values()), shown.claim.id.removeprefix(f"{LEVELS_RULE}:"))
+
+
+def _look(test: ClaimTest, style: Style) -> Style:
+    excludes = finite(test.low) and finite(test.high) and (test.low > 0 or test.high < 0)
+    return style if excludes else style.without_kd()
