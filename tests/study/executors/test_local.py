@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evenface.errors import UsageError
-from evenface.study.executors import Call, LocalExecutor, create_executor
+from evenface.study.executors import Call, LocalExecutor, create_executor, default_workers
 from evenface.study.executors.local import visible_gpus
 from executor_told import run
 from parallel_calls import end, environment, square, wait_politely
@@ -87,10 +87,9 @@ def test_with_several_gpus_each_process_has_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
-    executor = create_executor("local")
-    assert executor.workers == 2
+    assert default_workers() == 2
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-    told = run(executor, [Call(f"{n}", environment, variables) for n in range(2)])
+    told = run(create_executor("local"), [Call(f"{n}", environment, variables) for n in range(2)])
     assert told.results == {0: ["5", "1"], 1: ["GPU-7", "1"]}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,GPU-7"
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
