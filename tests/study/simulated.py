@@ -46,7 +46,7 @@ class Simulation:
     """
 
     def __init__(self, chance: Chance, rng: int, groups: int = 3) -> None:
-        self.chance = chance
+        self.chance, self.rng = chance, rng
         self.groups = groups
         self._rng = np.random.default_rng(rng)
         shape = (groups, chance.identities)
