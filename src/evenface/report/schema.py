@@ -15,7 +15,7 @@ from evenface.errors import DataError
 from evenface.files import read_json
 from evenface.study.spec import MAIN_BENCHMARK
 
-SCHEMA = 2
+SCHEMA = 3
 
 Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 
@@ -275,7 +275,7 @@ class Stage(_Entry):
 class Results(_Entry):
     """``results.json``."""
 
-    version: Literal[2] = Field(alias="schema")
+    version: Literal[2, 3] = Field(alias="schema")
     study: Study
     machine: dict[str, Any] = {}
     teachers: tuple[Teacher, ...] = ()
@@ -372,7 +372,7 @@ def read_results(results: dict[str, Any] | Path) -> Results:
     content = read_json(results) if isinstance(results, Path) else results
     again = "Run the study again with this version of evenface"
     version = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(version, int) and version != SCHEMA:
+    if isinstance(version, int) and version not in (2, SCHEMA):
         raise DataError(
             f"{source}: layout {version} of another version of evenface, which this version "
             f"(layout {SCHEMA}) does not read. {again}"

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from evenface.assets import ASSETS, get_asset
+from evenface.console import note
 from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
@@ -16,7 +17,7 @@ from evenface.study.results import Findings, collect_results
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
-    check_student,
+    check_models,
     embed_sources,
     open_teachers,
     teacher_arm,
@@ -50,17 +51,16 @@ def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
     _settle(spec, out)
     log = StageLog(out)
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
-    check_student(spec)
-    teachers = open_teachers(spec)
-
+    check_models(spec)
     faces = prepare_faces(spec, log)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
+    teachers = open_teachers(spec, sets, log)
     sources = {"real": faces.real, "synthetic": faces.synthetic}
     embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
     arms = [
         *map(teacher_arm, teachers),
-        untrained_students(spec, teachers[0].model.embedding_size, log),
+        *untrained_students(spec, teachers[0].model.embedding_size, log),
         *train_students(spec, sets, embedded, log),
     ]
     evaluations = evaluate_arms(spec, arms, benchmarks, log)
@@ -92,16 +92,21 @@ def _require_extras(spec: StudySpec) -> None:
 
 
 def _settle(spec: StudySpec, out: Path) -> None:
-    """Record the study in its folder; refuse a folder that holds another one."""
+    """Record the study in its folder; refuse a folder that holds one of another name."""
     path = out / SPEC_NAME
     settings = spec.model_dump(mode="json")
     if path.exists():
         before = _read_settings(path)
+        if before.get("name") != spec.name:
+            raise UsageError(
+                f"{out}: holds the study '{before.get('name')}'. Choose another --out, or delete "
+                "the folder"
+            )
         changed = sorted(key for key in settings if before.get(key) != settings[key])
         if changed := [key for key in changed if key not in _FREE]:
-            raise UsageError(
-                f"{out}: holds a study with other settings ({', '.join(changed)} differ). Choose "
-                "another --out, or delete the folder"
+            note(
+                f"{out}: {', '.join(changed)} changed since the last call; what does not depend "
+                "on it is kept"
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty and holds no study. Choose another --out")
@@ -127,7 +132,9 @@ def _assets(spec: StudySpec) -> list[str]:
     )
     if names or aligned:
         names.append("yunet")
-    names += [teacher for teacher in spec.teachers if teacher in ASSETS]
+    names += [
+        teacher for teacher in spec.teachers if isinstance(teacher, str) and teacher in ASSETS
+    ]
     return names
 
 

@@ -24,14 +24,18 @@ class RunLock:
         folder: made where there is none.
 
     Raises:
-        UsageError: on entry, when another process (or thread) is at work there.
+        UsageError: on entry, when another process (or thread) is at work there, or when ``folder``
+            is a file.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._path.parent
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; --out takes a folder")
+        folder.mkdir(parents=True, exist_ok=True)
         self._file = open(self._path, "a+", encoding="utf-8")
         try:
             if fcntl:
@@ -41,8 +45,7 @@ class RunLock:
             holder = self._file.read().strip() or "another process"
             self._file.close()
             raise UsageError(
-                f"{self._path.parent}: {holder} is training there. Wait for it, or choose another "
-                "--out"
+                f"{folder}: {holder} is training there. Wait for it, or choose another --out"
             ) from None
         self._file.truncate(0)
         self._file.write(f"process {os.getpid()} on {platform.node()}")
