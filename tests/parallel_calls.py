@@ -15,8 +15,8 @@ def square(value: int) -> int:
     return value * value
 
 
-def threads() -> str:
-    return os.environ["OMP_NUM_THREADS"]
+def environment(*names: str) -> list[str | None]:
+    return [os.environ.get(name) for name in names]
 
 
 def fail(message: str) -> None:
@@ -38,8 +38,36 @@ def write(folder: Path, text: str) -> None:
     (folder / "made").write_text(text)
 
 
-def fail_after(folder: Path, other: Path) -> None:
-    """Fail once the other stage's file is there."""
-    while not (other / "made").exists():
-        time.sleep(0.01)
-    raise DataError("on purpose")
+def count(folder: Path, text: str) -> int:
+    """How often this was called with the folder, this call included; noted in a file."""
+    with open(folder / "calls", "a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    return len((folder / "calls").read_text("utf-8").splitlines())
+
+
+def end(folder: Path, how: str, times: int = 99) -> str:
+    """Fail in the way called ``how`` the first ``times`` times."""
+    if count(folder, how) <= times:
+        match how:
+            case "raise":
+                raise DataError("on purpose")
+            case "exit":
+                os._exit(3)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+    return how
+
+
+def end_stage(folder: Path, place: Path, how: str, times: int) -> None:
+    """A stage's builder that fails as :func:`end` does."""
+    end(place, how, times)
+
+
+def write_slowly(folder: Path, text: str) -> None:
+    """Write two halves, going on where an earlier call was killed."""
+    count(folder, "begun")
+    for half in range(2):
+        part = folder / f"half-{half}"
+        if not part.exists():
+            time.sleep(0.05)
+            part.write_text(f"{text}{half}")

@@ -15,6 +15,7 @@ from evenface.files import (
     atomic_path,
     fingerprint,
     read_json,
+    remove_remains,
     sha256_file,
     whole_folder,
     write_json,
@@ -128,3 +129,12 @@ def test_fingerprint_ignores_the_order_of_keys(value):
 def test_fingerprint_tells_values_apart():
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
     assert fingerprint([1, 2]) != fingerprint([2, 1])
+
+
+def test_only_what_was_left_of_a_file_is_removed(tmp_path):
+    kept = ["weights.safetensors", ".weights.tmp.safetensors", ".other.0123abcd.tmp.safetensors"]
+    left = [".weights.0123abcd.tmp.safetensors", ".weights.ffffffff.tmp.safetensors"]
+    for name in kept + left:
+        (tmp_path / name).write_text("x")
+    remove_remains(tmp_path / "weights.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

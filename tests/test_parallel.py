@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from evenface.doctor import check_devices
 from evenface.errors import DataError, EvenfaceError
 from evenface.machine import describe_machine
-from evenface.parallel import run_all, usable_cores, worker_pool
-from parallel_calls import die, fail, square, threads, wait_politely, write
+from evenface.parallel import Answer, Worker, one_line, usable_cores, worker_pool
+from parallel_calls import die, environment, fail, square, wait_politely
 
 
-def collect(calls, **options):
-    results = {}
-    run_all(calls, workers=2, what="testing", finished=results.__setitem__, **options)
-    return results
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker({"EVENFACE_TEST": "here"})
+    yield worker
+    worker.close()
 
 
-def test_every_call_is_made_once_and_told_by_its_index():
-    watched = []
-    calls = [(square, (n,)) for n in range(5)]
-    results = collect(calls, watch=lambda: watched.append(1))
-    assert results == {n: n * n for n in range(5)}
-    assert watched
+def test_a_worker_makes_one_call_after_another_in_one_process(worker):
+    answers = []
+    for _ in range(2):
+        worker.begin(os.getpid, ())
+        answers.append(worker.answer())
+    assert answers[0] == answers[1] != Answer(os.getpid())
 
 
-def test_nothing_to_do_starts_no_process():
-    assert collect([], watch=lambda: pytest.fail("nothing to watch")) == {}
+def test_a_worker_has_one_thread_and_its_own_environment(worker):
+    worker.begin(environment, ("OMP_NUM_THREADS", "EVENFACE_TEST"))
+    assert worker.answer() == Answer(["1", "here"])
+    assert "EVENFACE_TEST" not in os.environ
 
 
-def test_processes_have_one_thread():
-    assert collect([(threads, ())], watch=lambda: None) == {0: "1"}
+def test_an_error_of_a_call_is_one_line_and_the_worker_goes_on(worker):
+    worker.begin(fail, ("no such\n  face",))
+    assert worker.answer() == Answer(error="no such face")
+    worker.begin(square, ("three",))
+    assert worker.answer().error.startswith("TypeError: can't multiply")
+    worker.begin(square, (3,))
+    assert worker.answer() == Answer(9)
 
 
-def test_an_error_of_a_call_is_that_of_the_whole():
-    with pytest.raises(DataError, match="no such face"):
-        collect([(fail, ("no such face",))], watch=lambda: None)
+def test_a_result_that_cannot_be_sent_is_an_error(worker):
+    worker.begin(open, (os.devnull,))
+    assert worker.answer().error.startswith("its result cannot be sent: TypeError")
 
 
-def test_a_dead_process_is_explained():
-    with pytest.raises(EvenfaceError, match="a testing process died"):
-        collect([(die, ())], watch=lambda: None)
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ((die, ()), "its process was killed by SIGKILL, as it happens when memory is short"),
+        ((os._exit, (3,)), "its process ended with exit code 3"),
+        ((signal.raise_signal, (signal.SIGTERM,)), "its process was killed by SIGTERM"),
+    ],
+)
+def test_a_death_is_explained(worker, call, told):
+    worker.begin(*call)
+    assert worker.answer() == Answer(error=told, alive=False)
+
+
+def test_a_process_that_dies_in_a_pool_is_explained():
+    with (
+        pytest.raises(EvenfaceError, match="a testing process died"),
+        worker_pool(1, what="testing") as submit,
+    ):
+        submit(die).result()
+
+
+def test_a_line_for_every_error():
+    assert one_line(DataError("a:\n b")) == "a: b"
+    assert one_line(MemoryError()) == one_line(DataError()).replace("Data", "Memory")
 
 
 def test_leaving_early_stops_the_others_politely(tmp_path):
@@ -59,15 +90,6 @@ def test_leaving_early_stops_the_others_politely(tmp_path):
         leave()
     assert (tmp_path / "stopped").exists()
     assert time.monotonic() - begun < 50  # the call itself would last a minute
-
-
-def test_no_call_begins_after_one_has_failed(tmp_path):
-    calls = [(fail, ("stop",)), *((write, (tmp_path / str(n), "x")) for n in range(6))]
-    for n in range(6):
-        (tmp_path / str(n)).mkdir()
-    with pytest.raises(DataError, match="stop"):
-        run_all(calls, workers=1, what="testing", finished=lambda *_: None, watch=lambda: None)
-    assert list(tmp_path.glob("*/made")) == []
 
 
 def test_at_least_one_core():

@@ -35,6 +35,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_remains(target: Path) -> None:
+    """Delete what killed processes left of :func:`atomic_path` for ``target``.
+
+    Call this only while nobody else writes it.
+    """
+    mark = re.compile(
+        re.escape(f".{target.stem}.") + r"[0-9a-f]{8}\.tmp" + re.escape(target.suffix)
+    )
+    for path in target.parent.iterdir():
+        if mark.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Like :func:`atomic_path` for a folder that must appear whole or not at all."""

@@ -9,18 +9,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from itertools import islice
-from typing import Any
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, cast
 
 from evenface.console import err
 from evenface.errors import EvenfaceError
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SINGLE_THREADED = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+_STOPPED = 75
+"""Exit code of a process that was asked to stop, as of a training that SIGTERM ended."""
 
 
 def usable_cores() -> int:
@@ -56,7 +62,7 @@ def worker_pool(
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(initializer,))
 
     def submit(call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        with _single_threaded_children():  # processes are started on demand
+        with _environment(_SINGLE_THREADED):  # processes are started on demand
             return pool.submit(call, *arguments)
 
     try:
@@ -78,49 +84,112 @@ def worker_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_all(
-    calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
-    *,
-    workers: int,
-    what: str,
-    finished: Callable[[int, Any], None],
-    watch: Callable[[], None],
-    every: float = 1.0,
-) -> None:
-    """Make independent calls (function, arguments), ``workers`` at a time.
+class Worker:
+    """A process of its own that makes one call at a time; when it dies, only that call is lost.
 
     Args:
-        calls: functions of modules, with picklable arguments and results.
-        workers: processes at once.
-        what: what a process does, for the error message.
-        finished: called in this process with the index of each call that ended and its result.
-        watch: called in this process about once in ``every`` seconds, and at the end.
-        every: seconds.
-
-    Raises:
-        EvenfaceError: a process died.
-        Exception: the first exception that a call raised; calls under way are stopped.
+        environment: variables that the process has besides this one's.
     """
-    rest = iter(enumerate(calls))
-    waiting: dict[Future[Any], int] = {}
-    with worker_pool(workers, what=what) as submit:
-        # No more than can begin at once: a process that is told to stop takes the next otherwise.
-        while True:
-            for index, (function, arguments) in islice(rest, workers - len(waiting)):
-                waiting[submit(function, *arguments)] = index
-            if not waiting:
-                return
-            done, _ = wait(waiting, timeout=every, return_when=FIRST_COMPLETED)
-            for future in done:
-                finished(waiting.pop(future), future.result())
-            watch()
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,))
+        with _environment(_SINGLE_THREADED | dict(environment or {})):
+            self._process.start()
+        theirs.close()
+
+    @property
+    def events(self) -> list[Any]:
+        """What :func:`multiprocessing.connection.wait` waits for: an answer, or a death."""
+        return [self._pipe, self._process.sentinel]
+
+    def begin(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Hand over a call: a function of a module, picklable arguments."""
+        # One that has died meanwhile is told of by `answer`.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._pipe.send((function, arguments))
+
+    def answer(self) -> Answer:
+        """How the call ended. Waits for its end."""
+        try:
+            return cast(Answer, self._pipe.recv())
+        except (EOFError, OSError):
+            self._process.join()
+            return Answer(error=_death(self._process.exitcode), alive=False)
+
+    def ask_to_stop(self) -> None:
+        """As a polite kill would: a training saves its checkpoint first."""
+        self._process.terminate()
+
+    def close(self) -> None:
+        """Wait for the process's end, which follows its call's."""
+        self._pipe.close()
+        self._process.join()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a call to a :class:`Worker` ended.
+
+    Attributes:
+        result: what it returned.
+        error: None, or what went wrong, in one line.
+        alive: whether the process can make another call.
+    """
+
+    result: Any = None
+    error: str | None = None
+    alive: bool = True
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a table or a message: without line breaks, never empty."""
+    text = " ".join(str(error).split())
+    if isinstance(error, EvenfaceError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def quiet_worker() -> None:
+    """What every process does first that works for another one."""
+    # Ctrl-C reaches all processes of a terminal; the parent decides what its workers do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    err().quiet = True  # one terminal, one speaker
+
+
+def _serve(pipe: Connection) -> None:
+    """Make calls until the other side closes the pipe."""
+    _start(None)
+    while True:
+        try:
+            function, arguments = pipe.recv()
+            answer = Answer(function(*arguments))
+        except EOFError:
+            return
+        except KeyboardInterrupt:  # asked to stop, with everything in order
+            sys.exit(_STOPPED)
+        except Exception as error:
+            answer = Answer(error=one_line(error))
+        try:
+            pipe.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except Exception as error:
+            pipe.send(Answer(error=f"its result cannot be sent: {one_line(error)}"))
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = ", as it happens when memory is short" if -code == signal.SIGKILL else ""
+        return f"its process was killed by {name}{hint}"
+    return f"its process ended with exit code {code}"
 
 
 def _start(initializer: Callable[[], None] | None) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    # Ctrl-C reaches all processes of a terminal; the parent decides what its workers do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    err().quiet = True  # one terminal, one speaker
+    quiet_worker()
     if initializer is not None:
         initializer()
 
@@ -134,10 +203,10 @@ def _leave_with_parent() -> None:
 
 
 @contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Processes started inside use one thread each for linear algebra."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Processes started inside have these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

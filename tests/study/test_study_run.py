@@ -16,6 +16,7 @@ import pytest
 from evenface.errors import DataError, UsageError
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
+from evenface.train.lock import RunLock
 
 OVERRIDES = {
     "student.overrides": {
@@ -51,7 +52,10 @@ def without_clock(results: dict) -> dict:
     """What must not depend on when, how often or how fast a study was run."""
     kept = {key: value for key, value in results.items() if key not in ("stages", "machine")}
     kept["study"] = {k: v for k, v in results["study"].items() if k != "finished_at"}
-    kept["models"] = [{k: v for k, v in m.items() if k != "seconds"} for m in results["models"]]
+    kept["models"] = [
+        {**m, "seconds": None, "runs": [{**r, "seconds": None} for r in m["runs"]]}
+        for m in results["models"]
+    ]
     return kept
 
 
@@ -136,16 +140,90 @@ def test_killed_study_continues_to_the_same_results(finished, face_folders, teac
     assert without_clock(results_of(out)) == without_clock(results_of(finished))
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished, face_folders, teacher_file):
-    other = own_study(face_folders, teacher_file, seed=9)
-    with pytest.raises(UsageError, match=r"other settings \(seed differ\)"):
+def test_another_study_in_the_same_folder_is_refused(finished, face_folders, teacher_file):
+    other = own_study(face_folders, teacher_file, name="other")
+    with pytest.raises(UsageError, match="holds the study 'smoke'"):
         run_study(other, finished, command="")
+
+
+def test_a_changed_factor_computes_what_depends_on_it_only(
+    finished, face_folders, teacher_file, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    backbones = {"mini_s": {"backbone.name": "mini_s"}, "mini_m": {"backbone.name": "mini_m"}}
+    factors = {"factors": {"backbone": backbones}, "training_sets": ["real"]}
+    run_study(own_study(face_folders, teacher_file, **factors), out, command="")
+    results = results_of(out)
+    students = {m["id"]: m for m in results["models"] if m["kind"] == "student"}
+    assert list(students) == [
+        f"real-{b}-{kd}" for b in backbones for kd in ("plain", "kd-toy-teacher")
+    ]
+    assert students["real-mini_m-plain"]["levels"] == {"backbone": "mini_m"}
+    assert {m["backbone"] for m in students.values()} == set(backbones)
+    built = [stage["name"] for stage in results["stages"] if not stage["reused"]]
+    assert not [name for name in built if name.startswith(("import", "draw", "training set"))]
+    before = {m["id"]: m for m in results_of(finished)["models"]}
+    old, new = before["real-plain"]["runs"], students["real-mini_s-plain"]["runs"]
+    assert [r["fingerprint"] for r in old] == [r["fingerprint"] for r in new]
+    same = [results_of(f)["evaluations"] for f in (finished, out)]
+    assert (
+        same[0]["real-plain"]["groups"]["groups"]
+        == same[1]["real-mini_s-plain"]["groups"]["groups"]
+    )
+
+
+def test_a_failing_run_is_a_hole_and_the_others_go_on(face_folders, teacher_file, tmp_path):
+    rates = {"good": {}, "bad": {"optimizer.lr": 1e30}}
+    changes = {"factors": {"rate": rates}, "training_sets": ["real"], "training_seeds": [0]}
+    spec = own_study(face_folders, teacher_file, **changes)
+    run_study(spec, tmp_path / "out", command="")
+    results = results_of(tmp_path / "out")
+    failed = {(f["model"], f["seed"]): f for f in results["failures"]}
+    assert set(failed) == {("real-bad-plain", 0), ("real-bad-kd-toy-teacher", 0)}
+    assert all("step" in f["error"] and f["attempts"] == 2 for f in failed.values())
+    assert "real-good-plain" in results["evaluations"]
+    assert not results["evaluations"].get("real-bad-plain")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "real, bad, without KD" in page
+
+
+def test_an_unknown_claim_is_told_before_faces_are_made(face_folders, teacher_file, tmp_path):
+    spec = own_study(face_folders, teacher_file, claims=["gap-close"])
+    with pytest.raises(UsageError, match="unknown claim 'gap-close'; did you mean 'gap-closed'"):
+        run_study(spec, tmp_path / "out", command="")
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_a_study_trains_its_teacher(face_folders, teacher_file, tmp_path):
+    teacher = {
+        "recipe": "student-mini",
+        "set": "real",
+        "overrides": {**OVERRIDES["student.overrides"], "backbone.embedding_size": 16},
+    }
+    spec = own_study(face_folders, teacher_file, teachers=[teacher], training_seeds=[0])
+    run_study(spec, tmp_path / "out", command="")
+    results = results_of(tmp_path / "out")
+    assert results["teachers"][0]["id"] == "teacher"
+    assert "trained by this study on the training set “real”" in results["teachers"][0]["origin"]
+    students = [m for m in results["models"] if m["kind"] == "student"]
+    assert {m["teacher"] for m in students} == {None, "teacher"}
+    assert {m["embedding_size"] for m in students} == {16}
 
 
 def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_file, tmp_path):
     (tmp_path / "diary.txt").write_text("dear diary")
     with pytest.raises(UsageError, match="is not empty and holds no study"):
         run_study(own_study(face_folders, teacher_file), tmp_path, command="")
+
+
+def test_a_folder_serves_one_process_at_a_time(finished, face_folders, teacher_file, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "copy")
+    before = (out / "study.yaml").read_bytes()
+    again = own_study(face_folders, teacher_file, workers=1)
+    refused = pytest.raises(UsageError, match=r"process \d+ on \S+ is running this study")
+    with RunLock(out), refused:
+        run_study(again, out, command="")
+    assert (out / "study.yaml").read_bytes() == before
 
 
 def test_damaged_settings_are_named(finished, face_folders, teacher_file, tmp_path):

@@ -155,6 +155,15 @@ def test_a_folder_serves_one_process_even_after_a_kill(dataset, tmp_path, start)
         pass
 
 
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "run").write_text("x")
+    with (
+        pytest.raises(UsageError, match=r"run: is a file; a folder is needed"),
+        RunLock(tmp_path / "run"),
+    ):
+        pass
+
+
 def test_a_lock_is_refused_within_a_process_and_freed(tmp_path):
     second = RunLock(tmp_path / "run")
     with RunLock(tmp_path / "run"), pytest.raises(UsageError, match="is training there"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +39,27 @@ def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out().print(table)
+
+
+@contextmanager
+def resumable(folder: Path, *, speaks: bool = True) -> Iterator[None]:
+    """A training inside that SIGTERM ended makes the command exit with 75, EX_TEMPFAIL.
+
+    Args:
+        folder: the run's, for the message.
+        speaks: whether this process, of several, says so.
+    """
+    from evenface.console import note
+    from evenface.signals import Raiser
+    from evenface.train.interruption import Preempted
+
+    preemption = Raiser(Preempted)
+    signal.signal(signal.SIGTERM, preemption)
+    try:
+        yield
+    except (Preempted, Exception) as error:
+        if not (isinstance(error, Preempted) or preemption.raised):
+            raise
+        if speaks:
+            note(f"{folder}: stopped by SIGTERM; what was saved is kept, the same command goes on")
+        raise typer.Exit(Preempted.exit_code) from None

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from evenface.cli import study_runs
+from evenface.cli.study_options import (
+    Assignments,
+    Out,
+    Real,
+    Synthetic,
+    Teachers,
+    Test,
+    chosen_study,
+)
+
+
+class Phase(StrEnum):
+    """A part of a study that can be run alone."""
+
+    prepare = "prepare"
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +35,7 @@ def register(app: typer.Typer) -> None:
     study.command("run")(run)
     study.command("list")(list_all)
     study.command("report")(report)
+    study_runs.register(study)
     app.add_typer(study, name="study")
 
 
@@ -24,55 +43,42 @@ def run(
     name: Annotated[
         str, typer.Argument(metavar="STUDY", help="quick, smoke, or a study file (YAML).")
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the study; studies/STUDY if not given.")
-    ] = None,
-    real: Annotated[
-        Path | None,
+    out: Out = None,
+    real: Real = None,
+    synthetic: Synthetic = None,
+    test: Test = None,
+    teachers: Teachers = None,
+    assignments: Assignments = None,
+    only: Annotated[
+        Phase | None,
         typer.Option(
-            "--real",
-            help="Your real faces, [<group>/]<identity>/<image>; a share of the identities is "
-            "held out for the tests.",
+            "--only", help="Stop once everything is prepared that the students are trained on."
         ),
     ] = None,
-    synthetic: Annotated[
-        Path | None, typer.Option("--synthetic", help="Your synthetic faces, laid out alike.")
-    ] = None,
-    test: Annotated[
-        Path | None,
+    executor: Annotated[
+        str,
         typer.Option(
-            "--test", help="Your test faces, laid out alike, instead of held-out real ones."
+            "--executor",
+            help="Where students are trained and evaluated: local (this machine's cores or GPUs) "
+            "or ray (a running Ray cluster whose nodes share the study's folder).",
         ),
-    ] = None,
-    teachers: Annotated[
-        list[str] | None,
+    ] = "local",
+    reuse: Annotated[
+        list[Path] | None,
         typer.Option(
-            "--teacher",
-            help="study, sface, an ONNX file, or a run folder, instead of the study's; may be "
+            "--reuse",
+            metavar="FOLDER",
+            help="Another study, whose finished parts are taken where they are the same; may be "
             "repeated.",
         ),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a key of the study, e.g. --set seed=1."),
-    ] = None,
 ) -> None:
     """Run a study; the same command continues an interrupted one."""
-    from evenface import recipes
     from evenface.console import out as console
+    from evenface.study.executors import create_executor
     from evenface.study.run import run_study
-    from evenface.study.spec import load_study, own_faces
-    from evenface.teachers import teacher_names
 
-    overrides: dict[str, object] = own_faces(real, synthetic, test)
-    if teachers:
-        overrides["teachers"] = [
-            str(Path(teacher).resolve())
-            if Path(teacher).exists() and teacher not in teacher_names()
-            else teacher
-            for teacher in teachers
-        ]
-    spec = load_study(name, overrides | recipes.parse_overrides(assignments or []))
+    spec = chosen_study(name, real, synthetic, test, teachers, assignments)
     target = out or Path("studies") / spec.name
     options = [
         ("--out", out),
@@ -86,9 +92,19 @@ def run(
     for option, value in options:
         command += [option, str(value)] if value is not None else []
 
-    page = run_study(spec, target, command=shlex.join(command))
+    made = run_study(
+        spec,
+        target,
+        command=shlex.join(command),
+        executor=create_executor(executor, spec.workers),
+        reuse=reuse or [],
+        prepare_only=only is not None,
+    )
+    if only is not None:
+        console().print(f"Prepared: {made}", highlight=False)
+        return
     _print_tables(target)
-    console().print(f"Report: {page}", highlight=False)
+    console().print(f"Report: {made}", highlight=False)
 
 
 def list_all() -> None:

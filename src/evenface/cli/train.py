@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenface.cli.common import resumable
+
 if TYPE_CHECKING:
     from evenface.train.run import RunResult
 
@@ -60,13 +62,9 @@ def train(
     """
     import json
     import os
-    import signal
 
-    from evenface.console import note
     from evenface.errors import UsageError
     from evenface.recipes import parse_overrides
-    from evenface.signals import Raiser
-    from evenface.train.interruption import Preempted
     from evenface.train.recipe import list_recipes, load_recipe, value_origins
 
     if list_all:
@@ -90,18 +88,10 @@ def train(
     if out is None:
         raise UsageError("--out FOLDER is missing: where shall the run be written?")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
-    preemption = Raiser(Preempted)
-    signal.signal(signal.SIGTERM, preemption)
-    try:
+    with resumable(out, speaks=first):
         with _extra():
             from evenface.train.loop import train as run
         result = run(resolved, out)
-    except (Preempted, Exception) as error:
-        if not (isinstance(error, Preempted) or preemption.raised):
-            raise
-        if first:
-            note(f"{out}: stopped by SIGTERM; what was saved is kept, the same command goes on")
-        raise typer.Exit(Preempted.exit_code) from None
     if first:
         typer.echo(json.dumps(result, indent=2) if as_json else _summary(out, result))
 

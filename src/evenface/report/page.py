@@ -17,6 +17,7 @@ from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
 from evenface.report.inherited import inheritance_charts, inheritance_said, inheritance_table
 from evenface.report.levels import comparisons
+from evenface.report.methods import write_methods
 from evenface.report.numbers import coverage
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import sample_sheets
@@ -109,7 +110,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
         "fronts": costs.fronts_table(results),
         "failures": tables.failures_table(results) if results.failures else None,
-        "methods": [],
+        "methods": write_methods(results).html(),
         "few_seeds": _few_seeds(results),
         "level": coverage(results.level),
         "accuracy": main and by_group.group_table(results, main),

@@ -12,15 +12,20 @@ from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
+from evenface.evaluate.prepared_sets import PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.study.faces import StudyFaces
-from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, RenderedFaces, StudySpec
+from evenface.study.spec import (
+    MAIN_BENCHMARK,
+    STUDY_TEACHER,
+    PublishedFaces,
+    RenderedFaces,
+    StudySpec,
+)
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import StudyArm, processes
+from evenface.study.students import RunFailure, StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
-
-_PROTOCOL_NAME = "protocol.parquet"
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,14 @@ def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[B
 
 def evaluate_arms(
     spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
-) -> dict[str, dict[str, list[Evaluation]]]:
-    """Arm id → benchmark id → evaluations, one a training seed.
+) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[RunFailure]]:
+    """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.
+
+    Returns:
+        The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
+        training seed; the runs that could not.
     """
     folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
     common: dict[str, Any] = {
@@ -97,8 +106,8 @@ def evaluate_arms(
         "seed": spec.seed,
     }
     arguments = (folders, spec.evaluation.replicates, spec.seed)
-    places: dict[str, list[Path]] = {}
-    stages = []
+    teachers: dict[str, Path] = {}
+    of_run: dict[Path, Stage] = {}
     for arm in arms:
         if arm.model is not None:
             inputs = common | {"model": arm.model.fingerprint}
@@ -107,21 +116,30 @@ def evaluate_arms(
                 _evaluate(folder, model, *arguments)
 
             at = f"evaluations/{arm.id}"
-            places[arm.id] = [log.run(f"evaluate: {arm.title}", inputs, build, at=at)]
-        for seed, run in arm.runs.items():
-            inputs = common | {"model": _fingerprint(run)}
-            at = f"evaluations/{arm.id}-s{seed}"
-            name = f"evaluate: {arm.id}-s{seed}"
-            stages.append(Stage(name, inputs, at, _evaluate_run, (run, *arguments)))
-            places.setdefault(arm.id, []).append(log.folder / at)
+            teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
+        for run in arm.runs.values():
+            if run not in of_run:
+                inputs = common | {"model": _fingerprint(run)}
+                at = f"evaluations/{run.name}"
+                name = f"evaluate: {run.name}"
+                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, *arguments))
+    stages = list(of_run.values())
     with _counted(stages, log) as watch:
-        log.run_together(
+        together = log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
         )
-    return {
+    of_stage = {failure.stage.at: failure for failure in together.failures}
+    failed = {run: of_stage[stage.at] for run, stage in of_run.items() if stage.at in of_stage}
+    left, failures = without_failed(arms, failed)
+    places = {
+        arm.id: [log.folder / of_run[run].at for run in arm.runs.values()] for arm in left
+    } | {arm: [at] for arm, at in teachers.items()}
+    evaluations = {
         arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
         for arm, at in places.items()
+        if at
     }
+    return left, evaluations, failures
 
 
 def _fingerprint(run: Path) -> str:
@@ -160,7 +178,7 @@ def _evaluate(
         evaluation = evaluate_model(
             model,
             Manifest.read(benchmark),
-            Protocol.read(benchmark / _PROTOCOL_NAME),
+            Protocol.read(benchmark / PROTOCOL_NAME),
             replicates=replicates,
             seed=seed,
             detail=False,
@@ -171,8 +189,11 @@ def _evaluate(
 def _with_groups(
     spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
 ) -> Benchmark:
-    part = spec.faces.by_role()["test" if name == MAIN_BENCHMARK else name]
-    title = "held-out identities" if part.kind != "folder" else f"people of {part.path.name}"
+    role = "test" if name == MAIN_BENCHMARK else name
+    part = spec.faces.by_role()[role]
+    if isinstance(part, PublishedFaces):
+        return _published(part, name, manifest, log.folder / "data" / role, log)
+    title = f"people of {part.path.name}" if part.kind == "folder" else "held-out identities"
     groups = "Groups are the labels the data declare."
     if isinstance(part, RenderedFaces):
         title = f"held-out rendered identities, {part.look} look"
@@ -183,12 +204,30 @@ def _with_groups(
     elif name != MAIN_BENCHMARK:
         title = f"{name}: {title}"
     statement = "Identities that no student was trained on"
-    if part.kind == "render" and set(spec.teachers) <= set(teacher_names()):
+    if part.kind == "render" and all(t in teacher_names() for t in spec.teachers):
         statement += ", nor a teacher. "
     else:
         statement += "; whom the teachers were trained on is not known to this program. "
     real_people = set(manifest.column("origin")) == {"real"}
     return _draw(spec, name, title, statement + groups, real_people, manifest, group_by, log)
+
+
+def _published(
+    part: PublishedFaces, name: str, manifest: Manifest, kept: Path, log: StageLog
+) -> Benchmark:
+    protocol = Protocol.read(kept / PROTOCOL_NAME)
+
+    def build(folder: Path) -> None:
+        protocol.write(folder / PROTOCOL_NAME)
+        manifest.write(folder / MANIFEST_NAME)
+
+    log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=f"benchmarks/{name}")
+    title = f"verification set {Path(part.spec.partition('@')[0]).name}"
+    statement = (
+        "Published pairs. Whether someone in it is in the training faces too is not known to this "
+        "program; see “evenface data overlap”. Groups are the labels the data declare."
+    )
+    return Benchmark(name, title, statement, part.origin == "real", manifest, protocol)
 
 
 def _trained_looks(spec: StudySpec) -> set[str]:
@@ -218,10 +257,10 @@ def _draw(
         protocol = protocol_from_manifest(
             manifest, group_by=(group_by,) if group_by else (), name=identifier, **settings
         )
-        protocol.write(folder / _PROTOCOL_NAME)
+        protocol.write(folder / PROTOCOL_NAME)
         manifest.write(folder / MANIFEST_NAME)
 
     inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
     folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
-    protocol = Protocol.read(folder / _PROTOCOL_NAME)
+    protocol = Protocol.read(folder / PROTOCOL_NAME)
     return Benchmark(identifier, title, statement, real_people, manifest, protocol)

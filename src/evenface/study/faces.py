@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evenface.console import note, warn
 from evenface.data.manifest import MANIFEST_NAME, Manifest
-from evenface.data.mix import mix
+from evenface.data.mix import MixReport, MixRules, Source, mix_sources
 from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
 from evenface.files import write_json
-from evenface.study.spec import Faces, FolderFaces, HeldOutFaces, RenderedFaces, StudySpec
+from evenface.study.spec import (
+    FolderFaces,
+    HeldOutFaces,
+    MixedSet,
+    PublishedFaces,
+    RenderedFaces,
+    StudySpec,
+    WholeSet,
+)
 from evenface.study.stages import StageLog
 
 
@@ -83,21 +93,23 @@ def _keep_apart(
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
-    """The training sets by name. The mix has as many identities (or images) as ``real`` alone."""
-    made = {"real": faces.real, "synthetic": faces.synthetic}
+    """The training sets by name. A mix of no given size is as large as ``real`` alone."""
+    whole = {"real": faces.real, "synthetic": faces.synthetic}
     sets: dict[str, Manifest] = {}
-    for name in spec.training_sets:
-        source = made.get(name)
+    for name, wanted in spec.training_sets.items():
         inputs = {
-            "name": name,
-            "sources": [m.fingerprint for m in made.values()],
+            "set": wanted.model_dump(mode="json"),
+            "sources": [m.fingerprint for m in whole.values()],
             "group_by": faces.group_by,
-            "mix": spec.mix.model_dump() if source is None else None,
             "seed": spec.seed,
         }
 
-        def build(folder: Path, source: Manifest | None = source) -> None:
-            manifest = source if source is not None else _mix(spec, faces, folder)
+        def build(folder: Path, wanted: WholeSet | MixedSet = wanted) -> None:
+            if isinstance(wanted, WholeSet) and wanted.identities is None:
+                manifest = whole[wanted.kind]
+            else:
+                manifest, report = _mix(wanted, faces, spec.seed)
+                write_json(folder / "mix-report.json", report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
         folder = log.run(f"training set: {name}", inputs, build, at=f"sets/{name}")
@@ -105,28 +117,62 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     return sets
 
 
-def _mix(spec: StudySpec, faces: StudyFaces, folder: Path) -> Manifest:
+def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Manifest, MixReport]:
     shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
-    if faces.group_by is not None and not shared:
+    if isinstance(wanted, MixedSet) and faces.group_by is not None and not shared:
         note(
             f"the synthetic faces declare no '{faces.group_by}': the mix keeps its real share "
             "overall, but cannot balance it per group"
         )
-    group_by = faces.group_by if shared else ()  # None would group by another attribute, or fail
-    recipe: dict[str, Any] = {**spec.mix.model_dump(), "group_by": group_by, "seed": spec.seed}
-    mixed, report = mix(faces.real, faces.synthetic, **recipe)
+    # None would group by another attribute, or fail.
+    group_by = (faces.group_by,) if shared and faces.group_by else ()
+    rules = MixRules(
+        real_fraction=wanted.real_fraction,
+        balance=wanted.balance if isinstance(wanted, MixedSet) else "none",
+        group_by=group_by,
+        seed=seed,
+        total=wanted.identities,
+        total_of="identities" if wanted.identities else None,
+        min_cell=0,
+    )
+    sources = [
+        Source("real", "real", faces.real),
+        Source("synthetic", "synthetic", faces.synthetic),
+    ]
+    mixed, report = mix_sources(sources, rules)
+    if wanted.identities is not None:
+        return mixed, report
     # No larger than what it replaces: a gain must come from the mix, not from more faces.
-    size = len(faces.real) if spec.mix.balance == "images" else len(faces.real.identities())
+    size = len(faces.real) if rules.balance == "images" else len(faces.real.identities())
     if report.total > size:
-        mixed, report = mix(faces.real, faces.synthetic, **recipe, total=size)
-    write_json(folder / "mix-report.json", report.model_dump())
-    return mixed
+        mixed, report = mix_sources(sources, rules.model_copy(update={"total": size}))
+    return mixed, report
 
 
-def _obtain(part: Faces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
+def _obtain(
+    part: RenderedFaces | FolderFaces | PublishedFaces, role: str, spec: StudySpec, log: StageLog
+) -> Manifest:
     if isinstance(part, RenderedFaces):
         return _render(part, role, spec.seed, spec.workers, log)
+    if isinstance(part, PublishedFaces):
+        return _keep(part, role, spec, log)
     return _import(part, role, log)
+
+
+def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
+    path = Path(part.spec.partition("@")[0])
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder (given as the {role} faces)")
+    settings: dict[str, Any] = {"folds": spec.evaluation.folds, "seed": spec.seed}
+
+    def build(folder: Path) -> None:
+        from evenface.study.published import keep_verification_set
+
+        simulated = part.origin == "synthetic"
+        keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
+
+    inputs = {"faces": part.model_dump(mode="json"), "files": _listing(path), **settings}
+    return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
 
 
 def _render(
@@ -146,8 +192,28 @@ def _render(
             workers=workers,
         )
 
-    inputs = {"faces": part.model_dump(mode="json"), "seed": seed}
-    return Manifest.read(log.run(f"render: {role} ({part.look})", inputs, build, at=f"data/{role}"))
+    inputs = {"faces": part.model_dump(mode="json", exclude={"keep"}), "seed": seed}
+    at = f"data/{role}"
+    rendered = Manifest.read(log.run(f"render: {role} ({part.look})", inputs, build, at=at))
+    return _kept(rendered, part.keep, role)
+
+
+def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
+    """The first identities of each group, as many as are kept."""
+    if not keep:
+        return manifest
+    groups, identity = manifest.groups(), manifest.column("identity")
+    if unknown := set(keep) - set(groups):
+        raise UsageError(
+            f"faces.{role}.keep: no group {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(sorted(set(groups)))}"
+        )
+    chosen = np.ones(len(manifest), dtype=bool)
+    for group, count in keep.items():
+        of_group = groups == group
+        first = sorted(set(identity[of_group]))[:count]
+        chosen &= ~of_group | np.isin(identity, first)
+    return manifest.select(chosen)
 
 
 def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:

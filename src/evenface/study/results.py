@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,18 +16,28 @@ from evenface import __version__
 from evenface.assets import ASSETS
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
+from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
-from evenface.study.spec import MAIN_BENCHMARK, STUDY_TEACHER, FolderFaces, StudySpec
+from evenface.study.rules import check_rules
+from evenface.study.spec import (
+    MAIN_BENCHMARK,
+    STUDY_TEACHER,
+    FolderFaces,
+    MixedSet,
+    StudySpec,
+    TrainedTeacher,
+    teacher_id,
+)
 from evenface.study.stages import StageLog
-from evenface.study.students import StudyArm, StudyTeacher
+from evenface.study.students import RunFailure, StudyArm, StudyTeacher
 from evenface.study.wording import listed
 from evenface.train.run import RUN_NAME
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -42,13 +52,22 @@ class Findings:
     arms: list[StudyArm]
     benchmarks: list[Benchmark]
     evaluations: dict[str, dict[str, list[Evaluation]]]
+    failures: list[RunFailure]
     log: StageLog
+
+
+def check_claims(spec: StudySpec) -> None:
+    """UsageError naming a claim that there is not."""
+    try:
+        check_rules(spec.claims or ())
+    except ValueError as error:
+        raise UsageError(f"{spec.name}: claims: {error}") from None
 
 
 def collect_results(findings: Findings) -> dict[str, Any]:
     """The content of ``results.json``."""
     spec, log = findings.spec, findings.log
-    students = [arm for arm in findings.arms if arm.kind == "student"]
+    students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
     run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
     return {
         "schema": SCHEMA,
@@ -62,6 +81,8 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "seed": spec.seed,
             "seeds": list(spec.training_seeds),
             "evenface": __version__,
+            "factors": {name: list(levels) for name, levels in spec.factors.items()},
+            "stand_ins": spec.stand_ins,
             "spec": spec.model_dump(mode="json"),
         },
         "machine": describe_machine(run["device"]) | {"threads a student": run["threads"]},
@@ -71,7 +92,15 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         ],
         "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
-        **summarise(findings.arms, findings.evaluations, others=spec.evaluation.real_people),
+        "failures": [asdict(failure) for failure in findings.failures],
+        **summarise(
+            findings.arms,
+            findings.evaluations,
+            others=spec.evaluation.real_people,
+            kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+            rules=spec.claims,
+            settings=spec.claim_settings,
+        ),
         "curves": {arm.id: arm.curves() for arm in students},
         "stages": log.summary(),
         "samples": _samples(findings),
@@ -111,7 +140,7 @@ def statement(spec: StudySpec) -> str:
             *(f"on the held-out {name} look" for name in spec.faces.more_tests),
             *(
                 f"with {teacher} as teacher"
-                for teacher in spec.teachers
+                for teacher in map(teacher_id, spec.teachers)
                 if teacher != STUDY_TEACHER
             ),
         ]
@@ -122,7 +151,8 @@ def statement(spec: StudySpec) -> str:
 
 def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
     model = teacher.model
-    asset = ASSETS.get(teacher.given)
+    given = teacher.given
+    asset = ASSETS.get(given) if isinstance(given, str) else None
     origin, licence = model.details.get("file", ""), "as declared by its owner"
     remark = "Given by the user; its training data are not known to this program."
     if asset:
@@ -131,7 +161,10 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
             "Pretrained on photographs of real people. Which people, and with what consent, "
             "cannot be verified by this program."
         )
-    elif teacher.given == STUDY_TEACHER:
+    elif isinstance(given, TrainedTeacher):
+        origin = f"trained by this study on the training set “{given.set}”"
+        licence, remark = "as that of its training data", f"Recipe {given.recipe}."
+    elif given == STUDY_TEACHER:
         origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
         remark = (
             "Pretrained on rendered faces of the camera look, of people that nothing else uses. "
@@ -178,19 +211,22 @@ def _describe_set(
             for group in sorted(set(groups))
         },
         "origins": dict(Counter(manifest.column("origin").tolist())),
-        "real_fraction": spec.mix.real_fraction if name == "mix" else None,
+        "kind": spec.training_sets[name].kind,
+        "real_fraction": spec.training_sets[name].real_fraction,
         "fingerprint": manifest.fingerprint,
     }
 
 
 def _set_title(spec: StudySpec, name: str) -> str:
-    if name == "mix":
-        share = round(100 * spec.mix.real_fraction)
-        return f"mix of {share} % real and {100 - share} % synthetic, by {spec.mix.balance}"
-    part = spec.faces.real if name == "real" else spec.faces.synthetic
+    wanted = spec.training_sets[name]
+    if isinstance(wanted, MixedSet):
+        share = round(100 * wanted.real_fraction)
+        balance = f", by {wanted.balance}" if wanted.balance != "none" else ", groups as they come"
+        return f"mix of {share} % real and {100 - share} % synthetic{balance}"
+    part = spec.faces.real if wanted.kind == "real" else spec.faces.synthetic
     if isinstance(part, FolderFaces):
         return f"{name}: {part.path.name}"
-    stand_in = " (rendered stand-in for photographs)" if name == "real" else " (rendered)"
+    stand_in = " (rendered stand-in for photographs)" if wanted.kind == "real" else " (rendered)"
     return f"{name}: {part.look} look{stand_in}"
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evenface.assets import ASSETS, get_asset
+from evenface.console import note
 from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
+from evenface.study.executors import Executor
 from evenface.study.faces import prepare_faces, training_sets
-from evenface.study.results import Findings, collect_results
+from evenface.study.results import Findings, check_claims, collect_results
+from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
-    check_student,
+    check_models,
     embed_sources,
     open_teachers,
     teacher_arm,
     train_students,
     untrained_students,
 )
+from evenface.train.lock import LOCK_NAME, RunLock
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -31,45 +37,92 @@ _FREE = ("description", "workers")
 """Settings that may change between two calls: no result depends on them."""
 
 
-def run_study(spec: StudySpec, out: Path, *, command: str) -> Path:
+def run_study(
+    spec: StudySpec,
+    out: Path,
+    *,
+    command: str,
+    executor: Executor | None = None,
+    reuse: Sequence[Path] = (),
+    prepare_only: bool = False,
+) -> Path:
     """Run what is not finished yet; write ``results.json`` and ``report.html``.
 
     Args:
         spec: the study.
         out: its folder. A study found there that was interrupted is continued.
         command: how to repeat it, for the report.
+        executor: where students are trained and evaluated; None: processes of this machine.
+        reuse: folders of other studies, whose finished parts are copied where they are the same.
+        prepare_only: stop before students are trained; ``runs.json`` lists what is to do.
 
     Returns:
-        Path of the report.
+        Path of the report, or of ``runs.json``.
 
     Raises:
-        UsageError: ``out`` holds another study.
+        UsageError: ``out`` holds another study, or another process is at it.
         EvenfaceError: a stage failed; what is finished is kept.
     """
     _require_extras(spec)
-    _settle(spec, out)
-    log = StageLog(out)
-    log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
-    check_student(spec)
-    teachers = open_teachers(spec)
+    with _held(spec, out):
+        log = StageLog(out, executor=executor, reuse=reuse)
+        return _run(spec, out, log, command=command, prepare_only=prepare_only)
 
+
+def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
+    log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
+    check_claims(spec)
+    check_models(spec)
     faces = prepare_faces(spec, log)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
+    teachers = open_teachers(spec, sets, log)
     sources = {"real": faces.real, "synthetic": faces.synthetic}
     embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
-    arms = [
+    if prepare_only:
+        train_students(spec, sets, embedded, log, prepare_only=True)
+        return out / RUNS_NAME
+    students, failures = train_students(spec, sets, embedded, log)
+    models = [
         *map(teacher_arm, teachers),
-        untrained_students(spec, teachers[0].model.embedding_size, log),
-        *train_students(spec, sets, embedded, log),
+        *untrained_students(spec, teachers[0].model.embedding_size, log),
+        *students,
     ]
-    evaluations = evaluate_arms(spec, arms, benchmarks, log)
+    arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
 
     findings = Findings(
-        spec, command, teachers, faces.group_by, sets, arms, benchmarks, evaluations, log
+        spec=spec,
+        command=command,
+        teachers=teachers,
+        group_by=faces.group_by,
+        sets=sets,
+        arms=arms,
+        benchmarks=benchmarks,
+        evaluations=evaluations,
+        failures=[*failures, *more],
+        log=log,
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
+
+
+def record_study(spec: StudySpec, out: Path) -> None:
+    """Write the study's settings into its folder, for jobs to run it from there.
+
+    Raises:
+        UsageError: ``out`` holds another study, or a process is running it.
+    """
+    with _held(spec, out):
+        pass
+
+
+@contextmanager
+def _held(spec: StudySpec, out: Path) -> Iterator[None]:
+    """The study's folder for this process alone, its settings recorded."""
+    _refuse_other(spec, out)  # before anything is written there
+    with RunLock(out, doing="is running this study. Wait for it, or choose another --out"):
+        _settle(spec, out)
+        yield
 
 
 def build_report(out: Path) -> Path:
@@ -92,20 +145,40 @@ def _require_extras(spec: StudySpec) -> None:
 
 
 def _settle(spec: StudySpec, out: Path) -> None:
-    """Record the study in its folder; refuse a folder that holds another one."""
-    path = out / SPEC_NAME
+    """Record the study in its folder."""
+    before = _refuse_other(spec, out)
     settings = spec.model_dump(mode="json")
+    changed = sorted(key for key in settings if before.get(key) != settings[key])
+    if before and (changed := [key for key in changed if key not in _FREE]):
+        note(
+            f"{out}: {', '.join(changed)} changed since the last call; what does not depend on it "
+            "is kept"
+        )
+    write_text(out / SPEC_NAME, yaml.safe_dump(settings, sort_keys=False))
+
+
+def _refuse_other(spec: StudySpec, out: Path) -> dict[str, Any]:
+    """The settings recorded in the folder, {} for none.
+
+    Raises:
+        UsageError: it holds a study of another name, or something else.
+    """
+    path = out / SPEC_NAME
     if path.exists():
         before = _read_settings(path)
-        changed = sorted(key for key in settings if before.get(key) != settings[key])
-        if changed := [key for key in changed if key not in _FREE]:
+        if before.get("name") != spec.name:
             raise UsageError(
-                f"{out}: holds a study with other settings ({', '.join(changed)} differ). Choose "
-                "another --out, or delete the folder"
+                f"{out}: holds the study '{before.get('name')}'. Choose another --out, or delete "
+                "the folder"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        return before
+    if out.exists() and (not out.is_dir() or _content(out)):
         raise UsageError(f"{out}: is not empty and holds no study. Choose another --out")
-    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    return {}
+
+
+def _content(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {LOCK_NAME}
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -127,7 +200,9 @@ def _assets(spec: StudySpec) -> list[str]:
     )
     if names or aligned:
         names.append("yunet")
-    names += [teacher for teacher in spec.teachers if teacher in ASSETS]
+    names += [
+        teacher for teacher in spec.teachers if isinstance(teacher, str) and teacher in ASSETS
+    ]
     return names
 
 

@@ -7,16 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from evenface import recipes
+from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
 STUDY_TEACHER = "study"
 """The teacher of the package; see :mod:`evenface.teachers.study`."""
 
-
+_PAIRS = {".bin", ".txt", ".csv", ".tsv"}
+"""Suffixes of published verification sets."""
 _OWN_DESCRIPTION = (
     "Does distillation raise accuracy in every group, lower unevenness and close the synthetic gap "
     "on these faces? Three training sets, each without distillation and with it."
@@ -36,6 +46,19 @@ class RenderedFaces(_Part):
     identities_per_group: PositiveInt
     images_per_identity: PositiveInt
     first_identity: int = Field(default=0, ge=0)
+    keep: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Group → identities that are used; all where none is given. For faces that are uneven, as
+    published synthetic sets are."""
+
+    @model_validator(mode="after")
+    def _kept_are_rendered(self) -> Self:
+        for group, identities in self.keep.items():
+            if identities > self.identities_per_group:
+                raise ValueError(
+                    f"keep: {identities} identities of {group}, but {self.identities_per_group} "
+                    "are rendered"
+                )
+        return self
 
 
 class FolderFaces(_Part):
@@ -55,8 +78,20 @@ class HeldOutFaces(_Part):
     fraction: float = Field(default=0.3, gt=0, lt=1)
 
 
+class PublishedFaces(_Part):
+    """A published verification set with its own pairs and, where it has some, groups."""
+
+    kind: Literal["protocol"] = "protocol"
+    spec: str
+    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder."""
+    origin: Literal["real", "synthetic"] = "real"
+
+
 Faces = Annotated[RenderedFaces | FolderFaces, Field(discriminator="kind")]
-TestFaces = Annotated[RenderedFaces | FolderFaces | HeldOutFaces, Field(discriminator="kind")]
+TestFaces = Annotated[
+    RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces, Field(discriminator="kind")
+]
+AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 
 
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -68,28 +103,100 @@ class FacesSpec(_Part):
     real: Faces
     synthetic: Faces
     test: TestFaces
-    more_tests: dict[TestName, RenderedFaces | FolderFaces] = Field(default_factory=dict)
+    more_tests: dict[TestName, RenderedFaces | FolderFaces | PublishedFaces] = Field(
+        default_factory=dict
+    )
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
 
-    def by_role(self) -> dict[str, RenderedFaces | FolderFaces | HeldOutFaces]:
+    def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
-        main = {"real": self.real, "synthetic": self.synthetic, "test": self.test}
-        return main | self.more_tests
+        return {"real": self.real, "synthetic": self.synthetic, "test": self.test} | self.more_tests
 
 
 class MixSpec(_Part):
-    """The ethnicity-aware mix; see :func:`evenface.data.mix.mix`."""
+    """The ethnicity-aware mix; see :func:`evenface.data.mix.mix_sources`."""
 
     real_fraction: float = Field(default=0.7, ge=0, le=1)
     balance: Literal["identities", "images", "none"] = "identities"
+
+
+class WholeSet(_Part):
+    """The real faces, or the synthetic ones."""
+
+    kind: Literal["real", "synthetic"]
+    identities: PositiveInt | None = None
+    """How many, drawn at random; None: all."""
+
+    @property
+    def real_fraction(self) -> float:
+        """1 or 0."""
+        return float(self.kind == "real")
+
+
+class MixedSet(MixSpec):
+    """Real and synthetic faces; no larger than the real ones alone if no number is given."""
+
+    kind: Literal["mix"] = "mix"
+    identities: PositiveInt | None = None
+    """How many in all groups together, or the most that are fewer where images are balanced."""
+
+
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+TrainingSet = Annotated[WholeSet | MixedSet, Field(discriminator="kind")]
+
+
+LevelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")]
+FactorName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+_BUILT_IN = ("set", "teacher")
+"""Factors that every study has."""
+NO_TEACHER = "none"
+"""Level of the factor "teacher" without distillation."""
+
+
+class Constraint(_Part):
+    """Arms that match ``when`` must match ``require``, or are left out.
+
+    Both name levels of factors, of "set" and of "teacher" ("none" without distillation).
+    """
+
+    when: dict[str, tuple[str, ...]]
+    require: dict[str, tuple[str, ...]]
+
+    @field_validator("when", "require", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {k: (str(v),) if isinstance(v, str | int | float) else v for k, v in value.items()}
+
+    def allows(self, levels: Mapping[str, str]) -> bool:
+        """Whether an arm of these levels may be; a factor it has no level of matches anything."""
+
+        def match(wanted: Mapping[str, tuple[str, ...]]) -> bool:
+            return all(levels.get(f) in (None, *of) for f, of in wanted.items())
+
+        applies = all(levels.get(factor) in of for factor, of in self.when.items())
+        return not applies or match(self.require)
 
 
 class StudentSpec(_Part):
     """A named training recipe and what differs from it (dotted keys)."""
 
     recipe: str
+    """ "{variant}" in it stands for the study's variant."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainedTeacher(_Part):
+    """A teacher that the study trains first, on one of its training sets."""
+
+    name: TestName = "teacher"
+    recipe: str
+    """As the student's."""
+    set: SetName
+    seed: NonNegativeInt = 0
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -121,23 +228,51 @@ class StudySpec(_Part):
     training_seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
     """Every student is trained once with each of them."""
     faces: FacesSpec
-    training_sets: tuple[Literal["real", "synthetic", "mix"], ...] = Field(
-        default=("real", "synthetic", "mix"), min_length=1
-    )
     mix: MixSpec = MixSpec()
-    teachers: tuple[str, ...] = Field(default=("sface",), min_length=1)
-    """What students are distilled from, each in turn: names, ONNX files, run folders."""
+    """Of the training set "mix", where it is named without a definition."""
+    training_sets: dict[SetName, TrainingSet] = Field(min_length=1)
+    """By name; or names out of "real", "synthetic" and "mix"."""
+    teachers: tuple[str | TrainedTeacher, ...] = Field(default=("sface",), min_length=1)
+    """What students are distilled from, each in turn: names, ONNX files, run folders, or a recipe
+    and a training set."""
     distillation_weight: float = Field(default=39.06, gt=0)
     student: StudentSpec
+    factors: dict[FactorName, dict[LevelName, dict[str, Any]]] = Field(default_factory=dict)
+    """Factor → level → what it changes in the student's recipe (dotted keys). A factor whose levels
+    change keys of "distill" only is one of distilled students. The first level of a factor is the
+    one that others are compared with."""
+    constraints: tuple[Constraint, ...] = ()
+    variant: Literal["corrected", "faithful"] | None = None
+    """Of recipes that come in both; see ``docs/faithful.md``."""
+    stand_ins: str | None = None
+    """What stands in for what, for the report."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    claims: tuple[str, ...] | None = None
+    """Names of the claims that are tested; None: all that apply. See ``docs/study-claims.md``."""
+    claim_settings: ClaimSettings = ClaimSettings()
     workers: PositiveInt | None = None
     """Processes at once; None: one a core, or one where there is a GPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_sets(cls, content: Any) -> Any:
+        """Names of training sets stand for their definitions."""
+        if not isinstance(content, Mapping):
+            return content
+        sets = content.get("training_sets", ["real", "synthetic", "mix"])
+        if isinstance(sets, Mapping | str) or not isinstance(sets, Sequence):
+            return content
+        if len(set(map(str, sets))) < len(sets):
+            listed = ", ".join(map(str, sets))
+            raise ValueError(f"training_sets: {listed} are not all different")
+        mix = content.get("mix", {})
+        mixed = {**(mix.model_dump() if isinstance(mix, MixSpec) else mix), "kind": "mix"}
+        return {**content, "training_sets": {n: mixed if n == "mix" else {"kind": n} for n in sets}}
 
     @model_validator(mode="after")
     def _unambiguous(self) -> Self:
         several: dict[str, Sequence[object]] = {
             "training_seeds": self.training_seeds,
-            "training_sets": self.training_sets,
             "teachers": [teacher_id(teacher) for teacher in self.teachers],
             "real_people": self.evaluation.real_people,
         }
@@ -155,6 +290,47 @@ class StudySpec(_Part):
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
         return self
 
+    @model_validator(mode="after")
+    def _known_levels(self) -> Self:
+        known = {
+            "set": set(self.training_sets),
+            "teacher": {NO_TEACHER, *map(teacher_id, self.teachers)},
+        }
+        for factor, levels in self.factors.items():
+            if factor in _BUILT_IN:
+                raise ValueError(f"factors: {factor} is one already; see training_sets, teachers")
+            if not levels:
+                raise ValueError(f"factors: {factor} has no level")
+            known[factor] = set(levels)
+        for constraint in self.constraints:
+            for factor, of in (*constraint.when.items(), *constraint.require.items()):
+                if factor not in known:
+                    raise ValueError(
+                        f"constraints: no factor '{factor}'; there are {', '.join(known)}"
+                    )
+                if unknown := set(of) - known[factor]:
+                    raise ValueError(
+                        f"constraints: {factor} has no level {', '.join(sorted(unknown))}; it has "
+                        f"{', '.join(sorted(known[factor]))}"
+                    )
+        for teacher in self.teachers:
+            if isinstance(teacher, TrainedTeacher) and teacher.set not in self.training_sets:
+                raise ValueError(
+                    f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
+                    f"set; there are {', '.join(self.training_sets)}"
+                )
+        recipes_ = [
+            self.student.recipe,
+            *(t.recipe for t in self.teachers if not isinstance(t, str)),
+        ]
+        if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
+            raise ValueError("variant: a recipe is named with {variant}, so it must be given")
+        return self
+
+    def recipe_name(self, given: str) -> str:
+        """A recipe's name with the study's variant put in."""
+        return given.replace("{variant}", self.variant or "")
+
     @property
     def simulated(self) -> bool:
         """Whether any group result comes from rendered faces."""
@@ -162,30 +338,58 @@ class StudySpec(_Part):
 
 
 def own_faces(
-    real: Path | None = None, synthetic: Path | None = None, test: Path | None = None
+    real: Path | None = None,
+    synthetic: Path | None = None,
+    test: Path | None = None,
+    *,
+    published: bool = False,
 ) -> dict[str, Any]:
-    """Overrides for :func:`load_study` that put the user's folders in place of a study's faces.
+    """Overrides for :func:`load_study` that put the user's faces in place of a study's.
 
     Where ``real`` is given and ``test`` is not, a share of the real identities is held out for the
     tests. Further overrides may follow and win, e.g. ``faces.test.fraction``.
+
+    Args:
+        real, synthetic: folders of faces.
+        test: a folder of faces, or a published verification set.
+        published: whether the study's own tests are published sets, which stay.
     """
     overrides: dict[str, Any] = {}
-    if real is not None or test is not None:
-        overrides["faces.test"] = {"kind": "held-out"}
+    if published:
+        if test is not None:
+            overrides["faces.test"] = _test_faces(test)
+    elif real is not None or test is not None:
+        overrides["faces.test"] = {"kind": "held-out"} if test is None else _test_faces(test)
         overrides["faces.more_tests"] = {}
         overrides["faces.group_by"] = None
-    for role, path in (("real", real), ("synthetic", synthetic), ("test", test)):
+    if overrides or real is not None or synthetic is not None:
+        overrides |= {} if published else {"description": _OWN_DESCRIPTION}
+    for role, path in (("real", real), ("synthetic", synthetic)):
         if path is not None:
-            origin = "synthetic" if role == "synthetic" else "real"
-            folder = {"kind": "folder", "path": str(path.resolve()), "origin": origin}
+            folder = {"kind": "folder", "path": str(path.resolve()), "origin": role}
             overrides[f"faces.{role}"] = folder
-    if overrides:
-        overrides["description"] = _OWN_DESCRIPTION
     return overrides
 
 
-def teacher_id(teacher: str) -> str:
+def _test_faces(path: Path) -> dict[str, Any]:
+    """A folder of faces, or published pairs: a file, RFW's folder, or one of its ``.bin`` files."""
+    published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
+    if published:
+        return {"kind": "protocol", "spec": str(path.resolve())}
+    return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
+
+
+def brings_published_tests(source: str) -> bool:
+    """Whether the study called ``source`` (or of that file) is tested on published sets."""
+    faces = recipes.read("study", source).get("faces")
+    test = faces.get("test") if isinstance(faces, Mapping) else None
+    return isinstance(test, Mapping) and test.get("kind") == "protocol"
+
+
+def teacher_id(teacher: str | TrainedTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
+    if isinstance(teacher, TrainedTeacher):
+        return teacher.name
     return re.sub(r"[^a-z0-9]+", "-", Path(teacher).stem.lower()).strip("-") or "teacher"
 
 

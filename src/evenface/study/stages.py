@@ -10,46 +10,89 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenface.console import note
+from evenface.console import note, warn
+from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
-from evenface.parallel import run_all
+from evenface.study.executors import Call, Executor, LocalExecutor
+from evenface.study.shelf import Shelf
+from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
+from evenface.train.lock import lock_holder
+
+STAGES_NAME = "stages.json"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One of several stages that do not depend on each other.
+class StageFailure:
+    """A stage that failed for good in this call; the next call of the study tries it again.
 
     Attributes:
-        name, inputs, at: as for :meth:`StageLog.run`.
-        build: function of a module, called as ``build(folder, *arguments)`` in another process.
-        arguments: picklable.
+        error: what went wrong, in one line.
+        attempts: how often it was tried.
     """
 
-    name: str
-    inputs: dict[str, Any]
-    at: str
-    build: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    stage: Stage
+    error: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """What became of stages that were built together.
+
+    Attributes:
+        folders: of all of them, in their order; those that failed are not finished.
+        failures: the stages that failed.
+    """
+
+    folders: list[Path]
+    failures: list[StageFailure]
+
+    def all_finished(self) -> list[Path]:
+        """The folders; EvenfaceError says which stages failed, if any did."""
+        if not self.failures:
+            return self.folders
+        listed = "".join(f"\n  {f.stage.name}: {f.error}" for f in self.failures)
+        raise EvenfaceError(
+            f"{len(self.failures)} of {len(self.folders)} stages failed; the others are kept, and "
+            f"the same command tries these again:{listed}"
+        )
 
 
 class StageLog:
     """Remembers in ``<folder>/stages.json`` which stages are finished, from which inputs.
 
     A stage is a folder built from declared inputs. With the same inputs a finished stage is not
-    repeated and an unfinished one is handed to its builder to continue; a folder built from other
-    inputs is removed first. Seconds add up over interrupted attempts.
+    repeated and an unfinished one is handed to its builder to continue. A finished folder of other
+    inputs is set aside in ``<folder>/superseded``, and taken back once they return; an unfinished
+    one is removed. Seconds add up over interrupted attempts.
+
+    Args:
+        folder: the study's.
+        executor: where stages are built that are built together; None: processes of this machine.
+        reuse: folders of other studies, whose finished portable stages of the same place and inputs
+            are copied instead of being built again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._file = folder / "stages.json"
+    def __init__(
+        self, folder: Path, *, executor: Executor | None = None, reuse: Sequence[Path] = ()
+    ) -> None:
+        self.folder = folder.absolute()  # processes elsewhere have another current folder
+        self._executor = executor
+        self._shelf = Shelf(self.folder, reuse)
+        self._file = self.folder / STAGES_NAME
         self._records: dict[str, dict[str, Any]] = (
             read_json(self._file) if self._file.exists() else {}
         )
         self._order: list[str] = []
 
     def run(
-        self, name: str, inputs: dict[str, Any], build: Callable[[Path], None], *, at: str
+        self,
+        name: str,
+        inputs: dict[str, Any],
+        build: Callable[[Path], None],
+        *,
+        at: str,
+        portable: bool = False,
     ) -> Path:
         """Bring the stage's folder up to date and return it.
 
@@ -58,15 +101,18 @@ class StageLog:
             inputs: everything the result depends on (JSON-able): parameters and fingerprints.
             build: called with the folder when there is work; must continue what it finds there.
             at: the stage's folder, relative to the study's.
+            portable: the folder means the same in another study: nothing in it is found by a path
+                that leads out of it.
         """
         target = self.folder / at
-        record = self._settle(name, inputs, target)
+        record = self._settle(name, fingerprint(inputs), at, portable=portable, nameless=False)
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:
             with self._timed(name, record):
                 build(target)
                 record["finished"] = True
+            Mark(record["key"], finished=True, seconds=record["seconds"]).write(target)
         self._order.append(name)
         return target
 
@@ -75,27 +121,25 @@ class StageLog:
         name: str,
         stages: Sequence[Stage],
         *,
-        workers: int,
+        workers: int | None = None,
         watch: Callable[[], None] = lambda: None,
-    ) -> list[Path]:
-        """Bring the folders of several stages up to date, ``workers`` of them at a time.
+        executor: Executor | None = None,
+    ) -> Together:
+        """Bring the folders of several stages up to date, several of them at a time.
 
-        In the summary they are one entry; its seconds are those on the clock.
+        In the summary they are one entry; its seconds are those on the clock. A stage that fails,
+        or whose process dies, is tried once more and then recorded as failed while the others go
+        on.
 
         Args:
             name: of all together, in the report.
             stages: what there is to do.
-            workers: processes.
+            workers: processes on this machine at once, where no executor is given; None: as many
+                as fit.
             watch: called about once a second while stages are under way.
-
-        Raises:
-            EvenfaceError: a stage failed. Stages that are finished are kept.
+            executor: where they are built; None: the log's own.
         """
-        folders = [self.folder / stage.at for stage in stages]
-        records = [
-            self._settle(stage.name, stage.inputs, folder)
-            for stage, folder in zip(stages, folders, strict=True)
-        ]
+        records = [self._settle_stage(stage) for stage in stages]
         key = fingerprint([record["key"] for record in records])
         whole = self._records.get(name)
         if whole is None or whole["key"] != key:
@@ -104,19 +148,34 @@ class StageLog:
         kept = len(stages) - len(todo)
         if kept:
             note(f"{name}: {kept} of {len(stages)} finished before, kept")
+        failures: list[StageFailure] = []
 
         def finished(number: int, seconds: float) -> None:
             records[todo[number]] |= {"finished": True, "seconds": seconds}
             write_json(self._file, self._records)
 
+        def failed(number: int, error: str, attempts: int) -> None:
+            index = todo[number]
+            warn(f"{stages[index].name}: failed, the others go on ({error})")
+            failures.append(StageFailure(stages[index], error, attempts))
+            records[index]["failed"] = {"error": error, "attempts": attempts}
+            write_json(self._file, self._records)
+
         if todo:
-            calls = [(_build, (stages[i].build, folders[i], stages[i].arguments)) for i in todo]
+            executor = executor or self._executor or LocalExecutor(workers)
+            calls = [_call(stages[i], self.folder / stages[i].at) for i in todo]
             with self._timed(name, whole):
-                run_all(calls, workers=workers, what=name, finished=finished, watch=watch)
-                whole["finished"] = True
+                executor.run(calls, finished=finished, failed=failed, watch=watch)
+                whole["finished"] = not failures
         whole["reused"] = not todo
         self._order.append(name)
-        return folders
+        return Together([self.folder / stage.at for stage in stages], failures)
+
+    def prepare(self, stages: Sequence[Stage]) -> None:
+        """Leave the stages' folders so that jobs can build them by themselves, or go on."""
+        for stage in stages:
+            self._settle_stage(stage)
+        write_json(self._file, self._records)
 
     def finished(self, stages: Sequence[Stage]) -> int:
         """How many of the stages are finished."""
@@ -133,20 +192,53 @@ class StageLog:
             for name in self._order
         ]
 
-    def _settle(self, name: str, inputs: dict[str, Any], target: Path) -> dict[str, Any]:
-        """The stage's record; a folder of other inputs is removed."""
-        key = fingerprint(inputs)
-        record = self._records.get(name)
-        if record is None or record["key"] != key or not target.exists():
-            shutil.rmtree(target, ignore_errors=True)
-            record = self._records[name] = {"key": key, "seconds": 0.0, "finished": False}
-        record["reused"] = record["finished"]
+    def _settle_stage(self, stage: Stage) -> dict[str, Any]:
+        return self._settle(
+            stage.name, stage.key, stage.at, portable=stage.portable, nameless=stage.nameless
+        )
+
+    def _settle(
+        self, name: str, key: str, at: str, *, portable: bool, nameless: bool
+    ) -> dict[str, Any]:
+        """The stage's record; its folder holds what was built from these inputs, or nothing."""
+        target = self.folder / at
+        found = self._found(name, target)
+        if found is not None and found.key != key:
+            if lock_holder(target, name=LOCK_NAME):
+                raise UsageError(
+                    f"{target}: a process is at work there, on other inputs than are wanted now. "
+                    "Wait for it, or stop it"
+                )
+            if found.finished:
+                self._shelf.set_aside(at, found)
+            else:
+                shutil.rmtree(target)
+            found = None
+        if found is None:
+            kept = self._shelf.take_back(at, key, portable=portable, nameless=nameless)
+            found = kept or Mark(key)
         target.mkdir(parents=True, exist_ok=True)
+        record = {"key": key, "seconds": found.seconds, "finished": found.finished}
+        record["reused"] = found.finished
+        self._records[name] = record
         return record
+
+    def _found(self, name: str, target: Path) -> Mark | None:
+        """What the folder holds: as its mark says, or else the record of its name."""
+        if not target.exists():
+            return None
+        if mark := Mark.read(target):
+            return mark
+        record = self._records.get(name)
+        if record is None:
+            shutil.rmtree(target)
+            return None
+        return Mark(record["key"], record["finished"], record["seconds"])
 
     @contextmanager
     def _timed(self, name: str, record: dict[str, Any]) -> Iterator[None]:
         note(f"{name} …")
+        self._records[name] = self._records.pop(name)  # last: what is under way
         write_json(self._file, self._records)
         start = time.monotonic()
         try:
@@ -156,8 +248,5 @@ class StageLog:
             write_json(self._file, self._records)
 
 
-def _build(build: Callable[..., Any], folder: Path, arguments: tuple[Any, ...]) -> float:
-    """Seconds that building took, in the process that it is done in."""
-    start = time.monotonic()
-    build(folder, *arguments)
-    return round(time.monotonic() - start, 2)
+def _call(stage: Stage, folder: Path) -> Call:
+    return Call(stage.name, carry_out, (folder, stage.key, stage.build, stage.arguments))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,28 +14,31 @@ from evenface.console import progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
-from evenface.parallel import usable_cores
 from evenface.study.answers import Arm
-from evenface.study.spec import StudySpec, teacher_id
-from evenface.study.stages import Stage, StageLog
+from evenface.study.cells import Cell, cells
+from evenface.study.executors import default_workers
+from evenface.study.runs import StudyRun, write_runs
+from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
+from evenface.study.stages import StageFailure, StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.subset import subset_cache
+from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
+
+_OF_RUN = ("fingerprint", "seconds", "images_seen", "final", "environment")
+"""What results keep of a run's record."""
 
 
 @dataclass(frozen=True)
 class StudyTeacher:
-    """A teacher under the name that the study's results use.
-
-    Attributes:
-        given: what the study file says: a known name, or a path.
-    """
+    """A teacher under the name that the study's results use."""
 
     id: str
-    given: str
+    given: str | TrainedTeacher
+    """What the study file says: a known name, a path, or how the study trains it."""
     model: LoadedTeacher
 
 
@@ -45,6 +48,8 @@ class StudyArm(Arm):
 
     runs: Mapping[int, Path] = field(default_factory=dict)
     model: LoadedTeacher | None = None
+    recipe: Mapping[str, Any] | None = None
+    """The resolved recipe of a student's first run."""
 
     def describe(self) -> dict[str, Any]:
         """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
@@ -58,12 +63,23 @@ class StudyArm(Arm):
             "set": self.set,
             "kd": self.kd,
             "teacher": self.teacher,
+            "levels": dict(self.levels),
             "seeds": list(self.seeds),
             "backbone": first.get("backbone") or self._teacher_fact("backbone"),
+            "head": first.get("head"),
             "parameters": first.get("parameters"),
             "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
             "steps": first.get("steps"),
             "seconds": round(fmean(seconds), 2) if seconds else None,
+            "runs": [
+                {
+                    "seed": seed,
+                    "run": f"{run.parent.name}/{run.name}",
+                    **{key: record.get(key) for key in _OF_RUN},
+                }
+                for (seed, run), record in zip(self.runs.items(), records, strict=True)
+            ],
+            "recipe": dict(self.recipe or {}),
         }
 
     def _teacher_fact(self, name: str) -> str | None:
@@ -74,6 +90,18 @@ class StudyArm(Arm):
         return [_read_log(run / LOG_NAME) for run in self.runs.values()]
 
 
+@dataclass(frozen=True)
+class RunFailure:
+    """A run that failed for good: a hole in the results."""
+
+    model: str
+    """Id of its arm."""
+    seed: int
+    stage: str
+    error: str
+    attempts: int
+
+
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     """The arm of a teacher."""
     title = f"teacher {teacher.id}"
@@ -82,14 +110,17 @@ def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     )
 
 
-def open_teachers(spec: StudySpec) -> list[StudyTeacher]:
-    """The study's teachers, the main one first.
+def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> list[StudyTeacher]:
+    """The study's teachers, the main one first; those that it trains are trained.
 
     Raises:
         UsageError: their embedding sizes differ: the student without distillation could not be the
             same network as each student with it.
     """
-    teachers = [StudyTeacher(teacher_id(name), name, load_teacher(name)) for name in spec.teachers]
+    teachers = [
+        StudyTeacher(teacher_id(given), given, _open(spec, given, sets, log))
+        for given in spec.teachers
+    ]
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -98,6 +129,45 @@ def open_teachers(spec: StudySpec) -> list[StudyTeacher]:
             "distillation would not be the same network for each. Run one study for each teacher"
         )
     return teachers
+
+
+def _open(
+    spec: StudySpec, given: str | TrainedTeacher, sets: dict[str, Manifest], log: StageLog
+) -> LoadedTeacher:
+    if isinstance(given, str):
+        return load_teacher(given)
+    recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
+    inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
+
+    def build(folder: Path) -> None:
+        from evenface.train.loop import train
+
+        train(recipe, folder)
+
+    at = f"teachers/{given.name}"
+    return load_teacher(str(log.run(f"train teacher: {given.name}", inputs, build, at=at)))
+
+
+def teacher_recipe(
+    spec: StudySpec, teacher: TrainedTeacher, data: Path | None = None
+) -> TrainRecipe:
+    """How the study trains a teacher.
+
+    Args:
+        spec: the study.
+        teacher: the teacher.
+        data: folder of its training set.
+
+    Raises:
+        UsageError: the overrides do not fit the recipe.
+    """
+    overrides: dict[str, Any] = {
+        **teacher.overrides,
+        "name": teacher.name,
+        "seed": teacher.seed,
+        "data": None if data is None else str(data),
+    }
+    return load_recipe(spec.recipe_name(teacher.recipe), overrides)
 
 
 def embed_sources(
@@ -125,57 +195,131 @@ def train_students(
     sets: dict[str, Manifest],
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
-) -> list[StudyArm]:
-    """Each training set without distillation and with each teacher, once with each training seed.
+    *,
+    prepare_only: bool = False,
+) -> tuple[list[StudyArm], list[RunFailure]]:
+    """Every arm of the grid, once with each training seed, and the runs that failed.
 
-    All arms take the same number of optimiser steps, and runs of one seed start from the same
-    weights.
+    Runs of one seed and backbone start from the same weights. A run whose recipe and inputs are
+    those of another is trained once.
 
     Args:
         spec: the study.
         sets: training sets by name.
         embedded: teacher id → embeddings of the images that the sets are made of.
         log: where runs are recorded.
+        prepare_only: write ``runs.json`` and train nothing.
+
+    Raises:
+        UsageError: a training set does not fill a batch.
+        EvenfaceError: every run failed.
     """
-    size = next(iter(embedded.values()))[0][1].embedding_size
-    epoch = _epoch_steps(spec, sets, embedded)
-    arms, stages, steps = [], [], 0
-    for name, manifest in sets.items():
-        data = log.folder / "sets" / name
-        for teacher in (None, *embedded):
-            arm = f"{name}-plain" if teacher is None else f"{name}-kd-{teacher}"
-            cache = (
-                None
-                if teacher is None
-                else _gather(teacher, embedded[teacher], name, manifest, log)
+    real = next(iter(embedded.values()))[0]
+    size, epoch_images = real[1].embedding_size, len(real[0])
+    caches = {
+        (name, teacher): _gather(teacher, embedded[teacher], name, sets[name], log)
+        for name, teacher in dict.fromkeys((c.set, c.teacher) for c in cells(spec))
+        if teacher is not None
+    }
+    arms: list[StudyArm] = []
+    trained: dict[str, StudyRun] = {}
+    for cell in cells(spec):
+        manifest = sets[cell.set]
+        whose = None if cell.teacher is None else _teacher_fingerprint(embedded[cell.teacher])
+        runs: dict[int, Path] = {}
+        first: TrainRecipe | None = None
+        for seed in spec.training_seeds:
+            recipe = student_recipe(
+                spec,
+                f"{cell.id}-s{seed}",
+                overrides=cell.overrides,
+                seed=seed,
+                data=log.folder / "sets" / cell.set,
+                size=size,
+                cache=None if cell.teacher is None else caches[cell.set, cell.teacher],
+                epoch_images=epoch_images,
             )
-            runs = {}
-            for seed in spec.training_seeds:
-                recipe = student_recipe(
-                    spec,
-                    f"{arm}-s{seed}",
-                    seed=seed,
-                    data=data,
-                    size=size,
-                    cache=cache,
-                    epoch=epoch,
-                )
-                whose = _teacher_fingerprint(embedded[teacher]) if teacher else None
-                inputs = {"run": recipe.fingerprint(manifest.fingerprint, whose)}
-                stage = Stage(
-                    f"train: {recipe.name}", inputs, f"runs/{recipe.name}", _train, (recipe,)
-                )
-                stages.append(stage)
-                runs[seed] = log.folder / stage.at
-                steps += recipe.schedule.steps or (recipe.schedule.epochs or 0) * epoch
-            title = f"{name}, without KD" if teacher is None else f"{name}, KD from {teacher}"
-            kd = teacher is not None
-            seeds = tuple(runs)
-            arms.append(StudyArm(arm, title, "student", name, kd, teacher, seeds, runs))
+            first = first or recipe
+            _check_batch(recipe, cell.set, len(manifest))
+            key = recipe.fingerprint(manifest.fingerprint, whose)
+            if key not in trained:
+                trained[key] = StudyRun(recipe, key, _steps(recipe, len(manifest)))
+            runs[seed] = log.folder / trained[key].at
+        arms.append(_arm(cell, runs, first))
+    stages = [run.stage() for run in trained.values()]
+    log.prepare(stages)
+    write_runs(log.folder, list(trained.values()))
+    if prepare_only:
+        return arms, []
     title = f"train {len(stages)} students"
-    with _watched(title, [run for arm in arms for run in arm.runs.values()], steps) as watch:
-        log.run_together(title, stages, workers=processes(spec), watch=watch)
-    return arms
+    steps = sum(run.steps for run in trained.values())
+    with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:
+        together = log.run_together(title, stages, workers=processes(spec), watch=watch)
+    if len(together.failures) == len(stages):
+        together.all_finished()
+    failed = {log.folder / failure.stage.at: failure for failure in together.failures}
+    return without_failed(arms, failed)
+
+
+def without_failed(
+    arms: Sequence[StudyArm], failed: Mapping[Path, StageFailure]
+) -> tuple[list[StudyArm], list[RunFailure]]:
+    """The arms with the runs that there are, and what is not there.
+
+    Args:
+        arms: of students or untrained networks.
+        failed: run folder → what became of it.
+    """
+    left, failures = [], []
+    for arm in arms:
+        runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
+        failures += [
+            RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
+            for seed, run in arm.runs.items()
+            if (of := failed.get(run))
+        ]
+        left.append(replace(arm, runs=runs, seeds=tuple(runs)) if arm.runs else arm)
+    return left, failures
+
+
+def number_of_runs(spec: StudySpec) -> int:
+    """Trainings of students, at most: arms that turn out to be equal are trained once."""
+    return len(cells(spec)) * len(spec.training_seeds)
+
+
+def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> StudyArm:
+    return StudyArm(
+        id=cell.id,
+        title=cell.title,
+        kind="student",
+        set=cell.set,
+        kd=cell.teacher is not None,
+        teacher=cell.teacher,
+        seeds=tuple(runs),
+        levels=cell.levels,
+        runs=runs,
+        recipe=None if recipe is None else _without_paths(recipe),
+    )
+
+
+def _without_paths(recipe: TrainRecipe) -> dict[str, Any]:
+    content = recipe.model_dump(mode="json", exclude={"name", "data"}, exclude_defaults=True)
+    content.get("distill", {}).pop("cache", None)
+    return content
+
+
+def _steps(recipe: TrainRecipe, images: int) -> int:
+    schedule = recipe.schedule
+    epoch = schedule.epoch_steps or images // recipe.batch_size
+    return schedule.steps or (schedule.epochs or 0) * epoch
+
+
+def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
+    if images < recipe.batch_size:
+        raise UsageError(
+            f"the training set '{name}' has {images} images, fewer than a batch of "
+            f"{recipe.batch_size}. Add --set student.overrides.batch_size=N, at most {images}"
+        )
 
 
 def _gather(
@@ -199,108 +343,115 @@ def _teacher_fingerprint(embedded: list[tuple[Manifest, EmbeddingCache]]) -> str
     return embedded[0][1].record.teacher_fingerprint
 
 
-def untrained_students(spec: StudySpec, size: int, log: StageLog) -> StudyArm:
-    """The student's network before its first step: what architecture alone gives."""
-    runs = {}
-    for seed in spec.training_seeds:
-        recipe = student_recipe(spec, "untrained", seed=seed, size=size)
+def untrained_students(spec: StudySpec, size: int, log: StageLog) -> list[StudyArm]:
+    """Each student's network before its first step: what architecture alone gives."""
+    arms = []
+    for name, overrides in _backbones(spec).items():
+        arm = "untrained" if name is None else f"untrained-{name}"
+        title = "untrained network" if name is None else f"untrained {name}"
+        runs = {}
+        for seed in spec.training_seeds:
+            recipe = student_recipe(spec, arm, overrides=overrides, seed=seed, size=size)
 
-        def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
-            _initialise(folder, recipe, size)
+            def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
+                _initialise(folder, recipe, size)
 
-        inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
-        name = f"untrained network, seed {seed}"
-        runs[seed] = log.run(name, inputs, build, at=f"runs/untrained-s{seed}")
-    title = "untrained network"
-    return StudyArm("untrained", title, "untrained", None, None, None, tuple(runs), runs)
+            inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
+            at = f"runs/{arm}-s{seed}"
+            runs[seed] = log.run(f"{title}, seed {seed}", inputs, build, at=at)
+        arms.append(StudyArm(arm, title, "untrained", None, None, None, tuple(runs), runs=runs))
+    return arms
+
+
+def _backbones(spec: StudySpec) -> dict[str | None, Mapping[str, Any]]:
+    """Backbone → what makes a recipe have it; None where all students have the same."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for cell in cells(spec):
+        recipe = student_recipe(spec, "student", overrides=cell.overrides, seed=0)
+        found.setdefault(recipe.backbone.name, cell.overrides)
+    several = len(found) > 1
+    return {name if several else None: overrides for name, overrides in found.items()}
 
 
 def student_recipe(
     spec: StudySpec,
     name: str,
     *,
+    overrides: Mapping[str, Any],
     seed: int,
     data: Path = Path(),
     size: int | None = None,
     cache: Path | None = None,
-    epoch: int | None = None,
+    epoch_images: int | None = None,
 ) -> TrainRecipe:
-    """The study's training recipe for one run; all differ in data, distillation and seed only.
+    """The study's training recipe for one run.
 
     Args:
         spec: the study.
         name: of the run.
+        overrides: of the cell's levels.
         seed: of training.
         data: folder of the training set.
         size: dimensions of the embedding.
         cache: the teacher's embeddings, None for no distillation.
-        epoch: steps that count as an epoch where the recipe counts epochs.
+        epoch_images: images that count as an epoch where the recipe counts epochs: those of the
+            real faces, so that all sets take the same number of steps.
 
     Raises:
         UsageError: the study's overrides do not fit the recipe.
     """
-    overrides: dict[str, Any] = {
+    changes: dict[str, Any] = {
         **spec.student.overrides,
+        **overrides,
         "name": name,
         "seed": seed,
         "data": str(data),
         "backbone.embedding_size": size,
     }
-    if cache is not None:
-        overrides |= {"distill.cache": str(cache), "distill.weight": spec.distillation_weight}
-    recipe = load_recipe(spec.student.recipe, overrides)
-    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and epoch:
+    if cache is None:
+        changes = {key: of for key, of in changes.items() if key.split(".")[0] != "distill"}
+    else:
+        changes["distill.cache"] = str(cache)
+        if not {"distill.name", "distill.losses", "distill.weight"} & set(changes):
+            changes["distill.weight"] = spec.distillation_weight
+    recipe = load_recipe(spec.recipe_name(spec.student.recipe), changes)
+    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and epoch_images:
+        epoch = max(1, epoch_images // recipe.batch_size)
         schedule = recipe.schedule.model_copy(update={"epoch_steps": epoch})
         recipe = recipe.model_copy(update={"schedule": schedule})
     return recipe
 
 
-def check_student(spec: StudySpec) -> None:
-    """UsageError if the student cannot be made: told before anything else is done."""
+def check_models(spec: StudySpec) -> None:
+    """EvenfaceError if a network cannot be made or a teacher not be opened: told before anything
+    else is done."""
     import torch
 
     from evenface.train.learner import build_backbone
     from evenface.train.objective import Objective
 
-    recipe = student_recipe(spec, "student", seed=spec.training_seeds[0], size=8)
+    seen: list[TrainRecipe] = []
+    for cell in cells(spec):
+        cache = None if cell.teacher is None else Path("of the teacher")
+        recipe = student_recipe(
+            spec, "student", overrides=cell.overrides, seed=0, size=8, cache=cache
+        )
+        if recipe not in seen:
+            seen.append(recipe)
+    for teacher in spec.teachers:
+        if isinstance(teacher, TrainedTeacher):
+            seen.append(teacher_recipe(spec, teacher))
+        else:
+            load_teacher(teacher)
     with torch.device("meta"):  # sizes without memory
-        build_backbone(recipe)
-        Objective.from_recipe(recipe, num_identities=2)
+        for recipe in seen:
+            build_backbone(recipe)
+            Objective.from_recipe(recipe, num_identities=2)
 
 
 def processes(spec: StudySpec) -> int:
     """Processes at once: a small network uses one core well, and a GPU is one."""
-    if spec.workers is not None:
-        return spec.workers
-    import torch
-
-    return 1 if torch.cuda.is_available() else usable_cores()
-
-
-def _epoch_steps(
-    spec: StudySpec,
-    sets: dict[str, Manifest],
-    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
-) -> int:
-    """Steps of an epoch of the real faces, which is what an epoch is for every set.
-
-    UsageError where a set does not fill a batch: its batches would be smaller than the others'.
-    """
-    batch = student_recipe(spec, "student", seed=0).batch_size
-    for name, manifest in sets.items():
-        if len(manifest) < batch:
-            raise UsageError(
-                f"the training set '{name}' has {len(manifest)} images, fewer than a batch of "
-                f"{batch}. Add --set student.overrides.batch_size=N, at most {len(manifest)}"
-            )
-    real = next(iter(embedded.values()))[0][0]
-    return max(1, len(real) // batch)
-
-
-def _train(folder: Path, recipe: TrainRecipe) -> None:
-    from evenface.train.loop import train
-
-    train(recipe, folder, quiet=True)
+    return spec.workers or default_workers()
 
 
 def _initialise(folder: Path, recipe: TrainRecipe, size: int) -> None:
@@ -341,15 +492,7 @@ def _watched(title: str, runs: list[Path], steps: int) -> Iterator[Callable[[], 
 
 
 def _steps_done(run: Path) -> int:
-    """The last step in a run's log, which may be in the middle of being written."""
-    log = run / LOG_NAME
-    lines = log.read_bytes().splitlines() if log.exists() else []
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except ValueError:
-            continue
-    return 0
+    return int(last_record(run / LOG_NAME).get("step", 0))
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

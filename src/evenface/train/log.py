@@ -74,3 +74,25 @@ def final_values(path: Path) -> dict[str, float]:
         )
     record = json.loads(lines[-1])
     return {name: value for name, value in record.items() if name not in ("step", "lr")}
+
+
+def last_record(path: Path) -> dict[str, Any]:
+    """The last whole line of a log that another process may be writing; {} where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return {}
+    for line in reversed(lines):
+        try:
+            record = json.loads(line)
+        except ValueError:  # half a line
+            continue
+        if isinstance(record, dict) and "loss" in record:
+            return record
+    return {}
+
+
+_TAIL = 2**14
+"""Bytes at the end of a log that hold some lines."""

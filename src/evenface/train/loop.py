@@ -16,7 +16,7 @@ from evenface.console import warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError
-from evenface.files import write_json, write_text
+from evenface.files import read_json, remove_remains, write_json, write_text
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
@@ -241,9 +241,9 @@ class _Run:
         result_is = "average" if averaged else "last-step"
         for name, model in models.items():
             chosen = name == result_is
-            save_weights(
-                model, self.out / (WEIGHTS_NAME if chosen else OTHER_WEIGHTS_NAME.format(name))
-            )
+            path = self.out / (WEIGHTS_NAME if chosen else OTHER_WEIGHTS_NAME.format(name))
+            remove_remains(path)
+            save_weights(model, path)
         steps, size = self.schedule.steps, self.source.batch_size
         result: RunResult = {
             "finished": True,
@@ -270,6 +270,12 @@ class _Run:
             "torch": torch.__version__,
             "environment": environment(recipe, self.device),
         }
+        if recipe.backbone.start is not None:
+            begun = read_json(recipe.backbone.start / RUN_NAME)
+            result["start"] = begun.get("fingerprint", "")
+            for key in ("channels", "pruned"):
+                if key in begun:
+                    result[key] = begun[key]
         write_json(self.out / RUN_NAME, result)
 
     def _newest(self) -> Checkpoint | None:

@@ -1,0 +1,80 @@
+"""Published verification sets as a study's tests: kept with their own pairs and groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluate.made_faces import PixelModel, write_set
+from evenface.data.manifest import Manifest
+from evenface.errors import DataError, UsageError
+from evenface.evaluate import Protocol, evaluate_model
+from evenface.evaluate.protocol_specs import tasks_of
+from evenface.evaluate.tasks import Settings
+from evenface.study.published import keep_verification_set
+from evenface.study.spec import load_study
+
+KEEP = {"simulated": False, "folds": 10, "seed": 0}
+
+
+@pytest.fixture
+def of_groups(tmp_path) -> Path:
+    """A folder of two groups, as RFW comes in .bin files."""
+    folder = tmp_path / "rfw"
+    folder.mkdir()
+    for number, group in enumerate(("african", "asian")):
+        write_set(folder / f"{group}_test.bin", first=100 * number)
+    return folder
+
+
+def test_a_kept_set_gives_the_results_of_its_file(of_groups, tmp_path):
+    keep_verification_set(str(of_groups), "rfw", tmp_path / "kept", **KEEP)
+    manifest = Manifest.read(tmp_path / "kept")
+    protocol = Protocol.read(tmp_path / "kept" / "protocol.parquet")
+    kept = evaluate_model(PixelModel(), manifest, protocol, replicates=100, seed=0)
+    (task,) = tasks_of(str(of_groups))
+    model = PixelModel()
+    embeddings = model.embed(task.faces.images(task.rows))
+    embeddings += model.embed(task.faces.images(task.rows)[:, :, ::-1])
+    direct = task.measure(embeddings, Settings(replicates=100), model.name)
+    assert {g: r.accuracy for g, r in kept.groups.items()} == {
+        g: r.accuracy for g, r in direct.groups.items()
+    }
+    assert list(kept.groups) == ["african", "asian"]
+    assert protocol.group_by == ("group",)
+    assert set(np.unique(manifest.groups())) == {"african", "asian"}
+
+
+def test_a_set_without_groups_has_none(tmp_path):
+    write_set(tmp_path / "lfw.bin")
+    keep_verification_set(str(tmp_path / "lfw.bin"), "lfw", tmp_path / "kept", **KEEP)
+    assert Manifest.read(tmp_path / "kept").attributes == ()
+    assert Protocol.read(tmp_path / "kept" / "protocol.parquet").group_by == ()
+
+
+def test_several_sets_at_once_are_refused(tmp_path):
+    for name in ("lfw", "cplfw"):
+        write_set(tmp_path / f"{name}.bin")
+    with pytest.raises(UsageError, match=r"holds 2 verification sets \(cplfw, lfw\)"):
+        keep_verification_set(str(tmp_path), "sets", tmp_path / "kept", **KEEP)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "lfw.bin").write_bytes(b"no pickle")
+    with pytest.raises(DataError, match=r"lfw\.bin"):
+        keep_verification_set(str(tmp_path / "lfw.bin"), "lfw", tmp_path / "kept", **KEEP)
+
+
+@pytest.mark.parametrize(("name", "students"), [("paper", 32), ("paper-full", 60)])
+def test_the_paper_declares_its_grid(name, students):
+    from evenface.study.cells import cells
+
+    spec = load_study(name)
+    grid = cells(spec)
+    assert len(grid) == students
+    assert len({cell.id for cell in grid}) == students
+    plain = {(c.set, *c.levels.values()) for c in grid if c.teacher is None}
+    assert plain == {(c.set, *c.levels.values()) for c in grid if c.teacher}
+    assert load_study(name, {"variant": "faithful"}).recipe_name("a-{variant}") == "a-faithful"
