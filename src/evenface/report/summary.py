@@ -18,14 +18,15 @@ from evenface.report.grid import (
 from evenface.report.models import facets, no_evaluation
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
 from evenface.report.schema import Benchmark, Claim, Difference, Evaluation, Results
+from evenface.report.sweeps import sweep_headline
 from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.report.templates import sentence
 from evenface.study.wording import OVER_GROUPS, change, listed
 
 _AVERAGE = "kd-helps-on-average"
 _RAISES, _LOWERS = "kd-raises-accuracy", "kd-lowers-unevenness"
 _GAP = ("gap-closed-synthetic", "gap-closed")
 _MIX = "mix-matches-real"
+_FEW_SWEEPS = 3
 LEAST_SEEDS = 3
 """Training seeds below which nothing is called decided; as in the rules of the claims."""
 
@@ -221,10 +222,10 @@ def _unevenness(
 
 def _sweep(results: Results, benchmark: Benchmark) -> Iterator[str]:
     """The answers of sweeps, where they are few."""
-    found = [s.smallest.statement for s in results.sweep if s.benchmark == benchmark.id]
-    if 0 < len(found) <= 2:
-        yield from (sentence(text) for text in found if text)
-    elif found:
+    found = [sweep for sweep in results.sweep if sweep.benchmark == benchmark.id]
+    if len(found) <= _FEW_SWEEPS:
+        yield from (sweep_headline(results, sweep) for sweep in found)
+    else:
         yield "For how many real faces are enough, see the sweep."
 
 
