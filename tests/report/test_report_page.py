@@ -49,6 +49,7 @@ def test_sections_stand_in_order(page: Element) -> None:
         "costs",
         "training",
         "sets",
+        "methods",
         "times",
         "repeat",
         "limits",

@@ -219,7 +219,7 @@ class Model(_Entry):
     macs: int | None = None
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] | None = None
 
 
 class Benchmark(_Entry):
