@@ -145,7 +145,7 @@ def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def render_run(results: Results, model: Model, run: Run, files: RunFiles, *, back: str) -> str:
     """The page of one run as text; ``back`` is the report's file name."""
-    recipe = files.recipe or model.recipe
+    recipe = files.recipe or model.recipe or {}
     return render_template(
         "run.html.j2",
         {
