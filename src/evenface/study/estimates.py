@@ -43,14 +43,12 @@ def weigh(recipe: TrainRecipe, num_identities: int) -> Weight:
         ImportError: torch is not installed.
         UsageError: the recipe's backbone does not exist.
     """
-    import torch
-
-    from evenface.train.learner import build_backbone
     from evenface.train.memory import estimate_memory
 
-    with torch.device("meta"):
-        parameters = sum(p.numel() for p in build_backbone(recipe).parameters())
     memory = estimate_memory(recipe, num_identities, recipe.batch_size)
+    width = 8 if recipe.precision == "fp64" else 4
+    centres = num_identities * (recipe.backbone.embedding_size or 0)
+    parameters = memory.weights // 2 // width - centres  # half of it is gradients
     checkpoint = memory.weights // 2 + memory.optimizer + memory.average
     disk = parameters * _FLOAT + recipe.keep_checkpoints * checkpoint
     return Weight(memory.total, disk, parameters)

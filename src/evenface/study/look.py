@@ -45,12 +45,17 @@ class LookLog(StageLog):
 
     def find(self, name: str, key: str, at: str) -> tuple[Path, Mark] | None:
         """Where the stage was built, or begun, from inputs of this fingerprint, and how far."""
-        target = self.folder / at
-        mark = Mark.read(target)
-        if mark is None and target.exists() and (record := self._records.get(name)):
-            mark = Mark(record["key"], record["finished"], record["seconds"])
+        mark = self.mark(name, at)
         if mark is not None and mark.key == key:
-            return target, mark
+            return self.folder / at, mark
         aside = self.folder / SUPERSEDED_NAME / at / key
         mark = Mark.read(aside)
         return (aside, mark) if mark is not None and mark.key == key else None
+
+    def mark(self, name: str, at: str) -> Mark | None:
+        """What the stage's folder holds, from whatever inputs; None: nothing that is known."""
+        target = self.folder / at
+        if (mark := Mark.read(target)) is not None or not target.exists():
+            return mark
+        record = self._records.get(name)  # of a study older than marks
+        return record and Mark(record["key"], record["finished"], record["seconds"])

@@ -7,7 +7,6 @@ file where it says enough, and is unknown otherwise.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +47,6 @@ from evenface.study.spec import (
     WholeSet,
     teacher_id,
 )
-from evenface.study.stage import Mark
 from evenface.study.students import processes, student_recipe, teacher_recipe
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.cache import CacheRecord
@@ -459,11 +457,10 @@ class _Planner:
         return recipe.fingerprint(data, cell.teacher)
 
     def _state_of_run(self, run: PlannedRun, cell: Cell, recipe: TrainRecipe) -> PlannedRun:
-        target = self.log.folder / "runs" / run.name
         manifest = self.sets.get(cell.set)
         whose = None if cell.teacher is None else self.teachers.get(cell.teacher)
         if manifest is None or (cell.teacher is not None and whose is None):
-            begun = Mark.read(target) is not None or (target / LOG_NAME).exists()
+            begun = self.log.mark(f"train: {run.name}", f"runs/{run.name}") is not None
             return replace(run, state="unknown") if begun else run
         stage = StudyRun(recipe, recipe.fingerprint(manifest.fingerprint, whose), 0).stage()
         found = self.log.find(stage.name, stage.key, stage.at)
@@ -496,31 +493,26 @@ class _Planner:
         return found
 
     def _look_at_the_rest(self, runs: Sequence[PlannedRun]) -> None:
+        """Pairs, evaluations and report: whether they are there, if from whatever inputs."""
         done = all(run.state == "finished" for run in runs)
         tests = [MAIN_BENCHMARK, *self.spec.faces.more_tests, *self.spec.evaluation.real_people]
         for name in tests:
             role = "test" if name == MAIN_BENCHMARK else name
-            there = Mark.read(self.log.folder / "benchmarks" / name)
-            state: State = "unknown" if there and there.finished else "to do"
+            there = self._there(f"draw pairs: {name}", f"benchmarks/{name}")
+            state: State = "unknown" if there else "to do"
             self.stages.append(PlannedStage(f"pairs: {name}", state, (f"faces: {role}",)))
-        folder = self.log.folder / "evaluations"
-        counted = Counter(
-            bool((mark := Mark.read(folder / run.name)) and mark.finished) for run in runs
-        )
-        state = "unknown" if done and not counted[False] else "to do"
-        note = f"{counted[True]} of {len(runs)} networks have been evaluated before"
-        self.stages.append(
-            PlannedStage(
-                "evaluations",
-                state,
-                (*(f"pairs: {name}" for name in tests), "runs"),
-                note if counted[True] else "",
-            )
-        )
-        there = (self.log.folder / RESULTS_NAME).exists()
-        self.stages.append(
-            PlannedStage("report", "unknown" if done and there else "to do", ("evaluations",))
-        )
+        there = [self._there(f"evaluate: {run.name}", f"evaluations/{run.name}") for run in runs]
+        note = f"{sum(there)} of {len(runs)} networks were evaluated before" if any(there) else ""
+        state = "unknown" if done and all(there) else "to do"
+        needs = (*(f"pairs: {name}" for name in tests), "runs")
+        self.stages.append(PlannedStage("evaluations", state, needs, note))
+        found = done and (self.log.folder / RESULTS_NAME).exists()
+        state = "unknown" if found else "to do"
+        self.stages.append(PlannedStage("report", state, ("evaluations",)))
+
+    def _there(self, name: str, at: str) -> bool:
+        mark = self.log.mark(name, at)
+        return mark is not None and mark.finished
 
     def _disk(self, runs: Sequence[PlannedRun], size: int) -> tuple[int | None, int | None]:
         """Bytes of faces, embeddings and runs, and those that are not there yet."""
