@@ -28,10 +28,12 @@ def die() -> None:
 
 
 def wait_politely(folder: Path) -> None:
-    """Wait for SIGTERM and note that it came, as a training that saves its checkpoint."""
-    signal.signal(signal.SIGTERM, lambda *_: ((folder / "stopped").touch(), sys.exit(1)))
+    """Wait for SIGTERM or SIGINT and note that it came, as a training that saves its checkpoint."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ((folder / "stopped").touch(), sys.exit(1)))
     (folder / "began").touch()
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 
 
 def write(folder: Path, text: str) -> None:
@@ -63,11 +65,11 @@ def end_stage(folder: Path, place: Path, how: str, times: int) -> None:
     end(place, how, times)
 
 
-def write_slowly(folder: Path, text: str) -> None:
+def write_slowly(folder: Path, text: str, seconds: float = 0.05) -> None:
     """Write two halves, going on where an earlier call was killed."""
     count(folder, "begun")
     for half in range(2):
         part = folder / f"half-{half}"
         if not part.exists():
-            time.sleep(0.05)
+            time.sleep(seconds)
             part.write_text(f"{text}{half}")

@@ -22,9 +22,8 @@ from typing import Any, cast
 from evenface.console import err
 from evenface.errors import EvenfaceError
 
-_SINGLE_THREADED = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-)
+SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Variables of processes that use one thread each for linear algebra."""
 _STOPPED = 75
 """Exit code of a process that was asked to stop, as of a training that SIGTERM ended."""
 
@@ -62,7 +61,7 @@ def worker_pool(
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(initializer,))
 
     def submit(call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        with _environment(_SINGLE_THREADED):  # processes are started on demand
+        with _environment(SINGLE_THREADED):  # processes are started on demand
             return pool.submit(call, *arguments)
 
     try:
@@ -95,7 +94,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,))
-        with _environment(_SINGLE_THREADED | dict(environment or {})):
+        with _environment(SINGLE_THREADED | dict(environment or {})):
             self._process.start()
         theirs.close()
 

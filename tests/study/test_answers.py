@@ -12,8 +12,9 @@ import pytest
 from arm_models import model
 from evenface.evaluate import Evaluation
 from evenface.study.answers import Arm, summarise
+from evenface.study.claim_settings import ClaimSettings
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 OTHERS = ("orl",)
 ACCURACY = {"real": 0.90, "synthetic": 0.82, "mix": 0.89}
 GAIN = {None: 0.0, "sface": 0.03, "study": 0.02}
@@ -87,8 +88,10 @@ def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluatio
     assert ids(claims) == expected
     for claim in claims:
         assert set(claim) == {
-            *("id", "question", "benchmark", "teacher", "verdict", "statement", "rule", "tests")
+            *("id", "question", "benchmark", "teacher", "verdict", "statement", "rule", "tests"),
+            "levels",
         }
+        assert claim["levels"] == {}
         assert claim["question"].endswith("?")
         assert claim["statement"].endswith(".")
         assert claim["rule"].endswith(".")
@@ -105,7 +108,7 @@ def test_own_references_are_named(evaluations: Evaluations) -> None:
     claims = summarise(ARMS, evaluations, others=OTHERS)["claims"]
     on_people = [claim for claim in claims if claim["benchmark"] == "orl"]
     for claim, own, other in zip(on_people, ("sface", "study"), ("study", "sface"), strict=True):
-        assert "untrained network 29.95 %" in claim["statement"]
+        assert "untrained network 29.90 %" in claim["statement"]
         assert f"teacher {own} " in claim["statement"]
         assert f"teacher {other}" not in claim["statement"]
 
@@ -139,7 +142,7 @@ def test_evaluations_of_arms(evaluations: Evaluations) -> None:
     assert list(entries) == [arm.id for arm in ARMS]
     entry = entries["real-plain"]["groups"]
     assert [s["seed"] for s in entry["seeds"]] == list(SEEDS)
-    assert entry["groups"]["b"]["accuracy"]["value"] == pytest.approx(0.9005)
+    assert entry["groups"]["b"]["accuracy"]["value"] == pytest.approx(0.901)
     assert {"dprime_gap", "probit_gap", "std_expected", "std_excess_p"} <= set(entry["overall"])
     assert "dprime" in entry["groups"]["a"]
     assert "fnmr_ratio" in entry["global_threshold"]
@@ -191,8 +194,17 @@ def test_without_groups_only_unevenness_is_not_asked_about(evaluations: Evaluati
 @pytest.mark.parametrize(
     ("seeds", "caution"),
     [
-        (1, " One training seed: chance in training is not covered."),
-        (2, " 2 training seeds show little of the chance in training."),
+        (
+            1,
+            " One training seed: chance in training is not covered, so nothing is decided whatever "
+            "the intervals say (that takes 3).",
+        ),
+        (
+            2,
+            " 2 training seeds show little of the chance in training, so nothing is decided "
+            "whatever the intervals say (that takes 3).",
+        ),
+        (3, " 3 training seeds show little of the chance in training."),
         (7, " 7 training seeds show little of the chance in training."),
         (8, ""),
     ],
@@ -210,8 +222,11 @@ def test_few_seeds_are_said_in_every_claim(seeds: int, caution: str) -> None:
     for claim in claims:
         assert claim["statement"].endswith(caution)
         assert ("training seed" in claim["statement"]) == bool(caution)
+    raises = claims[0]
+    assert raises["tests"][0]["p_value"] < 0.05
+    assert raises["verdict"] == ("supported" if seeds >= 3 else "undecided")
 
 
 def test_another_level_is_refused(evaluations: Evaluations) -> None:
     with pytest.raises(ValueError, match=r"real-plain on groups: evaluated at level 0\.95"):
-        summarise(ARMS, evaluations, level=0.9)
+        summarise(ARMS, evaluations, settings=ClaimSettings(level=0.9))

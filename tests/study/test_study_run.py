@@ -172,6 +172,28 @@ def test_a_changed_factor_computes_what_depends_on_it_only(
     )
 
 
+def test_a_failing_run_is_a_hole_and_the_others_go_on(face_folders, teacher_file, tmp_path):
+    rates = {"good": {}, "bad": {"optimizer.lr": 1e30}}
+    changes = {"factors": {"rate": rates}, "training_sets": ["real"], "training_seeds": [0]}
+    spec = own_study(face_folders, teacher_file, **changes)
+    run_study(spec, tmp_path / "out", command="")
+    results = results_of(tmp_path / "out")
+    failed = {(f["model"], f["seed"]): f for f in results["failures"]}
+    assert set(failed) == {("real-bad-plain", 0), ("real-bad-kd-toy-teacher", 0)}
+    assert all("step" in f["error"] and f["attempts"] == 2 for f in failed.values())
+    assert "real-good-plain" in results["evaluations"]
+    assert not results["evaluations"].get("real-bad-plain")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "real, bad, without KD" in page
+
+
+def test_an_unknown_claim_is_told_before_faces_are_made(face_folders, teacher_file, tmp_path):
+    spec = own_study(face_folders, teacher_file, claims=["gap-close"])
+    with pytest.raises(UsageError, match="unknown claim 'gap-close'; did you mean 'gap-closed'"):
+        run_study(spec, tmp_path / "out", command="")
+    assert not (tmp_path / "out" / "data").exists()
+
+
 def test_a_study_trains_its_teacher(face_folders, teacher_file, tmp_path):
     teacher = {
         "recipe": "student-mini",

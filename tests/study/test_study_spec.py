@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from evenface.errors import UsageError
-from evenface.study.spec import list_studies, load_study, own_faces, teacher_id
+from evenface.study.spec import (
+    brings_published_tests,
+    list_studies,
+    load_study,
+    own_faces,
+    teacher_id,
+)
 
 
 @pytest.mark.parametrize("name", list_studies())
@@ -85,3 +91,25 @@ def test_further_tests_may_not_take_the_place_of_other_faces(name):
 )
 def test_teachers_are_called_by_their_stem(given, expected):
     assert teacher_id(given) == expected
+
+
+def test_published_tests_stay_with_own_faces(tmp_path):
+    assert brings_published_tests("paper")
+    assert not brings_published_tests("quick")
+    spec = load_study("paper", own_faces(tmp_path / "r", tmp_path / "s", published=True))
+    assert spec.faces.real.path == tmp_path / "r"
+    assert spec.faces.test.kind == "protocol"
+    assert list(spec.faces.more_tests) == ["lfw", "cfp-fp", "cplfw", "calfw", "agedb-30"]
+    assert spec.description == load_study("paper").description
+
+
+@pytest.mark.parametrize("made", ["lfw.bin", "txts/", "asian_test.bin"])
+def test_own_tests_may_be_published_sets(made, tmp_path):
+    if made.endswith("/"):
+        (tmp_path / made).mkdir()
+    else:
+        (tmp_path / made).touch()
+    given = tmp_path / made if made == "lfw.bin" else tmp_path
+    spec = load_study("quick", own_faces(tmp_path, test=given))
+    assert spec.faces.test.kind == "protocol"
+    assert spec.faces.test.spec == str(given)

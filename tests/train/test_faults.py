@@ -158,7 +158,7 @@ def test_a_folder_serves_one_process_even_after_a_kill(dataset, tmp_path, start)
 def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "run").write_text("x")
     with (
-        pytest.raises(UsageError, match=r"run: is a file; --out takes a folder"),
+        pytest.raises(UsageError, match=r"run: is a file; a folder is needed"),
         RunLock(tmp_path / "run"),
     ):
         pass

@@ -60,6 +60,28 @@ def export(
             "measures every group, before and after compression."
         ),
     ] = None,
+    finetune: Annotated[
+        bool,
+        typer.Option(
+            "--finetune",
+            help="int8: train it further as int8, by distillation; of the two the audit's better "
+            "is kept, and both are reported.",
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="--finetune: faces to learn on; default: those of --calibrate."),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(help="--finetune: teacher to learn from; default: the student in fp32."),
+    ] = "",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="--finetune: steps of 64 faces; default: 300.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="--finetune: learning rate; default: 0.01.")
+    ] = None,
     group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
     target_fmr: Annotated[
@@ -80,11 +102,11 @@ def export(
     """
     from evenface.console import note
     from evenface.data.manifest import Manifest
-    from evenface.errors import MissingDependencyError
+    from evenface.errors import MissingDependencyError, UsageError
 
     try:
         from evenface.export.hub import CARD_NAME, write_card, write_hub
-        from evenface.export.ship import export_onnx
+        from evenface.export.ship import FineTuning, export_onnx
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("evenface"):
             raise
@@ -101,6 +123,12 @@ def export(
         write_hub(run, folder, target)
         note(f"{target}: written")
         return
+    chosen = {"teacher": teacher, "steps": steps, "rate": rate, "data": data}
+    chosen = {key: value for key, value in chosen.items() if value}
+    if chosen and not finetune:
+        raise UsageError(f"--{next(iter(chosen))} belongs to --finetune")
+    if data is not None:
+        chosen["data"] = Manifest.read(data)
     report = export_onnx(
         run,
         folder,
@@ -108,6 +136,7 @@ def export(
         name=name or None,
         calibrate=Manifest.read(calibrate) if calibrate else None,
         audit=Manifest.read(audit, split=split) if audit else None,
+        finetuning=FineTuning(**chosen) if finetune else None,
         group_by=names_of(group_by),
         target_fmr=_target(target_fmr),
         max_difference=_bounds(max_difference),
@@ -138,6 +167,7 @@ def _bounds(text: str) -> tuple[float, float] | None:
 
 
 def _print(report: ExportReport, folder: Path) -> None:
+    from evenface.cli.compression_output import print_costs
     from evenface.console import out
 
     lines = [
@@ -158,3 +188,14 @@ def _print(report: ExportReport, folder: Path) -> None:
         lines.append(report.compression.verdict)
     for line in [*lines, *(f"• {remark}" for remark in report.notes)]:
         out().print(line, markup=False, highlight=False)
+    if report.finetuning:
+        measured = report.finetuning.variants
+        print_costs(
+            "fp32",
+            {
+                f"int8, {name}{' (kept)' if name == report.finetuning.kept else ''}": of.compression
+                for name, of in measured.items()
+            },
+        )
+        for name, variant in measured.items():
+            out().print(f"{name}: {variant.parity.summary}", markup=False, highlight=False)

@@ -25,6 +25,7 @@ _NOUNS = (
     "train",
     "evaluate",
     "compare",
+    "prune",
     "export",
     "recognise",
     "demo",

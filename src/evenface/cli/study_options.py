@@ -18,7 +18,7 @@ Real = Annotated[
     typer.Option(
         "--real",
         help="Your real faces, [<group>/]<identity>/<image>; a share of the identities is held out "
-        "for the tests.",
+        "where the study brings no published tests.",
     ),
 ]
 Synthetic = Annotated[
@@ -26,7 +26,11 @@ Synthetic = Annotated[
 ]
 Test = Annotated[
     Path | None,
-    typer.Option("--test", help="Your test faces, laid out alike, instead of held-out real ones."),
+    typer.Option(
+        "--test",
+        help="Your test faces, laid out alike, or a published verification set (a .bin, a file of "
+        "pairs, RFW's folder), instead of held-out real ones.",
+    ),
 ]
 Teachers = Annotated[
     list[str] | None,
@@ -51,10 +55,12 @@ def chosen_study(
 ) -> StudySpec:
     """The study called ``name`` (or of a file) with what the options change."""
     from evenface import recipes
-    from evenface.study.spec import load_study, own_faces
+    from evenface.study.spec import brings_published_tests, load_study, own_faces
     from evenface.teachers import teacher_names
 
-    overrides: dict[str, object] = own_faces(real, synthetic, test)
+    overrides: dict[str, object] = own_faces(
+        real, synthetic, test, published=brings_published_tests(name)
+    )
     if teachers:
         overrides["teachers"] = [
             str(Path(teacher).resolve())

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from evenface.evaluate.results import (
     AccuracyEstimate,
@@ -62,6 +62,12 @@ class ArmEvaluation(Evaluation):
 
     seeds: list[SeedAccuracy] = Field(default_factory=list)
     """Empty for a model that was not trained here."""
+    _models: tuple[Evaluation, ...] = PrivateAttr(default=())
+
+    @property
+    def models(self) -> tuple[Evaluation, ...]:
+        """The evaluations it was made of, in the order of ``seeds``; not part of the JSON."""
+        return self._models
 
     def _pairing(self) -> tuple[object, ...]:
         return *super()._pairing(), tuple(model.seed for model in self.seeds)
@@ -104,7 +110,7 @@ def evaluate_arm(
     }
     arm = _Arm(evaluations, Summary(list(first.groups), samples, bootstrap.level))
     several = len(evaluations) > 1
-    return ArmEvaluation(
+    result = ArmEvaluation(
         model=model,
         protocol=first.protocol,
         bootstrap=Bootstrap(
@@ -127,6 +133,8 @@ def evaluate_arm(
             for seed, evaluation in zip(seeds, evaluations, strict=False)
         ],
     )
+    result._models = tuple(evaluations)
+    return result
 
 
 def _averaged(measure: str) -> bool:

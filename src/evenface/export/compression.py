@@ -52,7 +52,16 @@ class Compression(BaseModel):
     def largest_loss(self) -> float:
         """Accuracy lost in the group that lost most, as a fraction; 0 where none lost."""
         changes = [group.change.value for group in self.groups.values()]
-        return max(0.0, *(-value for value in changes if value is not None))
+        return max((-value for value in changes if value is not None and value < 0), default=0.0)
+
+    @property
+    def losers(self) -> list[str]:
+        """Groups that lost more than :data:`LOSS_THAT_MATTERS`, with how much, for people."""
+        return [
+            f"{name} {-100 * group.change.value:.2f}"
+            for name, group in self.groups.items()
+            if group.change.value is not None and -group.change.value > LOSS_THAT_MATTERS
+        ]
 
 
 def compare_precisions(before: Evaluation, after: Evaluation) -> Compression:

@@ -23,6 +23,8 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from evenface.export.onnx import INPUT
 
+WEIGHT_LIMIT = 64
+"""Largest magnitude of an integer weight: seven bits, see :func:`to_int8`."""
 _BATCH = 32
 # What carries the arithmetic; preprocessing and normalisation around it stay in fp32.
 _OPERATORS = ["Conv", "Gemm", "MatMul", "Add", "LeakyRelu", "PRelu"]
@@ -39,6 +41,15 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     return convert_float_to_float16(copy, keep_io_types=True)
 
 
+def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The fp32 model as it is quantised: constants and batch normalisations folded."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        plain, result = (Path(folder) / f"{name}.onnx" for name in "ab")
+        onnx.save(model, str(plain))
+        quant_pre_process(str(plain), str(result), skip_symbolic_shape=True)
+        return onnx.load(str(result))
+
+
 def to_int8(model: onnx.ModelProto, faces: np.ndarray) -> onnx.ModelProto:
     """The model in int8, with scales fixed from a sample of faces.
 
@@ -51,11 +62,10 @@ def to_int8(model: onnx.ModelProto, faces: np.ndarray) -> onnx.ModelProto:
         faces: uint8 (n, 112, 112, 3), the calibration sample.
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        plain, prepared, result = (Path(folder) / f"{name}.onnx" for name in "abc")
-        onnx.save(model, str(plain))
-        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        plain, result = (Path(folder) / f"{name}.onnx" for name in "ab")
+        onnx.save(prepared(model), str(plain))
         quantize_static(
-            str(prepared),
+            str(plain),
             str(result),
             _Sample(faces),
             quant_format=QuantFormat.QDQ,

@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.evaluate import Evaluation, evaluate_model, protocol_from_manifest
+from evenface.evaluate import Evaluation
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
+from evenface.export.finetune import RATE, STEPS, finetune
+from evenface.export.measure import auditor
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
-from evenface.export.quantize import to_fp16, to_int8
+from evenface.export.quantize import prepared, to_fp16, to_int8
 from evenface.export.record import AuditedThreshold, ModelRecord, Precision
 from evenface.export.sample import balanced_rows
 from evenface.files import read_json, sha256_file, write_json
 from evenface.models import embed, load_run_backbone
 from evenface.seeds import generator
-from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.onnx import OnnxTeacher
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 
 CALIBRATION_IMAGES = 512
 PARITY_IMAGES = 512
-_ONE_VIEW = ("original",)  # what is shipped embeds an image once
+PLAIN, CALIBRATED, FINE_TUNED = "as trained", "calibrated", "fine-tuned"
+"""Variants of a network in one precision."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How to fine-tune in int8, see :func:`evenface.export.finetune.finetune`.
+
+    Attributes:
+        data: faces to learn on; None for those to calibrate with.
+        teacher: what to learn from; None for the network in fp32.
+        steps, rate: how long, and how fast.
+    """
+
+    data: Manifest | None = None
+    teacher: str | None = None
+    steps: int = STEPS
+    rate: float = RATE
+
+
+class Variant(BaseModel):
+    """One int8 form of the network, measured."""
+
+    parity: Parity
+    compression: Compression
+
+
+class Learned(BaseModel):
+    """A fine-tuning, and what the audit said of it."""
+
+    teacher: str
+    images: int
+    data_fingerprint: str
+    steps: int
+    rate: float
+    first_loss: float
+    last_loss: float
+    kept: str = ""
+    """The variant in the file: of those within the bounds that whose worst group lost least on the
+    audit, then that with the higher mean accuracy."""
+    variants: dict[str, Variant] = Field(default_factory=dict)
 
 
 class ExportReport(BaseModel):
@@ -47,6 +89,7 @@ class ExportReport(BaseModel):
     audit: str | None
     """Folder beside the report with the shipped file's evaluation, per group."""
     compression: Compression | None
+    finetuning: Learned | None = None
     notes: list[str]
 
 
@@ -58,6 +101,7 @@ def export_onnx(
     name: str | None = None,
     calibrate: Manifest | None = None,
     audit: Manifest | None = None,
+    finetuning: FineTuning | None = None,
     group_by: str | Sequence[str] | None = None,
     target_fmr: float = 1e-3,
     max_difference: tuple[float, float] | None = None,
@@ -78,6 +122,8 @@ def export_onnx(
         audit: labelled faces to choose the threshold on and to measure each group with, before
             and after compression. None of its people should be in ``calibrate`` or in the
             training set.
+        finetuning: of int8; it is shipped where the audit finds it better than what calibration
+            alone gives.
         group_by: attributes that define the groups; see :meth:`Manifest.groups`.
         target_fmr: false match rate at which the threshold is set; one of
             :data:`evenface.evaluate.operating.TARGETS`.
@@ -86,13 +132,19 @@ def export_onnx(
         seed: decides samples, pairs and resamples.
 
     Raises:
-        UsageError: int8 without faces to calibrate with.
-        DataError: no finished run, or the file's embeddings differ by more than the bounds; the
-            file is then removed.
+        UsageError: int8 without faces to calibrate with, fine-tuning without int8 or audit, or
+            a teacher that does not fit.
+        DataError: no finished run, or the file's embeddings differ by more than the bounds;
+            nothing is then written.
     """
     run, out = Path(run), Path(out)
     if precision == "int8" and calibrate is None:
         raise UsageError("int8 needs faces to fix its ranges with: add --calibrate DATASET")
+    if finetuning is not None and (precision != "int8" or audit is None):
+        raise UsageError(
+            "fine-tuning is of int8, and the audit decides whether it helped: add --precision "
+            "int8 and --audit DATASET"
+        )
     backbone = load_run_backbone(run)
     described = read_json(run / RUN_NAME)
     name = name or run.resolve().name
@@ -110,92 +162,137 @@ def export_onnx(
     notes: list[str] = []
     plain = to_onnx(backbone)
     counts: dict[str, int] | None = None
-    model = plain
+    variants = {PLAIN: plain}
+    learned: Learned | None = None
     if precision == "fp16":
-        model = to_fp16(plain)
+        variants = {PLAIN: to_fp16(plain)}
     elif calibrate is not None and precision == "int8":
         rows, counts = balanced_rows(calibrate, CALIBRATION_IMAGES, group_by=group_by, seed=seed)
-        model = to_int8(plain, calibrate.images(rows))
-        notes += _overlap(calibrate, audit)
-    target = out / f"{name}-{precision}.onnx"
-    save(model, target, record)
+        quantized = to_int8(plain, calibrate.images(rows))
+        variants = {CALIBRATED: quantized}
+        notes += _overlap("calibration", calibrate, audit)
+        if finetuning is not None:
+            faces_to_learn = finetuning.data or calibrate
+            tuned = finetune(
+                quantized,
+                prepared(plain),
+                faces_to_learn,
+                teacher=finetuning.teacher or str(run),
+                embedding_size=record.embedding_size,
+                steps=finetuning.steps,
+                rate=finetuning.rate,
+                group_by=group_by,
+                seed=seed,
+            )
+            variants[FINE_TUNED] = tuned.model
+            learned = Learned(
+                teacher=finetuning.teacher or "the network in fp32",
+                images=len(faces_to_learn),
+                data_fingerprint=faces_to_learn.fingerprint,
+                steps=finetuning.steps,
+                rate=finetuning.rate,
+                first_loss=tuned.first_loss,
+                last_loss=tuned.last_loss,
+            )
+            if finetuning.data is not None:
+                notes += _overlap("fine-tuning", finetuning.data, audit)
 
     faces = _faces(audit or calibrate, group_by, seed)
-    shipped = OnnxTeacher(target, name=f"{name}-{precision}")
-    bounds = max_difference or BOUNDS[precision]
-    parity = compare_embeddings(embed(backbone, faces), shipped.embed(faces), bounds)
-    if not parity.holds:
-        target.unlink()
+    reference, bounds = embed(backbone, faces), max_difference or BOUNDS[precision]
+    label = f"{name}-{precision}"
+    parities: dict[str, Parity] = {}
+    for variant, model in variants.items():
+        with _written(model, record, out, label) as shipped:
+            parities[variant] = compare_embeddings(reference, shipped.embed(faces), bounds)
+    passed = [variant for variant, parity in parities.items() if parity.holds]
+    if not passed:
         raise DataError(
-            f"{run}: in {precision} the network is no longer the same, {parity.summary}. Nothing "
-            "was written. Try another precision or a larger and more varied calibration set, or "
-            "say what you accept with --max-difference MEAN,MAX"
+            f"{run}: in {precision} the network is no longer the same, "
+            f"{min(parities.values(), key=lambda p: p.mean).summary}. Nothing was written. Try "
+            "another precision or a larger and more varied calibration set, or say what you accept "
+            "with --max-difference MEAN,MAX"
         )
-    audited, compression = None, None
+    kept, audited = passed[0], None
+    compressions: dict[str, Compression] = {}
     if audit is not None:
-        protocol = protocol_from_manifest(
-            audit,
-            group_by=group_by,
-            seed=seed,
-            name=", ".join(sorted(set(audit.column("dataset")))),
-        )
-        measure = partial(
-            evaluate_model,
-            manifest=audit,
-            protocol=protocol,
-            views=_ONE_VIEW,
-            replicates=replicates,
-            seed=seed,
-        )
-        evaluation = measure(shipped)
-        audited = f"audit-{precision}"
-        evaluation.write(out / audited)
+        measure = auditor(audit, group_by=group_by, replicates=replicates, seed=seed)
+        evaluations: dict[str, Evaluation] = {}
+        for variant, model in variants.items():
+            with _written(model, record, out, label) as shipped:
+                evaluations[variant] = measure(shipped)
         if precision != "fp32":
-            before = _measure_plain(plain, record, out, measure)
-            compression = compare_precisions(before, evaluation)
-            if compression.largest_loss > LOSS_THAT_MATTERS:
-                notes.append(
-                    f"a group lost {100 * compression.largest_loss:.2f} points of accuracy, more "
-                    f"than {100 * LOSS_THAT_MATTERS:g}: ship fp32 or fp16"
-                )
-        point = AuditedThreshold.of(evaluation, target_fmr)
+            with _written(plain, record, out, f"{name}-fp32", precision="fp32") as in_fp32:
+                before = measure(in_fp32)
+            compressions = {
+                variant: compare_precisions(before, after) for variant, after in evaluations.items()
+            }
+            kept = min(passed, key=lambda v: _harm(compressions[v], evaluations[v]))
+            notes += _advice(compressions[kept], precision, tuned=FINE_TUNED in variants)
+        audited = f"audit-{precision}"
+        evaluations[kept].write(out / audited)
+        point = AuditedThreshold.of(evaluations[kept], target_fmr)
         if point is None:
             notes.append("the audit has too few impostor pairs to set a threshold on")
         record = record.model_copy(update={"operating_point": point})
-        save(model, target, record)
     else:
         notes.append("not audited: the file carries no threshold. Add --audit DATASET")
+    target = out / f"{label}.onnx"
+    save(variants[kept], target, record)
+    if learned is not None:
+        learned.kept = kept
+        learned.variants = {
+            variant: Variant(parity=parities[variant], compression=compressions[variant])
+            for variant in variants
+        }
     report = ExportReport(
         file=target.name,
         sha256=sha256_file(target),
         size_bytes=target.stat().st_size,
         record=record,
-        parity=parity,
+        parity=parities[kept],
         calibration=counts,
         audit=audited,
-        compression=compression,
+        compression=compressions.get(kept),
+        finetuning=learned,
         notes=notes,
     )
     write_json(out / f"export-{precision}.json", report.model_dump(mode="json"))
     return report
 
 
-_TRAINING = ("images", "num_identities", "data_fingerprint", "teacher_fingerprint", "head", "data")
+_TRAINING = (
+    "images", "num_identities", "data_fingerprint", "teacher_fingerprint", "head", "data", "pruned"
+)  # fmt: skip
 
 
-def _measure_plain(
-    plain: onnx.ModelProto,
-    record: ModelRecord,
-    out: Path,
-    measure: Callable[[LoadedTeacher], Evaluation],
-) -> Evaluation:
-    """The same network in fp32."""
-    reference = out / f".{record.name}-reference.onnx"
+@contextmanager
+def _written(
+    model: onnx.ModelProto, record: ModelRecord, out: Path, name: str, **changes: str
+) -> Iterator[OnnxTeacher]:
+    """A model as it will be read, from a file that is there for as long."""
+    path = out / f".{name}-measured.onnx"
     try:
-        save(plain, reference, record.model_copy(update={"precision": "fp32"}))
-        return measure(OnnxTeacher(reference, name=f"{record.name}-fp32"))
+        save(model, path, record.model_copy(update=changes))
+        yield OnnxTeacher(path, name=name)
     finally:
-        reference.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _harm(compression: Compression, evaluation: Evaluation) -> tuple[float, float]:
+    """What to keep little: the loss of the group that lost most, then the mean error."""
+    return compression.largest_loss, -(evaluation.overall.accuracy.value or 0.0)
+
+
+def _advice(compression: Compression, precision: Precision, *, tuned: bool) -> list[str]:
+    if not compression.losers:
+        return []
+    lost = (
+        f"more than {100 * LOSS_THAT_MATTERS:g} points of accuracy lost: "
+        f"{', '.join(compression.losers)}"
+    )
+    if precision == "int8" and not tuned:
+        return [f"{lost}. The same command with --finetune tries to win them back"]
+    return [f"{lost}. Ship {'fp32 or fp16' if precision == 'int8' else 'fp32'}"]
 
 
 def _faces(
@@ -210,10 +307,10 @@ def _faces(
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
-def _overlap(calibrate: Manifest, audit: Manifest | None) -> list[str]:
+def _overlap(what: str, faces: Manifest, audit: Manifest | None) -> list[str]:
     if audit is None:
         return []
-    shared = set(calibrate.identities()) & set(audit.identities())
+    shared = set(faces.identities()) & set(audit.identities())
     if not shared:
         return []
-    return [f"{len(shared):,} identities are in the calibration and in the audit set by name"]
+    return [f"{len(shared):,} identities are in the {what} and in the audit set by name"]

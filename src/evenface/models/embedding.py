@@ -66,11 +66,15 @@ def load_run_backbone(folder: str | Path) -> nn.Module:
         DataError: no finished run there, or its files are damaged or do not fit each other.
     """
     folder = Path(folder)
-    name, embedding_size = run_backbone(folder)
+    described = run_backbone(folder)
     try:
-        backbone = create_backbone(name, embedding_size=embedding_size)
+        backbone = create_backbone(
+            described.name,
+            embedding_size=described.embedding_size,
+            channels=described.channels,
+        )
     except ValueError as error:
         raise DataError(f"{folder / RUN_NAME}: {error}") from None
     weights = folder / WEIGHTS_NAME
-    load_state(backbone, read_state(weights), weights, name)
+    load_state(backbone, read_state(weights), weights, described.name)
     return backbone.eval()

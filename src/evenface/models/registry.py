@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from evenface.models.margin import MarginHead
+from evenface.models.widths import Channels, narrow
 from evenface.registry import Registry, typed_options
 
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
@@ -17,7 +19,13 @@ HEAD_ARGUMENTS = frozenset({"embedding_size", "num_identities", "generator"})
 """Arguments of a head that are no options: what the training knows."""
 
 
-def create_backbone(name: str, *, embedding_size: int = 512, dropout: float = 0.0) -> nn.Module:
+def create_backbone(
+    name: str,
+    *,
+    embedding_size: int = 512,
+    dropout: float = 0.0,
+    channels: Channels | None = None,
+) -> nn.Module:
     """A backbone with freshly initialised weights (torch's global generator).
 
     It maps float images (B, 3, 112, 112), RGB in [−1, 1], to embeddings (B, embedding_size) that
@@ -27,15 +35,30 @@ def create_backbone(name: str, *, embedding_size: int = 512, dropout: float = 0.
         name: one of :func:`list_backbones`.
         embedding_size: number of dimensions D, at least 1.
         dropout: probability before the embedding layer, in [0, 1).
+        channels: of a pruned one, see :mod:`evenface.models.widths`.
 
     Raises:
-        ValueError: unknown name (the known are listed), or an argument out of range.
+        ValueError: unknown name (the known are listed), an argument out of range, or channels
+            that do not fit the backbone or each other.
     """
     if embedding_size < 1:
         raise ValueError(f"embedding_size must be at least 1, got {embedding_size}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-    return BACKBONES[name](embedding_size=embedding_size, dropout=dropout)
+    backbone = BACKBONES[name](embedding_size=embedding_size, dropout=dropout)
+    if channels:
+        narrow(backbone, channels)
+        with torch.device("meta"):  # shapes without memory
+            shapes = BACKBONES[name](embedding_size=embedding_size, dropout=dropout).eval()
+            narrow(shapes, channels)
+            try:
+                shapes(torch.zeros(1, 3, 112, 112))
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise ValueError(
+                    f"channels of '{name}' that do not fit together: {reason}"
+                ) from None
+    return backbone
 
 
 def create_head(

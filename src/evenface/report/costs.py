@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Point, Style, finite
+from evenface.report.models import model_row, model_sections
 from evenface.report.numbers import MISSING, count, coverage, duration, number
 from evenface.report.schema import Benchmark, Model, Results
-from evenface.report.models import model_row, model_sections
 from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table
 
@@ -35,9 +35,9 @@ def pareto(results: Results, benchmark: Benchmark) -> Chart:
     chart = Chart(
         "pareto",
         "Mean accuracy over groups against cost, on a logarithmic axis, with "
-        f"{coverage(results.level)} intervals. A colour is a training set; filled: with KD, hollow: "
-        "without; diamonds: teachers. The line joins the models than which no cheaper one here is "
-        "as accurate, by the values, whatever the intervals.",
+        f"{coverage(results.level)} intervals. A colour is a training set; filled: with KD, "
+        "hollow: without; diamonds: teachers. The line joins the models than which no cheaper one "
+        "here is as accurate, by the values, whatever the intervals.",
         "No costs are in the results.",
         simulated=benchmark.simulated,
         wide=True,

@@ -88,7 +88,6 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
             *(Column(group) for group in groups),
             Column("correlation without KD"),
             Column("correlation with KD"),
-            Column("answer", numeric=False),
         ],
         remarks=[
             f"A correlation over {len(groups)} groups rests on {len(groups)} points: read the "
@@ -105,11 +104,21 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
             cells.append(Cell(" / ".join(percent(value) for value in values)))
         for value in (entry.correlation.plain, entry.correlation.kd):
             cells.append(Cell(number(value), number=value))
-        cells.append(Cell(entry.statement))
         part = slice_title(results, entry.levels, entry.teacher)
         sections.setdefault(part, []).append(TableRow(entry.set, cells, detail=part))
     table.sections = list(sections.values())
     return table
+
+
+def inheritance_said(results: Results, benchmark: Benchmark) -> list[str]:
+    """The answers in words, with what each is about."""
+    said = []
+    for entry in _of(results, benchmark):
+        part = slice_title(results, entry.levels, entry.teacher)
+        about = ", ".join(filter(None, (entry.set, part)))
+        if entry.statement:
+            said.append(f"{about}: {entry.statement}")
+    return said
 
 
 def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:

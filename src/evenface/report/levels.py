@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenface.report import figures
@@ -22,11 +22,9 @@ _MEASURES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One factor: its further levels against the first, under one condition."""
+    """One factor: its further levels against the first, with KD and without."""
 
-    factor: str
-    baseline: str
-    condition: str
+    title: str
     claims: list[Shown]
     chart: Chart
     table: Table
@@ -35,70 +33,79 @@ class Comparison:
 def comparisons(
     results: Results, benchmark: Benchmark, claims: Sequence[Shown]
 ) -> list[Comparison]:
-    """All that ``claims`` compare, factor by factor, with KD before without."""
-    groups: dict[tuple[str, str], list[Shown]] = {}
+    """All that ``claims`` compare, factor by factor."""
+    factors: dict[str, list[Shown]] = {}
     for shown in claims:
         factor = next(iter(shown.claim.levels), shown.subject)
-        plain = shown.claim.teacher is None
-        condition = (
-            "without KD" if plain else f"with KD from {results.teacher_name(shown.claim.teacher)}"
-        )
-        groups.setdefault((factor, condition), []).append(shown)
+        factors.setdefault(factor, []).append(shown)
     return [
-        _comparison(results, benchmark, place, factor, condition, found)
-        for place, ((factor, condition), found) in enumerate(groups.items(), 1)
+        _comparison(results, benchmark, place, factor, found)
+        for place, (factor, found) in enumerate(factors.items(), 1)
     ]
 
 
 def _comparison(
-    results: Results,
-    benchmark: Benchmark,
-    place: int,
-    factor: str,
-    condition: str,
-    claims: list[Shown],
+    results: Results, benchmark: Benchmark, place: int, factor: str, claims: list[Shown]
 ) -> Comparison:
     baseline = next(iter(results.factors.get(factor, ())), "the first level")
-    title = f"{factor.replace('_', ' ')} against {baseline}, {condition}"
+    name = factor.replace("_", " ")
+    title = f"{name[:1].upper()}{name[1:]} against {baseline}"
     chart = Chart(
         f"level-{place}",
-        f"Accuracy with another {factor.replace('_', ' ')} minus {baseline}, {condition}, in "
-        f"percentage points, over all pairs that differ in nothing else, with paired "
-        f"{coverage(results.level)} intervals. Filled: the interval excludes zero.",
+        f"Accuracy with another {name} minus {baseline}, in percentage points, over all pairs that "
+        f"differ in nothing else, with paired {coverage(results.level)} intervals. Filled: the "
+        "interval excludes zero.",
         "No differences between levels are in the results.",
         simulated=benchmark.simulated,
         wide=True,
     )
-    rows = [
-        Row(f"{_level(shown)}: {test.label}", _look(test, style), test)
-        for shown in claims
-        for name, style in _MEASURES.items()
-        if (test := _test(shown, name)) and finite(test.value)
-    ]
-    horizontal = figures.limits((row.estimate for row in rows), zero=True)
-    if horizontal:
+    conditions: dict[str, list[Shown]] = {}
+    for shown in claims:
+        conditions.setdefault(_condition(results, shown), []).append(shown)
+    panels = {
+        condition: [
+            Row(f"{_level(shown)}: {test.label}", _look(test, style), test)
+            for shown in found
+            for measure, style in _MEASURES.items()
+            if (test := _test(shown, measure)) and finite(test.value)
+        ]
+        for condition, found in conditions.items()
+    }
+    horizontal = figures.limits((r.estimate for rows in panels.values() for r in rows), zero=True)
+    for condition, rows in panels.items():
+        if not rows or horizontal is None:
+            continue
         said = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
         drawing = figures.interval_chart(
             chart.next_name,
-            f"{title}: change of accuracy in points: {said}.",
+            f"{title}, {condition}: change of accuracy in points: {said}.",
             rows,
             horizontal,
             unit="points of accuracy",
             zero=True,
         )
-        chart.panels.append(Panel("", drawing))
-    return Comparison(
-        factor, baseline, condition, claims, chart, _table(benchmark, place, title, claims)
-    )
+        chart.panels.append(Panel(condition, drawing))
+    return Comparison(title, claims, chart, _table(benchmark, place, title, conditions))
 
 
-def _table(benchmark: Benchmark, place: int, title: str, claims: Sequence[Shown]) -> Table:
-    labels = list(dict.fromkeys(t.label for s in claims for t in s.claim.tests[1:] if t.unit))
+def _condition(results: Results, shown: Shown) -> str:
+    teacher = shown.claim.teacher
+    return f"with KD from {results.teacher_name(teacher)}" if teacher else "without KD"
+
+
+def _table(
+    benchmark: Benchmark, place: int, title: str, conditions: Mapping[str, Sequence[Shown]]
+) -> Table:
+    tests = (t for of in conditions.values() for s in of for t in s.claim.tests[1:])
     # Single cells, of which a grid has many, stay with the claim.
-    labels = [label for label in labels if not label.startswith("mean over groups, ")]
+    labels = [
+        label
+        for label in dict.fromkeys(test.label for test in tests)
+        if not label.startswith("mean over groups, ")
+    ]
     table = Table(
         f"levels-{place}",
-        f"{title[:1].upper()}{title[1:]}: differences in percentage points: {benchmark.title}.",
+        f"{title}: differences in percentage points: {benchmark.title}.",
         [
             Column("level", numeric=False),
             *(Column(label) for label in labels),
@@ -106,18 +113,20 @@ def _table(benchmark: Benchmark, place: int, title: str, claims: Sequence[Shown]
         ],
         simulated=benchmark.simulated,
     )
-    table.sections.append(
-        [
-            TableRow(
-                _level(shown),
-                [
-                    *(_cell(_test(shown, label)) for label in labels),
-                    Cell(shown.claim.verdict),
-                ],
-            )
-            for shown in claims
-        ]
-    )
+    for condition, claims in conditions.items():
+        table.sections.append(
+            [
+                TableRow(
+                    _level(shown),
+                    [
+                        *(_cell(_test(shown, label)) for label in labels),
+                        Cell(shown.claim.verdict),
+                    ],
+                    detail=condition,
+                )
+                for shown in claims
+            ]
+        )
     return table
 
 

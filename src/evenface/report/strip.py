@@ -11,8 +11,9 @@ from evenface.report.figures import finite, shorten
 from evenface.report.numbers import number
 from evenface.report.schema import ClaimTest
 
-_LABELS, _WIDTH, _PLOT = 190, 520, 310
-_ROW = 18
+_PLOT, _MARGIN = 310, 20
+_ROW, _LETTER = 18, 5.9
+_LONGEST = 60
 _UNITS = {"points": "percentage points", "share": "%", "ratio": "ratio or gap"}
 
 
@@ -35,9 +36,11 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
     low, high = min(0.0, *bounds), max(0.0, *bounds)
     margin = 0.04 * (high - low) or 1.0
     low, high = low - margin, high + margin
+    names = [shorten(test.label, _LONGEST) for test in tests]
+    left = max(120, 14 + round(_LETTER * max(map(len, names))))
 
     def place(value: float) -> str:
-        return f"{_LABELS + _PLOT * (value - low) / (high - low):.1f}"
+        return f"{left + _PLOT * (value - low) / (high - low):.1f}"
 
     bottom = _ROW * len(tests) + 4
     parts = []
@@ -49,7 +52,7 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
             f'<text class="tick" x="{x}" y="{bottom + 13}">{text}</text>'
         )
     said = []
-    for row, test in enumerate(tests):
+    for row, (name, test) in enumerate(zip(names, tests, strict=True)):
         assert test.value is not None
         y = _ROW * row + 12
         decided = finite(test.low) and finite(test.high) and (test.low > 0 or test.high < 0)
@@ -58,19 +61,18 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
             parts.append(f'<path class="span" d="{ends}"/>')
         look = "dot" if decided else "dot hollow"
         parts.append(
-            f'<text class="name" x="{_LABELS - 10}" y="{y + 4}">{escape(shorten(test.label))}</text>'
+            f'<text class="name" x="{left - 10}" y="{y + 4}">{escape(name)}</text>'
             f'<circle class="{look}" cx="{place(scale * test.value)}" cy="{y}" r="3.6"/>'
         )
-        said.append(f"{shorten(test.label)} {number(scale * test.value, sign=unit != 'share')}")
-    name = _UNITS.get(unit, unit)
-    parts.append(
-        f'<text class="unit" x="{_LABELS + _PLOT}" y="{bottom + 26}">{escape(name)}</text>'
-    )
-    label = escape(f"In {name}: {', '.join(said)}.", quote=True)
+        said.append(f"{name} {number(scale * test.value, sign=unit != 'share')}")
+    words = _UNITS.get(unit, unit)
+    right = left + _PLOT
+    parts.append(f'<text class="unit" x="{right}" y="{bottom + 26}">{escape(words)}</text>')
+    label = escape(f"In {words}: {', '.join(said)}.", quote=True)
+    width = right + _MARGIN
     return (
-        f'<svg class="strip" viewBox="0 0 {_WIDTH} {bottom + 30}" role="img" aria-label="{label}">'
-        + "".join(parts)
-        + "</svg>"
+        f'<svg class="strip" style="flex-basis: {width}px" viewBox="0 0 {width} {bottom + 30}" '
+        f'role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
 
 

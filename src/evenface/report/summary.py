@@ -19,6 +19,7 @@ from evenface.report.models import no_evaluation
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
 from evenface.report.schema import Benchmark, Claim, Difference, Evaluation, Results
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.templates import sentence
 from evenface.study.wording import OVER_GROUPS, change, listed
 
 _AVERAGE = "kd-helps-on-average"
@@ -154,11 +155,20 @@ def _mixes(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
     with_kd = [c for c in claims if rule_of(c) == _MIX]
     if not with_kd:
         return
-    by_verdict: dict[str, list[str]] = {}
+    by_mix: dict[str, list[Claim]] = {}
     for claim in with_kd:
-        named = subject_of(results, claim) or "the mix"
-        slice_ = levels_title(results, claim.levels)
-        by_verdict.setdefault(claim.verdict, []).append(f"{named} ({slice_})" if slice_ else named)
+        by_mix.setdefault(subject_of(results, claim) or "the mix", []).append(claim)
+    if len(with_kd) > len(by_mix):
+        parts = [
+            f"{name} in {_of(sum(c.verdict == 'supported' for c in found), len(found))}"
+            f"{_rest(found).replace('; ', ' (', 1)}" + (")" if _rest(found) else "")
+            for name, found in by_mix.items()
+        ]
+        yield f"With KD, a mix matches real faces alone: {listed(parts)}."
+        return
+    by_verdict: dict[str, list[str]] = {}
+    for name, found in by_mix.items():
+        by_verdict.setdefault(found[0].verdict, []).append(name)
     words = {
         "supported": "matches real faces alone",
         "not supported": "falls short of real faces alone",
@@ -166,18 +176,11 @@ def _mixes(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
         "undefined": "could not be compared with real faces alone",
     }
     parts = [
-        f"{listed(_counted(names))} {phrase if len(names) == 1 else _plural(phrase)}"
+        f"{listed(names)} {phrase if len(names) == 1 else _plural(phrase)}"
         for verdict, phrase in words.items()
         if (names := by_verdict.get(verdict))
     ]
     yield f"With KD, {'; '.join(parts)}."
-
-
-def _counted(names: Sequence[str]) -> list[str]:
-    """At most three names, or how many there are."""
-    if len(names) <= 3:
-        return list(names)
-    return [*names[:2], f"{len(names) - 2} more"]
 
 
 def _plural(phrase: str) -> str:
@@ -221,7 +224,7 @@ def _sweep(results: Results, benchmark: Benchmark) -> Iterator[str]:
     """The answers of sweeps, where they are few."""
     found = [s.smallest.statement for s in results.sweep if s.benchmark == benchmark.id]
     if 0 < len(found) <= 2:
-        yield from (text for text in found if text)
+        yield from (sentence(text) for text in found if text)
     elif found:
         yield "For how many real faces are enough, see the sweep."
 
@@ -276,14 +279,16 @@ def summary_table(results: Results, benchmark: Benchmark) -> Table | None:
             Column("mean without KD", "accuracy"),
             Column("mean with KD", "accuracy"),
             Column("difference", "paired"),
+            Column("verdict", "verdict", numeric=False),
             Column("worst group without KD", "worst-group"),
             Column("worst group with KD", "worst-group"),
             Column("groups that gain"),
             Column("STD", "std"),
         ],
         remarks=[
-            f"Decided: the {coverage(results.level)} interval of the difference excludes zero. In "
-            "brackets behind the groups that gain: those beyond chance after Holm's correction."
+            f"Decided: the {coverage(results.level)} interval of the difference excludes zero, "
+            f"from {LEAST_SEEDS} training seeds at least. In brackets behind the groups that gain: "
+            "those beyond chance after Holm's correction."
         ],
         simulated=benchmark.simulated,
     )
@@ -310,19 +315,18 @@ def _summary_cells(
         for model, evaluation in zip(arms, (plain, distilled), strict=True)
     ]
     mean = mean_difference(results, pairing, benchmark)
-    change_ = Cell(MISSING)
+    change_, verdict = Cell(MISSING), Cell(MISSING)
     if mean is not None and finite(mean.value):
-        verdict = "decided" if _decided(results, mean) else "undecided"
+        verdict = Cell("decided" if _decided(results, mean) else "undecided")
+        bounds = interval(mean, sign=True)
         change_ = Cell(
-            percent(mean.value, sign=True),
-            (interval(mean, sign=True), verdict),
-            table.note(mean.note),
-            verdict=verdict,
+            percent(mean.value, sign=True), (bounds,) if bounds else (), table.note(mean.note)
         )
     return [
         _mean(plain, missing[0]),
         _mean(distilled, missing[1]),
         change_,
+        verdict,
         _worst(plain, missing[0]),
         _worst(distilled, missing[1]),
         _gaining(results, benchmark, pairing),

@@ -11,7 +11,7 @@ from evenface.report.figures import Series, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.numbers import MISSING, coverage, number, percent
 from evenface.report.schema import UNKNOWN, Benchmark, Estimate, Results, Sweep, SweepPoint
-from evenface.report.svg import INK, series_colour
+from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table, TableRow
 
 
@@ -82,9 +82,9 @@ def _over_groups(
     chart = Chart(
         identifier,
         "Accuracy of students over the share of real faces in their training set, in the mean over "
-        f"groups and in the worst group, with {coverage(results.level)} intervals. The shade in "
-        "the second panel begins where the worst group is within the margin of all-real training "
-        "with the same teacher or none.",
+        f"groups and in the worst group, with {coverage(results.level)} intervals. Dotted: the "
+        "worst group of all-real training, with the same teacher or none, less the margin that "
+        "counts as none.",
         "The sweep has no accuracies.",
         simulated=_simulated(benchmark),
         wide=True,

@@ -53,8 +53,6 @@ class Cell:
     """The same for a number without an interval."""
     links: tuple[Link, ...] = ()
     """Shown behind the text."""
-    verdict: str = ""
-    """ "decided" or "undecided", for a difference; see the style sheet."""
 
     @property
     def sort_key(self) -> float | None:

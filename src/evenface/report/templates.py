@@ -38,6 +38,7 @@ def render_template(name: str, context: dict[str, Any], **filters: Callable[...,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters |= {
         "count": count,
         "moment": moment,

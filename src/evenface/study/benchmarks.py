@@ -23,7 +23,7 @@ from evenface.study.spec import (
     StudySpec,
 )
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import StudyArm, processes
+from evenface.study.students import RunFailure, StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
 
@@ -89,10 +89,14 @@ def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[B
 
 def evaluate_arms(
     spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
-) -> dict[str, dict[str, list[Evaluation]]]:
-    """Arm id → benchmark id → evaluations, one a training seed.
+) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[RunFailure]]:
+    """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.
+
+    Returns:
+        The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
+        training seed; the runs that could not.
     """
     folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
     common: dict[str, Any] = {
@@ -102,8 +106,8 @@ def evaluate_arms(
         "seed": spec.seed,
     }
     arguments = (folders, spec.evaluation.replicates, spec.seed)
-    places: dict[str, list[Path]] = {}
-    stages = []
+    teachers: dict[str, Path] = {}
+    of_run: dict[Path, Stage] = {}
     for arm in arms:
         if arm.model is not None:
             inputs = common | {"model": arm.model.fingerprint}
@@ -112,21 +116,30 @@ def evaluate_arms(
                 _evaluate(folder, model, *arguments)
 
             at = f"evaluations/{arm.id}"
-            places[arm.id] = [log.run(f"evaluate: {arm.title}", inputs, build, at=at)]
-        for seed, run in arm.runs.items():
-            inputs = common | {"model": _fingerprint(run)}
-            at = f"evaluations/{arm.id}-s{seed}"
-            name = f"evaluate: {arm.id}-s{seed}"
-            stages.append(Stage(name, inputs, at, _evaluate_run, (run, *arguments)))
-            places.setdefault(arm.id, []).append(log.folder / at)
+            teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
+        for run in arm.runs.values():
+            if run not in of_run:
+                inputs = common | {"model": _fingerprint(run)}
+                at = f"evaluations/{run.name}"
+                name = f"evaluate: {run.name}"
+                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, *arguments))
+    stages = list(of_run.values())
     with _counted(stages, log) as watch:
-        log.run_together(
+        together = log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
-        ).all_finished()
-    return {
+        )
+    of_stage = {failure.stage.at: failure for failure in together.failures}
+    failed = {run: of_stage[stage.at] for run, stage in of_run.items() if stage.at in of_stage}
+    left, failures = without_failed(arms, failed)
+    places = {
+        arm.id: [log.folder / of_run[run].at for run in arm.runs.values()] for arm in left
+    } | {arm: [at] for arm, at in teachers.items()}
+    evaluations = {
         arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
         for arm, at in places.items()
+        if at
     }
+    return left, evaluations, failures
 
 
 def _fingerprint(run: Path) -> str:

@@ -10,28 +10,33 @@ Values of evidence are fractions (0.012 for 1.2 points or 1.2 %) where the unit 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference
 from evenface.evaluate.evaluation import FEW_IDENTITIES
 from evenface.evaluate.multiplicity import holm, intersection_union
+from evenface.study.claim import (
+    Claim,
+    Evidence,
+    Unit,
+    Verdict,
+    alpha_of,
+    decide,
+    defined,
+    evidence,
+)
+from evenface.study.inference import MEAN, Contrast, Figure, compare, figure
 from evenface.study.wording import change, listed, number, p, percent
-
-Verdict = Literal["supported", "not supported", "undecided", "undefined"]
-Unit = Literal["points", "ratio", "share"]
 
 MARGIN = 0.01
 """Loss of mean accuracy, one percentage point, below which two training sets count as equal."""
 LEAST_SCALES = 3
 """Scales of unevenness that must be defined for a verdict, STD among them."""
 
-_MEAN = "overall.accuracy"
 _SCALES: dict[str, tuple[str, Unit]] = {
     "STD of accuracy": ("overall.std_sample", "points"),
     "SER": ("overall.ser", "ratio"),
@@ -39,38 +44,6 @@ _SCALES: dict[str, tuple[str, Unit]] = {
     "probit gap": ("overall.probit_gap", "ratio"),
     "FNMR ratio": ("global.fnmr_ratio", "ratio"),
 }
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One figure behind a verdict."""
-
-    label: str
-    value: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_holm: float | None
-    unit: Unit
-    note: str | None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A question, the rule that decides it, and the answer."""
-
-    id: str
-    question: str
-    benchmark: str
-    teacher: str | None
-    verdict: Verdict
-    statement: str
-    rule: str
-    tests: tuple[Evidence, ...]
-
-    def describe(self) -> dict[str, Any]:
-        """The claim as ``results.json`` has it."""
-        return {**asdict(self), "tests": [asdict(test) for test in self.tests]}
 
 
 def kd_raises_accuracy(
@@ -82,20 +55,23 @@ def kd_raises_accuracy(
     teacher: str,
 ) -> Claim:
     """Whether distillation raises the accuracy of every group."""
-    found = {g: plain.compare(distilled, "accuracy", group=g) for g in plain.groups}
-    adjusted = dict(zip(found, holm([_defined(d.p_value) for d in found.values()]), strict=True))
-    together = intersection_union([_defined(d.p_greater) for d in found.values()])
-    alpha = _alpha(plain)
-    verdict: Verdict = "undecided"
-    if together < alpha:
-        verdict = "supported"
-    elif any(_below(d, 0) for d in found.values()):
-        verdict = "not supported"
-    ordered = sorted(found, key=lambda g: _defined(found[g].value))
+    found = {g: compare(plain, distilled, "accuracy", g) for g in plain.groups}
+    adjusted = dict(zip(found, holm([defined(d.p_value) for d in found.values()]), strict=True))
+    together = intersection_union([defined(d.p_greater) for d in found.values()])
+    alpha = alpha_of(plain)
+
+    def rule(groups: Sequence[Contrast]) -> Verdict:
+        if intersection_union([d.sure_greater for d in groups]) < alpha:
+            return "supported"
+        return "not supported" if any(d.below(0) for d in groups) else "undecided"
+
+    verdict, held_back = decide(rule, list(found.values()))
+    ordered = sorted(found, key=lambda g: defined(found[g].value))
     least, most = (found[g] for g in (ordered[0], ordered[-1]))
-    rises = [g for g, d in found.items() if _defined(d.value) > 0]
-    decided = [g for g in found if adjusted[g] < alpha]
-    mean = plain.compare(distilled, _MEAN)
+    rises = [g for g, d in found.items() if defined(d.value) > 0]
+    one_by_one = holm([max(defined(d.p_value), d.sure) for d in found.values()])
+    decided = [g for g, adjusted_p in zip(found, one_by_one, strict=True) if adjusted_p < alpha]
+    mean = compare(plain, distilled, MEAN)
     several = len(found) > 1
     of_groups = (
         f"are more accurate in {len(rises)} of {len(found)} groups, by {change(least, 'points')} "
@@ -117,7 +93,7 @@ def kd_raises_accuracy(
         verdict=verdict,
         statement=(
             f"Trained on “{training_set}”, students with KD from {teacher} "
-            f"{of_groups if several else of_one}"
+            f"{of_groups if several else of_one}{held_back}"
         ),
         rule=(
             f"Supported if the one-sided p of every group is below {alpha:.3g} (intersection–union "
@@ -135,8 +111,8 @@ def kd_raises_accuracy(
                 unit="points",
                 note="smallest rise of a group; p is the largest of the groups' one-sided p",
             ),
-            _evidence("mean over groups", mean),
-            *(_evidence(g, d, p_holm=adjusted[g]) for g, d in found.items()),
+            evidence("mean over groups", mean),
+            *(evidence(g, d, p_holm=adjusted[g]) for g, d in found.items()),
         ),
     )
 
@@ -155,20 +131,21 @@ def kd_lowers_unevenness(
     distillation: lower scales show groups more alike only if the groups differed without it.
     """
     found = {
-        scale: (plain.compare(distilled, measure), unit)
+        scale: (compare(plain, distilled, measure), unit)
         for scale, (measure, unit) in _SCALES.items()
     }
-    defined = {scale: of for scale, of in found.items() if of[0].value is not None}
-    differences = [difference for difference, _ in defined.values()]
-    alpha, excess = _alpha(plain), plain.overall.std_excess_p
+    measured = {scale: of for scale, (of, _) in found.items() if of.value is not None}
+    alpha, excess = alpha_of(plain), plain.overall.std_excess_p
     measurable = excess is not None and excess < alpha
-    verdict: Verdict = "undecided"
-    if len(defined) < LEAST_SCALES or "STD of accuracy" not in defined:
-        verdict = "undefined"
-    elif measurable and all(_below(d, 0) for d in differences):
-        verdict = "supported"
-    elif all(_above(d, 0) for d in differences):
-        verdict = "not supported"
+
+    def rule(scales: Sequence[Contrast]) -> Verdict:
+        if len(measured) < LEAST_SCALES or "STD of accuracy" not in measured:
+            return "undefined"
+        if measurable and all(d.below(0) for d in scales):
+            return "supported"
+        return "not supported" if all(d.above(0) for d in scales) else "undecided"
+
+    verdict, held_back = decide(rule, list(measured.values()))
     return Claim(
         id=f"kd-lowers-unevenness:{training_set}",
         question=f"Does distillation make groups more alike (training set {training_set})?",
@@ -183,6 +160,7 @@ def kd_lowers_unevenness(
                 if measurable
                 else " Without KD no unevenness was measurable that could be lowered."
             )
+            + held_back
         ),
         rule=(
             "Supported if the interval lies below 0 on every scale that is defined and STD without "
@@ -193,7 +171,7 @@ def kd_lowers_unevenness(
             "scores."
         ),
         tests=tuple(
-            _evidence(
+            evidence(
                 scale,
                 difference,
                 unit=unit,
@@ -214,21 +192,24 @@ def gap_closed(
     *,
     benchmark: str,
     teacher: str,
+    names: tuple[str, str] = ("real", "synthetic"),
 ) -> Claim:
     """How much smaller the gap between real and synthetic training faces is when both distil."""
-    remaining = synthetic_kd.compare(real_kd, _MEAN)
+    real, synthetic = names
+    remaining = compare(synthetic_kd, real_kd, MEAN)
+    gap = figure(real_plain, MEAN) - figure(synthetic_plain, MEAN)
     return _gap_claim(
         "gap-closed",
         real_plain,
         synthetic_plain,
         question="Does distillation narrow the gap between real and synthetic training faces?",
-        what="1 − (real − synthetic with KD) / (real − synthetic without KD)",
+        what=f"1 − ({real} − {synthetic} with KD) / ({real} − {synthetic} without KD)",
         words=f"and {change(remaining, 'points')} with KD from {teacher}",
-        other=_evidence("real − synthetic, with KD", remaining),
-        closed=lambda gap: gap - _defined(remaining.value),
-        closed_samples=lambda gap: gap - (real_kd.samples(_MEAN) - synthetic_kd.samples(_MEAN)),
+        other=evidence(f"{real} − {synthetic}, with KD", remaining),
+        closed=gap - (figure(real_kd, MEAN) - figure(synthetic_kd, MEAN)),
         benchmark=benchmark,
         teacher=teacher,
+        names=names,
     )
 
 
@@ -239,71 +220,99 @@ def gap_closed_synthetic(
     *,
     benchmark: str,
     teacher: str,
+    names: tuple[str, str] = ("real", "synthetic"),
 ) -> Claim:
     """How much of the gap to real faces without distillation synthetic faces make up with it."""
-    rise = synthetic_plain.compare(synthetic_kd, _MEAN)
+    real, synthetic = names
+    rise = compare(synthetic_plain, synthetic_kd, MEAN)
     return _gap_claim(
         "gap-closed-synthetic",
         real_plain,
         synthetic_plain,
         question="Does distillation bring synthetic faces nearer to real faces without it?",
-        what="(synthetic with KD − synthetic without KD) / (real − synthetic without KD)",
-        words=f"and KD from {teacher} changes “synthetic” by {change(rise, 'points')}",
-        other=_evidence("synthetic, with KD − without", rise),
-        closed=lambda gap: _defined(rise.value),
-        closed_samples=lambda gap: synthetic_kd.samples(_MEAN) - synthetic_plain.samples(_MEAN),
+        what=(
+            f"({synthetic} with KD − {synthetic} without KD) / ({real} − {synthetic} without KD)"
+        ),
+        words=f"and KD from {teacher} changes “{synthetic}” by {change(rise, 'points')}",
+        other=evidence(f"{synthetic}, with KD − without", rise),
+        closed=figure(synthetic_kd, MEAN) - figure(synthetic_plain, MEAN),
         benchmark=benchmark,
         teacher=teacher,
+        names=names,
     )
 
 
 def mix_matches_real(
-    real: ArmEvaluation, mix: ArmEvaluation, *, benchmark: str, teacher: str | None
+    real: ArmEvaluation,
+    mix: ArmEvaluation,
+    *,
+    benchmark: str,
+    teacher: str | None,
+    names: tuple[str, str] = ("real", "mix"),
+    margin: float = MARGIN,
+    real_without_kd: bool = False,
+    called: str = "a mix",
 ) -> Claim:
-    """Whether a mix is as good as real faces alone, both distilled from ``teacher`` or both not."""
-    difference = real.compare(mix, _MEAN)
+    """Whether a mix is as good as real faces alone, both distilled from ``teacher`` or both not.
+
+    Args:
+        real, mix: the arms.
+        benchmark, teacher: their ids.
+        names: of both training sets.
+        margin: loss of mean accuracy, as a fraction, below which they count as equal.
+        real_without_kd: only the mix is distilled.
+        called: what the question calls the mix.
+    """
+    difference = compare(real, mix, MEAN)
     against_margin = paired_difference(
-        real.samples(_MEAN) - MARGIN,
-        mix.samples(_MEAN),
-        _defined(real.overall.accuracy.value) - MARGIN,
+        real.samples(MEAN) - margin,
+        mix.samples(MEAN),
+        defined(real.overall.accuracy.value) - margin,
         mix.overall.accuracy.value,
         real.bootstrap.level,
     )
-    verdict: Verdict = "undecided"
-    if _above(difference, -MARGIN):
-        verdict = "supported"
-    elif _below(difference, -MARGIN):
-        verdict = "not supported"
+    verdict, held_back = decide(lambda found: not_inferior(found[0], margin), [difference])
     condition = f"with KD from {teacher}" if teacher else "without KD"
-    end = {
-        "supported": "lies above",
-        "not supported": "lies below",
-        "undecided": "includes",
-    }[verdict]
+    asked = f"{'with' if teacher else 'without'} KD"
+    of_real, identifier = "", "mix-matches-real" if teacher else "mix-matches-real-plain"
+    if real_without_kd:
+        of_real, identifier = " without KD", "mix-matches-real-without-kd"
+        asked = "only the mix with KD"
+    ends = {"supported": "lies above", "not supported": "lies below", "undecided": "includes"}
+    end = ends[not_inferior(replace(difference, spread=None), margin)]
+    points = f"{100 * margin:g} point{'' if margin == MARGIN else 's'}"
     return Claim(
-        id="mix-matches-real" if teacher else "mix-matches-real-plain",
-        question=f"Is a mix as good as real faces alone, {'with' if teacher else 'without'} KD?",
+        id=identifier,
+        question=f"Is {called} as good as real faces alone, {asked}?",
         benchmark=benchmark,
         teacher=teacher,
         verdict=verdict,
         statement=(
-            f"In mean accuracy over groups, {condition}, “mix” reaches "
-            f"{percent(mix.overall.accuracy)} and “real” {percent(real.overall.accuracy)}: "
-            f"{change(difference, 'points')}; the interval {end} the margin of −1 point."
+            f"In mean accuracy over groups, {condition}, “{names[1]}” reaches "
+            f"{percent(mix.overall.accuracy)} and “{names[0]}”{of_real} "
+            f"{percent(real.overall.accuracy)}: {change(difference, 'points')}; the interval {end} "
+            f"the margin of −{points}.{held_back}"
         ),
         rule=(
-            "Non-inferiority: supported if the interval of mix − real lies above −1 point of mean "
-            "accuracy, not supported if wholly below, else undecided."
+            f"Non-inferiority: supported if the interval of {names[1]} − {names[0]} lies above "
+            f"−{points} of mean accuracy, not supported if wholly below, else undecided."
         ),
         tests=(
-            _evidence(
-                "mix − real",
+            evidence(
+                f"{names[1]} − {names[0]}{of_real}",
                 difference,
                 p_value=against_margin.p_greater,
-                note="p is one-sided, against a loss of 1 point or more",
+                note=f"p is one-sided, against a loss of {points} or more",
             ),
         ),
     )
+
+
+def not_inferior(difference: Contrast, margin: float) -> Verdict:
+    """Whether a loss of ``margin`` or more can be excluded, or is certain."""
+    if difference.above(-margin):
+        return "supported"
+    return "not supported" if difference.below(-margin) else "undecided"
 
 
 def kd_helps_on_others(
@@ -313,6 +322,7 @@ def kd_helps_on_others(
     *,
     benchmark: str,
     teacher: str,
+    name: str = "synthetic",
 ) -> Claim:
     """Whether students of synthetic faces know other people better with distillation.
 
@@ -320,14 +330,17 @@ def kd_helps_on_others(
         plain, distilled: trained on synthetic faces, on a benchmark of one group.
         references: name in the statement → evaluation (the untrained network, the teacher).
         benchmark, teacher: their ids.
+        name: of the training set.
     """
     (group,) = plain.groups
-    difference = plain.compare(distilled, "eer", group=group)
-    verdict: Verdict = "undecided"
-    if _below(difference, 0):
-        verdict = "supported"
-    elif _above(difference, 0):
-        verdict = "not supported"
+    difference = compare(plain, distilled, "eer", group)
+
+    def rule(found: Sequence[Contrast]) -> Verdict:
+        if found[0].below(0):
+            return "supported"
+        return "not supported" if found[0].above(0) else "undecided"
+
+    verdict, held_back = decide(rule, [difference])
     rates = {
         "with KD": distilled,
         "without KD": plain,
@@ -346,17 +359,18 @@ def kd_helps_on_others(
         teacher=teacher,
         verdict=verdict,
         statement=(
-            f"Trained on “synthetic”, the EER on {benchmark} is {percent(eers['with KD'])} with KD "
+            f"Trained on “{name}”, the EER on {benchmark} is {percent(eers['with KD'])} with KD "
             f"from {teacher} and {percent(eers['without KD'])} without: "
             f"{change(difference, 'points')}."
             + (f" For comparison: {others}." if others else "")
             + (f" Only {people} people: the intervals are too narrow." if few else "")
+            + held_back
         ),
         rule=(
             "Supported if the interval of the EER with KD minus without lies below 0, not "
             "supported if above 0, else undecided."
         ),
-        tests=(_evidence("EER, with KD − without", difference, note=few),),
+        tests=(evidence("EER, with KD − without", difference, note=few),),
     )
 
 
@@ -369,10 +383,10 @@ def _gap_claim(
     what: str,
     words: str,
     other: Evidence,
-    closed: Callable[[float], float],
-    closed_samples: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    closed: Figure,
     benchmark: str,
     teacher: str,
+    names: tuple[str, str],
 ) -> Claim:
     """A share of the gap between real and synthetic faces without distillation.
 
@@ -383,29 +397,36 @@ def _gap_claim(
         what: the share as a formula.
         words: what is set against the gap, with numbers.
         other: the same as evidence.
-        closed, closed_samples: from the gap, what of it is closed; as value and in replicates.
+        closed: what of the gap is closed.
         benchmark, teacher: their ids.
+        names: of both training sets.
     """
-    baseline = synthetic.compare(real, _MEAN)
-    there_is_a_gap = _above(baseline, 0)
-    gaps = real.samples(_MEAN) - synthetic.samples(_MEAN)
+    baseline = compare(synthetic, real, MEAN)
+    there_is_a_gap = baseline.low is not None and baseline.low > 0
+    gaps = real.samples(MEAN) - synthetic.samples(MEAN)
     with np.errstate(divide="ignore", invalid="ignore"):
         # Undefined, also in a replicate, where there is no gap.
-        shares = np.where(gaps > 0, closed_samples(gaps) / gaps, np.nan)
-    gap = _defined(baseline.value)
-    value = closed(gap) / gap if there_is_a_gap else None
+        shares = np.where(gaps > 0, closed.samples / gaps, np.nan)
+    value = defined(closed.value) / defined(baseline.value) if there_is_a_gap else None
     share = paired_difference(np.zeros_like(shares), shares, 0.0, value, real.bootstrap.level)
-    verdict: Verdict = "undecided"
+
+    def rule(found: Sequence[Contrast]) -> Verdict:
+        # A share has the sign of what is closed, the gap being above 0.
+        gap, amount = found
+        if share.value is None:
+            return "undefined"
+        if share.low is not None and share.low > 0 and gap.above(0) and amount.above(0):
+            return "supported"
+        if share.high is not None and share.high < 0 and gap.above(0) and amount.below(0):
+            return "not supported"
+        return "undecided"
+
+    verdict, held_back = decide(rule, [baseline, closed.contrast()])
+    ending = f"share of the gap closed {change(share, 'share')}."
     if not there_is_a_gap:
-        verdict = "undefined"
-        reason = "“synthetic” is ahead" if _below(baseline, 0) else "its interval includes 0"
+        behind = baseline.high is not None and baseline.high < 0
+        reason = f"“{names[1]}” is ahead" if behind else "its interval includes 0"
         ending = f"there is no gap to close, {reason} without KD."
-    else:
-        ending = f"share of the gap closed {change(share, 'share')}."
-        if _above(share, 0):
-            verdict = "supported"
-        elif _below(share, 0):
-            verdict = "not supported"
     note = what if there_is_a_gap else f"{what}; no gap above 0 to divide by"
     return Claim(
         id=identifier,
@@ -414,8 +435,8 @@ def _gap_claim(
         teacher=teacher,
         verdict=verdict,
         statement=(
-            "In mean accuracy over groups, “real” minus “synthetic” is "
-            f"{change(baseline, 'points')} without KD, {words}: {ending}"
+            f"In mean accuracy over groups, “{names[0]}” minus “{names[1]}” is "
+            f"{change(baseline, 'points')} without KD, {words}: {ending}{held_back}"
         ),
         rule=(
             f"{what}, in mean accuracy: supported if its interval lies above 0, not supported if "
@@ -423,8 +444,8 @@ def _gap_claim(
             "above 0."
         ),
         tests=(
-            _evidence("share of the gap closed", share, unit="share", note=note),
-            _evidence("real − synthetic, without KD", baseline),
+            evidence("share of the gap closed", share, unit="share", note=note),
+            evidence(f"{names[0]} − {names[1]}, without KD", baseline),
             other,
         ),
     )
@@ -470,43 +491,3 @@ def _why_undefined(scale: str, plain: ArmEvaluation, distilled: ArmEvaluation) -
         if (estimate := arm.estimate(measure)).value is None
     ]
     return "; ".join(notes) or None
-
-
-def _evidence(
-    label: str,
-    difference: PairedDifference,
-    *,
-    unit: Unit = "points",
-    p_value: float | None = None,
-    p_holm: float | None = None,
-    note: str | None = None,
-) -> Evidence:
-    return Evidence(
-        label=label,
-        value=difference.value,
-        low=difference.low,
-        high=difference.high,
-        p_value=difference.p_value if p_value is None else p_value,
-        p_holm=p_holm,
-        unit=unit,
-        note=note,
-    )
-
-
-def _alpha(evaluation: ArmEvaluation) -> float:
-    return 1 - evaluation.bootstrap.level
-
-
-def _above(difference: PairedDifference, bound: float) -> bool:
-    return difference.low is not None and difference.low > bound
-
-
-def _below(difference: PairedDifference, bound: float) -> bool:
-    return difference.high is not None and difference.high < bound
-
-
-def _defined(value: float | None) -> float:
-    """Accuracies always are."""
-    if value is None:
-        raise ValueError("an accuracy is undefined")
-    return value

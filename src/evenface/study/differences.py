@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
@@ -35,10 +36,12 @@ class Difference:
     high: float | None
     p_value: float | None
     p_holm: float | None = None
+    levels: Mapping[str, str] = field(default_factory=dict)
+    """Factor → level of the students compared."""
 
     def describe(self) -> dict[str, Any]:
         """The row as ``results.json`` has it."""
-        return asdict(self)
+        return {**asdict(self), "levels": dict(self.levels)}
 
 
 def kd_differences(
@@ -48,6 +51,7 @@ def kd_differences(
     training_set: str,
     benchmark: str,
     teacher: str,
+    levels: Mapping[str, str] | None = None,
 ) -> list[Difference]:
     """``distilled − plain`` of each group, Holm-adjusted over the groups, then over groups."""
 
@@ -62,6 +66,7 @@ def kd_differences(
             low=difference.low,
             high=difference.high,
             p_value=difference.p_value,
+            levels=levels or {},
         )
 
     rows = []

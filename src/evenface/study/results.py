@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,13 @@ from evenface import __version__
 from evenface.assets import ASSETS
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
+from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
+from evenface.study.rules import check_rules
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     STUDY_TEACHER,
@@ -31,7 +33,7 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stages import StageLog
-from evenface.study.students import StudyArm, StudyTeacher
+from evenface.study.students import RunFailure, StudyArm, StudyTeacher
 from evenface.study.wording import listed
 from evenface.train.run import RUN_NAME
 
@@ -50,13 +52,22 @@ class Findings:
     arms: list[StudyArm]
     benchmarks: list[Benchmark]
     evaluations: dict[str, dict[str, list[Evaluation]]]
+    failures: list[RunFailure]
     log: StageLog
+
+
+def check_claims(spec: StudySpec) -> None:
+    """UsageError naming a claim that there is not."""
+    try:
+        check_rules(spec.claims or ())
+    except ValueError as error:
+        raise UsageError(f"{spec.name}: claims: {error}") from None
 
 
 def collect_results(findings: Findings) -> dict[str, Any]:
     """The content of ``results.json``."""
     spec, log = findings.spec, findings.log
-    students = [arm for arm in findings.arms if arm.kind == "student"]
+    students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
     run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
     return {
         "schema": SCHEMA,
@@ -81,7 +92,15 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         ],
         "models": [arm.describe() for arm in findings.arms],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
-        **summarise(findings.arms, findings.evaluations, others=spec.evaluation.real_people),
+        "failures": [asdict(failure) for failure in findings.failures],
+        **summarise(
+            findings.arms,
+            findings.evaluations,
+            others=spec.evaluation.real_people,
+            kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+            rules=spec.claims,
+            settings=spec.claim_settings,
+        ),
         "curves": {arm.id: arm.curves() for arm in students},
         "stages": log.summary(),
         "samples": _samples(findings),

@@ -16,7 +16,7 @@ from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
 from evenface.study.faces import prepare_faces, training_sets
-from evenface.study.results import Findings, collect_results
+from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import FolderFaces, StudySpec
 from evenface.study.stages import StageLog
@@ -71,6 +71,7 @@ def run_study(
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
+    check_claims(spec)
     check_models(spec)
     faces = prepare_faces(spec, log)
     benchmarks = draw_benchmarks(spec, faces, log)
@@ -81,15 +82,25 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     if prepare_only:
         train_students(spec, sets, embedded, log, prepare_only=True)
         return out / RUNS_NAME
-    arms = [
+    students, failures = train_students(spec, sets, embedded, log)
+    models = [
         *map(teacher_arm, teachers),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
-        *train_students(spec, sets, embedded, log),
+        *students,
     ]
-    evaluations = evaluate_arms(spec, arms, benchmarks, log)
+    arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
 
     findings = Findings(
-        spec, command, teachers, faces.group_by, sets, arms, benchmarks, evaluations, log
+        spec=spec,
+        command=command,
+        teachers=teachers,
+        group_by=faces.group_by,
+        sets=sets,
+        arms=arms,
+        benchmarks=benchmarks,
+        evaluations=evaluations,
+        failures=[*failures, *more],
+        log=log,
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)

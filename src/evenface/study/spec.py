@@ -18,13 +18,15 @@ from pydantic import (
 )
 
 from evenface import recipes
+from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
 STUDY_TEACHER = "study"
 """The teacher of the package; see :mod:`evenface.teachers.study`."""
 
-
+_PAIRS = {".bin", ".txt", ".csv", ".tsv"}
+"""Suffixes of published verification sets."""
 _OWN_DESCRIPTION = (
     "Does distillation raise accuracy in every group, lower unevenness and close the synthetic gap "
     "on these faces? Three training sets, each without distillation and with it."
@@ -245,6 +247,9 @@ class StudySpec(_Part):
     stand_ins: str | None = None
     """What stands in for what, for the report."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    claims: tuple[str, ...] | None = None
+    """Names of the claims that are tested; None: all that apply. See ``docs/study-claims.md``."""
+    claim_settings: ClaimSettings = ClaimSettings()
     workers: PositiveInt | None = None
     """Processes at once; None: one a core, or one where there is a GPU."""
 
@@ -333,26 +338,52 @@ class StudySpec(_Part):
 
 
 def own_faces(
-    real: Path | None = None, synthetic: Path | None = None, test: Path | None = None
+    real: Path | None = None,
+    synthetic: Path | None = None,
+    test: Path | None = None,
+    *,
+    published: bool = False,
 ) -> dict[str, Any]:
-    """Overrides for :func:`load_study` that put the user's folders in place of a study's faces.
+    """Overrides for :func:`load_study` that put the user's faces in place of a study's.
 
     Where ``real`` is given and ``test`` is not, a share of the real identities is held out for the
     tests. Further overrides may follow and win, e.g. ``faces.test.fraction``.
+
+    Args:
+        real, synthetic: folders of faces.
+        test: a folder of faces, or a published verification set.
+        published: whether the study's own tests are published sets, which stay.
     """
     overrides: dict[str, Any] = {}
-    if real is not None or test is not None:
-        overrides["faces.test"] = {"kind": "held-out"}
+    if published:
+        if test is not None:
+            overrides["faces.test"] = _test_faces(test)
+    elif real is not None or test is not None:
+        overrides["faces.test"] = {"kind": "held-out"} if test is None else _test_faces(test)
         overrides["faces.more_tests"] = {}
         overrides["faces.group_by"] = None
-    for role, path in (("real", real), ("synthetic", synthetic), ("test", test)):
+    if overrides or real is not None or synthetic is not None:
+        overrides |= {} if published else {"description": _OWN_DESCRIPTION}
+    for role, path in (("real", real), ("synthetic", synthetic)):
         if path is not None:
-            origin = "synthetic" if role == "synthetic" else "real"
-            folder = {"kind": "folder", "path": str(path.resolve()), "origin": origin}
+            folder = {"kind": "folder", "path": str(path.resolve()), "origin": role}
             overrides[f"faces.{role}"] = folder
-    if overrides:
-        overrides["description"] = _OWN_DESCRIPTION
     return overrides
+
+
+def _test_faces(path: Path) -> dict[str, Any]:
+    """A folder of faces, or published pairs: a file, RFW's folder, or one of its ``.bin`` files."""
+    published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
+    if published:
+        return {"kind": "protocol", "spec": str(path.resolve())}
+    return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
+
+
+def brings_published_tests(source: str) -> bool:
+    """Whether the study called ``source`` (or of that file) is tested on published sets."""
+    faces = recipes.read("study", source).get("faces")
+    test = faces.get("test") if isinstance(faces, Mapping) else None
+    return isinstance(test, Mapping) and test.get("kind") == "protocol"
 
 
 def teacher_id(teacher: str | TrainedTeacher) -> str:

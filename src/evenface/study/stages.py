@@ -165,7 +165,9 @@ class StageLog:
             executor = executor or self._executor or LocalExecutor(workers)
             calls = [_call(stages[i], self.folder / stages[i].at) for i in todo]
             with self._timed(name, whole):
-                executor.run(calls, finished=finished, failed=failed, watch=watch)
+                executor.run(
+                    calls, folder=self.folder, finished=finished, failed=failed, watch=watch
+                )
                 whole["finished"] = not failures
         whole["reused"] = not todo
         self._order.append(name)

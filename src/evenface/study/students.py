@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,7 +19,7 @@ from evenface.study.cells import Cell, cells
 from evenface.study.executors import default_workers
 from evenface.study.runs import StudyRun, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
-from evenface.study.stages import StageLog
+from evenface.study.stages import StageFailure, StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
@@ -79,7 +79,7 @@ class StudyArm(Arm):
                 }
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
             ],
-            "recipe": self.recipe,
+            "recipe": dict(self.recipe or {}),
         }
 
     def _teacher_fact(self, name: str) -> str | None:
@@ -88,6 +88,18 @@ class StudyArm(Arm):
     def curves(self) -> list[list[dict[str, Any]]]:
         """Logged losses of each run."""
         return [_read_log(run / LOG_NAME) for run in self.runs.values()]
+
+
+@dataclass(frozen=True)
+class RunFailure:
+    """A run that failed for good: a hole in the results."""
+
+    model: str
+    """Id of its arm."""
+    seed: int
+    stage: str
+    error: str
+    attempts: int
 
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
@@ -185,8 +197,8 @@ def train_students(
     log: StageLog,
     *,
     prepare_only: bool = False,
-) -> list[StudyArm]:
-    """Every arm of the grid, once with each training seed.
+) -> tuple[list[StudyArm], list[RunFailure]]:
+    """Every arm of the grid, once with each training seed, and the runs that failed.
 
     Runs of one seed and backbone start from the same weights. A run whose recipe and inputs are
     those of another is trained once.
@@ -200,6 +212,7 @@ def train_students(
 
     Raises:
         UsageError: a training set does not fill a batch.
+        EvenfaceError: every run failed.
     """
     real = next(iter(embedded.values()))[0]
     size, epoch_images = real[1].embedding_size, len(real[0])
@@ -237,12 +250,36 @@ def train_students(
     log.prepare(stages)
     write_runs(log.folder, list(trained.values()))
     if prepare_only:
-        return arms
+        return arms, []
     title = f"train {len(stages)} students"
     steps = sum(run.steps for run in trained.values())
     with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:
-        log.run_together(title, stages, workers=processes(spec), watch=watch).all_finished()
-    return arms
+        together = log.run_together(title, stages, workers=processes(spec), watch=watch)
+    if len(together.failures) == len(stages):
+        together.all_finished()
+    failed = {log.folder / failure.stage.at: failure for failure in together.failures}
+    return without_failed(arms, failed)
+
+
+def without_failed(
+    arms: Sequence[StudyArm], failed: Mapping[Path, StageFailure]
+) -> tuple[list[StudyArm], list[RunFailure]]:
+    """The arms with the runs that there are, and what is not there.
+
+    Args:
+        arms: of students or untrained networks.
+        failed: run folder → what became of it.
+    """
+    left, failures = [], []
+    for arm in arms:
+        runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
+        failures += [
+            RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
+            for seed, run in arm.runs.items()
+            if (of := failed.get(run))
+        ]
+        left.append(replace(arm, runs=runs, seeds=tuple(runs)) if arm.runs else arm)
+    return left, failures
 
 
 def number_of_runs(spec: StudySpec) -> int:

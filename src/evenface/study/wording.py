@@ -48,8 +48,10 @@ def percent(estimate: Interval) -> str:
 
 
 def p(value: float | None) -> str:
-    """A p-value: "p 0.012"."""
-    return "p undefined" if value is None else f"p {number(value, digits=3)}"
+    """A p-value: "p 0.012", "p < 0.001"."""
+    if value is None:
+        return "p undefined"
+    return "p < 0.001" if value < 0.0005 else f"p {number(value, digits=3)}"
 
 
 def listed(items: Sequence[str]) -> str:

@@ -33,6 +33,11 @@ _VERSION = 1
 _BLOCK_ROWS = 128
 
 
+def is_cache(folder: Path) -> bool:
+    """Whether a cache was begun in ``folder``."""
+    return (folder / _RECORD).is_file()
+
+
 class FaceRows(Protocol):
     """What the cache needs of a manifest."""
 

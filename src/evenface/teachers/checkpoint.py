@@ -16,6 +16,7 @@ from evenface.errors import DataError, UsageError
 from evenface.files import atomic_path, fingerprint, sha256_file
 from evenface.models import create_backbone, embed, list_backbones
 from evenface.models.weights import Order, load_state, read_centres, read_weights
+from evenface.models.widths import Channels
 from evenface.teachers.base import check_images
 from evenface.teachers.preprocessing import Preprocessing
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
@@ -43,6 +44,7 @@ class CheckpointTeacher:
         embedding_size: number of dimensions; None for that of the weights (IResNet, IR), else 512.
         order: channel order that the weights were trained with; None for what the file or its form
             tells, RGB for networks that are published with no other.
+        channels: of a pruned backbone, see :mod:`evenface.models.widths`.
         name: None for the file's stem.
         device: None for the GPU where there is one, else the CPU.
 
@@ -59,6 +61,7 @@ class CheckpointTeacher:
         backbone: str | None = None,
         embedding_size: int | None = None,
         order: Order | None = None,
+        channels: Channels | None = None,
         name: str | None = None,
         device: str | None = None,
     ) -> None:
@@ -83,7 +86,12 @@ class CheckpointTeacher:
             }
         )
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model = create_backbone(self.backbone, embedding_size=self.embedding_size)
+        try:
+            model = create_backbone(
+                self.backbone, embedding_size=self.embedding_size, channels=channels
+            )
+        except ValueError as error:
+            raise DataError(f"{self.path}: {error}") from None
         load_state(model, read.state, self.path, self.backbone)
         self._model = model.eval().requires_grad_(False).to(self._device)
         self._try()
@@ -149,11 +157,12 @@ class CheckpointTeacher:
 
 def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
     """The final backbone of a finished training run."""
-    backbone, embedding_size = run_backbone(folder)
+    described = run_backbone(folder)
     return CheckpointTeacher(
         folder / WEIGHTS_NAME,
-        backbone=backbone,
-        embedding_size=embedding_size,
+        backbone=described.name,
+        embedding_size=described.embedding_size,
+        channels=described.channels,
         order="RGB",
         name=folder.resolve().name,
         device=device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.train.recipe import TrainRecipe
+from evenface.train.run import run_backbone
 from evenface.train.samplers import Order, create_sampler
 from evenface.train.supply import Supply, open_supply
 from evenface.train.targets import Targets
@@ -113,6 +115,20 @@ def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
 
 
 def _with_embedding_size(recipe: TrainRecipe, supply: Supply) -> TrainRecipe:
-    size = recipe.backbone.embedding_size or supply.embedding_size or _DEFAULT_EMBEDDING_SIZE
+    size = recipe.backbone.embedding_size
+    if recipe.backbone.start is not None:
+        size = _size_of_start(recipe, recipe.backbone.start)
+    size = size or supply.embedding_size or _DEFAULT_EMBEDDING_SIZE
     backbone = recipe.backbone.model_copy(update={"embedding_size": size})
     return recipe.model_copy(update={"backbone": backbone})
+
+
+def _size_of_start(recipe: TrainRecipe, start: Path) -> int:
+    begun = run_backbone(start)
+    asked = (recipe.backbone.name, recipe.backbone.embedding_size or begun.embedding_size)
+    if asked != begun[:2]:
+        raise UsageError(
+            f"recipe '{recipe.name}': backbone.start {start} is a {begun.name} of "
+            f"{begun.embedding_size} dimensions, the recipe asks for a {asked[0]} of {asked[1]}"
+        )
+    return begun.embedding_size

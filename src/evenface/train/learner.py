@@ -15,6 +15,7 @@ from evenface.errors import UsageError
 from evenface.files import atomic_path
 from evenface.models import create_backbone
 from evenface.models.inputs import to_input
+from evenface.models.weights import load_state, read_state
 from evenface.seeds import derive_seed
 from evenface.train.average import WeightAverage
 from evenface.train.batches import Batch
@@ -23,6 +24,7 @@ from evenface.train.distributed import ALONE, World
 from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
+from evenface.train.run import WEIGHTS_NAME, run_backbone
 from evenface.train.supply import Supply
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,6 +40,7 @@ class Learner:
         device: where to compute.
         supply: what the losses draw on besides the batches.
         world: the processes that train together.
+        backbone: to train, instead of a new one of the recipe.
 
     Attributes:
         backbone: in training mode.
@@ -55,9 +58,14 @@ class Learner:
         device: torch.device,
         supply: Supply | None = None,
         world: World = ALONE,
+        backbone: nn.Module | None = None,
     ) -> None:
         torch.manual_seed(derive_seed(recipe.seed, "weights"))
-        backbone = build_backbone(recipe)
+        if backbone is None:
+            backbone = build_backbone(recipe)
+            if recipe.backbone.start is not None:
+                weights = recipe.backbone.start / WEIGHTS_NAME
+                load_state(backbone, read_state(weights), weights, recipe.backbone.name)
         if world.size > 1 and device.type == "cuda":
             backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)
         self.backbone = backbone.to(device)
@@ -262,7 +270,8 @@ def save_weights(backbone: nn.Module, path: Path) -> None:
 
 
 def build_backbone(recipe: TrainRecipe) -> nn.Module:
-    """The backbone of a recipe, freshly initialised (torch's global generator).
+    """The backbone of a recipe, freshly initialised (torch's global generator), as wide as that of
+    the run that it starts from.
 
     Raises:
         ValueError: the recipe's embedding size is not settled.
@@ -271,9 +280,13 @@ def build_backbone(recipe: TrainRecipe) -> nn.Module:
     size = recipe.backbone.embedding_size
     if size is None:
         raise ValueError("the embedding size must be settled before training")
+    start = recipe.backbone.start
     try:
         return create_backbone(
-            recipe.backbone.name, embedding_size=size, dropout=recipe.backbone.dropout_rate
+            recipe.backbone.name,
+            embedding_size=size,
+            dropout=recipe.backbone.dropout_rate,
+            channels=run_backbone(start).channels if start else None,
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"recipe '{recipe.name}': {error}") from None

@@ -16,7 +16,7 @@ from evenface.console import warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError
-from evenface.files import remove_remains, write_json, write_text
+from evenface.files import read_json, remove_remains, write_json, write_text
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
@@ -270,6 +270,12 @@ class _Run:
             "torch": torch.__version__,
             "environment": environment(recipe, self.device),
         }
+        if recipe.backbone.start is not None:
+            begun = read_json(recipe.backbone.start / RUN_NAME)
+            result["start"] = begun.get("fingerprint", "")
+            for key in ("channels", "pruned"):
+                if key in begun:
+                    result[key] = begun[key]
         write_json(self.out / RUN_NAME, result)
 
     def _newest(self) -> Checkpoint | None:

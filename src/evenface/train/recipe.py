@@ -19,7 +19,8 @@ from pydantic import (
 )
 
 from evenface import recipes
-from evenface.files import fingerprint
+from evenface.files import fingerprint, sha256_file
+from evenface.train.run import WEIGHTS_NAME
 
 
 class _Part(BaseModel):
@@ -35,6 +36,8 @@ class BackboneRecipe(_Part):
     dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["published"] = 0.0
     """Before the embedding layer. "published": 0.4 for IResNet-50 and 0 for others, as published
     code has it."""
+    start: Path | None = None
+    """Run whose weights to begin with, and whose widths where it is pruned; None: new weights."""
 
     @property
     def dropout_rate(self) -> float:
@@ -388,6 +391,10 @@ class TrainRecipe(_Part):
             if content["head"]["weight"] == 1:
                 del content["head"]["weight"]
         content["backbone"]["dropout"] = self.backbone.dropout_rate
+        if self.backbone.start is None:  # as in recipes that do not know the key
+            del content["backbone"]["start"]
+        else:
+            content["backbone"]["start"] = sha256_file(self.backbone.start / WEIGHTS_NAME)
         if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
             del content["schedule"]["epoch_steps"]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json
@@ -28,6 +28,12 @@ class RunResult(TypedDict):
     """Of recipe, data and teacher; see :meth:`evenface.train.recipe.TrainRecipe.fingerprint`."""
     backbone: str
     embedding_size: int
+    channels: NotRequired[dict[str, tuple[int, int]]]
+    """Of a pruned backbone; see :mod:`evenface.models.widths`."""
+    pruned: NotRequired[dict[str, Any]]
+    """What it was pruned of; see :class:`evenface.export.prune.Pruned`."""
+    start: NotRequired[str]
+    """Fingerprint of the run whose weights it began with."""
     head: str | None
     """None: distillation alone."""
     parameters: int
@@ -73,8 +79,16 @@ def finished_run(out: Path, fingerprint: str) -> RunResult | None:
     return cast(RunResult, record)
 
 
-def run_backbone(folder: Path) -> tuple[str, int]:
-    """Name and embedding size of the backbone of a finished run.
+class RunBackbone(NamedTuple):
+    """How to make the backbone of a run, see :func:`evenface.models.create_backbone`."""
+
+    name: str
+    embedding_size: int
+    channels: dict[str, tuple[int, int]] | None
+
+
+def run_backbone(folder: Path) -> RunBackbone:
+    """The backbone of a finished run, without its weights.
 
     Raises:
         DataError: no finished run there, or its record is damaged.
@@ -82,9 +96,19 @@ def run_backbone(folder: Path) -> tuple[str, int]:
     path = folder / RUN_NAME
     record = read_json(path)
     try:
-        return str(record["backbone"]), int(record["embedding_size"])
+        name, size = str(record["backbone"]), int(record["embedding_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no backbone and embedding_size in it ({error!r})") from None
+    if "channels" not in record:
+        return RunBackbone(name, size, None)
+    try:
+        channels = {
+            str(module): (int(inputs), int(outputs))
+            for module, (inputs, outputs) in record["channels"].items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: its record of channels is damaged ({error!r})") from None
+    return RunBackbone(name, size, channels)
 
 
 def another_run(path: Path, found: object, expected: str) -> UsageError:

@@ -5,40 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evenface.errors import UsageError
-from evenface.study.executors import Call, LocalExecutor, create_executor
+from evenface.study.executors import Call, LocalExecutor, create_executor, default_workers
 from evenface.study.executors.local import visible_gpus
+from executor_told import run
 from parallel_calls import end, environment, square, wait_politely
-
-
-class Told:
-    """What an executor says about its calls."""
-
-    def __init__(self) -> None:
-        self.results: dict[int, Any] = {}
-        self.failures: dict[int, tuple[str, int]] = {}
-        self.looks = 0
-
-    def finished(self, number: int, result: Any) -> None:
-        assert number not in self.results
-        self.results[number] = result
-
-    def failed(self, number: int, error: str, attempts: int) -> None:
-        assert number not in self.failures
-        self.failures[number] = (error, attempts)
-
-    def watch(self) -> None:
-        self.looks += 1
-
-
-def run(executor, calls: list[Call]) -> Told:
-    told = Told()
-    executor.run(calls, finished=told.finished, failed=told.failed, watch=told.watch)
-    return told
 
 
 def folder(path: Path) -> Path:
@@ -100,6 +74,7 @@ def test_leaving_early_stops_the_others_politely(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         executor.run(
             [Call("wait", wait_politely, (tmp_path,))],
+            folder=tmp_path,
             finished=lambda *_: None,
             failed=lambda *_: None,
             watch=leave,
@@ -112,10 +87,9 @@ def test_with_several_gpus_each_process_has_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
-    executor = create_executor("local")
-    assert executor.workers == 2
+    assert default_workers() == 2
     variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-    told = run(executor, [Call(f"{n}", environment, variables) for n in range(2)])
+    told = run(create_executor("local"), [Call(f"{n}", environment, variables) for n in range(2)])
     assert told.results == {0: ["5", "1"], 1: ["GPU-7", "1"]}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,GPU-7"
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
@@ -123,5 +97,5 @@ def test_with_several_gpus_each_process_has_one(monkeypatch):
 
 
 def test_an_unknown_executor_names_the_known():
-    with pytest.raises(UsageError, match=r"unknown executor 'cloud'; known: local"):
+    with pytest.raises(UsageError, match=r"unknown executor 'cloud'; known: local, ray"):
         create_executor("cloud")

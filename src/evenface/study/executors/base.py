@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from evenface.console import warn
@@ -73,13 +74,18 @@ class Executor(ABC):
         self.every = every
 
     @abstractmethod
-    def crew(self) -> AbstractContextManager[Crew]:
-        """Processes to make calls. Leaving early asks those at work to stop, politely."""
+    def crew(self, folder: Path) -> AbstractContextManager[Crew]:
+        """Processes to make calls. Leaving early asks those at work to stop, politely.
+
+        Args:
+            folder: the study's, which the processes must see.
+        """
 
     def run(
         self,
         calls: Sequence[Call],
         *,
+        folder: Path,
         finished: Callable[[int, Any], None],
         failed: Callable[[int, str, int], None],
         watch: Callable[[], None] = lambda: None,
@@ -90,6 +96,7 @@ class Executor(ABC):
 
         Args:
             calls: what to do, in the order to begin in.
+            folder: where the calls read and write; on several machines, it must be shared.
             finished: called here with the index of each call that returned, and its result.
             failed: called here with the index of each call that failed for good, the error in one
                 line, and the number of attempts.
@@ -101,7 +108,7 @@ class Executor(ABC):
         attempts = [0] * len(calls)
         losses = [0] * len(calls)
         left = len(calls)
-        with self.crew() as crew:
+        with self.crew(folder) as crew:
             while left:
                 for _ in range(min(crew.room(), len(waiting))):
                     number = waiting.popleft()

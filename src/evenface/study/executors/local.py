@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 
 from evenface.parallel import Worker, usable_cores
 from evenface.study.executors.base import Call, End, Executor
@@ -25,14 +26,13 @@ class LocalExecutor(Executor):
         self, workers: int | None = None, *, attempts: int = 2, every: float = 1.0
     ) -> None:
         super().__init__(attempts=attempts, every=every)
-        self.workers = default_workers() if workers is None else workers
+        self.workers = workers
 
     @contextmanager
-    def crew(self) -> Iterator[_LocalCrew]:
+    def crew(self, folder: Path) -> Iterator[_LocalCrew]:
         gpus = visible_gpus()
-        crew = _LocalCrew(
-            [{_VISIBLE: gpus[i % len(gpus)]} if gpus else {} for i in range(self.workers)]
-        )
+        workers = self.workers or len(gpus) or usable_cores()
+        crew = _LocalCrew([{_VISIBLE: gpus[i % len(gpus)]} if gpus else {} for i in range(workers)])
         try:
             yield crew
         except BaseException:

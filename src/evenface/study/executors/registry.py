@@ -8,11 +8,13 @@ from evenface.errors import UsageError
 from evenface.registry import Registry
 from evenface.study.executors.base import Executor
 from evenface.study.executors.local import LocalExecutor
+from evenface.study.executors.ray import RayExecutor
 
 EXECUTORS: Registry[Callable[[int | None], Executor]] = Registry("executor")
 """Name → what makes the executor, given how many calls may be under way at once (None: as fits)."""
 
 EXECUTORS.register("local")(LocalExecutor)
+EXECUTORS.register("ray")(RayExecutor)
 
 
 def create_executor(name: str, workers: int | None = None) -> Executor:

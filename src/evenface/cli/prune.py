@@ -1,0 +1,109 @@
+"""evenface prune: a student with fewer channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evenface.cli.common import GroupBy, names_of
+
+if TYPE_CHECKING:
+    from evenface.export.prune import PruneReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``evenface prune``."""
+    app.command("prune", no_args_is_help=True)(prune)
+
+
+def prune(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
+    keep: Annotated[float, typer.Option(help="Share of the channels that stay, as 0.75.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Faces to let it learn again on, by distillation; default: it is only pruned."
+        ),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="Teacher to learn from, or the folder of its embeddings of --data; default: RUN."
+        ),
+    ] = "",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of 64 faces; default: 500.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Learning rate; default: 0.05.")
+    ] = None,
+    multiple: Annotated[
+        int, typer.Option(min=1, help="Keep channels in multiples of this, at least one.")
+    ] = 4,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled faces of people that the model has not seen: measures every group "
+            "before and after."
+        ),
+    ] = None,
+    group_by: GroupBy = "",
+    split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
+    seed: Annotated[int, typer.Option(help="Decides training, pairs and resamples.")] = 0,
+) -> None:
+    """Prune a student's channels and let it learn again from its teacher or from its dense self.
+
+    The result is a run like any other: evaluate it, export it. Needs the extras 'train', 'prune'
+    and 'export'. Run the same command again to continue an interrupted recovery.
+    """
+    from evenface.data.manifest import Manifest
+    from evenface.errors import MissingDependencyError, UsageError
+
+    try:
+        from evenface.export import prune as pruning
+    except ModuleNotFoundError as error:
+        extras = {"torch": "train", "safetensors": "train", "torch_pruning": "prune"}
+        if error.name not in extras:
+            raise
+        raise MissingDependencyError(error.name, extras[error.name], "pruning") from None
+
+    if not 0 < keep < 1:
+        raise UsageError(f"--keep is a share between 0 and 1, as 0.75; got {keep:g}")
+    given = {"teacher": teacher, "steps": steps, "rate": rate}
+    chosen = {key: value for key, value in given.items() if value}
+    if chosen and data is None:
+        raise UsageError(f"--{next(iter(chosen))} is of the recovery: add --data DATASET")
+    report = pruning.prune(
+        run,
+        out,
+        keep=keep,
+        multiple=multiple,
+        recovery=pruning.Recovery(Manifest.read(data), **chosen) if data else None,  # type: ignore[arg-type]
+        audit=Manifest.read(audit, split=split) if audit else None,
+        group_by=names_of(group_by),
+        seed=seed,
+    )
+    _print(report, out)
+
+
+def _print(report: PruneReport, folder: Path) -> None:
+    from evenface.cli.compression_output import print_costs
+    from evenface.console import out
+
+    (parameters, left), (macs, fewer) = report.pruned.parameters, report.pruned.macs
+    lines = [
+        f"{folder}: {left / 1e6:.3f} M of {parameters / 1e6:.3f} M parameters, "
+        f"{fewer / 1e6:.1f} M of {macs / 1e6:.1f} M multiplications an image"
+    ]
+    costs = {"pruned": report.before_recovery, "recovered": report.after_recovery}
+    measured = {name: cost for name, cost in costs.items() if cost is not None}
+    lines += [f"{name}: {cost.verdict}" for name, cost in measured.items()]
+    if any(cost.simulated for cost in measured.values()):
+        lines.append("SIMULATED: audited on synthetic faces; says nothing about real people")
+    for line in lines:
+        out().print(line, markup=False, highlight=False)
+    if measured:
+        print_costs("dense", measured)

@@ -1,0 +1,40 @@
+"""The audit of a compressed network: every group of a labelled set, on the same pairs each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from evenface.data.manifest import Manifest
+from evenface.evaluate import Evaluation, evaluate_model, protocol_from_manifest
+from evenface.teachers.base import Teacher
+
+_ONE_VIEW = ("original",)  # what is shipped embeds an image once
+
+
+def auditor(
+    audit: Manifest, *, group_by: str | Sequence[str] | None, replicates: int, seed: int
+) -> Callable[[Teacher], Evaluation]:
+    """A function that evaluates models on one protocol with the same resamples, so that their
+    evaluations can be paired.
+
+    Args:
+        audit: labelled faces.
+        group_by: attributes that define the groups; see :meth:`Manifest.groups`.
+        replicates: of the bootstrap.
+        seed: of pairs and resamples.
+    """
+    protocol = protocol_from_manifest(
+        audit,
+        group_by=group_by,
+        seed=seed,
+        name=", ".join(sorted(set(audit.column("dataset")))),
+    )
+    return partial(
+        evaluate_model,
+        manifest=audit,
+        protocol=protocol,
+        views=_ONE_VIEW,
+        replicates=replicates,
+        seed=seed,
+    )
