@@ -82,12 +82,10 @@ def _runs_table(found: Plan) -> Any:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "differs from the first", "state", "steps", "time left"):
-        table.add_column(
-            heading,
-            overflow="fold",
-            justify="right" if heading in ("steps", "time left") else "left",
-        )
+    for heading in ("run", "differs from the first", "state"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("steps", "time left"):
+        table.add_column(heading, justify="right")
     for run in found.runs:
         table.add_row(*map(Text, _run_row(run)))
     return table
