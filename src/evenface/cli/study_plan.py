@@ -86,7 +86,7 @@ def _runs_table(found: Plan) -> Any:
         table.add_column(heading, overflow="fold")
     for heading in ("steps", "time left"):
         table.add_column(heading, justify="right")
-    for run in found.runs:
+    for run in (*found.teachers, *found.runs):
         table.add_row(*map(Text, _run_row(run)))
     return table
 
@@ -147,8 +147,8 @@ def _counts(found: Plan) -> str:
 def _summary(found: Plan) -> list[str]:
     time = "unknown; --measure takes a few steps" if found.pace == "unknown" else "unknown"
     if found.seconds is not None:
-        time = f"about {_duration(found.seconds)}, from {found.pace}"
-    if not any(run.state in ("started", "to do", "unknown") for run in found.trainings):
+        time = f"about {_duration(found.seconds)}, {found.workers} at once, from {found.pace}"
+    if all(run.state == "finished" for run in (*found.teachers, *found.trainings)):
         time = "none"
     disk = "unknown before the data are there"
     if found.disk is not None and found.disk_left is not None:
@@ -157,7 +157,7 @@ def _summary(found: Plan) -> list[str]:
         disk += "; THAT IS MORE THAN IS FREE"
     memory = "unknown without torch" if found.memory is None else f"about {_bytes(found.memory)}"
     lines = [
-        f"Training time left: {time}, {found.workers} at once.",
+        f"Training time left: {time}.",
         f"Disk: {disk}; {_bytes(found.free)} free.",
         f"Device memory of the largest training: {memory}; work space comes on top.",
     ]

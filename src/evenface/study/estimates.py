@@ -142,7 +142,7 @@ def measure(recipe: TrainRecipe, num_identities: int, *, threads: int | None) ->
 
 def together(seconds: Sequence[float], workers: int) -> float:
     """Time on the clock of trainings that are dealt to workers, the longest first."""
-    busy = [0.0] * max(1, workers)
+    busy = [0.0] * workers
     for one in sorted(seconds, reverse=True):
         busy[busy.index(min(busy))] += one
     return max(busy)

@@ -127,6 +127,8 @@ class Plan:
     """What a study would do.
 
     Attributes:
+        teachers: trainings of teachers, which come before those of students, one after the other.
+        runs: of students.
         missing: inputs that are not where the study says, with what to do.
         seconds: on the clock, for the trainings that are left; None: not known.
         pace: where times come from.
@@ -139,6 +141,7 @@ class Plan:
     study: str
     folder: Path
     stages: tuple[PlannedStage, ...]
+    teachers: tuple[PlannedRun, ...]
     runs: tuple[PlannedRun, ...]
     missing: tuple[str, ...]
     sizes: Mapping[str, Size]
@@ -152,7 +155,7 @@ class Plan:
 
     @property
     def trainings(self) -> tuple[PlannedRun, ...]:
-        """The runs that are trained: without those that others stand for."""
+        """The students that are trained: without those that others stand for."""
         return tuple(run for run in self.runs if run.same_as is None)
 
     def count(self, state: State) -> int:
@@ -187,6 +190,8 @@ class _Planner:
         self.sets: dict[str, Manifest] = {}
         self.teachers: dict[str, str] = {}
         """Id → fingerprint, of those whose embeddings are there."""
+        self.teacher_recipes: dict[str, TrainRecipe] = {}
+        """Name → recipe, of those that the study trains."""
 
     def plan(self, *, measuring: bool) -> Plan:
         spec, folder = self.spec, self.log.folder
@@ -195,7 +200,8 @@ class _Planner:
         self._look_at_sets()
         size = self._look_at_teachers()
         recipes = self._recipes(size)
-        runs = self._look_at_runs(recipes)
+        runs = [*self._trained(), *self._look_at_runs(recipes)]
+        recipes = self.teacher_recipes | recipes
         workers = _workers(spec)
         paces = _paces(runs, recipes)
         told = ["finished runs of this study"] if paces else []
@@ -205,20 +211,21 @@ class _Planner:
             told.append("steps taken just now on this machine, without distillation")
         weights = self._weigh(recipes)
         runs = [_estimated(run, recipes[run.name], paces, weights.get(run.name)) for run in runs]
-        self._look_at_the_rest(runs)
+        teachers = tuple(run for run in runs if run.name in self.teacher_recipes)
+        students = tuple(run for run in runs if run.name not in self.teacher_recipes)
+        self._look_at_the_rest(students)
         trained = [run for run in runs if run.same_as is None]
-        left = [run.left for run in trained if run.state in ("started", "to do")]
-        known = [seconds for seconds in left if seconds is not None]
         disk, disk_left = self._disk(trained, size)
         memory = [run.memory for run in trained if run.memory is not None]
         return Plan(
             study=spec.name,
             folder=folder,
             stages=tuple(self.stages),
-            runs=tuple(runs),
+            teachers=teachers,
+            runs=students,
             missing=tuple(self.missing),
             sizes=self.sizes,
-            seconds=together(known, workers) if len(known) == len(left) else None,
+            seconds=_seconds(teachers, students, workers),
             pace=" and ".join(told) or "unknown",
             workers=workers,
             disk=disk,
@@ -343,7 +350,7 @@ class _Planner:
             if isinstance(given, TrainedTeacher):
                 needs = (f"set: {given.set}",)
                 state, size = self._trained_teacher(given)
-                sizes += [size] if size else []
+                sizes.append(size)
                 self.stages.append(PlannedStage(f"teacher: {name}", state, needs))
             else:
                 there = given in teacher_names() or Path(given).exists()
@@ -353,18 +360,39 @@ class _Planner:
             sizes += self._embeddings(name, given)
         return sizes[0] if sizes else _SIZE
 
-    def _trained_teacher(self, given: TrainedTeacher) -> tuple[State, int | None]:
+    def _trained_teacher(self, given: TrainedTeacher) -> tuple[State, int]:
+        at, name = f"teachers/{given.name}", f"train teacher: {given.name}"
         recipe = teacher_recipe(self.spec, given, self.log.folder / "sets" / given.set)
-        at = f"teachers/{given.name}"
-        state: State = "unknown" if (self.log.folder / at).exists() else "to do"
+        state: State = "to do" if self.log.mark(name, at) is None else "unknown"
         if manifest := self.sets.get(given.set):
             inputs = {"run": recipe.fingerprint(manifest.fingerprint, None)}
             try:
-                self.log.run(f"train teacher: {given.name}", inputs, _never, at=at)
+                self.log.run(name, inputs, _never, at=at)
                 state = "finished"
             except NotBuilt:
                 state = "to do"
-        return state, recipe.backbone.embedding_size
+        size = recipe.backbone.embedding_size or _SIZE
+        backbone = recipe.backbone.model_copy(update={"embedding_size": size})
+        self.teacher_recipes[at] = recipe.model_copy(update={"backbone": backbone})
+        return state, size
+
+    def _trained(self) -> list[PlannedRun]:
+        """The trainings of teachers."""
+        states = {stage.name: stage.state for stage in self.stages}
+        found = []
+        for given in self.spec.teachers:
+            if not isinstance(given, TrainedTeacher):
+                continue
+            name = f"teachers/{given.name}"
+            state = states[f"teacher: {given.name}"]
+            steps = _steps(self.teacher_recipes[name], self.sizes[f"set {given.set}"].images)
+            spent = self.log.seconds.get(f"train teacher: {given.name}", 0.0)
+            run = PlannedRun(
+                name, name, given.seed, given.set, None, {}, {}, state, (f"set: {given.set}",)
+            )
+            done = (steps or 0) if state == "finished" else 0
+            found.append(replace(run, steps=steps, step=done, spent=spent))
+        return found
 
     def _embeddings(self, name: str, given: str | TrainedTeacher) -> list[int]:
         """Look at a teacher's embeddings of both sources; their size, where they are there."""
@@ -645,6 +673,17 @@ def _estimated(
     if weight is None:
         return replace(run, left=left)
     return replace(run, left=left, memory=weight.memory, disk=weight.disk)
+
+
+def _seconds(
+    teachers: Sequence[PlannedRun], students: Sequence[PlannedRun], workers: int
+) -> float | None:
+    """On the clock, for what is left; None where some of it is not known."""
+    first = [run.left for run in teachers]
+    then = [run.left for run in students if run.same_as is None]
+    if None in first or None in then:
+        return None
+    return sum(of for of in first if of) + together([of for of in then if of], workers)
 
 
 def _free(folder: Path) -> int:
