@@ -20,7 +20,7 @@ from evenface.cli.study_options import (
 )
 
 if TYPE_CHECKING:
-    from evenface.study.diff import StudyDiff
+    from evenface.study.diff import RunState, StudyDiff
     from evenface.study.plan import Plan, PlannedRun
 
 
@@ -203,9 +203,11 @@ def _print_diff(found: StudyDiff) -> None:
     def say(text: str) -> None:
         out().print(text, markup=False, highlight=False)
 
+    say(f"A: {found.first}")
+    say(f"B: {found.second}")
     if found.settings:
         rows = [(k, _value(c.first), _value(c.second)) for k, c in found.settings.items()]
-        print_table(("setting", found.first, found.second), rows)
+        print_table(("setting", "A", "B"), rows)
     else:
         say("Settings: the same.")
     changed = found.named("changed")
@@ -213,15 +215,13 @@ def _print_diff(found: StudyDiff) -> None:
         say(f"Changed: {', '.join(names)}")
         for line in what:
             say(f"  {line}")
-    if only := found.named("first"):
-        say(f"Only in {found.first}: {', '.join(only)}.")
-    if only := found.named("second"):
-        say(f"Only in {found.second}: {', '.join(only)}.")
+    sides: tuple[tuple[RunState, str], ...] = (("first", "A"), ("second", "B"))
+    for state, where in sides:
+        if only := found.named(state):
+            say(f"Only in {where}: {', '.join(only)}")
     same = found.named("same")
     by_settings = sum(not found.runs[name].exact for name in same)
-    how = (
-        f" ({by_settings} by their settings; fingerprints are not recorded)" if by_settings else ""
-    )
+    how = f" ({by_settings} by settings alone, not by fingerprints)" if by_settings else ""
     say(f"Runs: {len(same)} the same{how}, {len(changed)} changed.")
     if found.results is None:
         say("Results: not in both.")
@@ -233,7 +233,7 @@ def _print_diff(found: StudyDiff) -> None:
         for f in found.results.figures
     ]
     if rows:
-        headings = ("model", "benchmark", "measure", found.first, found.second, "difference")
+        headings = ("model", "benchmark", "measure", "A", "B", "B − A")
         print_table(headings, rows)
 
 
