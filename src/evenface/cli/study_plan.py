@@ -228,13 +228,13 @@ def _print_diff(found: StudyDiff) -> None:
         return
     equal, different = found.results.equal, found.results.different
     say(f"Results: {len(equal)} models bitwise equal, {len(different)} different.")
-    rows = [
+    figures = [
         (f.model, f.benchmark, f.measure, *_figures(f.first, f.second))
         for f in found.results.figures
     ]
-    if rows:
+    if figures:
         headings = ("model", "benchmark", "measure", "A", "B", "B − A")
-        print_table(headings, rows)
+        print_table(headings, figures)
 
 
 def _by_change(found: StudyDiff, names: Sequence[str]) -> dict[tuple[str, ...], list[str]]:

@@ -7,6 +7,7 @@ losses and optimisation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -692,4 +693,8 @@ def _factors(results: Results) -> Iterable[tuple[str, Callable[[Model], Any]]]:
     yield "training set", lambda model: model.set
     yield "teacher", lambda model: model.teacher
     for factor in results.factors:
-        yield factor.replace("_", " "), lambda model, factor=factor: model.levels.get(factor)
+        yield factor.replace("_", " "), partial(_level, factor)
+
+
+def _level(factor: str, model: Model) -> str | None:
+    return model.levels.get(factor)

@@ -52,7 +52,9 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
         name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
     _keep_apart(spec, real, synthetic, {"test": test, **more_tests})
-    people = {name: real_people(name, log) for name in spec.evaluation.real_people}
+    people: dict[str, Manifest] = {
+        name: real_people(name, log) for name in spec.evaluation.real_people
+    }
     return StudyFaces(real, synthetic, test, more_tests, group_by, people)
 
 

@@ -58,4 +58,4 @@ class LookLog(StageLog):
         if (mark := Mark.read(target)) is not None or not target.exists():
             return mark
         record = self._records.get(name)  # of a study older than marks
-        return record and Mark(record["key"], record["finished"], record["seconds"])
+        return Mark(record["key"], record["finished"], record["seconds"]) if record else None

@@ -432,7 +432,9 @@ class _Planner:
                 seed=seed,
                 data=folder / "sets" / cell.set,
                 size=size,
-                cache=cell.teacher and folder / "sets" / cell.set / f"embeddings-{cell.teacher}",
+                cache=folder / "sets" / cell.set / f"embeddings-{cell.teacher}"
+                if cell.teacher
+                else None,
                 epoch_images=epoch,
             )
             for cell in cells(self.spec)
@@ -526,8 +528,8 @@ class _Planner:
         tests = [MAIN_BENCHMARK, *self.spec.faces.more_tests, *self.spec.evaluation.real_people]
         for name in tests:
             role = "test" if name == MAIN_BENCHMARK else name
-            there = self._there(f"draw pairs: {name}", f"benchmarks/{name}")
-            state: State = "unknown" if there else "to do"
+            drawn = self._there(f"draw pairs: {name}", f"benchmarks/{name}")
+            state: State = "unknown" if drawn else "to do"
             self.stages.append(PlannedStage(f"pairs: {name}", state, (f"faces: {role}",)))
         there = [self._there(f"evaluate: {run.name}", f"evaluations/{run.name}") for run in runs]
         note = f"{sum(there)} of {len(runs)} networks were evaluated before" if any(there) else ""
