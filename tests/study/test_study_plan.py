@@ -12,9 +12,11 @@ from evenface.cli.main import build_app
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import UsageError
 from evenface.study.estimates import Pace, embedding_bytes, measure, step_seconds, together, weigh
-from evenface.study.plan import Plan, Size, plan_study
+from evenface.study.plan import plan_study
+from evenface.study.planned import Plan
 from evenface.study.run import run_study
 from evenface.study.runs import read_runs, work
+from evenface.study.sizes import Size
 from evenface.study.spec import StudySpec, load_study, own_faces
 from evenface.study.stage import Mark
 from evenface.train.recipe import load_recipe
@@ -154,11 +156,12 @@ def test_the_papers_grid_is_planned_before_there_are_data(tmp_path):
     assert {need for of in plan.stages for need in of.needs} - {"runs"} <= names
 
 
-def test_held_out_faces_are_taken_from_the_real_ones(face_folders, teacher_file, tmp_path):
+def test_held_out_faces_are_taken_from_the_real_ones(tmp_path):
     held = {"faces.test": {"kind": "held-out", "fraction": 0.25}, "faces.more_tests": {}}
     plan = plan_study(load_study("quick", held), tmp_path / "out")
     assert plan.sizes["test"] == Size(60, 600)
     assert plan.sizes["real"] == Size(180, 1800)
+    assert plan.disk - sum(run.disk for run in plan.runs) > (2400 + 2400) * IMAGE_BYTES
 
 
 def test_equal_recipes_are_trained_once(tmp_path):

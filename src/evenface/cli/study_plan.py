@@ -21,7 +21,7 @@ from evenface.cli.study_options import (
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
-    from evenface.study.plan import Plan, PlannedRun
+    from evenface.study.planned import Plan, PlannedRun
 
 
 def register(study: typer.Typer) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
@@ -31,20 +30,20 @@ from evenface.study.estimates import (
 )
 from evenface.study.faces import StudyFaces, hold_out, obtain, real_people, training_sets
 from evenface.study.look import LookLog, NotBuilt
+from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
+from evenface.study.sizes import Size, faces_size, set_size, share
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     AnyFaces,
     FolderFaces,
     HeldOutFaces,
-    MixedSet,
     PublishedFaces,
     RenderedFaces,
     StudySpec,
     TrainedTeacher,
-    WholeSet,
     teacher_id,
 )
 from evenface.study.students import processes, student_recipe, teacher_recipe
@@ -54,113 +53,8 @@ from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import LOG_NAME
 
-State = Literal["finished", "started", "to do", "unknown"]
-"""Of a run or stage. "unknown": there, but whether from these inputs shows only when they are."""
-
 _SIZE = 512
 """Dimensions of an embedding where nothing says another number."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """Of a set of faces; None where it is not known before the faces are there.
-
-    Attributes:
-        exact: counted, and not reckoned from the study file.
-    """
-
-    identities: int | None = None
-    images: int | None = None
-    exact: bool = False
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One training.
-
-    Attributes:
-        arm: id of its cell.
-        changes: dotted key → value, where its recipe differs from that of the first arm.
-        needs: names of the stages that come first.
-        step, steps: done, and in all (None: not known).
-        spent: seconds, of what is done.
-        left: seconds that it will take; None: not known.
-        same_as: the run that is trained in its place, since their recipes and inputs are the same.
-        memory, disk: bytes, estimated; None: not known.
-    """
-
-    name: str
-    arm: str
-    seed: int
-    set: str
-    teacher: str | None
-    levels: Mapping[str, str]
-    changes: Mapping[str, Any]
-    state: State
-    needs: tuple[str, ...] = ()
-    step: int = 0
-    steps: int | None = None
-    spent: float = 0.0
-    left: float | None = None
-    same_as: str | None = None
-    memory: int | None = None
-    disk: int | None = None
-
-
-@dataclass(frozen=True)
-class PlannedStage:
-    """Something that is built besides the runs, or several things of one kind.
-
-    Attributes:
-        needs: names of the stages and runs that come first.
-        note: what else is known of it.
-    """
-
-    name: str
-    state: State
-    needs: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a study would do.
-
-    Attributes:
-        teachers: trainings of teachers, which come before those of students, one after the other.
-        runs: of students.
-        missing: inputs that are not where the study says, with what to do.
-        seconds: on the clock, for the trainings that are left; None: not known.
-        pace: where times come from.
-        workers: trainings at once.
-        disk: bytes of everything, and those yet to be written; None: not known.
-        free: bytes free where the study will lie.
-        memory: bytes that the largest training takes on its device; None: not known.
-    """
-
-    study: str
-    folder: Path
-    stages: tuple[PlannedStage, ...]
-    teachers: tuple[PlannedRun, ...]
-    runs: tuple[PlannedRun, ...]
-    missing: tuple[str, ...]
-    sizes: Mapping[str, Size]
-    seconds: float | None
-    pace: str
-    workers: int
-    disk: int | None
-    disk_left: int | None
-    free: int
-    memory: int | None
-
-    @property
-    def trainings(self) -> tuple[PlannedRun, ...]:
-        """The students that are trained: without those that others stand for."""
-        return tuple(run for run in self.runs if run.same_as is None)
-
-    def count(self, state: State) -> int:
-        """How many trainings are in a state."""
-        return sum(run.state == state for run in self.trainings)
 
 
 def plan_study(spec: StudySpec, out: Path, *, measuring: bool = False) -> Plan:
@@ -240,10 +134,8 @@ class _Planner:
             if path is not None and not path.exists():
                 self.missing.append(f"{role} faces: {path} is not there")
         for teacher in self.spec.teachers:
-            if isinstance(teacher, str) and teacher not in teacher_names():
-                is_function = ":" in teacher and not Path(teacher).exists()
-                if not is_function and not Path(teacher).exists():
-                    self.missing.append(f"teacher: {teacher} is not there")
+            if isinstance(teacher, str) and not _at_hand(teacher):
+                self.missing.append(f"teacher: {teacher} is not there")
         assets = [*self.spec.evaluation.real_people, *map(str, self.spec.teachers)]
         for name in dict.fromkeys(assets):
             if name in ASSETS and (found := asset_state(name)) != "present":
@@ -253,18 +145,18 @@ class _Planner:
         for role, part in self.spec.faces.by_role().items():
             if isinstance(part, HeldOutFaces):
                 continue
-            self.sizes[role] = _reckoned(part)
+            self.sizes[role] = faces_size(part)
             manifest = self._faces_of(role, part)
             if manifest is not None:
                 self.faces[role] = manifest
         if isinstance(held := self.spec.faces.test, HeldOutFaces):
             whole = self.sizes["real"]
-            self.sizes["test"] = _share(whole, held.fraction)
-            self.sizes["real"] = _share(whole, 1 - held.fraction)
+            self.sizes["test"] = share(whole, held.fraction)
+            self.sizes["real"] = share(whole, 1 - held.fraction)
             if real := self.faces.get("real"):
                 kept, test = hold_out(real, held, self.spec.seed, self._group_by())
                 self.faces |= {"real": kept, "test": test}
-            state = self._state_of("real")
+            state: State = "finished" if "real" in self.faces else "to do"
             self.stages.append(PlannedStage("faces: test", state, ("faces: real",)))
         for role, manifest in self.faces.items():
             self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
@@ -281,9 +173,7 @@ class _Planner:
         path, manifest, note = _path(part), None, ""
         there = path is None or path.exists()
         imported = (self.log.folder / "data" / role).exists()
-        prepared = path is not None and (
-            path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
-        )
+        prepared = path is not None and _is_dataset(path)
         if not there:
             note = f"{path} is missing"
         elif imported or prepared:  # else a large folder would be listed for nothing
@@ -302,13 +192,12 @@ class _Planner:
         given = self.spec.faces.group_by
         return given or next(iter(self.faces["real"].attributes), None)
 
-    def _state_of(self, role: str) -> State:
-        return "finished" if role in self.faces else "to do"
-
     def _look_at_sets(self) -> None:
         known = {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
-            self.sizes[f"set {name}"] = self._reckoned_set(wanted)
+            self.sizes[f"set {name}"] = set_size(
+                wanted, self.sizes["real"], self.sizes["synthetic"]
+            )
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
                 state = "to do"
@@ -325,21 +214,6 @@ class _Planner:
                 PlannedStage(f"set: {name}", state, ("faces: real", "faces: synthetic"))
             )
 
-    def _reckoned_set(self, wanted: WholeSet | MixedSet) -> Size:
-        real, synthetic = self.sizes["real"], self.sizes["synthetic"]
-        if isinstance(wanted, WholeSet):
-            whole = real if wanted.kind == "real" else synthetic
-            if wanted.identities is None:
-                return replace(whole, exact=False)
-            return Size(wanted.identities, _times(wanted.identities, _per_identity(whole)))
-        identities = wanted.identities or real.identities
-        share = wanted.real_fraction
-        each = [(share, _per_identity(real)), (1 - share, _per_identity(synthetic))]
-        parts = [(part, many) for part, many in each if part]
-        if any(many is None for _, many in parts):
-            return Size(identities)
-        return Size(identities, _times(identities, sum(part * (many or 0) for part, many in parts)))
-
     def _look_at_teachers(self) -> int:
         """Dimensions of the teachers' embeddings, as far as it can be told."""
         sizes: list[int] = []
@@ -353,9 +227,8 @@ class _Planner:
                 sizes.append(size)
                 self.stages.append(PlannedStage(f"teacher: {name}", state, needs))
             else:
-                there = given in teacher_names() or Path(given).exists()
-                state = "finished" if there else "to do"
-                note = "" if there else "is not there"
+                state = "finished" if _at_hand(given) else "to do"
+                note = "" if state == "finished" else "is not there"
                 self.stages.append(PlannedStage(f"teacher: {name}", state, needs, note))
             sizes += self._embeddings(name, given)
         return sizes[0] if sizes else _SIZE
@@ -556,15 +429,13 @@ class _Planner:
         )
 
     def _disk_of_faces(self) -> Iterator[tuple[int | None, bool]]:
-        for role, part in self.spec.faces.by_role().items():
-            path = _path(part)
-            outside = path is not None and (
-                path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
-            )
-            if not isinstance(part, HeldOutFaces) and not outside:
+        parts = self.spec.faces.by_role()
+        for role, part in parts.items():
+            # Those held out lie with the real ones.
+            path = _path(parts["real"] if isinstance(part, HeldOutFaces) else part)
+            if path is None or not _is_dataset(path):
                 images = self.sizes[role].images
-                whole = None if images is None else images * IMAGE_BYTES
-                yield whole, role in self.faces
+                yield None if images is None else images * IMAGE_BYTES, role in self.faces
 
     def _disk_of_embeddings(self, size: int) -> Iterator[tuple[int | None, bool]]:
         states = {stage.name: stage.state for stage in self.stages}
@@ -587,30 +458,18 @@ def _path(part: AnyFaces) -> Path | None:
     return Path(part.spec.partition("@")[0]) if isinstance(part, PublishedFaces) else None
 
 
+def _is_dataset(path: Path) -> bool:
+    """Whether faces are used where they lie, and not imported."""
+    return path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
+
+
 def _never(folder: Path) -> None:
     raise AssertionError(f"{folder}: nothing is built by who only looks")
 
 
-def _reckoned(part: AnyFaces) -> Size:
-    """Size of faces that are not there yet, as far as the study file says it."""
-    if not isinstance(part, RenderedFaces):
-        return Size()
-    from evenface.data.render import GROUPS
-
-    identities = sum(part.keep.get(group, part.identities_per_group) for group in GROUPS)
-    return Size(identities, identities * part.images_per_identity)
-
-
-def _share(size: Size, fraction: float) -> Size:
-    return Size(_times(size.identities, fraction), _times(size.images, fraction))
-
-
-def _times(count: int | None, factor: float | None) -> int | None:
-    return None if count is None or factor is None else round(count * factor)
-
-
-def _per_identity(size: Size) -> float | None:
-    return size.images / size.identities if size.images and size.identities else None
+def _at_hand(teacher: str) -> bool:
+    """Whether a teacher is a known name, a function, or a path where something is."""
+    return teacher in teacher_names() or ":" in teacher or Path(teacher).exists()
 
 
 def _known_size(given: str | TrainedTeacher) -> list[int]:
