@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from evenface.cli.main import build_app
 from evenface.data.store import IMAGE_BYTES
-from evenface.errors import UsageError
+from evenface.errors import MissingDependencyError, UsageError
 from evenface.study.estimates import Pace, embedding_bytes, measure, step_seconds, together, weigh
 from evenface.study.plan import plan_study
 from evenface.study.planned import Plan
@@ -237,6 +238,18 @@ def test_the_command(prepared, face_folders, teacher_file):
     assert done.exit_code == 0, done.output
     assert "runs: 12" in done.output
     assert "Device memory of the largest training" in done.output
+
+
+def test_without_torch_memory_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [n for n in sys.modules if n.startswith("evenface.train.")]:
+        if name not in ("evenface.train.recipe", "evenface.train.run", "evenface.train.log"):
+            monkeypatch.delitem(sys.modules, name)
+    spec = load_study("smoke")
+    plan = plan_study(spec, tmp_path / "out")
+    assert (len(plan.runs), plan.memory, plan.disk) == (12, None, None)
+    with pytest.raises(MissingDependencyError, match="train"):
+        plan_study(spec, tmp_path / "out", measuring=True)
 
 
 def test_an_impossible_study_is_refused(tmp_path):

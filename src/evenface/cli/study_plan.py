@@ -150,7 +150,7 @@ def _summary(found: Plan) -> list[str]:
         time = f"about {_duration(found.seconds)}, {found.workers} at once, from {found.pace}"
     if all(run.state == "finished" for run in (*found.teachers, *found.trainings)):
         time = "none"
-    disk = "unknown before the data are there"
+    disk = "unknown without the data and torch"
     if found.disk is not None and found.disk_left is not None:
         disk = f"about {_bytes(found.disk)}, of which {_bytes(found.disk_left)} yet to be written"
     if found.disk_left is not None and found.disk_left > found.free:

@@ -15,7 +15,7 @@ from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import IMAGE_BYTES
-from evenface.errors import EvenfaceError
+from evenface.errors import EvenfaceError, MissingDependencyError
 from evenface.parallel import usable_cores
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
@@ -69,6 +69,7 @@ def plan_study(spec: StudySpec, out: Path, *, measuring: bool = False) -> Plan:
     Raises:
         UsageError: the study's overrides do not fit its recipes.
         DataError: a file in ``out`` is damaged.
+        MissingDependencyError: ``measuring`` without torch.
     """
     return _Planner(spec, out).plan(measuring=measuring)
 
@@ -101,7 +102,10 @@ class _Planner:
         told = ["finished runs of this study"] if paces else []
         if measuring and (new := _untimed(runs, recipes, paces)):
             threads = 1 if workers > 1 else None
-            paces += [measure(recipe, self._identities(), threads=threads) for recipe in new]
+            try:
+                paces += [measure(recipe, self._identities(), threads=threads) for recipe in new]
+            except ImportError:
+                raise MissingDependencyError("torch", "train", "--measure") from None
             told.append("steps taken just now on this machine, without distillation")
         weights = self._weigh(recipes)
         runs = [_estimated(run, recipes[run.name], paces, weights.get(run.name)) for run in runs]
