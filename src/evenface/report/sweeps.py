@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
@@ -162,10 +163,7 @@ def _by_group(
     panels = [
         (
             group,
-            [
-                _series(i, s, lambda p, group=group: p.groups.get(group, UNKNOWN))
-                for i, s in enumerate(sweeps)
-            ],
+            [_series(i, s, partial(_of_group, group=group)) for i, s in enumerate(sweeps)],
         )
         for group in groups
     ]
@@ -188,6 +186,10 @@ def _series(place: int, sweep: Sweep, pick: Callable[[SweepPoint], Estimate]) ->
     ordered = sorted(sweep.points, key=lambda point: point.fraction)
     points = [(p.fraction, e) for p in ordered if finite((e := pick(p)).value)]
     return Series(_style(place, sweep), points)
+
+
+def _of_group(point: SweepPoint, *, group: str) -> Estimate:
+    return point.groups.get(group, UNKNOWN)
 
 
 def _floor(sweep: Sweep) -> float | None:
