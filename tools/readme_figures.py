@@ -1,8 +1,9 @@
-"""Put a finished quick study's table and picture into README.md and docs/results.
+"""Put a finished study's findings and picture into README.md, and all of it into docs/results.
 
     python tools/readme_figures.py studies/quick
 
-Needs Chromium and the extra ``dev``.
+README has a place for each study that it shows, between ``<!-- NAME:begin -->`` and
+``<!-- NAME:end -->``. Needs Chromium and the extra ``dev``.
 """
 
 from __future__ import annotations
@@ -10,52 +11,64 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from evenface.files import atomic_path, read_json, write_text
 from evenface.report.markdown import markdown_table
 from evenface.study.results import verdicts
 
-BEGIN, END = "<!-- quick:begin -->", "<!-- quick:end -->"
 ROOT = Path(__file__).parents[1]
+FULL = "quick"
+"""The study whose whole table stands in README."""
+KEPT = ("results.json", "report.html", "tables", "methods.md", "references.bib")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", type=Path)
     study: Path = parser.parse_args().study
-    target = ROOT / "docs" / "results" / "quick"
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ("results.json", "report.html"):
-        shutil.copyfile(study / name, target / name)
-    picture = ROOT / "docs" / "images" / "quick-slopes.png"
-    _photograph(target / "report.html", picture)
+    results = read_json(study / "results.json")
+    name = results["study"]["name"]
+    target = ROOT / "docs" / "results" / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for kept in KEPT:
+        if (study / kept).is_dir():
+            shutil.copytree(study / kept, target / kept)
+        elif (study / kept).exists():
+            shutil.copyfile(study / kept, target / kept)
+    picture = ROOT / "docs" / "images" / f"{name}.png"
+    said = _photograph(target / "report.html", picture)
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    section = "\n".join(_section(results, said, picture.name))
     readme = ROOT / "README.md"
-    section = _section(read_json(target / "results.json"))
     text = readme.read_text("utf-8")
-    between = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
-    write_text(readme, between.sub(lambda _: f"{BEGIN}\n{section}\n{END}", text))
+    between = re.compile(f"{begin}.*{end}", re.DOTALL)
+    write_text(readme, between.sub(lambda _: f"{begin}\n{section}\n{end}", text))
 
 
-def _section(results: dict) -> str:
+def _section(results: dict, said: str, picture: str) -> Iterator[str]:
     study, machine = results["study"], results["machine"]
     minutes = sum(stage["seconds"] for stage in results["stages"]) / 60
-    return "\n".join(
-        [
-            f"**{study['statement']}**",
-            "",
-            f"`{study['command']}` on {machine['cores']} cores ({machine['processor']}), "
-            f"{study['finished_at'][:10]}, {minutes:.0f} minutes:",
-            "",
-            markdown_table(results),
-            _verdicts(results),
-            "",
-            "![Accuracy of each group without and with distillation; simulated "
-            "faces](docs/images/quick-slopes.png)",
-            "",
-            "All of it: [results.json](docs/results/quick/results.json) and the page "
-            "[report.html](docs/results/quick/report.html) (download it to see it).",
-        ]
+    yield f"**{study['statement']}**"
+    yield ""
+    yield (
+        f"`{study['command']}` on {machine['cores']} cores ({machine['processor']}), "
+        f"{study['finished_at'][:10]}, {minutes:.0f} minutes:"
+    )
+    yield ""
+    if study["name"] == FULL:
+        yield from (markdown_table(results), _verdicts(results))
+    else:
+        yield said
+    yield ""
+    yield f"![Accuracy without and with distillation; simulated faces](docs/images/{picture})"
+    yield ""
+    folder = f"docs/results/{study['name']}"
+    yield (
+        f"All of it: [results.json]({folder}/results.json) and the page "
+        f"[report.html]({folder}/report.html) (download it to see it)."
     )
 
 
@@ -74,7 +87,8 @@ def _verdicts(results: dict) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _photograph(page: Path, picture: Path) -> None:
+def _photograph(page: Path, picture: Path) -> str:
+    """Save the page's first figure; its headline."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -86,7 +100,10 @@ def _photograph(page: Path, picture: Path) -> None:
         figure = tab.locator("figure:has(.chart)").first
         with atomic_path(picture) as temporary:
             figure.screenshot(path=temporary)
+        headline = tab.locator("p.headline")
+        said = headline.inner_text() if headline.count() else ""
         browser.close()
+    return said
 
 
 if __name__ == "__main__":
