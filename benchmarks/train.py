@@ -47,6 +47,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.machine import describe_machine
 from evenface.models import create_backbone, create_head, embed
+from evenface.models.inputs import to_input
 from evenface.seeds import generator
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.train import TrainRecipe
@@ -351,13 +352,14 @@ def child(options: argparse.Namespace, device: torch.device) -> None:
 def teacher_cache(folder: Path, backbone: str, device: torch.device) -> dict[str, Any]:
     """Size and time of both views of the paper's training set, from a measured rate."""
     network = create_backbone(backbone, embedding_size=DIMENSIONS).to(device)
+    manifest = Manifest.read(folder / "faces")
+    _settle_statistics(network, manifest.images(np.arange(8)), device)
 
     class Teacher(RandomTeacher):
         def embed(self, images: np.ndarray) -> np.ndarray:
             return embed(network, images, batch_size=64)
 
     count = 32 if device.type == "cpu" else 1000
-    manifest = Manifest.read(folder / "faces")
     rows = np.arange(count)
     Teacher().embed(manifest.images(rows[:8]))  # begins slowly
 
@@ -380,6 +382,17 @@ def teacher_cache(folder: Path, backbone: str, device: torch.device) -> dict[str
         "hours for both views": 2 * PAPER_IMAGES / rate / 3600,
         "GiB": 2 * PAPER_IMAGES * DIMENSIONS * itemsize / 2**30,
     }
+
+
+def _settle_statistics(network: torch.nn.Module, images: np.ndarray, device: torch.device) -> None:
+    """Batch-norm statistics of a few images: without, a deep untrained network overflows."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.train()
+    with torch.no_grad():
+        network(to_input(torch.from_numpy(images).to(device)))
+    network.eval()
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ def test_the_same_network_is_not_distinguishable(people):
     embeddings, _, protocol = people
     found = compare_precisions(evaluate(embeddings, protocol), evaluate(embeddings, protocol))
     assert found.largest_loss == 0.0
+    assert found.losers == []
     assert "No group's accuracy is distinguishable" in found.verdict
     assert all(change.p_holm == 1.0 for change in found.groups.values())
 
@@ -44,5 +45,6 @@ def test_a_group_that_suffers_is_named_and_the_gap_is_wider(people):
     assert found.groups["north"].change.value == 0.0
     assert found.largest_loss == -found.groups["south"].change.value
     assert found.largest_loss > 0.05
+    assert found.losers == [f"south {100 * found.largest_loss:.2f}"]
     assert "Accuracy fell in south." in found.verdict
     assert "widened the gap" in found.verdict

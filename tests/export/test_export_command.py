@@ -29,10 +29,19 @@ def test_a_run_becomes_a_file_a_card_and_a_folder_for_a_hub(
     code, said, _ = export(
         run_folder,
         *("--out", out, "--precision", "int8", "--calibrate", calibration_folder),
-        *("--audit", audit_folder, "--max-difference", "0.2,0.5"),
+        *("--audit", audit_folder, "--max-difference", "0.2,0.5", "--finetune", "--steps", 5),
     )
     assert code == 0
     assert "student-int8.onnx: int8" in said
+    assert "int8, calibrated" in said
+    assert "int8, fine-tuned" in said
+    assert said.count("(kept)") == 1
+    learned = json.loads((out / "export-int8.json").read_text())["finetuning"]
+    assert learned["steps"] == 5
+    assert set(learned["variants"]) == {"calibrated", "fine-tuned"}
+    kept = learned["variants"][learned["kept"]]
+    report = json.loads((out / "export-int8.json").read_text())
+    assert (kept["parity"], kept["compression"]) == (report["parity"], report["compression"])
     assert "calibrated on: north 64, south 32" in said
     assert "SIMULATED" in said
 
@@ -68,6 +77,9 @@ def test_a_run_becomes_a_file_a_card_and_a_folder_for_a_hub(
         (["--max-difference", "small"], "MEAN,MAX"),
         (["--format", "model-card"], "nothing was exported here yet"),
         (["--precision", "int4"], "int4"),
+        (["--finetune"], "--precision int8 and --audit"),
+        (["--steps", "3"], "--steps belongs to --finetune"),
+        (["--teacher", "sface"], "--teacher belongs to --finetune"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(export, run_folder, tmp_path, arguments, expected):

@@ -11,7 +11,9 @@ import pytest
 
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation
+from evenface.export.onnx import to_onnx
 from evenface.export.parity import compare_embeddings
+from evenface.export.quantize import to_int8
 from evenface.export.record import METADATA_KEY
 from evenface.export.sample import balanced_rows
 from evenface.export.ship import export_onnx
@@ -110,6 +112,13 @@ def test_a_target_without_enough_pairs_gives_way_to_one_with_a_note(run_folder, 
     assert point is not None
     assert point.target_fmr > 1e-5
     assert any("too few impostor pairs" in note for note in point.notes)
+
+
+def test_any_number_of_faces_calibrates(run_folder, calibration):
+    plain = to_onnx(load_run_backbone(run_folder))
+    for count in (3, 45):
+        faces = calibration.images(np.arange(count))
+        assert to_int8(plain, faces).graph.node
 
 
 def test_a_network_that_changed_is_not_written(run_folder, calibration, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from document import Element, parse
 from fabricated import draw_samples, fabricated_results
+from fabricated_grid import draw_runs, grid_results
 
 from evenface.report import write_report
 
@@ -42,3 +43,18 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(page_path: Path) -> Element:
     """The same, read."""
     return parse(page_path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def grid_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the fabricated grid, whose first two models have their run folders."""
+    folder = tmp_path_factory.mktemp("grid")
+    results = grid_results()
+    draw_runs(results, folder)
+    return write_report(results, folder / "report.html")
+
+
+@pytest.fixture(scope="session")
+def grid(grid_path: Path) -> Element:
+    """The same, read."""
+    return parse(grid_path.read_text(encoding="utf-8"))

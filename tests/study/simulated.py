@@ -46,12 +46,11 @@ class Simulation:
     """
 
     def __init__(self, chance: Chance, rng: int, groups: int = 3) -> None:
-        self.chance = chance
+        self.chance, self.rng = chance, rng
         self.groups = groups
         self._rng = np.random.default_rng(rng)
         shape = (groups, chance.identities)
         self._people = self._rng.normal(0, chance.people, shape)
-        # Centred: an identity is one of many, the accuracies to order are those of all.
         counts = [
             identity_counts(chance.identities, chance.replicates, rng, str(g))
             for g in range(groups)
@@ -78,11 +77,7 @@ class Simulation:
 
     def _model(self, accuracies: NDArray[np.float64]) -> Evaluation:
         samples = np.einsum("rgi,gi->rg", self._counts, accuracies)
-        return model(
-            np.clip(accuracies.mean(axis=1), 0, 1).tolist(),
-            np.clip(samples, 0, 1),
-            identities=self.chance.identities,
-        )
+        return model(np.clip(accuracies.mean(axis=1), 0, 1).tolist(), np.clip(samples, 0, 1))
 
 
 def student(

@@ -254,6 +254,25 @@ def test_rules_are_chosen_by_name(arms: list[Arm], evaluations: Evaluations) -> 
         summarise(arms, evaluations, rules=["zzz"])
 
 
+def test_the_first_level_is_the_declared_one(arms: list[Arm], evaluations: Evaluations) -> None:
+    factors = {"backbone": ["small", "large"], "head": ["elastic", "adaface"]}
+    found = summarise(
+        arms, evaluations, kinds=KINDS, factors=factors, rules=["level-beats-baseline"]
+    )["claims"]
+    first = found[0]
+    assert (first["id"], first["verdict"]) == ("level-beats-baseline:backbone:large", "supported")
+
+
+def test_a_mix_of_real_faces_alone_is_real(arms: list[Arm], evaluations: Evaluations) -> None:
+    every: dict[str, Any] = dict.fromkeys(KINDS, "mix")
+    fractions = {"balanced": 1.0, "synthetic": 0.0, "mix-ids": 0.7, "mix-img": 0.7}
+    by_fraction = summarise(arms, evaluations, kinds=every, real_fractions=fractions)
+    assert by_fraction["claims"] == summarise(arms, evaluations, kinds=KINDS)["claims"]
+    # Two sets have one fraction: both must pass.
+    assert len(by_fraction["sweep"][0]["points"]) == 4
+    assert by_fraction["sweep"][0]["smallest"]["fraction"] is None
+
+
 def test_the_margin_is_declared(arms: list[Arm], evaluations: Evaluations) -> None:
     found = summarise(
         arms,

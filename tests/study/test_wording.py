@@ -39,6 +39,7 @@ def test_what_is_missing_is_said() -> None:
     assert percent(Estimate(value=0.5, low=None, high=None)) == "50.00 %"
     assert p(None) == "p undefined"
     assert p(0.0123) == "p 0.012"
+    assert p(0.0004) == "p < 0.001"
 
 
 def test_lists() -> None:

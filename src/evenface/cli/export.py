@@ -80,7 +80,7 @@ def export(
         int | None, typer.Option(min=1, help="--finetune: steps of 64 faces; default: 300.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1e-9, help="--finetune: learning rate; default: 0.01.")
+        float | None, typer.Option(min=1e-9, help="--finetune: learning rate; default: 0.001.")
     ] = None,
     group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
@@ -105,6 +105,7 @@ def export(
     from evenface.errors import MissingDependencyError, UsageError
 
     try:
+        from evenface.export.finetune import RATE, STEPS
         from evenface.export.hub import CARD_NAME, write_card, write_hub
         from evenface.export.ship import FineTuning, export_onnx
     except ModuleNotFoundError as error:
@@ -123,12 +124,16 @@ def export(
         write_hub(run, folder, target)
         note(f"{target}: written")
         return
-    chosen = {"teacher": teacher, "steps": steps, "rate": rate, "data": data}
-    chosen = {key: value for key, value in chosen.items() if value}
-    if chosen and not finetune:
-        raise UsageError(f"--{next(iter(chosen))} belongs to --finetune")
-    if data is not None:
-        chosen["data"] = Manifest.read(data)
+    chosen = {"data": data, "teacher": teacher, "steps": steps, "rate": rate}
+    given = [name for name, value in chosen.items() if value]
+    if given and not finetune:
+        raise UsageError(f"--{given[0]} belongs to --finetune")
+    finetuning = FineTuning(
+        data=Manifest.read(data) if data else None,
+        teacher=teacher or None,
+        steps=steps or STEPS,
+        rate=rate or RATE,
+    )
     report = export_onnx(
         run,
         folder,
@@ -136,7 +141,7 @@ def export(
         name=name or None,
         calibrate=Manifest.read(calibrate) if calibrate else None,
         audit=Manifest.read(audit, split=split) if audit else None,
-        finetuning=FineTuning(**chosen) if finetune else None,
+        finetuning=finetuning if finetune else None,
         group_by=names_of(group_by),
         target_fmr=_target(target_fmr),
         max_difference=_bounds(max_difference),

@@ -56,8 +56,8 @@ def prune(
 ) -> None:
     """Prune a student's channels and let it learn again from its teacher or from its dense self.
 
-    The result is a run like any other: evaluate it, export it. Needs the extras 'train', 'prune'
-    and 'export'. Run the same command again to continue an interrupted recovery.
+    The result is a run like any other: evaluate it, export it. Needs the extras 'train' and
+    'prune'. Run the same command again to continue an interrupted recovery.
     """
     from evenface.data.manifest import Manifest
     from evenface.errors import MissingDependencyError, UsageError
@@ -72,16 +72,24 @@ def prune(
 
     if not 0 < keep < 1:
         raise UsageError(f"--keep is a share between 0 and 1, as 0.75; got {keep:g}")
-    given = {"teacher": teacher, "steps": steps, "rate": rate}
-    chosen = {key: value for key, value in given.items() if value}
-    if chosen and data is None:
-        raise UsageError(f"--{next(iter(chosen))} is of the recovery: add --data DATASET")
+    chosen = {"teacher": teacher, "steps": steps, "rate": rate}
+    given = [name for name, value in chosen.items() if value]
+    if given and data is None:
+        raise UsageError(f"--{given[0]} is of the recovery: add --data DATASET")
+    recovery = None
+    if data is not None:
+        recovery = pruning.Recovery(
+            Manifest.read(data),
+            teacher=teacher or None,
+            steps=steps or pruning.STEPS,
+            rate=rate or pruning.RATE,
+        )
     report = pruning.prune(
         run,
         out,
         keep=keep,
         multiple=multiple,
-        recovery=pruning.Recovery(Manifest.read(data), **chosen) if data else None,  # type: ignore[arg-type]
+        recovery=recovery,
         audit=Manifest.read(audit, split=split) if audit else None,
         group_by=names_of(group_by),
         seed=seed,

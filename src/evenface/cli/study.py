@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from evenface.cli import study_runs
+from evenface.cli import study_plan, study_runs
 from evenface.cli.study_options import (
     Assignments,
     Out,
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     study.command("list")(list_all)
     study.command("report")(report)
     study_runs.register(study)
+    study_plan.register(study)
     app.add_typer(study, name="study")
 
 

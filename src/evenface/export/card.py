@@ -6,7 +6,7 @@ from typing import Any
 
 from evenface.evaluate.results import Estimate, Evaluation
 from evenface.export.record import ModelRecord
-from evenface.export.ship import ExportReport
+from evenface.export.ship import FINE_TUNED, ExportReport, Learned
 
 SIMULATED = (
     "> **Measured on simulated faces.** The figures below come from synthetic images. They say "
@@ -104,6 +104,12 @@ def _training(record: ModelRecord) -> str:
         if teacher
         else "- without a teacher"
     )
+    if pruned := known.get("pruned"):
+        before, after = pruned["parameters"]
+        lines.append(
+            f"- pruned to {100 * pruned['keep']:g} % of the channels of run "
+            f"`{pruned['run'][:16]}…`: {after:,} of {before:,} parameters are left"
+        )
     return "\n".join(lines)
 
 
@@ -179,7 +185,17 @@ def _files(exports: list[ExportReport]) -> str:
     for report in exports:
         if report.compression:
             lines += ["", f"{report.record.precision}: {report.compression.verdict}"]
+        if report.finetuning and report.finetuning.kept == FINE_TUNED:
+            lines += ["", _fine_tuning(report.record.precision, report.finetuning)]
     return "\n".join(lines)
+
+
+def _fine_tuning(precision: str, learned: Learned) -> str:
+    return (
+        f"{precision}: trained further in this precision for {learned.steps:,} steps on "
+        f"{learned.images:,} images (fingerprint `{learned.data_fingerprint[:16]}…`), distilled "
+        f"from {learned.teacher}; chosen over calibration alone by the audit above."
+    )
 
 
 def _limits() -> str:

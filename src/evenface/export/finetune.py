@@ -40,7 +40,7 @@ from evenface.train.recipe import (
 )
 from evenface.train.schedule import Schedule
 
-STEPS, BATCH_SIZE, RATE = 300, 64, 0.01
+STEPS, BATCH_SIZE, RATE = 300, 64, 0.001
 SAME_NETWORK = (2e-3, 2e-2)
 """Bounds on mean and max of 1 − cos between what was trained in torch and the file written of it.
 Sums in another order round to the neighbouring integer here and there, in onnxruntime's own

@@ -9,7 +9,7 @@ file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -109,7 +109,7 @@ class QDQNetwork(nn.Module):
         for node, attributes in zip(self._nodes, self._attributes, strict=True):
             if node.op_type == "QuantizeLinear":
                 value = self._value(node.input[0], found)
-                result = self.quantizers[_key(node.input[1])](value)
+                result = self._quantizer(node.input[1])(value)
             elif node.op_type == "DequantizeLinear":
                 result = self._dequantized(node, attributes, found)
             else:
@@ -128,13 +128,15 @@ class QDQNetwork(nn.Module):
         if name in self._bias_scales:
             step = self._bias_step(name)
             return round_through(weight / step) * step
-        result: Tensor = self.quantizers[_key(scale)](weight, attributes.get("axis", 1))
+        result: Tensor = self._quantizer(scale)(weight, attributes.get("axis", 1))
         return result
 
     def _bias_step(self, name: str) -> Tensor:
         _, image, weight = self._bias_scales[name]
-        step: Tensor = self.quantizers[_key(image)].scale * self.quantizers[_key(weight)].scale
-        return step.detach()
+        return (self._quantizer(image).scale * self._quantizer(weight).scale).detach()
+
+    def _quantizer(self, scale: str) -> FakeQuantizer:
+        return cast(FakeQuantizer, self.quantizers[_key(scale)])
 
     def _value(self, name: str, found: dict[str, Tensor]) -> Tensor | None:
         return found[name] if name in found else self._buffers.get(_key(name))
@@ -143,7 +145,7 @@ class QDQNetwork(nn.Module):
     def to_onnx(self) -> onnx.ModelProto:
         """The int8 file with what was learned in place of what was calibrated."""
         scales = {
-            name: self.quantizers[_key(name)].scale
+            name: self._quantizer(name).scale
             for node in self._nodes
             for name in node.input
             if _key(name) in self.quantizers
@@ -157,7 +159,7 @@ class QDQNetwork(nn.Module):
                 changed[self._bias_scales[name][0]] = step = self._bias_step(name)
                 changed[name] = (weight / step).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
             else:
-                quantizer = self.quantizers[_key(node.input[1])]
+                quantizer = self._quantizer(node.input[1])
                 changed[name] = quantizer.integers(weight, attributes.get("axis", 1))
         model = onnx.ModelProto()
         model.CopyFrom(self._model)

@@ -80,8 +80,13 @@ def to_int8(model: onnx.ModelProto, faces: np.ndarray) -> onnx.ModelProto:
 
 
 class _Sample(CalibrationDataReader):
+    """Batches of one size, as the calibrator stacks them: the last one begins early enough to be
+    full, so a few faces may count twice."""
+
     def __init__(self, faces: np.ndarray) -> None:
-        self._batches = (faces[i : i + _BATCH] for i in range(0, len(faces), _BATCH))
+        last = max(0, len(faces) - _BATCH)
+        starts = [min(start, last) for start in range(0, len(faces), _BATCH)]
+        self._batches = (faces[start : start + _BATCH] for start in starts)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self._batches, None)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from pydantic import BaseModel, Field
+from torch import nn
 
 from evenface import __version__
 from evenface.console import note
@@ -17,7 +18,7 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
-from evenface.export.finetune import RATE, STEPS, finetune
+from evenface.export.finetune import RATE, STEPS, FineTuned, finetune
 from evenface.export.measure import auditor
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
@@ -146,19 +147,8 @@ def export_onnx(
             "int8 and --audit DATASET"
         )
     backbone = load_run_backbone(run)
-    described = read_json(run / RUN_NAME)
     name = name or run.resolve().name
-    record = ModelRecord(
-        name=name,
-        evenface=__version__,
-        backbone=described["backbone"],
-        embedding_size=described["embedding_size"],
-        parameters=sum(p.numel() for p in backbone.parameters()),
-        precision=precision,
-        run=described["fingerprint"],
-        weights=sha256_file(run / WEIGHTS_NAME),
-        training={key: described[key] for key in _TRAINING if key in described},
-    )
+    record = _record(run, backbone, name, precision)
     notes: list[str] = []
     plain = to_onnx(backbone)
     counts: dict[str, int] | None = None
@@ -172,11 +162,11 @@ def export_onnx(
         variants = {CALIBRATED: quantized}
         notes += _overlap("calibration", calibrate, audit)
         if finetuning is not None:
-            faces_to_learn = finetuning.data or calibrate
+            to_learn = finetuning.data or calibrate
             tuned = finetune(
                 quantized,
                 prepared(plain),
-                faces_to_learn,
+                to_learn,
                 teacher=finetuning.teacher or str(run),
                 embedding_size=record.embedding_size,
                 steps=finetuning.steps,
@@ -185,17 +175,11 @@ def export_onnx(
                 seed=seed,
             )
             variants[FINE_TUNED] = tuned.model
-            learned = Learned(
-                teacher=finetuning.teacher or "the network in fp32",
-                images=len(faces_to_learn),
-                data_fingerprint=faces_to_learn.fingerprint,
-                steps=finetuning.steps,
-                rate=finetuning.rate,
-                first_loss=tuned.first_loss,
-                last_loss=tuned.last_loss,
+            learned = _learned(finetuning, tuned, to_learn)
+            notes += _overlap("fine-tuning", finetuning.data, audit)
+            notes.append(
+                "the better of two was chosen on the audit, whose figures favour it a little"
             )
-            if finetuning.data is not None:
-                notes += _overlap("fine-tuning", finetuning.data, audit)
 
     faces = _faces(audit or calibrate, group_by, seed)
     reference, bounds = embed(backbone, faces), max_difference or BOUNDS[precision]
@@ -206,9 +190,10 @@ def export_onnx(
             parities[variant] = compare_embeddings(reference, shipped.embed(faces), bounds)
     passed = [variant for variant, parity in parities.items() if parity.holds]
     if not passed:
+        nearest = min(parities.values(), key=lambda parity: parity.mean)
         raise DataError(
             f"{run}: in {precision} the network is no longer the same, "
-            f"{min(parities.values(), key=lambda p: p.mean).summary}. Nothing was written. Try "
+            f"{nearest.summary}. Nothing was written. Try "
             "another precision or a larger and more varied calibration set, or say what you accept "
             "with --max-difference MEAN,MAX"
         )
@@ -265,6 +250,33 @@ _TRAINING = (
 )  # fmt: skip
 
 
+def _record(run: Path, backbone: nn.Module, name: str, precision: Precision) -> ModelRecord:
+    described = read_json(run / RUN_NAME)
+    return ModelRecord(
+        name=name,
+        evenface=__version__,
+        backbone=described["backbone"],
+        embedding_size=described["embedding_size"],
+        parameters=sum(p.numel() for p in backbone.parameters()),
+        precision=precision,
+        run=described["fingerprint"],
+        weights=sha256_file(run / WEIGHTS_NAME),
+        training={key: described[key] for key in _TRAINING if key in described},
+    )
+
+
+def _learned(asked: FineTuning, tuned: FineTuned, data: Manifest) -> Learned:
+    return Learned(
+        teacher=asked.teacher or "the network in fp32",
+        images=len(data),
+        data_fingerprint=data.fingerprint,
+        steps=asked.steps,
+        rate=asked.rate,
+        first_loss=tuned.first_loss,
+        last_loss=tuned.last_loss,
+    )
+
+
 @contextmanager
 def _written(
     model: onnx.ModelProto, record: ModelRecord, out: Path, name: str, **changes: str
@@ -307,8 +319,8 @@ def _faces(
     return coarse.repeat(8, axis=1).repeat(8, axis=2)
 
 
-def _overlap(what: str, faces: Manifest, audit: Manifest | None) -> list[str]:
-    if audit is None:
+def _overlap(what: str, faces: Manifest | None, audit: Manifest | None) -> list[str]:
+    if faces is None or audit is None:
         return []
     shared = set(faces.identities()) & set(audit.identities())
     if not shared:

@@ -34,7 +34,8 @@ def narrow(network: nn.Module, channels: Channels) -> None:
                 f"{inputs} and {outputs} cannot be kept"
             )
         parent, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(parent), leaf, _narrowed(modules[name], inputs, outputs))
+        narrowed = _narrowed(modules[name], inputs, outputs).train(modules[name].training)
+        setattr(network.get_submodule(parent), leaf, narrowed)
 
 
 def _counts(module: nn.Module) -> tuple[int, int] | None:

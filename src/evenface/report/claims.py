@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from evenface.report.grid import MANY, level_rank, levels_title
+from evenface.report.grid import level_rank, levels_title
 from evenface.report.numbers import interval, number, p_value
 from evenface.report.schema import Benchmark, Claim, ClaimTest, Results, Verdict
 from evenface.report.strip import strips
@@ -15,6 +15,8 @@ from evenface.report.table import Cell, Column, Table, TableRow
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
+_FEW = 16
+"""Claims up to which they are read one by one; above, verdicts come first in a matrix."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -197,10 +199,10 @@ def collect_claims(results: Results) -> Claims:
     tested = {benchmark for benchmark, _ in others}
     elsewhere = [b for b in results.benchmarks if b.id in tested - {main_benchmark}]
     levels = [s for s in main.claims if rule_of(s.claim) == LEVELS_RULE]
-    others_ = [s for s in main.claims if s not in levels]
-    if any(s.claim.levels for s in others_) or len(others_) > 2 * MANY:
-        rules = Counter(rule_of(s.claim) for s in others_)
-        sliced = [s for s in others_ if s.claim.levels or rules[rule_of(s.claim)] > 1]
+    verdicts = [s for s in main.claims if s not in levels]
+    if any(s.claim.levels for s in verdicts) or len(verdicts) > _FEW:
+        rules = Counter(rule_of(s.claim) for s in verdicts)
+        sliced = [s for s in verdicts if s.claim.levels or rules[rule_of(s.claim)] > 1]
     else:
         sliced = []
     return Claims(
@@ -208,7 +210,7 @@ def collect_claims(results: Results) -> Claims:
         repeats,
         _agreement([main, *repeats]),
         elsewhere,
-        [s for s in others_ if s not in sliced],
+        [s for s in verdicts if s not in sliced],
         _matrix(results, sliced),
         levels,
     )

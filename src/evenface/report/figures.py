@@ -6,6 +6,7 @@ dashed lines and hollow marks "without KD".
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ _APART = 0.15
 """Between a row's middle and its mark without KD above, with KD below."""
 _LABEL_LENGTH = 30
 _LABEL_WIDTH = 6.2
+_KEY = "key"
 _FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
 
 Limits = tuple[float, float]
@@ -490,6 +492,13 @@ def training_chart(
 
 def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> str:
     """The little drawing that stands before a label in a legend."""
+    drawing = _key(style, line=line, marker=marker)
+    return drawing.replace(f'id="{_KEY}-', f'id="{name}-').replace(f"#{_KEY}-", f"#{name}-")
+
+
+@functools.cache
+def _key(style: Style, *, line: bool, marker: bool) -> str:
+    """Drawn once: most charts of a page have the same few."""
 
     def paint(axes: Axes) -> None:
         axes.set_axis_off()
@@ -507,7 +516,7 @@ def key(name: str, style: Style, *, line: bool = True, marker: bool = False) -> 
                 markeredgewidth=1.6,
             )
 
-    return draw(name, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
+    return draw(_KEY, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
 
 
 def shorten(label: str, length: int = _LABEL_LENGTH) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from evenface.report.schema import Benchmark, Difference, Model, Results
 from evenface.study.wording import OVER_GROUPS
 
-MANY = 8
-"""Pairings up to which a page shows each in full; more are folded up, slice by slice."""
+MANY = 12
+"""Panels up to which a page shows all at once; more are folded up, slice by slice."""
 
 Levels = Mapping[str, str]
 

@@ -9,11 +9,14 @@ from evenface.report.chart import Chart
 from evenface.report.charts import Drawing, in_panels
 from evenface.report.figures import Marks, Style, finite
 from evenface.report.grid import slice_title
-from evenface.report.numbers import number, percent
+from evenface.report.numbers import MISSING, interval, number, p_value, percent
 from evenface.report.schema import Benchmark, Estimate, Inheritance, Results
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
 
+ALL_SETS = "all"
+"""What the entry over all cells has in place of a training set."""
+_ALL_CELLS = "all cells"
 _TEACHER = Style(INK, "D")
 _KD = Style(series_colour(0))
 
@@ -59,12 +62,12 @@ def inheritance_charts(results: Results, benchmark: Benchmark) -> list[Chart]:
         part = slice_title(results, entry.levels, entry.teacher)
         draw = partial(
             figures.marks_chart,
-            label=f"Errors by group, trained on {entry.set}: {said}.",
+            label=f"Errors by group, {_title(results, entry)}: {said}.",
             rows=rows,
             horizontal=(max(0.0, horizontal[0]), horizontal[1]),
             unit="error, %",
         )
-        drawings.append(Drawing(part, results.set_title(entry.set), part, draw))
+        drawings.append(Drawing(part, _title(results, entry), part, draw))
     charts = in_panels(chart, drawings)
     for one in charts:
         one.explain("teacher", _TEACHER, line=False, marker=True)
@@ -80,7 +83,7 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
         return None
     groups = list(dict.fromkeys(group for entry in found for group in entry.groups))
     table = Table(
-        "inheritance",
+        "inheritance-table",
         "Error in % by group, teacher / without KD / with KD, and the correlation over groups of "
         f"the students' errors with the teacher's: {benchmark.title}.",
         [
@@ -88,6 +91,8 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
             *(Column(group) for group in groups),
             Column("correlation without KD"),
             Column("correlation with KD"),
+            Column("change", "paired"),
+            Column("p by permutation"),
         ],
         remarks=[
             f"A correlation over {len(groups)} groups rests on {len(groups)} points: read the "
@@ -104,8 +109,11 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
             cells.append(Cell(" / ".join(percent(value) for value in values)))
         for value in (entry.correlation.plain, entry.correlation.kd):
             cells.append(Cell(number(value), number=value))
+        cells.append(_change(entry))
+        cells.append(Cell(p_value(entry.p_permutation), number=entry.p_permutation))
         part = slice_title(results, entry.levels, entry.teacher)
-        sections.setdefault(part, []).append(TableRow(entry.set, cells, detail=part))
+        header = _ALL_CELLS if entry.set == ALL_SETS else entry.set
+        sections.setdefault(part, []).append(TableRow(header, cells, detail=part))
     table.sections = list(sections.values())
     return table
 
@@ -114,16 +122,38 @@ def inheritance_said(results: Results, benchmark: Benchmark) -> list[str]:
     """The answers in words, with what each is about."""
     said = []
     for entry in _of(results, benchmark):
-        part = slice_title(results, entry.levels, entry.teacher)
-        about = ", ".join(filter(None, (entry.set, part)))
-        if entry.statement:
+        if entry.statement and entry.set != ALL_SETS:
+            part = slice_title(results, entry.levels, entry.teacher)
+            about = ", ".join(filter(None, (entry.set, part)))
             said.append(f"{about}: {entry.statement}")
     return said
 
 
-def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:
+def inheritance_headlines(results: Results, benchmark: Benchmark) -> list[str]:
+    """The answers over all cells together, one for each teacher."""
     return [
+        entry.statement
+        for entry in _of(results, benchmark)
+        if entry.set == ALL_SETS and entry.statement
+    ]
+
+
+def _title(results: Results, entry: Inheritance) -> str:
+    return _ALL_CELLS if entry.set == ALL_SETS else results.set_title(entry.set)
+
+
+def _change(entry: Inheritance) -> Cell:
+    if entry.change.value is None:
+        return Cell(MISSING)
+    bounds = interval(entry.change, scale=1, sign=True)
+    return Cell(number(entry.change.value, sign=True), (bounds,) if bounds else ())
+
+
+def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:
+    """Those of a benchmark, that over all cells first."""
+    found = [
         entry
         for entry in results.inheritance
         if entry.benchmark == benchmark.id and any(finite(e.teacher) for e in entry.groups.values())
     ]
+    return sorted(found, key=lambda entry: entry.set != ALL_SETS)

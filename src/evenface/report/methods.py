@@ -7,6 +7,8 @@ losses and optimisation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,10 +19,11 @@ from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
 from evenface.report.schema import Benchmark, Evaluation, Model, Results
 from evenface.report.templates import sentence
 from evenface.study.spec import (
+    AnyFaces,
     FolderFaces,
     HeldOutFaces,
     MixedSet,
-    RenderedFaces,
+    PublishedFaces,
     StudySpec,
     TrainedTeacher,
     WholeSet,
@@ -67,7 +70,7 @@ def _recipes(results: Results) -> dict[str, TrainRecipe]:
     """Student → its resolved recipe, where results record one that this version understands."""
     found = {}
     for model in results.students:
-        content: dict[str, Any] = {"name": model.id, **model.recipe}
+        content: dict[str, Any] = {"name": model.id, **(model.recipe or {})}
         if isinstance(distill := content.get("distill"), Mapping) and not distill.get("teacher"):
             content["distill"] = {**distill, "cache": "of the study"}  # paths are not recorded
         try:
@@ -138,7 +141,10 @@ def _faces(results: Results, spec: StudySpec | None) -> list[Paragraph]:
     return paragraphs
 
 
-def _face_source(part: RenderedFaces | FolderFaces | HeldOutFaces) -> str:
+def _face_source(part: AnyFaces) -> str:
+    if isinstance(part, PublishedFaces):
+        name = Path(part.spec.partition("@")[0]).name
+        return f"({part.origin}) are the published verification set “{name}”, with its own pairs."
     if isinstance(part, HeldOutFaces):
         return (
             f"are those of {percent(part.fraction, digits=0)} % of the real identities of each "
@@ -687,4 +693,8 @@ def _factors(results: Results) -> Iterable[tuple[str, Callable[[Model], Any]]]:
     yield "training set", lambda model: model.set
     yield "teacher", lambda model: model.teacher
     for factor in results.factors:
-        yield factor.replace("_", " "), lambda model, factor=factor: model.levels.get(factor)
+        yield factor.replace("_", " "), partial(_level, factor)
+
+
+def _level(factor: str, model: Model) -> str | None:
+    return model.levels.get(factor)

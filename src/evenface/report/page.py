@@ -15,7 +15,12 @@ from evenface.report import by_group, charts, costs, summary, tables
 from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
-from evenface.report.inherited import inheritance_charts, inheritance_said, inheritance_table
+from evenface.report.inherited import (
+    inheritance_charts,
+    inheritance_headlines,
+    inheritance_said,
+    inheritance_table,
+)
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.numbers import coverage
@@ -106,6 +111,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "comparisons": comparisons(results, main, claims.levels) if main else [],
         "inherited": main and inheritance_charts(results, main),
         "inheritance": main and inheritance_table(results, main),
+        "inherited_first": inheritance_headlines(results, main) if main else [],
         "inherited_said": inheritance_said(results, main) if main else [],
         "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
         "fronts": costs.fronts_table(results),

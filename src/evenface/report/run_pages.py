@@ -119,7 +119,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _read_log(path: Path, holes: list[str]) -> list[Mapping[str, Any]]:
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     try:
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             row = json.loads(text)
@@ -145,7 +145,7 @@ def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def render_run(results: Results, model: Model, run: Run, files: RunFiles, *, back: str) -> str:
     """The page of one run as text; ``back`` is the report's file name."""
-    recipe = files.recipe or model.recipe
+    recipe = files.recipe or model.recipe or {}
     return render_template(
         "run.html.j2",
         {

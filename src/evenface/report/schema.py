@@ -219,7 +219,7 @@ class Model(_Entry):
     macs: int | None = None
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
-    recipe: dict[str, Any] = {}
+    recipe: dict[str, Any] | None = None
 
 
 class Benchmark(_Entry):
@@ -345,6 +345,9 @@ class Sweep(_Entry):
     """Loss of accuracy in the worst group, a fraction, that counts as none."""
     points: tuple[SweepPoint, ...]
     smallest: Smallest = Smallest()
+    """Against all-real training of the same kind."""
+    smallest_against_plain: Smallest | None = None
+    """With KD: against all-real training without it."""
 
 
 class GroupErrors(_Entry):
@@ -363,7 +366,11 @@ class Correlation(_Entry):
 
 
 class Inheritance(_Entry):
-    """Whether students have their teacher's bias."""
+    """Whether students have their teacher's bias; ``set`` is "all" for all cells together.
+
+    ``change`` is the correlation with KD minus that without, ``p_permutation`` of the partial
+    correlation over other orders of the groups.
+    """
 
     benchmark: str
     levels: dict[str, str] = {}
@@ -371,6 +378,8 @@ class Inheritance(_Entry):
     teacher: str
     groups: dict[str, GroupErrors]
     correlation: Correlation = Correlation()
+    change: Estimate = UNKNOWN
+    p_permutation: float | None = None
     statement: str = ""
 
 

@@ -4,6 +4,7 @@ they are written out here, small, rather than drawn with matplotlib.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -44,8 +45,10 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
 
     bottom = _ROW * len(tests) + 4
     parts = []
-    for tick in _ticks(low, high):
-        x, text = place(tick), number(tick, digits=0 if tick == round(tick) else 2)
+    ticks = _ticks(low, high)
+    digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)) if len(ticks) > 1 else 0
+    for tick in ticks:
+        x, text = place(tick), number(tick, digits=digits)
         line = "zero" if tick == 0 else "grid"
         parts.append(
             f'<path class="{line}" d="M{x} 0V{bottom}"/>'
@@ -77,8 +80,9 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About four round values within the range, zero among them where it is inside."""
-    from matplotlib.ticker import MaxNLocator
-
-    found = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [float(tick) + 0.0 for tick in found if low <= tick <= high]
+    """At most five round values within the range, zero among them where it is inside."""
+    least = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= least)
+    places = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return [place * step for place in places]

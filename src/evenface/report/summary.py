@@ -15,18 +15,18 @@ from evenface.report.grid import (
     mean_difference,
     slices,
 )
-from evenface.report.models import no_evaluation
+from evenface.report.models import facets, no_evaluation
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
 from evenface.report.schema import Benchmark, Claim, Difference, Evaluation, Results
+from evenface.report.sweeps import sweep_headline
 from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.report.templates import sentence
 from evenface.study.wording import OVER_GROUPS, change, listed
 
 _AVERAGE = "kd-helps-on-average"
 _RAISES, _LOWERS = "kd-raises-accuracy", "kd-lowers-unevenness"
 _GAP = ("gap-closed-synthetic", "gap-closed")
 _MIX = "mix-matches-real"
-_SHARE = "share of the gap closed"
+_FEW_SWEEPS = 3
 LEAST_SEEDS = 3
 """Training seeds below which nothing is called decided; as in the rules of the claims."""
 
@@ -115,7 +115,7 @@ def _every_group(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
     found = [c for c in claims if rule_of(c) == _RAISES]
     if found:
         held = [c for c in found if c.verdict == "supported"]
-        yield (f"Every group gains in {_of(len(held), len(found))} beyond chance{_rest(found)}.")
+        yield f"That every group gains is supported in {_of(len(held), len(found))}{_rest(found)}."
 
 
 def _gaps(claims: Sequence[Claim]) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _gaps(claims: Sequence[Claim]) -> Iterator[str]:
     for rule in _GAP:
         found = [c for c in claims if rule_of(c) == rule]
         shares = [
-            test for c in found for test in c.tests if test.label == _SHARE and finite(test.value)
+            test for c in found for test in c.tests if test.unit == "share" and finite(test.value)
         ]
         if not found:
             continue
@@ -222,10 +222,10 @@ def _unevenness(
 
 def _sweep(results: Results, benchmark: Benchmark) -> Iterator[str]:
     """The answers of sweeps, where they are few."""
-    found = [s.smallest.statement for s in results.sweep if s.benchmark == benchmark.id]
-    if 0 < len(found) <= 2:
-        yield from (sentence(text) for text in found if text)
-    elif found:
+    found = [sweep for sweep in results.sweep if sweep.benchmark == benchmark.id]
+    if len(found) <= _FEW_SWEEPS:
+        yield from (sweep_headline(results, sweep) for sweep in found)
+    else:
         yield "For how many real faces are enough, see the sweep."
 
 
@@ -291,11 +291,15 @@ def summary_table(results: Results, benchmark: Benchmark) -> Table | None:
             "those beyond chance after Holm's correction."
         ],
         simulated=benchmark.simulated,
+        interactive=True,
     )
     for of in slices(results):
         rows = [
             TableRow(
-                pairing.set, _summary_cells(table, results, benchmark, pairing), detail=of.title
+                pairing.set,
+                _summary_cells(table, results, benchmark, pairing),
+                detail=of.title,
+                facets=_facets(results, pairing),
             )
             for pairing in of.pairings
         ]
@@ -303,11 +307,18 @@ def summary_table(results: Results, benchmark: Benchmark) -> Table | None:
     return table
 
 
+def _facets(results: Results, pairing: Pairing) -> dict[str, str]:
+    """What pairings can be filtered by; see :func:`evenface.report.models.facets`."""
+    model = pairing.distilled or pairing.plain
+    found = facets(results, model) if model else {}
+    return {**found, "KD": f"KD from {results.teacher_name(pairing.teacher)}"}
+
+
 def _summary_cells(
     table: Table, results: Results, benchmark: Benchmark, pairing: Pairing
 ) -> list[Cell]:
     arms = (pairing.plain, pairing.distilled)
-    plain, distilled = (m and results.evaluation(m.id, benchmark.id) for m in arms)
+    plain, distilled = (results.evaluation(m.id, benchmark.id) if m else None for m in arms)
     missing = [
         table.note(no_evaluation(results, model) if model else "no such model in the study")
         if evaluation is None
@@ -320,7 +331,10 @@ def _summary_cells(
         verdict = Cell("decided" if _decided(results, mean) else "undecided")
         bounds = interval(mean, sign=True)
         change_ = Cell(
-            percent(mean.value, sign=True), (bounds,) if bounds else (), table.note(mean.note)
+            percent(mean.value, sign=True),
+            (bounds,) if bounds else (),
+            table.note(mean.note),
+            figure=mean,
         )
     return [
         _mean(plain, missing[0]),
@@ -337,14 +351,15 @@ def _summary_cells(
 def _mean(evaluation: Evaluation | None, note: int | None) -> Cell:
     if evaluation is None:
         return Cell(MISSING, note=note)
-    return Cell(percent(evaluation.overall.accuracy.value))
+    return Cell(percent(evaluation.overall.accuracy.value), figure=evaluation.overall.accuracy)
 
 
 def _worst(evaluation: Evaluation | None, note: int | None) -> Cell:
     worst = evaluation.overall.worst_group.value if evaluation else None
     if evaluation is None or worst is None or worst not in evaluation.groups:
         return Cell(MISSING, note=note)
-    return Cell(percent(evaluation.groups[worst].accuracy.value), (worst,))
+    accuracy = evaluation.groups[worst].accuracy
+    return Cell(percent(accuracy.value), (worst,), figure=accuracy)
 
 
 def _gaining(results: Results, benchmark: Benchmark, pairing: Pairing) -> Cell:

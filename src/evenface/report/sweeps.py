@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
@@ -52,10 +53,40 @@ def _shown(
     sweeps = sorted(sweeps, key=lambda s: s.teacher is not None)
     return ShownSweep(
         ", ".join(filter(None, parts)),
-        [s.smallest.statement for s in sweeps if s.smallest.statement],
+        [answer for s in sweeps for answer in _answers(results, s)],
         _over_groups(results, f"sweep-{place}", sweeps, tested),
         _by_group(results, f"sweep-{place}-groups", sweeps, tested),
         _table(results, f"sweep-{place}-table", sweeps, where, simulated=_simulated(tested)),
+    )
+
+
+def _answers(results: Results, sweep: Sweep) -> list[str]:
+    condition = _condition(results, sweep)
+    said = [sweep.smallest, sweep.smallest_against_plain]
+    return [
+        f"{condition[:1].upper()}{condition[1:]}: {smallest.statement}"
+        for smallest in said
+        if smallest and smallest.statement
+    ]
+
+
+def sweep_headline(results: Results, sweep: Sweep) -> str:
+    """In a sentence: the smallest share of real faces that is shown to be enough."""
+    condition = _condition(results, sweep)
+    smallest = sweep.smallest_against_plain or sweep.smallest
+    against = " without KD" if sweep.smallest_against_plain else ""
+    if smallest.fraction is None:
+        found = "no share of real faces is shown to keep"
+    elif smallest.fraction == 0:
+        found = "synthetic faces alone are shown to keep"
+    else:
+        found = f"{percent(smallest.fraction, digits=0)} % real faces are shown to keep"
+    margin = (
+        "" if sweep.epsilon is None else f" within {number(100 * sweep.epsilon, digits=1)} points"
+    )
+    return (
+        f"{condition[:1].upper()}{condition[1:]}, {found} the worst group{margin} of all-real "
+        f"training{against}."
     )
 
 
@@ -132,10 +163,7 @@ def _by_group(
     panels = [
         (
             group,
-            [
-                _series(i, s, lambda p, group=group: p.groups.get(group, UNKNOWN))
-                for i, s in enumerate(sweeps)
-            ],
+            [_series(i, s, partial(_of_group, group=group)) for i, s in enumerate(sweeps)],
         )
         for group in groups
     ]
@@ -158,6 +186,10 @@ def _series(place: int, sweep: Sweep, pick: Callable[[SweepPoint], Estimate]) ->
     ordered = sorted(sweep.points, key=lambda point: point.fraction)
     points = [(p.fraction, e) for p in ordered if finite((e := pick(p)).value)]
     return Series(_style(place, sweep), points)
+
+
+def _of_group(point: SweepPoint, *, group: str) -> Estimate:
+    return point.groups.get(group, UNKNOWN)
 
 
 def _floor(sweep: Sweep) -> float | None:

@@ -51,6 +51,8 @@ class Cell:
     """What the text shows, unrounded and unscaled."""
     number: float | None = None
     """The same for a number without an interval."""
+    strong: bool = False
+    """Set in bold in print."""
     links: tuple[Link, ...] = ()
     """Shown behind the text."""
 

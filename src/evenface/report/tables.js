@@ -22,14 +22,14 @@
     }));
     const title = holder.querySelector(".table-title");
     const count = element("output", { class: "count", "aria-live": "polite" });
-    const search = element("input", { type: "search", "aria-controls": holder.id });
+    const search = element("input", { type: "search" });
     const selects = facetSelects(rows);
+    const fields = [["contains", search], ...selects.map(({ name, select }) => [name, select])];
     const reset = element("button", { type: "button" }, "Show all");
     const controls = element(
       "form",
       { class: "controls", role: "search", "aria-labelledby": title.id },
-      element("label", {}, "contains ", search),
-      ...selects.map(({ label }) => label),
+      ...fields.map(([name, field], place) => labelled(`${holder.id}-filter-${place}`, name, field)),
       reset,
       count,
     );
@@ -62,6 +62,11 @@
     filter();
   };
 
+  const labelled = (id, name, field) => {
+    field.id = id;
+    return element("div", {}, element("label", { for: id }, name), field);
+  };
+
   const facetSelects = (rows) => {
     const names = [...new Set(rows.flatMap(({ facets }) => Object.keys(facets)))];
     return names.flatMap((name) => {
@@ -70,7 +75,7 @@
       const select = element("select");
       select.append(element("option", { value: "" }, "all"));
       for (const value of values) select.append(element("option", { value }, value));
-      return [{ name, select, label: element("label", {}, `${name} `, select) }];
+      return [{ name, select }];
     });
   };
 

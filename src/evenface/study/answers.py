@@ -9,9 +9,12 @@ from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
 from evenface.study.claim import Claim
 from evenface.study.claim_settings import ClaimSettings
+from evenface.study.costs import Cost, pareto
 from evenface.study.differences import Difference, kd_differences
 from evenface.study.grid import Grid
+from evenface.study.inheritance import inheritance
 from evenface.study.rules import RULES, check_rules
+from evenface.study.sweep import sweep
 
 __all__ = ["Arm", "summarise"]
 
@@ -22,10 +25,14 @@ def summarise(
     *,
     others: Collection[str] = (),
     kinds: Mapping[str, Kind] | None = None,
+    real_fractions: Mapping[str, float] | None = None,
+    factors: Mapping[str, Sequence[str]] | None = None,
+    costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
     settings: ClaimSettings | None = None,
 ) -> dict[str, Any]:
-    """The entries "evaluations", "differences" and "claims" of ``results.json``.
+    """What ``results.json`` has of evaluations: "evaluations", "differences", "claims", "sweep",
+    "inheritance" and "pareto".
 
     Args:
         arms: in the order of the tables.
@@ -35,6 +42,11 @@ def summarise(
         others: ids of benchmarks of other people as a whole, asked about EER only.
         kinds: what each training set is made of; None: sets called real, synthetic and mix are,
             any other is a mix.
+        real_fractions: share of real faces of each training set, in [0, 1]; sets of 1 and 0 are
+            real and synthetic whatever ``kinds`` says. With three or more a study is a sweep.
+        factors: levels of each factor, the first of which the others are compared with; None for
+            their order among the arms.
+        costs: of each arm; without any there are no Pareto fronts.
         rules: names of :data:`evenface.study.rules.RULES`; None for all that apply.
         settings: of the rules; None for the defaults.
 
@@ -45,8 +57,17 @@ def summarise(
     chosen = list(RULES) if rules is None else check_rules(rules)
     benchmarks = list(dict.fromkeys(b for of_arm in evaluations.values() for b in of_arm))
     grids = [
-        Grid(b, arms, evaluations, of_others=b in others, kinds=kinds, settings=settings)
-        for b in benchmarks
+        Grid(
+            benchmark,
+            arms,
+            evaluations,
+            of_others=benchmark in others,
+            kinds=kinds,
+            real_fractions=real_fractions,
+            factors=factors,
+            settings=settings,
+        )
+        for benchmark in benchmarks
     ]
     # Claims on groups come before those on other people.
     claims = [claim for grid in grids for claim in _claims(grid, chosen)]
@@ -58,6 +79,9 @@ def summarise(
         },
         "differences": [row.describe() for grid in grids for row in _differences(grid)],
         "claims": [claim.describe() for claim in claims],
+        "sweep": [entry for grid in grids for entry in sweep(grid)],
+        "inheritance": [entry for grid in grids for entry in inheritance(grid)],
+        "pareto": [entry for grid in grids for entry in pareto(grid, costs or {})],
     }
 
 

@@ -23,5 +23,5 @@ class Arm:
     """Id of the teacher that a student distils from, or that this arm is."""
     seeds: tuple[int, ...]
     """Empty for a teacher."""
-    levels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    levels: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
     """Factor → level. A student without a teacher has no level of factors of distillation."""

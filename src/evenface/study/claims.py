@@ -134,7 +134,13 @@ def kd_lowers_unevenness(
         scale: (compare(plain, distilled, measure), unit)
         for scale, (measure, unit) in _SCALES.items()
     }
-    measured = {scale: of for scale, (of, _) in found.items() if of.value is not None}
+    # The t interval is for STD, a scale like a mean's. Ratios and gaps of quantiles are too skewed
+    # for it; as all scales must agree, holding STD to it keeps the level of the whole.
+    measured = {
+        scale: of if scale == "STD of accuracy" else replace(of, spread=None)
+        for scale, (of, _) in found.items()
+        if of.value is not None
+    }
     alpha, excess = alpha_of(plain), plain.overall.std_excess_p
     measurable = excess is not None and excess < alpha
 

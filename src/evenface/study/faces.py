@@ -41,28 +41,30 @@ class StudyFaces:
 
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     """Render or import what the study file names. Finished parts are kept."""
-    real = _obtain(spec.faces.real, "real", spec, log)
-    synthetic = _obtain(spec.faces.synthetic, "synthetic", spec, log)
+    real = obtain(spec.faces.real, "real", spec, log)
+    synthetic = obtain(spec.faces.synthetic, "synthetic", spec, log)
     group_by = spec.faces.group_by or next(iter(real.attributes), None)
     if isinstance(spec.faces.test, HeldOutFaces):
-        fraction = spec.faces.test.fraction
-        split = split_by_identity(
-            real,
-            {"train": round(1 - fraction, 9), "test": round(fraction, 9)},
-            seed=spec.seed,
-            group_by=group_by,
-        )
-        real, test = split.where(split="train"), split.where(split="test")
+        real, test = hold_out(real, spec.faces.test, spec.seed, group_by)
     else:
-        test = _obtain(spec.faces.test, "test", spec, log)
+        test = obtain(spec.faces.test, "test", spec, log)
     more_tests = {
-        name: _obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
+        name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
     _keep_apart(spec, real, synthetic, {"test": test, **more_tests})
-    real_people: dict[str, Manifest] = {
-        name: _real_people(name, log) for name in spec.evaluation.real_people
+    people: dict[str, Manifest] = {
+        name: real_people(name, log) for name in spec.evaluation.real_people
     }
-    return StudyFaces(real, synthetic, test, more_tests, group_by, real_people)
+    return StudyFaces(real, synthetic, test, more_tests, group_by, people)
+
+
+def hold_out(
+    real: Manifest, part: HeldOutFaces, seed: int, group_by: str | None
+) -> tuple[Manifest, Manifest]:
+    """The real faces without the share that is held out, and that share."""
+    shares = {"train": round(1 - part.fraction, 9), "test": round(part.fraction, 9)}
+    split = split_by_identity(real, shares, seed=seed, group_by=group_by)
+    return split.where(split="train"), split.where(split="test")
 
 
 def _keep_apart(
@@ -149,9 +151,14 @@ def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Man
     return mixed, report
 
 
-def _obtain(
+def obtain(
     part: RenderedFaces | FolderFaces | PublishedFaces, role: str, spec: StudySpec, log: StageLog
 ) -> Manifest:
+    """Render or import the faces of one role, or find them finished.
+
+    Raises:
+        UsageError: there are none where the study says.
+    """
     if isinstance(part, RenderedFaces):
         return _render(part, role, spec.seed, spec.workers, log)
     if isinstance(part, PublishedFaces):
@@ -250,7 +257,9 @@ def _listing(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _real_people(name: str, log: StageLog) -> Manifest:
+def real_people(name: str, log: StageLog) -> Manifest:
+    """Import one of the small sets of other people."""
+
     def build(folder: Path) -> None:
         from evenface.data import sources
 

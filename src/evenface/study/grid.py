@@ -16,6 +16,7 @@ Key = tuple[str, str | None]
 """A training set and a teacher, None for none."""
 Levels = Mapping[str, str]
 Pair = tuple[ArmEvaluation, ArmEvaluation]
+_PURE: Mapping[float | None, Kind] = {1.0: "real", 0.0: "synthetic"}
 
 
 class Grid:
@@ -27,6 +28,10 @@ class Grid:
         evaluations: as for :func:`evenface.study.answers.summarise`.
         of_others: whether it is of other people as a whole.
         kinds: training set → what it is made of; None for :func:`kind_by_name`.
+        real_fractions: training set → share of real faces; sets of 1 and 0 are real and synthetic
+            whatever ``kinds`` calls them.
+        factors: factor → its levels, the first being what others are compared with; None for their
+            order among the arms.
         settings: of the rules.
 
     Raises:
@@ -41,7 +46,9 @@ class Grid:
         evaluations: Mapping[str, Mapping[str, Sequence[Evaluation]]],
         *,
         of_others: bool,
-        kinds: Mapping[str, Kind] | None,
+        kinds: Mapping[str, Kind] | None = None,
+        real_fractions: Mapping[str, float] | None = None,
+        factors: Mapping[str, Sequence[str]] | None = None,
         settings: ClaimSettings,
     ) -> None:
         self.benchmark = benchmark
@@ -63,13 +70,13 @@ class Grid:
         }
         self.sets = list(dict.fromkeys(arm.set for arm in students if arm.set is not None))
         self.teachers = list(dict.fromkeys(arm.teacher for arm in students if arm.teacher))
-        self.kinds = {name: (kinds or {}).get(name) or kind_by_name(name) for name in self.sets}
-        self.factors: dict[str, list[str]] = {}
-        for arm in students:
-            for factor, level in arm.levels.items():
-                found = self.factors.setdefault(factor, [])
-                if level not in found:
-                    found.append(level)
+        given = real_fractions or {}
+        self.real_fractions = {name: given[name] for name in self.sets if name in given}
+        self.kinds: dict[str, Kind] = {
+            name: _PURE.get(given.get(name)) or (kinds or {}).get(name) or kind_by_name(name)
+            for name in self.sets
+        }
+        self.factors = _levels(students, factors or {})
         self.of_distillation = {
             factor
             for factor in self.factors
@@ -120,11 +127,12 @@ class Grid:
 
         None where one of them, or a common seed, is missing.
         """
-        arms = [self.student(key, levels) for key in keys]
+        return self.matched_arms([self.student(key, levels) for key in keys])
+
+    def matched_arms(self, arms: Sequence[Arm | None]) -> tuple[ArmEvaluation, ...] | None:
+        """These arms as :meth:`matched` has them."""
         there = [arm for arm in arms if arm is not None]
-        common = (
-            tuple(s for s in there[0].seeds if all(s in a.seeds for a in there)) if there else ()
-        )
+        common = _common_seeds(there)
         if len(there) < len(arms) or not common:
             return None
         return tuple(self._evaluate(arm, common) for arm in there)
@@ -160,9 +168,7 @@ class Grid:
             if all(set(arm.seeds) == set(every) for arm in arms)
         }
         kept = complete or cells
-        common = tuple(
-            s for s in every if all(s in a.seeds for arms in kept.values() for a in arms)
-        )
+        common = _common_seeds([arm for arms in kept.values() for arm in arms])
         if not common:
             return {}, ""
         out = [title for title in cells if title not in kept]
@@ -233,6 +239,25 @@ def kind_by_name(name: str) -> Kind:
     if name == "real":
         return "real"
     return "synthetic" if name == "synthetic" else "mix"
+
+
+def _levels(students: Sequence[Arm], known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Factor → the levels that students have, in the known order or else in that of the arms."""
+    found: dict[str, list[str]] = {}
+    for arm in students:
+        for factor, level in arm.levels.items():
+            of_factor = found.setdefault(factor, [])
+            if level not in of_factor:
+                of_factor.append(level)
+    for factor, of_factor in found.items():
+        place = {level: i for i, level in enumerate(known.get(factor, ()))}
+        of_factor.sort(key=lambda level: place.get(level, len(place)))
+    return found
+
+
+def _common_seeds(arms: Sequence[Arm]) -> tuple[int, ...]:
+    first = arms[0].seeds if arms else ()
+    return tuple(seed for seed in first if all(seed in arm.seeds for arm in arms))
 
 
 def _caution(seeds: int, least: int) -> str:

@@ -27,7 +27,7 @@ def to_csv(table: Table) -> str:
         for name in _headings(column, of_figures)
     )
     for row in table.rows:
-        fields = [_text(row.header)]
+        fields = [plain_text(row.header)]
         for cell, of_figures in zip(row.cells, figures[1:], strict=True):
             fields += _bounds(cell.figure) if of_figures else [_content(cell)]
         writer.writerow(fields)
@@ -39,7 +39,7 @@ def _figures(table: Table, position: int) -> bool:
 
 
 def _headings(column: Column, of_figures: bool) -> list[str]:
-    name = _text(column.text)
+    name = plain_text(column.text)
     return [name, f"{name} low", f"{name} high"] if of_figures else [name]
 
 
@@ -55,9 +55,10 @@ def _bounds(figure: Interval | None) -> list[str]:
 def _content(cell: Cell) -> str:
     if cell.number is not None:
         return repr(cell.number)
-    return _text(" ".join([cell.text, *cell.details]))
+    return plain_text(" ".join([cell.text, *cell.details]))
 
 
-def _text(text: str) -> str:
+def plain_text(text: str) -> str:
+    """A field's text: on one line, and nothing that a spreadsheet would compute."""
     one_line = "".join(c for c in " ".join(text.split()) if c.isprintable())
     return f"'{one_line}" if one_line.startswith(_FORMULA) else one_line

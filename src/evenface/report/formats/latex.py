@@ -47,8 +47,9 @@ def to_latex(table: Table) -> str:
     for section in table.sections:
         lines.append(r"    \midrule")
         for row in section:
-            header = " ".join(filter(None, (row.header, row.detail)))
-            lines.append(_line([header, *map(_cell, row.cells)]))
+            # A header above may stand for this row.
+            header = " ".join(filter(None, (row.header, row.detail))) if row.span else ""
+            lines.append(_joined([escape(header), *map(_cell, row.cells)]))
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     remarks = [*table.remarks, *(f"({i}) {note}" for i, note in enumerate(table.notes, 1))]
     if remarks:
@@ -69,8 +70,13 @@ def _caption(table: Table) -> str:
 
 def _cell(cell: Cell) -> str:
     note = "" if cell.note is None else f" ({cell.note})"
-    return " ".join([cell.text, *cell.details]) + note
+    text = escape(" ".join([cell.text, *cell.details]) + note)
+    return rf"\textbf{{{text}}}" if cell.strong else text
 
 
 def _line(cells: list[str]) -> str:
-    return "    " + " & ".join(escape(cell) for cell in cells) + r" \\"
+    return _joined([escape(cell) for cell in cells])
+
+
+def _joined(cells: list[str]) -> str:
+    return "    " + " & ".join(cells) + r" \\"

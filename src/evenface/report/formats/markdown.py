@@ -52,4 +52,5 @@ def escape_text(text: str) -> str:
 
 def _cell(cell: Cell) -> str:
     text = escape_text(" ".join([cell.text, *cell.details]))
+    text = f"**{text}**" if cell.strong else text
     return text if cell.note is None else f"{text} <sup>{cell.note}</sup>"

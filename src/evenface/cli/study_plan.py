@@ -1,0 +1,272 @@
+"""evenface study plan, diff, bundle: what is to do, how two studies differ, tables as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evenface.cli.common import AsJson, print_table
+from evenface.cli.study_options import (
+    Assignments,
+    Out,
+    Real,
+    Synthetic,
+    Teachers,
+    Test,
+    chosen_study,
+)
+
+if TYPE_CHECKING:
+    from evenface.study.diff import RunState, StudyDiff
+    from evenface.study.planned import Plan, PlannedRun
+
+
+def register(study: typer.Typer) -> None:
+    """Add the commands to ``evenface study``."""
+    study.command("plan")(plan)
+    study.command("diff")(diff)
+    study.command("bundle")(bundle)
+
+
+def plan(
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study by name, or a study file (YAML).")
+    ],
+    out: Out = None,
+    real: Real = None,
+    synthetic: Synthetic = None,
+    test: Test = None,
+    teachers: Teachers = None,
+    assignments: Assignments = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Time a few steps here where no finished run tells the time."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a study would do, before anything starts: runs, stages, time, disk, memory.
+
+    Nothing is written, and the data need not be there. A run is finished, started (at a step), to
+    do, or unknown: there, but whether from these inputs shows only once they are made.
+    """
+    import dataclasses
+    import json
+
+    from evenface.study.plan import plan_study
+
+    spec = chosen_study(name, real, synthetic, test, teachers, assignments)
+    found = plan_study(spec, out or Path("studies") / spec.name, measuring=measure)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
+        return
+    _print_plan(found)
+
+
+def _print_plan(found: Plan) -> None:
+    from evenface.console import out
+
+    out().print(_runs_table(found))
+    out().print()
+    out().print(_tree(found), soft_wrap=False)
+    for line in _summary(found):
+        out().print(line, markup=False, highlight=False)
+
+
+def _runs_table(found: Plan) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "differs from the first", "state"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("steps", "time left"):
+        table.add_column(heading, justify="right")
+    for run in (*found.teachers, *found.runs):
+        table.add_row(*map(Text, _run_row(run)))
+    return table
+
+
+def _run_row(run: PlannedRun) -> tuple[str, ...]:
+    changed = ", ".join(
+        f"{key.removesuffix('.name')}={_value(value)}" for key, value in run.changes.items()
+    )
+    state = f"at step {run.step:,}" if run.state == "started" else run.state
+    if run.same_as is not None:
+        state = f"as {run.same_as}"
+    left = "" if run.state == "finished" or run.same_as else _duration(run.left)
+    steps = "unknown" if run.steps is None else f"{run.steps:,}"
+    return run.name, changed or "–", state, steps, left
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else str(value)
+
+
+def _tree(found: Plan) -> Any:
+    """Kinds of stages, each under the one that it waits for last."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def line(kind: str) -> Text:
+        parts = []
+        for stage in found.stages:
+            if stage.name.partition(":")[0] == kind:
+                name = stage.name.partition(": ")[2]
+                note = f"; {stage.note}" if stage.note else ""
+                parts.append(f"{name} ({stage.state}{note})" if name else f"{stage.state}{note}")
+        return Text(f"{kind}: {', '.join(parts)}")
+
+    tree = Tree(line("faces"))
+    tree.add(line("pairs"))
+    runs = (
+        tree.add(line("set"))
+        .add(line("teacher"))
+        .add(line("embeddings"))
+        .add(Text(f"runs: {_counts(found)}"))
+    )
+    runs.add(line("evaluations")).add(line("report"))
+    return tree
+
+
+def _counts(found: Plan) -> str:
+    counts = [
+        f"{found.count(state)} {state}"
+        for state in ("finished", "started", "to do", "unknown")
+        if found.count(state)
+    ]
+    same = len(found.runs) - len(found.trainings)
+    shared = f"; {same} more are the same as one of them" if same else ""
+    return f"{len(found.trainings)} ({', '.join(counts)}{shared})"
+
+
+def _summary(found: Plan) -> list[str]:
+    time = "unknown; --measure takes a few steps" if found.pace == "unknown" else "unknown"
+    if found.seconds is not None:
+        time = f"about {_duration(found.seconds)}, {found.workers} at once, from {found.pace}"
+    if all(run.state == "finished" for run in (*found.teachers, *found.trainings)):
+        time = "none"
+    disk = "unknown without the data and torch"
+    if found.disk is not None and found.disk_left is not None:
+        disk = f"about {_bytes(found.disk)}, of which {_bytes(found.disk_left)} yet to be written"
+    if found.disk_left is not None and found.disk_left > found.free:
+        disk += "; THAT IS MORE THAN IS FREE"
+    memory = "unknown without torch" if found.memory is None else f"about {_bytes(found.memory)}"
+    lines = [
+        f"Training time left: {time}.",
+        f"Disk: {disk}; {_bytes(found.free)} free.",
+        f"Device memory of the largest training: {memory}; work space comes on top.",
+    ]
+    return [*lines, *(f"Missing: {what}." for what in found.missing)]
+
+
+def _duration(seconds: float | None) -> str:
+    from evenface.report.numbers import duration
+
+    return "unknown" if seconds is None else duration(seconds)
+
+
+def _bytes(count: int) -> str:
+    for size, unit in ((2**40, "TiB"), (2**30, "GiB")):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count / 2**20:.1f} MiB"
+
+
+def diff(
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A study by name, file (YAML) or folder.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="The one to compare with it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say how two studies differ: settings, runs and, where both have them, results."""
+    import dataclasses
+    import json
+
+    from evenface.study.diff import diff_studies
+
+    found = diff_studies(first, second)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
+        return
+    _print_diff(found)
+
+
+def _print_diff(found: StudyDiff) -> None:
+    from evenface.console import out
+
+    def say(text: str) -> None:
+        out().print(text, markup=False, highlight=False)
+
+    say(f"A: {found.first}")
+    say(f"B: {found.second}")
+    if found.settings:
+        rows = [(k, _value(c.first), _value(c.second)) for k, c in found.settings.items()]
+        print_table(("setting", "A", "B"), rows)
+    else:
+        say("Settings: the same.")
+    changed = found.named("changed")
+    for what, names in _by_change(found, changed).items():
+        say(f"Changed: {', '.join(names)}")
+        for line in what:
+            say(f"  {line}")
+    sides: tuple[tuple[RunState, str], ...] = (("first", "A"), ("second", "B"))
+    for state, where in sides:
+        if only := found.named(state):
+            say(f"Only in {where}: {', '.join(only)}")
+    same = found.named("same")
+    by_settings = sum(not found.runs[name].exact for name in same)
+    how = f" ({by_settings} by settings alone, not by fingerprints)" if by_settings else ""
+    say(f"Runs: {len(same)} the same{how}, {len(changed)} changed.")
+    if found.results is None:
+        say("Results: not in both.")
+        return
+    equal, different = found.results.equal, found.results.different
+    say(f"Results: {len(equal)} models bitwise equal, {len(different)} different.")
+    figures = [
+        (f.model, f.benchmark, f.measure, *_figures(f.first, f.second))
+        for f in found.results.figures
+    ]
+    if figures:
+        headings = ("model", "benchmark", "measure", "A", "B", "B − A")
+        print_table(headings, figures)
+
+
+def _by_change(found: StudyDiff, names: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """What differs → the runs that differ in just that."""
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        run = found.runs[name]
+        what = [
+            f"{key}: {_value(change.first)} → {_value(change.second)}"
+            for key, change in run.changes.items()
+        ]
+        grouped.setdefault(tuple(what) or (run.note,), []).append(name)
+    return grouped
+
+
+def _figures(first: float | None, second: float | None) -> tuple[str, str, str]:
+    texts = ["–" if value is None else f"{value:.6g}" for value in (first, second)]
+    change = "–" if first is None or second is None else f"{second - first:+.3g}"
+    return texts[0], texts[1], change
+
+
+def bundle(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a finished study.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; FOLDER if not given.")
+    ] = None,
+) -> None:
+    """Write a study's tables (CSV, Markdown, LaTeX), methods section and references as files."""
+    from evenface.console import out as console
+    from evenface.report.bundle import write_bundle
+    from evenface.study.run import RESULTS_NAME
+
+    target = out or folder
+    written = write_bundle(folder / RESULTS_NAME, target)
+    console().print(f"Written: {len(written)} files in {target}", markup=False, highlight=False)

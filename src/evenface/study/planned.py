@@ -1,0 +1,102 @@
+"""What a plan says: runs, stages, and what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evenface.study.sizes import Size
+
+State = Literal["finished", "started", "to do", "unknown"]
+"""Of a run or stage. "unknown": there, but whether from these inputs shows only when they are."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training.
+
+    Attributes:
+        arm: id of its cell.
+        changes: dotted key → value, where its recipe differs from that of the first arm.
+        needs: names of the stages that come first.
+        step, steps: done, and in all (None: not known).
+        spent: seconds, of what is done.
+        left: seconds that it will take; None: not known.
+        same_as: the run that is trained in its place, since their recipes and inputs are the same.
+        memory, disk: bytes, estimated; None: not known.
+    """
+
+    name: str
+    arm: str
+    seed: int
+    set: str
+    teacher: str | None
+    levels: Mapping[str, str]
+    changes: Mapping[str, Any]
+    state: State
+    needs: tuple[str, ...] = ()
+    step: int = 0
+    steps: int | None = None
+    spent: float = 0.0
+    left: float | None = None
+    same_as: str | None = None
+    memory: int | None = None
+    disk: int | None = None
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """Something that is built besides the runs, or several things of one kind.
+
+    Attributes:
+        needs: names of the stages and runs that come first.
+        note: what else is known of it.
+    """
+
+    name: str
+    state: State
+    needs: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        teachers: trainings of teachers, which come before those of students, one after the other.
+        runs: of students.
+        missing: inputs that are not where the study says, with what to do.
+        seconds: on the clock, for the trainings that are left; None: not known.
+        pace: where times come from.
+        workers: trainings at once.
+        disk: bytes of everything, and those yet to be written; None: not known.
+        free: bytes free where the study will lie.
+        memory: bytes that the largest training takes on its device; None: not known.
+    """
+
+    study: str
+    folder: Path
+    stages: tuple[PlannedStage, ...]
+    teachers: tuple[PlannedRun, ...]
+    runs: tuple[PlannedRun, ...]
+    missing: tuple[str, ...]
+    sizes: Mapping[str, Size]
+    seconds: float | None
+    pace: str
+    workers: int
+    disk: int | None
+    disk_left: int | None
+    free: int
+    memory: int | None
+
+    @property
+    def trainings(self) -> tuple[PlannedRun, ...]:
+        """The students that are trained: without those that others stand for."""
+        return tuple(run for run in self.runs if run.same_as is None)
+
+    def count(self, state: State) -> int:
+        """How many trainings are in a state."""
+        return sum(run.state == state for run in self.trainings)

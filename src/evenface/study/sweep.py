@@ -1,0 +1,186 @@
+"""How many real faces are needed: accuracy over the share of real faces in training.
+
+The answer is the smallest real fraction whose worst-group accuracy is shown to be within ε of that
+of all-real training. Fractions are tested from the largest down, each at the full level, and the
+first that fails ends the search: tests in an order fixed beforehand need no correction (Maurer,
+Hothorn & Lehmacher, *Multiple comparisons in drug clinical trials and preclinical assays: a-priori
+ordered hypotheses*, in Vollmar (ed.), Biometrie in der chemisch-pharmazeutischen Industrie 6, 1995;
+Westfall & Krishen, *Optimally weighted, fixed sequence and gatekeeper multiple testing procedures*,
+J. Stat. Plan. Inference 99, 2001). Accuracy need not rise with the fraction for that to hold: where
+it does not, the search ends early, and the answer by the values alone, given beside it, says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.bootstrap import percentile_interval
+from evenface.study.arm import Arm
+from evenface.study.grid import Grid, Levels
+from evenface.study.inference import WORST, Figure, by_group, figure, worst_group_p
+from evenface.study.wording import change, number
+
+LEAST_FRACTIONS = 3
+"""Real fractions from which on a study is a sweep."""
+ALL_REAL = 1.0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A real fraction below one against all-real training."""
+
+    fraction: float
+    within: bool
+    """By the test."""
+    loss: Figure
+    """Worst-group accuracy minus that of all-real training."""
+
+
+def sweep(grid: Grid) -> list[dict[str, Any]]:
+    """The entries "sweep" of ``results.json`` for one benchmark; none with fewer than three
+    fractions."""
+    if grid.of_others:
+        return []
+    return [
+        entry
+        for teacher in (None, *grid.teachers)
+        for levels in grid.slices(teacher)
+        if (entry := _entry(grid, teacher, levels))
+    ]
+
+
+def _entry(grid: Grid, teacher: str | None, levels: Levels) -> dict[str, Any] | None:
+    found = [
+        (fraction, name, arm)
+        for name, fraction in grid.real_fractions.items()
+        if (arm := grid.student((name, teacher), levels))
+    ]
+    found.sort(key=lambda item: item[0])
+    if len({fraction for fraction, *_ in found}) < LEAST_FRACTIONS:
+        return None
+    arms = [(fraction, arm) for fraction, _, arm in found]
+    entry = {
+        "benchmark": grid.benchmark,
+        "levels": dict(levels),
+        "teacher": teacher,
+        "epsilon": grid.settings.epsilon,
+        "points": [
+            {
+                "fraction": fraction,
+                "set": name,
+                "model": arm.id,
+                **_accuracies(grid.whole(arm)),
+            }
+            for fraction, name, arm in found
+        ],
+        "smallest": _smallest(grid, arms, arms, "all-real training"),
+    }
+    if teacher is not None:
+        plain = [
+            (ALL_REAL, arm)
+            for name, fraction in grid.real_fractions.items()
+            if fraction == ALL_REAL and (arm := grid.student((name, None), levels))
+        ]
+        entry["smallest_against_plain"] = _smallest(
+            grid, arms, plain, "all-real training without KD"
+        )
+    return entry
+
+
+def _accuracies(evaluation: ArmEvaluation) -> dict[str, Any]:
+    worst = figure(evaluation, WORST)
+    low, high = percentile_interval(worst.samples, worst.level, floor=0.0, ceiling=1.0)
+    overall = evaluation.overall.accuracy
+    return {
+        "mean": {"value": overall.value, "low": overall.low, "high": overall.high},
+        "worst": {"value": worst.value, "low": low, "high": high},
+        "groups": {
+            name: {"value": of.accuracy.value, "low": of.accuracy.low, "high": of.accuracy.high}
+            for name, of in evaluation.groups.items()
+        },
+    }
+
+
+def _smallest(
+    grid: Grid,
+    arms: Sequence[tuple[float, Arm]],
+    references: Sequence[tuple[float, Arm]],
+    against: str,
+) -> dict[str, Any]:
+    """The smallest fraction that is shown to be enough, and a sentence.
+
+    Args:
+        grid: the arms.
+        arms: fraction, student; ascending.
+        references: the same, that of all-real training among them.
+        against: what is compared with, in words.
+    """
+    settings = grid.settings
+    reference = next((arm for fraction, arm in references if fraction == ALL_REAL), None)
+    if reference is None:
+        return {"fraction": None, "statement": f"There is no {against} to compare with."}
+    # Against students without KD, all-real training with it is to be tested as well.
+    tested = [(fraction, arm) for fraction, arm in arms if arm.id != reference.id]
+    steps, seeds = [], len(reference.seeds)
+    for fraction, arm in reversed(tested):
+        pair = grid.matched_arms([reference, arm])
+        if pair is None:
+            continue
+        first, second = pair
+        seeds = min(seeds, len(first.seeds))
+        p = worst_group_p(by_group(first), by_group(second), settings.epsilon)
+        loss = figure(second, WORST) - figure(first, WORST)
+        steps.append(_Step(fraction, p < (1 - settings.level) / 2, loss))
+    shown, failed = _in_sequence(steps)
+    by_value = [s for s in steps if s.loss.value is not None and s.loss.value >= -settings.epsilon]
+    points = f"{number(100 * settings.epsilon, digits=1)} points"
+    worst = figure(grid.whole(reference), WORST)
+    said = (
+        f"Worst-group accuracy of {against} is {number(100 * (worst.value or 0.0))} %. "
+        f"Allowing a loss of {points}, "
+    )
+    if seeds < settings.seeds:
+        said += f"nothing is decided: fewer than {settings.seeds} training seeds."
+        shown = None
+    elif shown is None:
+        said += "no smaller real fraction is shown to be enough"
+    else:
+        said += (
+            f"{_percent(shown.fraction)} real faces are shown to be enough "
+            f"({change(shown.loss.contrast(), 'points')})"
+        )
+    if seeds >= settings.seeds:
+        said += (
+            f"; at {_percent(failed.fraction)} that is not shown "
+            f"({change(failed.loss.contrast(), 'points')})."
+            if failed
+            else "."
+        )
+    if by_value:
+        least = min(by_value, key=lambda step: step.fraction)
+        said += f" By the values alone it would be {_percent(least.fraction)}."
+    else:
+        said += " By the values alone none is."
+    return {"fraction": None if shown is None else shown.fraction, "statement": said}
+
+
+def _in_sequence(steps: Sequence[_Step]) -> tuple[_Step | None, _Step | None]:
+    """The last fraction that passes with all larger ones, and the first that does not.
+
+    Where several training sets have one fraction, all must pass.
+    """
+    shown: _Step | None = None
+    for fraction in dict.fromkeys(step.fraction for step in steps):
+        of_fraction = [step for step in steps if step.fraction == fraction]
+        failed = next((step for step in of_fraction if not step.within), None)
+        if failed:
+            return shown, failed
+        shown = of_fraction[0]
+    return shown, None
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
