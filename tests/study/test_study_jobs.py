@@ -125,9 +125,9 @@ def test_what_sbatch_would_not_take_is_refused(options):
 
 SBATCH = """#!/bin/bash
 # Runs a job at once, as SLURM would later; tells its number.
-echo "$@" >> "$FAKE/sbatch"
+echo "$@" >> "$FAKE/sbatch-calls"
 script="${@: -1}"
-id=$(wc -l < "$FAKE/sbatch")
+id=$(wc -l < "$FAKE/sbatch-calls")
 array=$(grep -oP '^#SBATCH --array=0-\\K\\d+' "$script")
 chdir=$(grep -oP '^#SBATCH --chdir=\\K.*' "$script")
 folder=$PWD
@@ -138,7 +138,7 @@ done
 echo "$id"
 """
 SCONTROL = """#!/bin/bash
-echo "$@" >> "$FAKE/scontrol"
+echo "$@" >> "$FAKE/scontrol-calls"
 """
 
 
@@ -180,9 +180,11 @@ def test_prepared_worked_and_collected_by_jobs(slurm, face_folders, teacher_file
     options += ["--real", str(face_folders["real"]), "--synthetic", str(face_folders["synthetic"])]
     called("submit", "smoke", "--slurm", "--max-parallel", "2", "--go", *options)
 
-    dependencies = [re.findall(r"--dependency=(\S+)", line) for line in lines(slurm / "sbatch")]
+    dependencies = [
+        re.findall(r"--dependency=(\S+)", line) for line in lines(slurm / "sbatch-calls")
+    ]
     assert dependencies == [[], ["afterok:1"], ["afterok:1,afterany:2"]]
-    assert not (slurm / "scontrol").exists()
+    assert not (slurm / "scontrol-calls").exists()
     results = read_json(out / "results.json")
     assert [s["name"] for s in results["stages"] if s["name"].startswith("train 8")]
     students = [m for m in results["models"] if m["kind"] == "student"]
@@ -220,19 +222,19 @@ def test_a_job_that_is_stopped_saves_and_is_queued_again(slurm, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    assert lines(slurm / "scontrol") == ["requeue 17"]
+    assert lines(slurm / "scontrol-calls") == ["requeue 17"]
 
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_nothing_is_submitted_unless_told(slurm, face_folders, teacher_file, tmp_path, capsys):
+def test_nothing_is_submitted_unless_told(slurm, teacher_file, tmp_path, capsys):
     out = tmp_path / "study"
     options = ["--teacher", str(teacher_file), "--out", str(out), "--set", "training_seeds=[0]"]
     called("submit", "smoke", "--slurm", *options)
     assert f"bash {out / 'slurm' / 'submit.sh'}" in capsys.readouterr().out
-    assert not (slurm / "sbatch").exists()
+    assert not (slurm / "sbatch-calls").exists()
     assert directives(out / "slurm" / "runs.sh")["array"] == "0-5"
     called("submit", str(out), "--slurm", "--partition", "gpu")  # by its folder
     assert directives(out / "slurm" / "runs.sh")["partition"] == "gpu"

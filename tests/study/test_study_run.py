@@ -216,6 +216,20 @@ def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_fil
         run_study(own_study(face_folders, teacher_file), tmp_path, command="")
 
 
+def test_runs_of_another_study_are_taken(finished, face_folders, teacher_file, tmp_path):
+    out = tmp_path / "again"
+    spec = own_study(face_folders, teacher_file)
+    run_study(spec, out, command="evenface study run smoke …", reuse=[finished])
+    reused = {stage["name"]: stage["reused"] for stage in results_of(out)["stages"]}
+    assert reused["train 12 students"]
+    assert reused["evaluate 14 networks"]
+    assert reused["teacher toy-teacher embeds: real"]
+    assert not reused["training set: mix"]  # its manifest leads to the study's own images
+    weights = "runs/mix-plain-s0/weights.safetensors"
+    assert (out / weights).samefile(finished / weights)
+    assert without_clock(results_of(out)) == without_clock(results_of(finished))
+
+
 def test_a_folder_serves_one_process_at_a_time(finished, face_folders, teacher_file, tmp_path):
     out = shutil.copytree(finished, tmp_path / "copy")
     before = (out / "study.yaml").read_bytes()

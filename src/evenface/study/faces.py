@@ -201,7 +201,8 @@ def _render(
 
     inputs = {"faces": part.model_dump(mode="json", exclude={"keep"}), "seed": seed}
     at = f"data/{role}"
-    rendered = Manifest.read(log.run(f"render: {role} ({part.look})", inputs, build, at=at))
+    name = f"render: {role} ({part.look})"
+    rendered = Manifest.read(log.run(name, inputs, build, at=at, portable=True))
     return _kept(rendered, part.keep, role)
 
 

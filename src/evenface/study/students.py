@@ -185,7 +185,8 @@ def embed_sources(
             "images": manifest.image_fingerprint,
         }
         at = f"embeddings/{teacher.id}/{name}"
-        folder = log.run(f"teacher {teacher.id} embeds: {name}", inputs, build, at=at)
+        title = f"teacher {teacher.id} embeds: {name}"
+        folder = log.run(title, inputs, build, at=at, portable=True)
         caches.append((manifest, EmbeddingCache.open(folder)))
     return caches
 
