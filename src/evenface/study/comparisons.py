@@ -74,8 +74,9 @@ def _which_mixes(
         ),
         rule=(
             f"Non-inferiority with a margin of {points(margin)} of mean accuracy, one-sided at "
-            f"{tail:.3g} after Holm's correction over the mixes: supported if some mix passes; not supported "
-            "if every mix is below the margin (intersection–union test); else undecided."
+            f"{tail:.3g} after Holm's correction over the mixes: supported if some mix passes; "
+            "not supported if every mix is below the margin (intersection–union test); else "
+            "undecided."
         ),
         tests=tuple(
             evidence(
