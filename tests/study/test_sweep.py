@@ -49,7 +49,7 @@ def test_the_smallest_fraction_that_is_enough() -> None:
     entry = swept({0.0: 0.70, 0.25: 0.80, 0.5: 0.899, 0.75: 0.90, 1.0: 0.90})
     assert entry["smallest"]["fraction"] == 0.5
     statement = entry["smallest"]["statement"]
-    assert "Allowing a loss of 1.0 points, 50 % real faces are shown to be enough (" in statement
+    assert "Allowing a loss of 1 point, 50 % real faces are shown to be enough (" in statement
     assert "; at 25 % that is not shown (−10." in statement
     assert statement.endswith("By the values alone it would be 50 %.")
     assert (entry["benchmark"], entry["teacher"], entry["levels"]) == ("groups", None, {})

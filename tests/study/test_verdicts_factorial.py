@@ -240,6 +240,14 @@ def test_missing_arms_are_holes(arms: list[Arm], evaluations: Evaluations) -> No
     assert "gap-closed:small-elastic" in ids
     assert "gap-closed:large-elastic" not in ids
     assert found["evaluations"]["balanced-large-elastic-plain"] == {}
+    by_id = {claim["id"]: claim for claim in found["claims"]}
+    said = "left out: balanced-large-elastic-plain; balanced-large-elastic-kd-t."
+    for rule in ("kd-raises-accuracy-everywhere", "kd-helps-on-average"):
+        assert said in by_id[rule]["statement"]
+    # All runs of all arms failed on the one benchmark there is.
+    nothing = summarise(arms, {arm.id: {"groups": []} for arm in arms}, kinds=KINDS)
+    assert nothing["claims"] == []
+    assert summarise([], {})["evaluations"] == {}
 
 
 def test_rules_are_chosen_by_name(arms: list[Arm], evaluations: Evaluations) -> None:

@@ -109,6 +109,7 @@ def nowhere(rule: str) -> Callable[[Simulation], str]:
         (claim,) = verdicts(s, truths, rule)
         return str(claim["verdict"])
 
+    found.__name__ = f"nowhere_{rule}"
     return found
 
 
@@ -162,10 +163,7 @@ SCENARIOS: dict[Callable[[Simulation], str], tuple[float, float | None]] = {
     other_people_as_before: (0.025, 0.025),
     fractions_at_epsilon: (0.025, None),
 }
-NAMES = [
-    getattr(scenario, "__name__", "?") if scenario.__name__ != "found" else f"no effect {i}"
-    for i, scenario in enumerate(SCENARIOS)
-]
+NAMES = [scenario.__name__ for scenario in SCENARIOS]
 
 
 def rates(scenario: Callable[[Simulation], str], chance: Chance, studies: Iterable[int]) -> Counter:
@@ -198,6 +196,7 @@ def test_no_effect_is_found_at_the_nominal_rate(
     found = rates(scenario, REGIMES[regime], range(studies))
     supported, against = SCENARIOS[scenario]
     share = {verdict: count / studies for verdict, count in found.items()}
+    print(f"{regime} {scenario.__name__}: {share}")
     assert found["supported"] <= at_most(supported, studies, surely=0.999), share
     if against is not None:
         assert found["not supported"] <= at_most(against, studies, surely=0.999), share

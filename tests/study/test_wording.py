@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evenface.evaluate import Estimate
-from evenface.study.wording import change, listed, number, p, percent
+from evenface.study.wording import change, listed, number, p, percent, points
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ def test_what_is_missing_is_said() -> None:
     assert p(None) == "p undefined"
     assert p(0.0123) == "p 0.012"
     assert p(0.0004) == "p < 0.001"
+    assert [points(of) for of in (0.01, 0.07, 0.025)] == ["1 point", "7 points", "2.5 points"]
 
 
 def test_lists() -> None:

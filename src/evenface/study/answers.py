@@ -55,7 +55,8 @@ def summarise(
     """
     settings = settings or ClaimSettings()
     chosen = list(RULES) if rules is None else check_rules(rules)
-    benchmarks = list(dict.fromkeys(b for of_arm in evaluations.values() for b in of_arm))
+    evaluated = [evaluations.get(arm.id, {}) for arm in arms]
+    benchmarks = dict.fromkeys(b for of_arm in evaluated for b, models in of_arm.items() if models)
     grids = [
         Grid(
             benchmark,

@@ -30,7 +30,7 @@ from evenface.study.claim import (
     evidence,
 )
 from evenface.study.inference import MEAN, Contrast, Figure, compare, figure
-from evenface.study.wording import change, listed, number, p, percent
+from evenface.study.wording import change, listed, number, p, percent, points
 
 MARGIN = 0.01
 """Loss of mean accuracy, one percentage point, below which two training sets count as equal."""
@@ -286,7 +286,6 @@ def mix_matches_real(
         asked = "only the mix with KD"
     ends = {"supported": "lies above", "not supported": "lies below", "undecided": "includes"}
     end = ends[not_inferior(replace(difference, spread=None), margin)]
-    points = f"{100 * margin:g} point{'' if margin == MARGIN else 's'}"
     return Claim(
         id=identifier,
         question=f"Is {called} as good as real faces alone, {asked}?",
@@ -297,18 +296,18 @@ def mix_matches_real(
             f"In mean accuracy over groups, {condition}, “{names[1]}” reaches "
             f"{percent(mix.overall.accuracy)} and “{names[0]}”{of_real} "
             f"{percent(real.overall.accuracy)}: {change(difference, 'points')}; the interval {end} "
-            f"the margin of −{points}.{held_back}"
+            f"the margin of −{points(margin)}.{held_back}"
         ),
         rule=(
             f"Non-inferiority: supported if the interval of {names[1]} − {names[0]} lies above "
-            f"−{points} of mean accuracy, not supported if wholly below, else undecided."
+            f"−{points(margin)} of mean accuracy, not supported if wholly below, else undecided."
         ),
         tests=(
             evidence(
                 f"{names[1]} − {names[0]}{of_real}",
                 difference,
                 p_value=against_margin.p_greater,
-                note=f"p is one-sided, against a loss of {points} or more",
+                note=f"p is one-sided, against a loss of {points(margin)} or more",
             ),
         ),
     )

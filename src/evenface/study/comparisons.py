@@ -13,7 +13,7 @@ from evenface.study.arm import Arm
 from evenface.study.claim import Claim, Verdict, decide, evidence
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.inference import MEAN, Contrast, compare, figure, lowest, mean_of, worst_group_p
-from evenface.study.wording import change, listed
+from evenface.study.wording import change, listed, points
 
 STD = "overall.std_sample"
 WORST_NOTE = "p is that of every group against every group; see the rule"
@@ -57,7 +57,6 @@ def _which_mixes(
     below = [f"“{name}”" for name, q in zip(mixes, short, strict=True) if q < tail]
     differences = [(loss - margin).contrast() for loss in losses]
     condition = "with KD" if real[1] else "without KD"
-    points = f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
     each = listed([f"“{n}” {change(d, 'points')}" for n, d in zip(mixes, differences, strict=True)])
     several = len(grid.of_kind("real")) > 1
     claim = Claim(
@@ -69,14 +68,15 @@ def _which_mixes(
         verdict=verdict,
         statement=(
             f"In mean accuracy over groups, mixes with KD from {teacher} minus “{real[0]}” "
-            f"{condition}: {each}. As good, a loss of {points} being excluded: "
-            f"{listed(equal) or 'none'}; certainly more than {points} below: "
+            f"{condition}: {each}. As good, a loss of {points(margin)} being excluded: "
+            f"{listed(equal) or 'none'}; certainly more than {points(margin)} below: "
             f"{listed(below) or 'none'} (after Holm's correction over the mixes).{held_back}"
         ),
         rule=(
-            f"Non-inferiority with a margin of {points} of mean accuracy, one-sided at {tail:.3g} "
-            "after Holm's correction over the mixes: supported if some mix passes; not supported "
-            "if every mix is below the margin (intersection–union test); else undecided."
+            f"Non-inferiority with a margin of {points(margin)} of mean accuracy, one-sided at "
+            f"{tail:.3g} after Holm's correction over the mixes: supported if some mix passes; "
+            "not supported if every mix is below the margin (intersection–union test); else "
+            "undecided."
         ),
         tests=tuple(
             evidence(
@@ -84,7 +84,7 @@ def _which_mixes(
                 difference,
                 p_value=contrast.sure_greater,
                 p_holm=p_holm,
-                note=f"p is one-sided, against a loss of {points} or more",
+                note=f"p is one-sided, against a loss of {points(margin)} or more",
             )
             for name, difference, contrast, p_holm in zip(
                 mixes, differences, contrasts, adjusted, strict=True

@@ -52,7 +52,7 @@ def kd_everywhere(grid: Grid, teacher: str | None) -> Iterator[Claim]:
             f"({groups}), least in {group}, {title}: {change(least, 'points')}. For all together "
             f"{p(together)}; {len(fallen) or 'none'} of the falls "
             f"{'are' if len(fallen) > 1 else 'is'} beyond chance after Holm's correction."
-            f"{held_back}"
+            f"{grid.without_holes()}{held_back}"
         ),
         rule=(
             f"Supported if the one-sided p of every group in every cell is below {alpha:.3g} "
@@ -115,8 +115,8 @@ def kd_on_average(grid: Grid, teacher: str | None) -> Iterator[Claim]:
             f"On average over {len(cells)} cells, KD from {teacher} changes mean accuracy by "
             f"{change(mean, 'points')}{more}. Mean accuracy rises in {rises} of {len(cells)} "
             f"cells, beyond chance in {sum(v > 0 for v in sure)}, and falls beyond chance in "
-            f"{sum(v < 0 for v in sure)} (after "
-            f"Holm's correction over cells).{note}{held_back}"
+            f"{sum(v < 0 for v in sure)} (after Holm's correction over cells)."
+            f"{note}{grid.without_holes()}{held_back}"
         ),
         rule=(
             "Supported if the interval of the mean over cells of mean accuracy, with KD minus "

@@ -56,6 +56,8 @@ class Grid:
         self.settings = settings
         self.arms = [arm for arm in arms if evaluations.get(arm.id, {}).get(benchmark)]
         self._models = {arm.id: evaluations[arm.id][benchmark] for arm in self.arms}
+        self.holes = [a.title for a in arms if a.kind == "student" and a.id not in self._models]
+        """Titles of students without an evaluation."""
         for identifier, of_seeds in self._models.items():
             for evaluation in of_seeds:
                 if evaluation.bootstrap.level != settings.level:
@@ -212,6 +214,12 @@ class Grid:
             verdict=verdict,
             levels=levels,
         )
+
+    def without_holes(self) -> str:
+        """A sentence on students that an answer about the whole grid has to do without; or ""."""
+        if not self.holes:
+            return ""
+        return f" Without an evaluation, and so left out: {'; '.join(self.holes)}."
 
     def _evaluate(self, arm: Arm, seeds: tuple[int, ...]) -> ArmEvaluation:
         key = (arm.id, seeds)

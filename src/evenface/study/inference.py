@@ -220,8 +220,11 @@ def worst_group_p(
     shares = {True: 1 / 2 if others else 1.0, False: 1 / (2 * others) if others else 0.0}
     return max(
         min(
-            (one - (other - margin)).contrast().sure_greater / shares[group == against]
-            for against, other in first.items()
+            1.0,
+            *(
+                (one - (other - margin)).contrast().sure_greater / shares[group == against]
+                for against, other in first.items()
+            ),
         )
         for group, one in second.items()
     )

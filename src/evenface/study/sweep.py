@@ -21,7 +21,7 @@ from evenface.evaluate.bootstrap import percentile_interval
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, Figure, by_group, figure, worst_group_p
-from evenface.study.wording import change, number
+from evenface.study.wording import change, number, points
 
 LEAST_FRACTIONS = 3
 """Real fractions from which on a study is a sweep."""
@@ -136,11 +136,10 @@ def _smallest(
         steps.append(_Step(fraction, p < (1 - settings.level) / 2, loss))
     shown, failed = _in_sequence(steps)
     by_value = [s for s in steps if s.loss.value is not None and s.loss.value >= -settings.epsilon]
-    points = f"{number(100 * settings.epsilon, digits=1)} points"
     worst = figure(grid.whole(reference), WORST)
     said = (
         f"Worst-group accuracy of {against} is {number(100 * (worst.value or 0.0))} %. "
-        f"Allowing a loss of {points}, "
+        f"Allowing a loss of {points(settings.epsilon)}, "
     )
     if seeds < settings.seeds:
         said += f"nothing is decided: fewer than {settings.seeds} training seeds."

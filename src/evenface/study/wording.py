@@ -42,6 +42,12 @@ def change(difference: Interval, unit: str) -> str:
     return _with_interval(difference, words, 1 if unit == "ratio" else 100, sign=unit != "share")
 
 
+def points(fraction: float) -> str:
+    """A number of percentage points, as declared: "1 point", "2.5 points"."""
+    text = f"{100 * fraction:g}"
+    return f"{text} point{'' if text == '1' else 's'}"
+
+
 def percent(estimate: Interval) -> str:
     """A share with its interval: "91.20 % [90.10, 92.00]"."""
     return _with_interval(estimate, " %", 100, sign=False)
