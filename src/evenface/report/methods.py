@@ -67,7 +67,7 @@ def _recipes(results: Results) -> dict[str, TrainRecipe]:
     """Student → its resolved recipe, where results record one that this version understands."""
     found = {}
     for model in results.students:
-        content: dict[str, Any] = {"name": model.id, **model.recipe}
+        content: dict[str, Any] = {"name": model.id, **(model.recipe or {})}
         if isinstance(distill := content.get("distill"), Mapping) and not distill.get("teacher"):
             content["distill"] = {**distill, "cache": "of the study"}  # paths are not recorded
         try:
