@@ -199,7 +199,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
 
 def _by_arm(results: Results, benchmark: Benchmark) -> list[list[Difference]]:
     """Differences by training set, then by levels, then by teacher."""
-    arms: dict[str, dict[tuple[object, ...], list[Difference]]] = {}
+    arms: dict[str, dict[tuple[tuple[int, ...], str | None], list[Difference]]] = {}
     for difference in results.differences:
         if difference.benchmark == benchmark.id:
             of_set = arms.setdefault(difference.set, {})

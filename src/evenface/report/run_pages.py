@@ -119,7 +119,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _read_log(path: Path, holes: list[str]) -> list[Mapping[str, Any]]:
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     try:
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             row = json.loads(text)

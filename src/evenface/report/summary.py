@@ -290,7 +290,7 @@ def _summary_cells(
     table: Table, results: Results, benchmark: Benchmark, pairing: Pairing
 ) -> list[Cell]:
     arms = (pairing.plain, pairing.distilled)
-    plain, distilled = (m and results.evaluation(m.id, benchmark.id) for m in arms)
+    plain, distilled = (results.evaluation(m.id, benchmark.id) if m else None for m in arms)
     missing = [
         table.note(no_evaluation(results, model) if model else "no such model in the study")
         if evaluation is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
@@ -159,14 +160,12 @@ def _by_group(
     )
     found = dict.fromkeys(group for s in sweeps for p in s.points for group in p.groups)
     groups = [g for g in (benchmark.groups if benchmark else ()) if g in found] or list(found)
+
+    def of_group(group: str, point: SweepPoint) -> Estimate:
+        return point.groups.get(group, UNKNOWN)
+
     panels = [
-        (
-            group,
-            [
-                _series(i, s, lambda p, group=group: p.groups.get(group, UNKNOWN))
-                for i, s in enumerate(sweeps)
-            ],
-        )
+        (group, [_series(i, s, partial(of_group, group)) for i, s in enumerate(sweeps)])
         for group in groups
     ]
     vertical = figures.limits(e for _, series in panels for s in series for _, e in s.points)
