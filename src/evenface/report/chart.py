@@ -37,6 +37,8 @@ class Chart:
     simulated: bool = False
     wide: bool = False
     """Whether the panels have long labels, and need more room."""
+    full: bool = False
+    """Whether a panel takes the page's whole width."""
     title: str = ""
     """Which part of several charts it is."""
 

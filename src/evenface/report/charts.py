@@ -271,6 +271,8 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
     horizontal = figures.limits((row.estimate for _, rows in panels for row in rows), zero=True)
     if horizontal is None:
         return chart
+    longest = max(len(row.label) for _, rows in panels for row in rows)
+    chart.full = longest > figures.LABEL_LENGTH
     for title, rows in panels:
         rates = ", ".join(f"{row.label} {percent(row.estimate.value)} %" for row in rows)
         drawing = figures.interval_chart(
@@ -279,6 +281,7 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
             rows,
             (0.0, horizontal[1]),
             unit="equal error rate, %",
+            longest=_LONG if chart.full else figures.LABEL_LENGTH,
         )
         chart.panels.append(Panel(title, drawing))
     return chart
@@ -323,6 +326,8 @@ def training(results: Results) -> list[Chart]:
     return charts
 
 
+_LONG = 60
+"""Characters of a label that are shown where the panel is as wide as the page."""
 _CLASSIFICATION = Style(INK)
 _DISTILLATION = Style(series_colour(4))
 

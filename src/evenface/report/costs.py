@@ -10,7 +10,7 @@ from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Point, Style, finite
 from evenface.report.models import model_row, model_sections
 from evenface.report.numbers import MISSING, count, coverage, duration, number
-from evenface.report.schema import Benchmark, Model, Results
+from evenface.report.schema import Benchmark, Front, Model, Results
 from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table
 
@@ -80,6 +80,11 @@ def _set_style(results: Results, name: str) -> Style:
     return Style.of_series(results.training_sets.index(name), markers="os^vP")
 
 
+def _axes(front: Front) -> str:
+    names = {cost.name: cost.axis for cost in _COSTS} | {"accuracy": "mean accuracy over groups"}
+    return ", ".join(names.get(axis, axis) for axis in front.axes)
+
+
 def fronts_table(results: Results) -> Table | None:
     """Models on a front of several costs, as the study found them; None where it gives none."""
     on = [(front, set(front.models)) for front in results.pareto]
@@ -97,11 +102,8 @@ def fronts_table(results: Results) -> Table | None:
             Column("energy, Wh", "energy"),
             *(Column(titles.get(f.benchmark, f.benchmark), numeric=False) for f, _ in on),
         ],
-        remarks=[
-            f"Axes of {titles.get(f.benchmark, f.benchmark)}: {', '.join(f.axes)}"
-            for f, _ in on
-            if f.axes
-        ],
+        remarks=[f"Axes: {axes}" for axes in dict.fromkeys(map(_axes, results.pareto)) if axes],
+        interactive=True,
     )
     for models in model_sections(results):
         rows = [

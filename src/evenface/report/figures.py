@@ -27,7 +27,8 @@ _DUMBBELL_HEIGHT = 36
 _TICK_SIZE = 11
 _APART = 0.15
 """Between a row's middle and its mark without KD above, with KD below."""
-_LABEL_LENGTH = 30
+LABEL_LENGTH = 30
+"""Characters of a label beside an axis that are shown where nothing else is asked for."""
 _LABEL_WIDTH = 6.2
 _KEY = "key"
 _FAINT: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.45}
@@ -213,6 +214,7 @@ def interval_chart(
     *,
     unit: str,
     zero: bool = False,
+    longest: int = LABEL_LENGTH,
 ) -> str:
     """Values with intervals, one row below the other (a forest plot).
 
@@ -222,19 +224,21 @@ def interval_chart(
         horizontal: range in percent (or points), shared between panels.
         unit: label of the axis.
         zero: whether to mark zero.
+        longest: characters of a label that are shown.
     """
+    labels = [shorten(row.label, longest) for row in rows]
 
     def paint(axes: Axes) -> None:
         if zero:
             axes.axvline(0, color=MUTED, linewidth=1.2)
         for y, row in enumerate(rows):
             _mark(axes, y, row.estimate, row.style, vertical=False)
-        _name_rows(axes, [row.label for row in rows])
+        _name_rows(axes, labels)
         axes.set_xlim(*horizontal)
         axes.set_xlabel(unit)
         few_ticks(axes, "x")
 
-    left = _label_room(row.label for row in rows)
+    left = _label_room(labels)
     size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
     return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
 
@@ -273,12 +277,12 @@ def dumbbell_chart(
                 )
             for place, estimate, style in ends:
                 _mark(axes, place, estimate, style, vertical=False)
-        _name_rows(axes, [row.label for row in rows])
+        _name_rows(axes, [shorten(row.label) for row in rows])
         axes.set_xlim(*horizontal)
         axes.set_xlabel(unit)
         few_ticks(axes, "x")
 
-    left = _label_room((*beside, *(row.label for row in rows)))
+    left = _label_room(shorten(label) for label in (*beside, *(row.label for row in rows)))
     size = (220 + left, 50 + _DUMBBELL_HEIGHT * len(rows))
     return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
 
@@ -302,12 +306,12 @@ def marks_chart(
                 axes.hlines(y, min(drawn), max(drawn), color=RULE, linewidth=3)
             for value, style in row.values:
                 _mark(axes, y, _Bare(value), style, vertical=False)
-        _name_rows(axes, [row.label for row in rows])
+        _name_rows(axes, [shorten(row.label) for row in rows])
         axes.set_xlim(*horizontal)
         axes.set_xlabel(unit)
         few_ticks(axes, "x")
 
-    left = _label_room(row.label for row in rows)
+    left = _label_room(shorten(row.label) for row in rows)
     size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
     return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
 
@@ -345,11 +349,15 @@ def series_chart(
         for place, one in enumerate(series):
             # Side by side, so that intervals do not cover each other.
             shift = 1.2 * (place - (len(series) - 1) / 2)
-            shares = [100 * share + shift for share, _ in one.points]
-            values = [100 * (e.value or 0.0) for _, e in one.points]
-            axes.plot(shares, values, color=one.style.colour, linestyle=one.style.line)
-            for x, (_, estimate) in zip(shares, one.points, strict=True):
-                _mark(axes, x, estimate, one.style, vertical=True)
+            by_share: dict[float, list[float]] = {}
+            for share, estimate in one.points:
+                if finite(estimate.value):
+                    by_share.setdefault(100 * share + shift, []).append(100 * estimate.value)
+            # Through their mean where several sets have one share.
+            means = [float(np.mean(values)) for values in by_share.values()]
+            axes.plot(list(by_share), means, color=one.style.colour, linestyle=one.style.line)
+            for share, estimate in one.points:
+                _mark(axes, 100 * share + shift, estimate, one.style, vertical=True)
         axes.set_xlim(-5, 105)
         axes.set_ylim(*vertical)
         axes.set_xticks([0, 25, 50, 75, 100])
@@ -519,7 +527,7 @@ def _key(style: Style, *, line: bool, marker: bool) -> str:
     return draw(_KEY, "", paint, size=(30, 12), margins=(1, 1, 1, 1))
 
 
-def shorten(label: str, length: int = _LABEL_LENGTH) -> str:
+def shorten(label: str, length: int = LABEL_LENGTH) -> str:
     """A label that fits beside an axis, without characters that cannot be drawn."""
     text = "".join(c for c in label if c.isprintable())
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
@@ -528,14 +536,14 @@ def shorten(label: str, length: int = _LABEL_LENGTH) -> str:
 def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Rows from top to bottom, named at the left."""
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_yticks(range(len(labels)), [shorten(label) for label in labels])
+    axes.set_yticks(range(len(labels)), list(labels))
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
 
 
 def _label_room(labels: Iterable[str]) -> int:
     """Width that the longest label needs."""
-    longest = max((len(shorten(label)) for label in labels), default=0)
+    longest = max(map(len, labels), default=0)
     return 16 + round(_LABEL_WIDTH * longest)
 
 

@@ -24,8 +24,15 @@ from evenface.study.wording import OVER_GROUPS, change, listed
 
 _AVERAGE = "kd-helps-on-average"
 _RAISES, _LOWERS = "kd-raises-accuracy", "kd-lowers-unevenness"
-_GAP = ("gap-closed-synthetic", "gap-closed")
-_MIX = "mix-matches-real"
+_GAP = {
+    "gap-closed-synthetic": "Of the gap between real and synthetic faces without KD, synthetic "
+    "faces with KD make up",
+    "gap-closed": "With KD on both, that gap shrinks by",
+}
+_MIX = {
+    "mix-matches-real": "With KD, a mix matches real faces with KD",
+    "mix-matches-real-without-kd": "With KD, a mix matches real faces without it",
+}
 _FEW_SWEEPS = 3
 LEAST_SEEDS = 3
 """Training seeds below which nothing is called decided; as in the rules of the claims."""
@@ -114,79 +121,48 @@ def _decided(results: Results, found: Difference) -> bool:
 def _every_group(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
     found = [c for c in claims if rule_of(c) == _RAISES]
     if found:
-        held = [c for c in found if c.verdict == "supported"]
-        yield f"That every group gains is supported in {_of(len(held), len(found))}{_rest(found)}."
+        yield f"That every group gains is supported in {_supported(found)}."
 
 
 def _gaps(claims: Sequence[Claim]) -> Iterator[str]:
-    """The share of the gap closed, in that of two readings that every study has."""
-    for rule in _GAP:
+    """The share of the gap closed, in both readings."""
+    for rule, reading in _GAP.items():
         found = [c for c in claims if rule_of(c) == rule]
-        shares = [
-            test for c in found for test in c.tests if test.unit == "share" and finite(test.value)
-        ]
+        shares = sorted(
+            100 * test.value
+            for claim in found
+            for test in claim.tests
+            if test.unit == "share" and finite(test.value)
+        )
         if not found:
             continue
-        reading = (
-            "to real faces without KD"
-            if rule == _GAP[0]
-            else "between real and synthetic faces, both with KD"
-        )
         if not shares:
-            yield (f"Whether KD closes the gap {reading} cannot be told: no gap was measurable.")
-        elif len(shares) == 1:
-            only = shares[0]
-            bounds = interval(only, digits=0)
-            yield (
-                f"With KD, synthetic faces close {percent(only.value, digits=0)} % "
-                f"{bounds} of the gap {reading}{_alone(found)}."
-            )
+            yield f"{reading} what cannot be told, for no gap was measurable."
+        elif len(shares) == 1 == len(found):
+            test = next(t for t in found[0].tests if t.unit == "share")
+            undecided = "" if found[0].verdict == "supported" else f" ({found[0].verdict})"
+            share = f"{number(shares[0], digits=0)} % {interval(test, digits=0)}"
+            yield f"{reading} {share}{undecided}."
         else:
-            values = sorted(100 * test.value for test in shares if test.value is not None)
-            yield (
-                f"With KD, synthetic faces close {number(values[0], digits=0)} to "
-                f"{number(values[-1], digits=0)} % of the gap {reading}, supported in "
-                f"{_of(sum(c.verdict == 'supported' for c in found), len(found))}{_rest(found)}."
-            )
-        return
+            span = f"{number(shares[0], digits=0)} to {number(shares[-1], digits=0)} %"
+            yield f"{reading} {span}, supported in {_supported(found)}."
 
 
 def _mixes(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
-    with_kd = [c for c in claims if rule_of(c) == _MIX]
-    if not with_kd:
-        return
-    by_mix: dict[str, list[Claim]] = {}
-    for claim in with_kd:
-        by_mix.setdefault(subject_of(results, claim) or "the mix", []).append(claim)
-    if len(with_kd) > len(by_mix):
-        parts = [
-            f"{name} in {_of(sum(c.verdict == 'supported' for c in found), len(found))}"
-            f"{_rest(found).replace('; ', ' (', 1)}" + (")" if _rest(found) else "")
-            for name, found in by_mix.items()
-        ]
-        yield f"With KD, a mix matches real faces alone: {listed(parts)}."
-        return
-    by_verdict: dict[str, list[str]] = {}
-    for name, found in by_mix.items():
-        by_verdict.setdefault(found[0].verdict, []).append(name)
-    words = {
-        "supported": "matches real faces alone",
-        "not supported": "falls short of real faces alone",
-        "undecided": "is undecided against real faces alone",
-        "undefined": "could not be compared with real faces alone",
-    }
-    parts = [
-        f"{listed(names)} {phrase if len(names) == 1 else _plural(phrase)}"
-        for verdict, phrase in words.items()
-        if (names := by_verdict.get(verdict))
-    ]
-    yield f"With KD, {'; '.join(parts)}."
+    for rule, asked in _MIX.items():
+        by_mix: dict[str, list[Claim]] = {}
+        for claim in (c for c in claims if rule_of(c) == rule):
+            by_mix.setdefault(subject_of(results, claim) or "the mix", []).append(claim)
+        if by_mix:
+            parts = [f"{name} {_verdicts(found)}" for name, found in by_mix.items()]
+            yield f"{asked}: {listed(parts)}."
 
 
-def _plural(phrase: str) -> str:
-    first, _, rest = phrase.partition(" ")
-    forms = {"matches": "match", "falls": "fall", "is": "are", "could": "could"}
-    return f"{forms[first]} {rest}"
+def _verdicts(claims: Sequence[Claim]) -> str:
+    """One verdict; or in how many claims it is "supported", and the other verdicts."""
+    if len(claims) == 1:
+        return f"({claims[0].verdict})"
+    return f"in {_supported(claims, brackets=True)}"
 
 
 def _unevenness(
@@ -214,9 +190,7 @@ def _unevenness(
         return
     verdict = ""
     if asked:
-        held = sum(c.verdict == "supported" for c in asked)
-        verdict = f"; that groups become more alike is supported in {_of(held, len(asked))}"
-        verdict += _rest(asked)
+        verdict = f"; that groups become more alike is supported in {_supported(asked)}"
     yield f"As for unevenness, {listed(parts)}{verdict}."
 
 
@@ -238,17 +212,15 @@ def _holes(results: Results) -> Iterator[str]:
         )
 
 
-def _rest(claims: Sequence[Claim]) -> str:
-    """The other verdicts, counted: "; undecided in 3"; "" where all are supported."""
+def _supported(claims: Sequence[Claim], *, brackets: bool = False) -> str:
+    """In how many claims the verdict is "supported", then the others: "3 of 5; undecided in 2"."""
     words = ("undecided", "not supported", "undefined")
     counts = {word: sum(c.verdict == word for c in claims) for word in words}
-    parts = [f"{word} in {count}" for word, count in counts.items() if count]
-    return f"; {listed(parts)}" if parts else ""
-
-
-def _alone(claims: Sequence[Claim]) -> str:
-    verdict = claims[0].verdict
-    return "" if verdict == "supported" else f" ({verdict})"
+    others = listed([f"{word} in {count}" for word, count in counts.items() if count])
+    held = _of(sum(c.verdict == "supported" for c in claims), len(claims))
+    if not others:
+        return held
+    return f"{held} ({others})" if brackets else f"{held}; {others}"
 
 
 def _of(part: int, whole: int) -> str:

@@ -160,11 +160,12 @@ def _by_group(
     )
     found = dict.fromkeys(group for s in sweeps for p in s.points for group in p.groups)
     groups = [g for g in (benchmark.groups if benchmark else ()) if g in found] or list(found)
+
+    def of_group(group: str, point: SweepPoint) -> Estimate:
+        return point.groups.get(group, UNKNOWN)
+
     panels = [
-        (
-            group,
-            [_series(i, s, partial(_of_group, group=group)) for i, s in enumerate(sweeps)],
-        )
+        (group, [_series(i, s, partial(of_group, group)) for i, s in enumerate(sweeps)])
         for group in groups
     ]
     vertical = figures.limits(e for _, series in panels for s in series for _, e in s.points)
@@ -186,10 +187,6 @@ def _series(place: int, sweep: Sweep, pick: Callable[[SweepPoint], Estimate]) ->
     ordered = sorted(sweep.points, key=lambda point: point.fraction)
     points = [(p.fraction, e) for p in ordered if finite((e := pick(p)).value)]
     return Series(_style(place, sweep), points)
-
-
-def _of_group(point: SweepPoint, *, group: str) -> Estimate:
-    return point.groups.get(group, UNKNOWN)
 
 
 def _floor(sweep: Sweep) -> float | None:
