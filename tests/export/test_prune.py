@@ -230,6 +230,7 @@ def test_a_damaged_record_of_channels_is_told(tmp_path, channels, message):
     ("arguments", "expected"),
     [
         (["--keep", "1"], "between 0 and 1"),
+        (["--keep", "0.5", "--multiple", "100"], "nothing is left to prune"),
         (["--keep", "0.5", "--steps", "3"], "--steps is of the recovery: add --data"),
         (["--keep", "0.5", "--data", "missing"], "missing"),
     ],
@@ -243,9 +244,15 @@ def test_what_cannot_be_pruned_is_said_in_a_line(run_folder, tmp_path, capsys, a
     assert "Traceback" not in captured.err
 
 
-def test_the_dense_run_is_not_written_over(run_folder):
-    with pytest.raises(UsageError, match="choose another --out"):
+def test_other_runs_are_not_written_over(run_folder, calibration, tmp_path):
+    with pytest.raises(UsageError, match="is to be pruned; choose another --out"):
         prune(run_folder, run_folder, keep=0.5)
+    other = write_run(tmp_path / "other", seed=1)
+    held = sorted(path.name for path in other.iterdir())
+    for recovery in (None, Recovery(calibration, steps=1)):
+        with pytest.raises(UsageError, match="(?i)choose another --out"):
+            prune(run_folder, other, keep=0.5, recovery=recovery)
+    assert sorted(path.name for path in other.iterdir()) == held
 
 
 def test_the_command_tells_sizes_and_groups(run_folder, audit_folder, tmp_path, capsys):

@@ -41,7 +41,7 @@ def prune(
         float | None, typer.Option(min=1e-9, help="Learning rate; default: 0.05.")
     ] = None,
     multiple: Annotated[
-        int, typer.Option(min=1, help="Keep channels in multiples of this, at least one.")
+        int, typer.Option(min=1, help="Keep channels in multiples of this, rounded down.")
     ] = 4,
     audit: Annotated[
         Path | None,
@@ -70,8 +70,6 @@ def prune(
             raise
         raise MissingDependencyError(error.name, extras[error.name], "pruning") from None
 
-    if not 0 < keep < 1:
-        raise UsageError(f"--keep is a share between 0 and 1, as 0.75; got {keep:g}")
     chosen = {"teacher": teacher, "steps": steps, "rate": rate}
     given = [name for name, value in chosen.items() if value]
     if given and data is None:

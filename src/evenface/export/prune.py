@@ -106,13 +106,15 @@ def prune_channels(backbone: nn.Module, keep: float, *, multiple: int = MULTIPLE
     Args:
         backbone: in evaluation mode, on the CPU.
         keep: share of the channels that stay, in (0, 1).
-        multiple: round what stays down to a multiple of it, at least one.
+        multiple: round what stays down to a multiple of it; a group of which nothing would be
+            left stays whole.
 
     Raises:
-        ValueError: ``keep`` out of range.
+        ValueError: ``keep`` out of range, or every group would stay whole.
     """
     if not 0 < keep < 1:
         raise ValueError(f"keep must lie between 0 and 1, got {keep:g}")
+    before = channels_of(backbone)
     last = [module for module in backbone.modules() if isinstance(module, nn.Linear)][-1]
     pruner = torch_pruning.pruner.BasePruner(
         backbone,
@@ -123,6 +125,11 @@ def prune_channels(backbone: nn.Module, keep: float, *, multiple: int = MULTIPLE
         ignored_layers=[last],
     )
     pruner.step()
+    if channels_of(backbone) == before:
+        raise ValueError(
+            f"nothing is left to prune: {keep:g} of the channels, rounded down to multiples of "
+            f"{multiple}, is none in every layer"
+        )
 
 
 def prune(
@@ -154,14 +161,16 @@ def prune(
         seed: of training, pairs and resamples.
 
     Raises:
-        UsageError: ``out`` holds something else, or the teacher does not fit.
+        UsageError: ``out`` holds something else, nothing can be pruned, or the teacher does not
+            fit.
         DataError: no finished run, or data that cannot be used.
-        ValueError: ``keep`` out of range.
     """
     run, out = Path(run), Path(out)
     first = out / BEFORE_RECOVERY if recovery else out
     if out.resolve() == run.resolve():
         raise UsageError(f"{out}: is the run that is to be pruned; choose another --out")
+    if (out / RUN_NAME).exists() and not (first / RUN_NAME).exists():
+        raise UsageError(f"{out}: holds another run; choose another --out")
     pruned = _write_pruned(run, first, keep, multiple)
     if recovery is not None:
         train(_recipe(run, first, recovery, group_by, seed), out, manifest=recovery.data)
@@ -186,7 +195,10 @@ def _write_pruned(run: Path, out: Path, keep: float, multiple: int) -> Pruned:
     described: dict[str, Any] = read_json(run / RUN_NAME)
     backbone = load_run_backbone(run)
     macs, parameters = _size(backbone)
-    prune_channels(backbone, keep, multiple=multiple)
+    try:
+        prune_channels(backbone, keep, multiple=multiple)
+    except ValueError as error:
+        raise UsageError(f"{run}: {error}") from None
     fewer, left = _size(backbone)
     weights = sha256_file(run / WEIGHTS_NAME)
     pruned = Pruned(
