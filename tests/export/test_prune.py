@@ -250,7 +250,7 @@ def test_other_runs_are_not_written_over(run_folder, calibration, tmp_path):
     other = write_run(tmp_path / "other", seed=1)
     held = sorted(path.name for path in other.iterdir())
     for recovery in (None, Recovery(calibration, steps=1)):
-        with pytest.raises(UsageError, match="(?i)choose another --out"):
+        with pytest.raises(UsageError, match=r"(?i)choose another --out"):
             prune(run_folder, other, keep=0.5, recovery=recovery)
     assert sorted(path.name for path in other.iterdir()) == held
 

@@ -50,10 +50,17 @@ def results_of(folder: Path) -> dict:
 
 def without_clock(results: dict) -> dict:
     """What must not depend on when, how often or how fast a study was run."""
-    kept = {key: value for key, value in results.items() if key not in ("stages", "machine")}
+    kept = {
+        key: value for key, value in results.items() if key not in ("stages", "machine", "pareto")
+    }
     kept["study"] = {k: v for k, v in results["study"].items() if k != "finished_at"}
     kept["models"] = [
-        {**m, "seconds": None, "runs": [{**r, "seconds": None} for r in m["runs"]]}
+        {
+            **m,
+            "seconds": None,
+            "energy_wh": None,
+            "runs": [{**r, "seconds": None} for r in m["runs"]],
+        }
         for m in results["models"]
     ]
     return kept

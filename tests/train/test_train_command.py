@@ -113,7 +113,12 @@ def test_explaining_tells_where_values_come_from(run, recipe_file, cache):
     assert origins["log_every"] == origins["lr"] == str(recipe_file)
     assert origins["weight"] == "default"
     resolved = yaml.safe_load(out)
-    assert resolved["backbone"] == {"name": "mini_s", "embedding_size": 8, "dropout": 0.0}
+    assert resolved["backbone"] == {
+        "name": "mini_s",
+        "embedding_size": 8,
+        "dropout": 0.0,
+        "start": None,
+    }
     assert "# memory, estimated: " in out
     assert "# time: not measured; --probe takes a few steps" in out
     assert "the cached target is of the image before `augment`" in out

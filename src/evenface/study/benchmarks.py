@@ -103,9 +103,10 @@ def evaluate_arms(
         "version": Evaluation.model_fields["version"].default,
         "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
         "replicates": spec.evaluation.replicates,
+        "level": spec.claim_settings.level,
         "seed": spec.seed,
     }
-    arguments = (folders, spec.evaluation.replicates, spec.seed)
+    settings = {key: common[key] for key in ("replicates", "level", "seed")}
     teachers: dict[str, Path] = {}
     of_run: dict[Path, Stage] = {}
     for arm in arms:
@@ -113,7 +114,7 @@ def evaluate_arms(
             inputs = common | {"model": arm.model.fingerprint}
 
             def build(folder: Path, model: LoadedTeacher = arm.model) -> None:
-                _evaluate(folder, model, *arguments)
+                _evaluate(folder, model, folders, settings)
 
             at = f"evaluations/{arm.id}"
             teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
@@ -122,7 +123,7 @@ def evaluate_arms(
                 inputs = common | {"model": _fingerprint(run)}
                 at = f"evaluations/{run.name}"
                 name = f"evaluate: {run.name}"
-                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, *arguments))
+                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, folders, settings))
     stages = list(of_run.values())
     with _counted(stages, log) as watch:
         together = log.run_together(
@@ -166,22 +167,21 @@ def _counted(stages: Sequence[Stage], log: StageLog) -> Iterator[Callable[[], No
 
 
 def _evaluate_run(
-    folder: Path, run: Path, benchmarks: Sequence[Path], replicates: int, seed: int
+    folder: Path, run: Path, benchmarks: Sequence[Path], settings: dict[str, Any]
 ) -> None:
-    _evaluate(folder, load_teacher(run), benchmarks, replicates, seed)
+    _evaluate(folder, load_teacher(run), benchmarks, settings)
 
 
 def _evaluate(
-    folder: Path, model: LoadedTeacher, benchmarks: Sequence[Path], replicates: int, seed: int
+    folder: Path, model: LoadedTeacher, benchmarks: Sequence[Path], settings: dict[str, Any]
 ) -> None:
     for benchmark in benchmarks:
         evaluation = evaluate_model(
             model,
             Manifest.read(benchmark),
             Protocol.read(benchmark / PROTOCOL_NAME),
-            replicates=replicates,
-            seed=seed,
             detail=False,
+            **settings,
         )
         evaluation.write(folder / benchmark.name)
 

@@ -57,6 +57,17 @@ def count_macs(backbone: str, embedding_size: int) -> int:
     return counter.get_total_flops() // 2
 
 
+def count_parameters(backbone: str, embedding_size: int) -> int:
+    """Parameters of a registered backbone; ValueError for an unknown one."""
+    import torch
+
+    from evenface.models import create_backbone
+
+    with torch.device("meta"):
+        network = create_backbone(backbone, embedding_size=embedding_size)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def energy_wh(seconds: float | None, watts: float | None) -> float | None:
     """Energy of a training, Wh, as if it drew a constant power throughout.
 

@@ -20,8 +20,10 @@ from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
+from evenface.models.registry import BACKBONES
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
+from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
     MAIN_BENCHMARK,
@@ -69,6 +71,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
     spec, log = findings.spec, findings.log
     students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
     run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
+    costs = {arm.id: _cost(arm, run["device"], run["threads"]) for arm in findings.arms}
     return {
         "schema": SCHEMA,
         "study": {
@@ -90,7 +93,15 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "sets": [
             _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
         ],
-        "models": [arm.describe() for arm in findings.arms],
+        "models": [
+            {
+                **arm.describe(),
+                "parameters": costs[arm.id].parameters,
+                "macs": costs[arm.id].macs,
+                "energy_wh": costs[arm.id].energy_wh,
+            }
+            for arm in findings.arms
+        ],
         "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
         "failures": [asdict(failure) for failure in findings.failures],
         **summarise(
@@ -98,6 +109,9 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             findings.evaluations,
             others=spec.evaluation.real_people,
             kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+            real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
+            factors={name: list(levels) for name, levels in spec.factors.items()},
+            costs={arm.id: costs[arm.id] for arm in findings.arms},
             rules=spec.claims,
             settings=spec.claim_settings,
         ),
@@ -105,6 +119,19 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "stages": log.summary(),
         "samples": _samples(findings),
     }
+
+
+def _cost(arm: StudyArm, device: str, threads: int | None) -> Cost:
+    """What the arm's model costs; of models from elsewhere that is not known."""
+    described = arm.describe()
+    backbone, size, seconds = (described[key] for key in ("backbone", "embedding_size", "seconds"))
+    known = backbone in BACKBONES
+    return Cost(
+        parameters=count_parameters(backbone, size) if known else None,
+        macs=count_macs(backbone, size) if known else None,
+        seconds=seconds,
+        energy_wh=energy_wh(seconds, power(device, threads)),
+    )
 
 
 def statement(spec: StudySpec) -> str:

@@ -126,9 +126,15 @@ def _held(spec: StudySpec, out: Path) -> Iterator[None]:
 
 
 def build_report(out: Path) -> Path:
-    """Write ``report.html`` from the ``results.json`` in ``out`` and return its path."""
-    from evenface.report import write_report
+    """Write ``report.html`` and the bundle of tables from the ``results.json`` in ``out``.
 
+    Returns:
+        Path of the page.
+    """
+    from evenface.report import write_report
+    from evenface.report.bundle import write_bundle
+
+    write_bundle(out / RESULTS_NAME, out)
     return write_report(out / RESULTS_NAME, out / REPORT_NAME)
 
 

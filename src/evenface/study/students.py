@@ -67,7 +67,6 @@ class StudyArm(Arm):
             "seeds": list(self.seeds),
             "backbone": first.get("backbone") or self._teacher_fact("backbone"),
             "head": first.get("head"),
-            "parameters": first.get("parameters"),
             "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
             "steps": first.get("steps"),
             "seconds": round(fmean(seconds), 2) if seconds else None,
