@@ -91,6 +91,7 @@ def test_what_is_undefined_is_never_sure() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=6), st.floats(0, 0.05))
+@example([0.0, 1e-120], 0.05)
 @example([0.0, 1e-160], 0.0)  # squares of such variances underflow
 def test_verdicts_never_go_beyond_the_replicates(models: list[float], people: float) -> None:
     found = contrast(models, people=people, replicates=100)

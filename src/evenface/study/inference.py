@@ -274,5 +274,6 @@ def _spread(samples: NDArray[np.float64], own: NDArray[np.float64]) -> Spread | 
     variance = max(variance, of_training)
     if of_training == 0:
         return Spread(variance**0.5, _MOST_FREEDOM)
-    freedom = (variance / of_training) ** 2 * (len(own) - 1)
+    ratio = variance / of_training
+    freedom = ratio * ratio * (len(own) - 1)  # infinite, where a power would overflow
     return Spread(variance**0.5, min(freedom, _MOST_FREEDOM))
