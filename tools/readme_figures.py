@@ -88,7 +88,7 @@ def _verdicts(results: dict) -> str:
 
 
 def _photograph(page: Path, picture: Path) -> str:
-    """Save the page's first figure; its headline."""
+    """Save the figure of the summary, or of the sweep; what the page says first."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -97,11 +97,12 @@ def _photograph(page: Path, picture: Path) -> str:
         )
         tab = browser.new_page(viewport={"width": 1100, "height": 900}, device_scale_factor=1.5)
         tab.goto(page.resolve().as_uri())
-        figure = tab.locator("figure:has(.chart)").first
+        figures = tab.locator("#sweep figure:has(.chart)")
+        if not figures.count():
+            figures = tab.locator("#summary figure:has(.chart)")
         with atomic_path(picture) as temporary:
-            figure.screenshot(path=temporary)
-        headline = tab.locator("p.headline")
-        said = headline.inner_text() if headline.count() else ""
+            figures.first.screenshot(path=temporary)
+        said = "\n\n".join(tab.locator("p.headline, #sweep p.answer").all_inner_texts())
         browser.close()
     return said
 

@@ -116,6 +116,13 @@ def test_marks_and_failures_of_other_inputs_do_not_count(tmp_path):
     assert read_status(tmp_path).runs[0].state == "waiting"
 
 
+def test_a_run_that_is_held_and_has_not_trained_yet_has_no_pace(tmp_path):
+    study(tmp_path, ("a",))
+    with RunLock(tmp_path / "runs" / "a", name=LOCK_NAME):
+        (run,) = read_status(tmp_path).runs
+    assert (run.state, run.step, run.pace, run.eta) == ("running", 0, None, None)
+
+
 def test_looking_never_keeps_a_process_out(tmp_path):
     """Whoever looks holds the lock for a moment; whoever wants it tries again."""
     study(tmp_path, ("a",))

@@ -140,9 +140,8 @@ def _read_run(folder: Path, run: StudyRun, stages: dict[str, dict[str, Any]]) ->
 def _pace(folder: Path, step: int) -> float | None:
     """Steps a second since the process at work began, from the times of its files."""
     begun, log = folder / BEGUN_NAME, folder / LOG_NAME
-    try:
-        steps = step - int(read_json(begun)["step"])
-        seconds = log.stat().st_mtime - begun.stat().st_mtime
-    except FileNotFoundError:
+    if not begun.exists() or not log.exists():  # it holds the lock and has not trained yet
         return None
+    steps = step - int(read_json(begun)["step"])
+    seconds = log.stat().st_mtime - begun.stat().st_mtime
     return steps / seconds if steps > 0 and seconds > 0 else None
