@@ -129,7 +129,7 @@ def test_looking_never_keeps_a_process_out(tmp_path):
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.001):
             read_status(tmp_path)
 
     thread = threading.Thread(target=look)

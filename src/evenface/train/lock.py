@@ -54,9 +54,11 @@ class RunLock:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = open(self._path, "a+", encoding="utf-8")
         give_up = time.monotonic() + self._patience
+        pause = 0.001
         while not _try_lock(self._file.fileno()):
             if time.monotonic() < give_up:
-                time.sleep(min(0.1, self._patience))
+                time.sleep(pause)
+                pause = min(2 * pause, 0.1)
                 continue
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
