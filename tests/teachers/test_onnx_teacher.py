@@ -1,12 +1,15 @@
+import sys
+
 import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
 
-from evenface.errors import DataError
+from evenface.errors import DataError, MissingDependencyError
 from evenface.teachers import load_teacher
 from evenface.teachers.onnx import OnnxTeacher
+from evenface.teachers.openvino import OpenVinoModel
 from evenface.teachers.preprocessing import Preprocessing
 from toy_onnx import ToyRecogniser, write_graph, write_recogniser
 
@@ -29,6 +32,38 @@ def test_embeddings_equal_an_independent_computation(tmp_path, faces, layout, ba
     embeddings = OnnxTeacher(toy.path).embed(faces)
     assert embeddings.dtype == np.float32
     np.testing.assert_allclose(embeddings, toy.expected(convention(faces)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("batch", ["N", 1, 3])
+def test_openvino_gives_the_same_embeddings(tmp_path, faces, layout, batch):
+    toy = write_recogniser(tmp_path / "toy.onnx", layout=layout, batch=batch)
+    for threads in (1, 3):
+        teacher = OnnxTeacher(toy.path, engine="openvino", threads=threads)
+        expected = toy.expected(convention(faces))
+        np.testing.assert_allclose(teacher.embed(faces), expected, rtol=1e-4, atol=1e-4)
+    assert teacher.details["provider"] == "openvino"
+    assert teacher.embed(faces[:0]).shape == (0, teacher.embedding_size)
+    assert teacher.fingerprint == OnnxTeacher(toy.path).fingerprint
+
+
+def test_bfloat16_is_near_and_has_its_own_fingerprint(recogniser, faces):
+    plain = OnnxTeacher(recogniser.path)
+    low = load_teacher(recogniser.path, engine="openvino-bf16")
+    assert cosine(low.embed(faces), plain.embed(faces)).min() > 0.99
+    assert low.fingerprint != plain.fingerprint
+
+
+def test_an_engine_that_computes_something_else_is_refused(recogniser, monkeypatch):
+    monkeypatch.setattr(OpenVinoModel, "__call__", lambda self, inputs: np.eye(len(inputs), 6))
+    with pytest.raises(DataError, match="use the engine onnxruntime"):
+        OnnxTeacher(recogniser.path, engine="openvino")
+
+
+def test_openvino_must_be_installed(recogniser, monkeypatch):
+    monkeypatch.setitem(sys.modules, "evenface.teachers.openvino", None)
+    with pytest.raises(MissingDependencyError, match=r"evenface\[openvino\]"):
+        OnnxTeacher(recogniser.path, engine="openvino")
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])

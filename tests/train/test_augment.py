@@ -14,6 +14,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from evenface.errors import UsageError
 from evenface.train.augment import AUGMENTATIONS, ORDER, colour, create_augmenter
 from evenface.train.augment.affine import affine
+from evenface.train.augment.clutter import clutter
 from evenface.train.augment.crop import crop
 from evenface.train.augment.jpeg import jpeg
 from evenface.train.augment.randaugment import OPERATIONS
@@ -44,7 +45,9 @@ def augmented(chosen, images, rows=None, *, epoch=0, seed=0):
 EVERYTHING = {name: {"probability": 0.7} for name in ORDER}
 
 
-@pytest.mark.parametrize("chosen", [{name: {}} for name in ORDER] + [EVERYTHING], ids=str)
+@pytest.mark.parametrize(
+    "chosen", [{name: {"probability": 0.9}} for name in ORDER] + [EVERYTHING], ids=str
+)
 def test_seed_epoch_and_row_decide_alone(chosen):
     images = pictures(12)
     whole = augmented(chosen, images)
@@ -76,7 +79,7 @@ def test_all_registered_ones_have_their_place():
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"mosaic": {}}, "unknown augmentation 'mosaic'; known: blur, crop, jpeg"),
+        ({"mosaic": {}}, "unknown augmentation 'mosaic'; known: blur, clutter, crop"),
         ({"crop": {"size": 1}}, "augment.crop: no option 'size'; known: probability, smallest"),
         ({"crop": {"probability": 2}}, r"augment.crop.probability must be in \[0, 1\], got 2"),
         ({"blur": {"lowest": 3}}, "augment.blur: lowest 3 is above highest 2.5"),
@@ -110,6 +113,27 @@ def test_light_changes_as_pillow_changes_it(change, enhancer):
         difference = np.abs(ours.astype(int) - theirs)
         assert difference.max() <= 1
         assert difference.mean() < 0.1
+
+
+def test_without_colour_is_pillows_grey():
+    images = pictures()
+    expected = [np.array(Image.fromarray(i).convert("L").convert("RGB")) for i in images]
+    np.testing.assert_array_equal(augmented({"grey": {}}, images), np.stack(expected))
+
+
+def test_clutter_is_a_sum_of_waves_over_the_image():
+    images = torch.full((1, 112, 112, 3), 100, dtype=torch.uint8)
+    draws = np.full((1, 49), 0.5)
+    draws[0, 1:].reshape(8, 6)[:, 3:] = 0.5  # a colour of 0: no amplitude …
+    draws[0, 1:7] = (0.25, 0.5, 0.0, 1.0, 0.75, 0.0)  # … but for one wave: down, 4 periods
+    cluttered = clutter(images, draws, strength=1.0).numpy()[0].astype(float)
+    y = np.arange(112)
+    wave = np.sqrt(2) * 48 * np.cos(2 * np.pi * 4 * y / 112)
+    for channel, sign in enumerate((1, 1, -1)):
+        pattern = np.clip(128 + sign * wave, 0, 255)
+        expected = np.repeat(100 + 0.5 * (pattern - 100)[:, None], 112, axis=1)
+        np.testing.assert_allclose(cluttered[..., channel], expected, atol=1.01)
+    np.testing.assert_array_equal(clutter(images, draws, strength=0.0), images)
 
 
 def test_equalising_stretching_and_posterising_are_pillows():

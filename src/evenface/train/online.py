@@ -103,7 +103,10 @@ def open_online(recipe: TeacherRecipe) -> OnlineTeacher:
         UsageError, DataError, MissingAssetError: see :func:`evenface.teachers.load_teacher`.
     """
     teacher = load_teacher(
-        recipe.source, backbone=recipe.backbone, embedding_size=recipe.embedding_size
+        recipe.source,
+        backbone=recipe.backbone,
+        embedding_size=recipe.embedding_size,
+        engine=recipe.engine,
     )
     network = getattr(teacher, "network", None)
     if network is None:

@@ -133,6 +133,8 @@ class TeacherRecipe(_Part):
     """Of bare weights."""
     embedding_size: PositiveInt | None = None
     """Of bare weights."""
+    engine: Literal["onnxruntime", "openvino", "openvino-bf16"] | None = None
+    """What runs an ONNX file; None: onnxruntime."""
 
 
 class GroupRecipe(_Part):

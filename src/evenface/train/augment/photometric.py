@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from evenface.train.augment import colour
@@ -13,6 +14,17 @@ from evenface.train.device import to_device
 
 _CHANGES = (colour.brightness, colour.contrast, colour.saturation)
 _ORDERS = np.array(list(permutations(range(len(_CHANGES)))))
+
+
+@augmentation("grey", draws=0)
+def grey(images: Tensor, draws: np.ndarray) -> Tensor:
+    """Without colour: ITU-R 601 luma in all channels, as of a monochrome camera.
+
+    Args:
+        images: uint8 (b, H, W, 3).
+        draws: (b, 0).
+    """
+    return colour.saturation(images, images.new_zeros(len(draws), dtype=torch.float32))
 
 
 @augmentation("photometric", draws=4, strength=Option(0.5, 0, 1))
