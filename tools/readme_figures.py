@@ -21,7 +21,9 @@ from evenface.study.results import verdicts
 ROOT = Path(__file__).parents[1]
 FULL = "quick"
 """The study whose whole table stands in README."""
-KEPT = ("results.json", "report.html", "tables", "methods.md", "references.bib")
+SHOWN = {"sweep": "#sweep"}
+"""Section of the page whose figure is shown; else the summary."""
+KEPT = ("results.json", "report.html", "pages", "tables", "methods.md", "references.bib")
 
 
 def main() -> None:
@@ -88,7 +90,7 @@ def _verdicts(results: dict) -> str:
 
 
 def _photograph(page: Path, picture: Path) -> str:
-    """Save the figure of the summary, or of the sweep; what the page says first."""
+    """Save the figure of what the study asks; what the page says about it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -97,12 +99,10 @@ def _photograph(page: Path, picture: Path) -> str:
         )
         tab = browser.new_page(viewport={"width": 1100, "height": 900}, device_scale_factor=1.5)
         tab.goto(page.resolve().as_uri())
-        figures = tab.locator("#sweep figure:has(.chart)")
-        if not figures.count():
-            figures = tab.locator("#summary figure:has(.chart)")
+        section = SHOWN.get(picture.stem, "#summary")
         with atomic_path(picture) as temporary:
-            figures.first.screenshot(path=temporary)
-        said = "\n\n".join(tab.locator("p.headline, #sweep p.answer").all_inner_texts())
+            tab.locator(f"{section} figure:has(.chart)").first.screenshot(path=temporary)
+        said = "\n\n".join(tab.locator(f"p.headline, {section} p.answer").all_inner_texts())
         browser.close()
     return said
 
