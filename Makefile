@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-.PHONY: quick smoke teacher test lint types unit site soak clean help
+.PHONY: quick smoke teacher flagship test lint types unit site soak clean help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -21,6 +21,9 @@ smoke: $(VENV)/.run ## Set up and run every stage of the study in small (under 3
 
 teacher: $(VENV)/.run ## Make the study teacher anew (about an hour; the package holds one)
 	$(BIN)/python tools/study_teacher.py
+
+flagship: $(VENV)/.dev ## Make the package's recogniser anew (about three hours; the package holds one)
+	$(BIN)/python tools/flagship.py
 
 test: lint types unit ## Set up and run linter, type checker and tests
 

@@ -31,7 +31,7 @@ class TemplateDistillation(SampleDistillation):
     """
 
     same_size = True
-    source = "arXiv 2408.17399; Boutros et al., FG 2021"
+    source = "arXiv 2408.17399; Huber et al., FG 2021"
 
     def __init__(self, *, weight: float = PAPER_WEIGHT) -> None:
         super().__init__(weight)

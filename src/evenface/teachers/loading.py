@@ -73,6 +73,7 @@ def _is_torchscript(spec: str) -> bool:
 
 _KINDS = (
     _Kind("asset", "evenface.teachers.onnx", "load_sface", names=("sface",)),
+    _Kind("student of the package", "evenface.teachers.small", names=("small", "small-int8")),
     _Kind("teacher of the package", "evenface.teachers.study", names=("study",), extra="train"),
     _Kind("ONNX file", "evenface.teachers.onnx", "OnnxTeacher", suffixes=(".onnx",)),
     _Kind(
@@ -98,9 +99,10 @@ def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> Loade
     """Load a teacher.
 
     Args:
-        spec: ``"sface"``, ``"study"``, the path of an ONNX or TorchScript file, of a run folder, or
-            of weights (.safetensors, or a PyTorch file .pt, .pth, .ckpt, .tar); or a function, or
-            ``"module:function"``, from uint8 (N, 112, 112, 3) to (N, D).
+        spec: ``"small"``, ``"small-int8"``, ``"sface"``, ``"study"``, the path of an ONNX or
+            TorchScript file, of a run folder, or of weights (.safetensors, or a PyTorch file .pt,
+            .pth, .ckpt, .tar); or a function, or ``"module:function"``, from uint8 (N, 112, 112, 3)
+            to (N, D).
         options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
             ``embedding_size``, ``order``, ``device``. None counts as not given.

@@ -1,0 +1,303 @@
+"""Make the package's recogniser anew: render, try recipes, train the chosen one, measure, release.
+
+    python tools/flagship.py [--work build/flagship] [--plan tools/flagship.yaml]
+
+Every step continues where an interrupted call stopped. What is tried stands in the plan; how it is
+judged here: by the agreement with the teacher on people and in a look that no trial has seen.
+Photographs of real people are looked at after the choice, and decide nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from evenface.console import note, progress
+from evenface.data.manifest import Manifest
+from evenface.data.render import render_dataset
+from evenface.data.sources import import_openpeople, import_orl
+from evenface.evaluate import (
+    Evaluation,
+    Protocol,
+    compare_evaluations,
+    evaluate_model,
+    protocol_from_manifest,
+)
+from evenface.export.hub import write_card
+from evenface.export.ship import export_onnx
+from evenface.files import fingerprint, write_json, write_text
+from evenface.parallel import usable_cores, worker_pool
+from evenface.teachers import load_teacher
+from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.small import SMALL, small_folder
+from evenface.teachers.subset import subset_cache
+from evenface.train import load_recipe
+from evenface.train.loop import train
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results" / "flagship"
+TEACHER = "sface"
+TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated people"}
+PEOPLE = """## Faces it has seen, and faces it has not
+
+**This student has seen no photograph of anybody**: it learnt from computer renders of people who do
+not exist. Its teacher, SFace, did learn from photographs of real people; whether they consented,
+and what the licences of their photographs allow, we cannot verify, and what the student knows it
+knows from there.
+
+Measured once, after everything had been chosen on renders; 95 % intervals from a bootstrap over
+identities. So few people decide little, and there are no group labels among them: nothing is known
+about this model's fairness towards real people."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, default=Path("build/flagship"))
+    parser.add_argument("--plan", type=Path, default=Path(__file__).with_suffix(".yaml"))
+    parser.add_argument("--until", choices=("faces", "trials", "curve", "final"))
+    arguments = parser.parse_args()
+    work: Path = arguments.work
+    plan = yaml.safe_load(arguments.plan.read_text("utf-8"))
+    prepare(work, plan)
+    if arguments.until == "faces":
+        return
+    for part in ("trials", "curve"):
+        trials = [{**t, "set": {**plan["trial"], **t.get("set", {})}} for t in plan[part]]
+        records = run_all(work, plan, trials)
+        write_json(RESULTS / f"{part}.json", records)
+        if arguments.until == part:
+            return
+    chosen = run_trial(work, plan, plan["final"])
+    write_json(RESULTS / "final.json", chosen)
+    run = work / "runs" / plan["final"]["name"]
+    exported = export(work, run)
+    people = meet_people(work, run, exported, [trial["name"] for trial in plan["curve"]])
+    write_json(RESULTS / "people.json", people)
+    if arguments.until != "final":
+        release(run, exported, people)
+
+
+def export(work: Path, run: Path) -> Path:
+    """ONNX in fp32 and int8, audited on renders of people that it has not seen."""
+    folder = work / "export"
+    audit = Manifest.read(work / "audit")
+    for precision in ("fp32", "int8"):
+        export_onnx(
+            run,
+            folder,
+            precision=precision,
+            name=SMALL,
+            calibrate=Manifest.read(work / "calibration") if precision == "int8" else None,
+            audit=audit,
+        )
+    return folder
+
+
+def meet_people(work: Path, run: Path, exported: Path, curve: list[str]) -> dict[str, Any]:
+    """EER on the two sets of other people, of the student, of what was exported, of the teacher and
+    of the curve's students; and the paired difference to the teacher."""
+    sets = {}
+    for name, importer in {"orl": import_orl, "openpeople": import_openpeople}.items():
+        folder = work / name
+        if not (folder / "manifest.parquet").exists():
+            importer(folder)
+        manifest = Manifest.read(folder)
+        protocol = protocol_from_manifest(manifest, group_by=(), name=name)
+
+        def measured(
+            model: str | Path, manifest: Manifest = manifest, protocol: Protocol = protocol
+        ) -> Evaluation:
+            return evaluate_model(load_teacher(model), manifest, protocol, detail=False)
+
+        teacher, student = measured(TEACHER), measured(run)
+        compared = compare_evaluations(teacher, student).by_group
+        difference = next(of for of in compared if of.measure == "eer").groups[0].difference
+        sets[name] = {
+            "identities": len(manifest.identities()),
+            "images": len(manifest),
+            "teacher": _eer(teacher),
+            "student": _eer(student),
+            "student − teacher": {
+                "value": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+            },
+            **{path.stem: _eer(measured(path)) for path in sorted(exported.glob("*.onnx"))},
+            "curve": {trial: _eer(measured(work / "runs" / trial)) for trial in curve},
+        }
+    return sets
+
+
+def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
+    """Put weights, ONNX files and card into the package."""
+    target = small_folder()
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in (WEIGHTS_NAME, RUN_NAME):
+        shutil.copyfile(run / name, target / name)
+    for path in exported.glob("*.onnx"):
+        shutil.copyfile(path, target / path.name)
+    write_card(run, exported, target / "README.md")
+    card = (target / "README.md").read_text("utf-8")
+    heading = "## Results per group"
+    write_text(target / "README.md", card.replace(heading, f"{_people(people)}\n\n{heading}", 1))
+    note(f"{target}: weights, ONNX files and card written")
+
+
+def _people(people: dict[str, Any]) -> str:
+    rows = [
+        f"| {TITLES[name]} | {_percent(of['student'])} | {_percent(of['teacher'])} | "
+        f"{_percent(of['student − teacher'])} |"
+        for name, of in people.items()
+    ]
+    return "\n".join(
+        [
+            PEOPLE,
+            "",
+            "| people | EER, % | SFace | difference, points |",
+            "|---|---:|---:|---:|",
+            *rows,
+        ]
+    )
+
+
+def _eer(evaluation: Evaluation) -> dict[str, float | None]:
+    (group,) = evaluation.groups.values()
+    return {"value": group.eer.value, "low": group.eer.low, "high": group.eer.high}
+
+
+def _percent(estimate: dict[str, float | None]) -> str:
+    value, low, high = (f"{100 * (v or 0):.1f}" for v in estimate.values())
+    return f"{value} [{low}, {high}]"
+
+
+def prepare(work: Path, plan: dict[str, Any]) -> None:
+    """Render all faces, and embed those to learn from, and to be judged on, by the teacher."""
+    for name, faces in plan["faces"].items():
+        render_dataset(work / name, **faces)
+    teacher = load_teacher(plan["teacher"]["source"], engine=plan["teacher"]["engine"])
+    for name, faces in plan["faces"].items():
+        if faces["split"] != "test":
+            cached_embeddings(teacher, Manifest.read(work / name), work / f"{name}-teacher")
+
+
+def run_all(
+    work: Path, plan: dict[str, Any], trials: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Train and judge, as many at once as there are cores, one thread each; in the given order."""
+    trials = list(trials)
+    records: dict[str, dict[str, Any]] = {}
+    with (
+        worker_pool(usable_cores(), what="a trial") as submit,
+        progress("trials", len(trials), unit="trials") as bar,
+    ):
+        begun = {submit(run_trial, work, plan, trial): trial["name"] for trial in trials}
+        for future in as_completed(begun):
+            records[begun[future]] = future.result()
+            bar.advance(1)
+            note(f"{begun[future]}: {records[begun[future]]}")
+    return [records[trial["name"]] for trial in trials]
+
+
+def run_trial(work: Path, plan: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+    """Train one trial and judge it on the validation renders."""
+    out = work / "runs" / trial["name"]
+    manifest, cache = training_set(work, trial)
+    overrides = dict(trial.get("set", {}))
+    if overrides.pop("online", False):
+        overrides["distill.teacher"] = plan["teacher"]
+    else:
+        overrides["distill.cache"] = str(cache)
+    recipe = load_recipe(plan["recipe"], overrides)
+    result = train(recipe, out, manifest=manifest, quiet=True)
+    return {
+        "name": trial["name"],
+        "why": trial["why"],
+        "set": trial.get("set", {}),
+        "looks": trial.get("looks", ["camera"]),
+        "identities": len(manifest.identities()),
+        "images": len(manifest),
+        "steps": recipe.schedule.steps,
+        "minutes": round(result["seconds"] / 60, 1),
+        **judge(work, out),
+    }
+
+
+def judge(work: Path, run: Path) -> dict[str, float]:
+    """Agreement with the teacher, and EER, on the validation renders.
+
+    The agreement is the mean cosine between the student's embedding of an image and the teacher's.
+    """
+    manifest = Manifest.read(work / "validation")
+    student = load_teacher(run)
+    embeddings = student.embed(manifest.images())
+    cache = EmbeddingCache.open(
+        work / "validation-teacher", image_fingerprint=manifest.image_fingerprint
+    )
+    agreement = float(np.mean(np.sum(_unit(embeddings) * _unit(cache.view("original")), axis=1)))
+    evaluation = evaluate_model(
+        student, manifest, protocol_from_manifest(manifest), replicates=200, detail=False
+    )
+    return {"agreement": round(agreement, 4), "eer": round(mean_eer(evaluation), 4)}
+
+
+def training_set(work: Path, trial: dict[str, Any]) -> tuple[Manifest, Path]:
+    """The rows of a trial (of each look, identities in equal parts of the groups), and their
+    teacher embeddings."""
+    looks = trial.get("looks", ["camera"])
+    sources = [Manifest.read(work / look) for look in looks]
+    caches = [
+        EmbeddingCache.open(work / f"{look}-teacher", image_fingerprint=source.image_fingerprint)
+        for look, source in zip(looks, sources, strict=True)
+    ]
+    parts = [
+        source.select(_first(source, trial.get("identities"), trial.get("images")))
+        for source in sources
+    ]
+    manifest = parts[0] if len(parts) == 1 else Manifest.concat(parts)
+    folder = work / "sets" / fingerprint(manifest.fingerprint)[:16]
+    if not (folder / "cache" / "cache.json").exists():
+        subset_cache(list(zip(sources, caches, strict=True)), manifest, folder / "cache")
+    return manifest, folder / "cache"
+
+
+def _first(manifest: Manifest, identities: int | None, images: int | None) -> np.ndarray:
+    """Rows of the first ``identities``, equally many of each group, and of their first images."""
+    groups = manifest.groups()
+    labels = manifest.labels()
+    chosen = np.ones(len(manifest), dtype=bool)
+    if identities is not None:
+        names = np.unique(groups)
+        chosen[:] = False
+        for place, group in enumerate(names):
+            members = np.unique(labels[groups == group])
+            share = identities // len(names) + (place < identities % len(names))
+            chosen |= np.isin(labels, members[:share])
+    if images is not None:
+        order = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[order], labels[order])
+        rank = np.empty(len(labels), dtype=int)
+        rank[order] = np.arange(len(labels)) - starts
+        chosen &= rank < images
+    return chosen
+
+
+def mean_eer(evaluation: Evaluation) -> float:
+    """Mean over groups."""
+    return float(np.mean([group.eer.value for group in evaluation.groups.values()]))
+
+
+def _unit(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    main()
