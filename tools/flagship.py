@@ -41,10 +41,13 @@ from evenface.teachers.subset import subset_cache
 from evenface.train import load_recipe
 from evenface.train.loop import train
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME
+from filled import fill
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results" / "flagship"
+PAGE = ROOT / "docs" / "flagship.md"
 TEACHER = "sface"
+TEACHER_KEY, DIFFERENCE = "teacher", "student − teacher"
 TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated people"}
 PEOPLE = """## Faces it has seen, and faces it has not
 
@@ -73,14 +76,18 @@ def main() -> None:
         trials = [{**t, "set": {**plan["trial"], **t.get("set", {})}} for t in plan[part]]
         records = run_all(work, plan, trials)
         write_json(RESULTS / f"{part}.json", records)
+        fill(PAGE, part, _trials_table(records))
         if arguments.until == part:
             return
     chosen = run_trial(work, plan, plan["final"])
     write_json(RESULTS / "final.json", chosen)
+    fill(PAGE, "final", _trials_table([chosen]))
     run = work / "runs" / plan["final"]["name"]
     exported = export(work, run)
     people = meet_people(work, run, exported, [trial["name"] for trial in plan["curve"]])
     write_json(RESULTS / "people.json", people)
+    fill(PAGE, "people", _people_table(people))
+    fill(PAGE, "curve-people", _curve_table(people))
     if arguments.until != "final":
         release(run, exported, people)
 
@@ -123,9 +130,9 @@ def meet_people(work: Path, run: Path, exported: Path, curve: list[str]) -> dict
         sets[name] = {
             "identities": len(manifest.identities()),
             "images": len(manifest),
-            "teacher": _eer(teacher),
+            TEACHER_KEY: _eer(teacher),
             "student": _eer(student),
-            "student − teacher": {
+            DIFFERENCE: {
                 "value": difference.value,
                 "low": difference.low,
                 "high": difference.high,
@@ -148,25 +155,47 @@ def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
     write_card(run, exported, target / "README.md")
     card = (target / "README.md").read_text("utf-8")
     heading = "## Results per group"
-    write_text(target / "README.md", card.replace(heading, f"{_people(people)}\n\n{heading}", 1))
+    write_text(
+        target / "README.md",
+        card.replace(heading, f"{PEOPLE}\n\n{_people_table(people)}\n\n{heading}", 1),
+    )
     note(f"{target}: weights, ONNX files and card written")
 
 
-def _people(people: dict[str, Any]) -> str:
+def _trials_table(records: list[dict[str, Any]]) -> str:
     rows = [
-        f"| {TITLES[name]} | {_percent(of['student'])} | {_percent(of['teacher'])} | "
-        f"{_percent(of['student − teacher'])} |"
+        f"| {of['name']} | {of['why']} | {of['identities']:,} | {of['images']:,} | "
+        f"{of['steps']:,} | {of['minutes']:.0f} | {of['agreement']:.3f} | {100 * of['eer']:.1f} |"
+        for of in records
+    ]
+    return _table(
+        "trial | what for | identities | images | steps | minutes | agreement | EER, %", rows
+    )
+
+
+def _curve_table(people: dict[str, Any]) -> str:
+    rows = [
+        f"| {trial} | " + " | ".join(_percent(of["curve"][trial]) for of in people.values()) + " |"
+        for trial in people["orl"]["curve"]
+    ]
+    return _table("students | " + " | ".join(f"{TITLES[n]}: EER, %" for n in people), rows)
+
+
+def _table(heading: str, rows: list[str]) -> str:
+    columns = heading.count("|") + 1
+    return "\n".join([f"| {heading} |", "|---" * columns + "|", *rows])
+
+
+def _people_table(people: dict[str, Any]) -> str:
+    rows = [
+        f"| {TITLES[name]} | "
+        + " | ".join(
+            _percent(of[key]) for key in ("student", "small-int8", TEACHER_KEY, DIFFERENCE)
+        )
+        + " |"
         for name, of in people.items()
     ]
-    return "\n".join(
-        [
-            PEOPLE,
-            "",
-            "| people | EER, % | SFace | difference, points |",
-            "|---|---:|---:|---:|",
-            *rows,
-        ]
-    )
+    return _table("people | EER, % | in int8 | SFace | student − SFace, points", rows)
 
 
 def _eer(evaluation: Evaluation) -> dict[str, float | None]:
@@ -175,7 +204,7 @@ def _eer(evaluation: Evaluation) -> dict[str, float | None]:
 
 
 def _percent(estimate: dict[str, float | None]) -> str:
-    value, low, high = (f"{100 * (v or 0):.1f}" for v in estimate.values())
+    value, low, high = ("–" if v is None else f"{100 * v:.1f}" for v in estimate.values())
     return f"{value} [{low}, {high}]"
 
 

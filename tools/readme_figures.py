@@ -9,14 +9,14 @@ README has a place for each study that it shows, between ``<!-- NAME:begin -->``
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from evenface.files import atomic_path, read_json, write_text
+from evenface.files import atomic_path, read_json
 from evenface.report.markdown import markdown_table
 from evenface.study.results import verdicts
+from filled import fill
 
 ROOT = Path(__file__).parents[1]
 FULL = "quick"
@@ -42,12 +42,7 @@ def main() -> None:
             shutil.copyfile(study / kept, target / kept)
     picture = ROOT / "docs" / "images" / f"{name}.png"
     said = _photograph(target / "report.html", picture)
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    section = "\n".join(_section(results, said, picture.name))
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
-    between = re.compile(f"{begin}.*{end}", re.DOTALL)
-    write_text(readme, between.sub(lambda _: f"{begin}\n{section}\n{end}", text))
+    fill(ROOT / "README.md", name, "\n".join(_section(results, said, picture.name)))
 
 
 def _section(results: dict, said: str, picture: str) -> Iterator[str]:

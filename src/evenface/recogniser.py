@@ -104,7 +104,8 @@ class Recogniser:
         """Load a model.
 
         Args:
-            path: an ONNX file, a run folder (extra ``train``), ``"sface"`` or ``"study"``.
+            path: an ONNX file, a run folder (extra ``train``), ``"small"``, ``"small-int8"``,
+                ``"sface"`` or ``"study"``.
             threshold, detector: as of the class.
 
         Raises:

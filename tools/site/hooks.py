@@ -27,6 +27,7 @@ OUTSIDE = {
     "CONTRIBUTING.md": "reference/contributing.md",
     "CHANGELOG.md": "reference/changelog.md",
     "src/evenface/teachers/study_teacher/README.md": "reference/study-teacher.md",
+    "src/evenface/teachers/small_student/README.md": "reference/small-student.md",
 }
 """File of the repository → page that shows it."""
 

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from evenface.recogniser import Recogniser
 
 Model = Annotated[
-    str, typer.Option("--model", help="ONNX file, run folder, sface or study.", metavar="MODEL")
+    str,
+    typer.Option(
+        "--model",
+        help="ONNX file, run folder, small, small-int8, sface or study.",
+        metavar="MODEL",
+    ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(min=-1.0, max=1.0, help="Cosine to decide by; default: the audited threshold."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_MODEL = "sface"
+DEFAULT_MODEL = "small"
 
 
 def register(app: typer.Typer) -> None:

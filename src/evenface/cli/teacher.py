@@ -11,7 +11,7 @@ Spec = Annotated[
     str,
     typer.Argument(
         metavar="TEACHER",
-        help="sface, study, an ONNX file, a run folder, or weights of a backbone.",
+        help="sface, study, small, an ONNX file, a run folder, or weights of a backbone.",
     ),
 ]
 Mean = Annotated[
