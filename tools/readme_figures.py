@@ -9,11 +9,12 @@ README has a place for each study that it shows, between ``<!-- NAME:begin -->``
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from evenface.files import atomic_path, read_json
+from evenface.files import atomic_path, read_json, write_text
 from evenface.report.markdown import markdown_table
 from evenface.study.results import verdicts
 from filled import fill
@@ -21,9 +22,11 @@ from filled import fill
 ROOT = Path(__file__).parents[1]
 FULL = "quick"
 """The study whose whole table stands in README."""
+RUN_LINK = re.compile(r'<a href="pages/[^"]*"[^>]*>(.*?)</a>')
+"""The page of each run stays in the study's folder: a hundred pages that only that study needs."""
 SHOWN = {"sweep": "#sweep"}
 """Section of the page whose figure is shown; else the summary."""
-KEPT = ("results.json", "report.html", "pages", "tables", "methods.md", "references.bib")
+KEPT = ("results.json", "report.html", "tables", "methods.md", "references.bib")
 
 
 def main() -> None:
@@ -40,8 +43,10 @@ def main() -> None:
             shutil.copytree(study / kept, target / kept)
         elif (study / kept).exists():
             shutil.copyfile(study / kept, target / kept)
+    page = target / "report.html"
+    write_text(page, RUN_LINK.sub(r"\1", page.read_text("utf-8")))
     picture = ROOT / "docs" / "images" / f"{name}.png"
-    said = _photograph(target / "report.html", picture)
+    said = _photograph(page, picture)
     fill(ROOT / "README.md", name, "\n".join(_section(results, said, picture.name)))
 
 
