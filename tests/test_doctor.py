@@ -193,3 +193,8 @@ def test_broken_base_exits_with_1(monkeypatch, capsys):
     code, out = run(capsys, "--json")
     assert code == 1
     assert json.loads(out)["healthy"] is False
+
+
+def test_every_extra_is_told():
+    declared = set(metadata.metadata("evenface").get_all("Provides-Extra"))
+    assert {finding.name for finding in doctor.check_extras()} == declared

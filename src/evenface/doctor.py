@@ -26,6 +26,15 @@ _EXTRAS = {
     "render": "synthetic faces",
     "report": "the HTML report",
     "export": "ONNX export; lifting the fixed batch size of ONNX teachers (faster)",
+    "prune": "students of fewer channels",
+    "openvino": "faster ONNX teachers on x86 processors",
+    "demo": "the local page that compares two pictures",
+    "fast": "JPEGs decoded faster",
+    "label": "groups from teacher embeddings",
+    "calibrate": "calibration by score and by cluster",
+    "ray": "studies on a Ray cluster",
+    "tensorboard": "the training log for TensorBoard",
+    "docs": "the documentation site",
     "dev": "tests, linter, type checker",
 }
 _MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2", "pyyaml": "yaml"}
