@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
 from evenface.console import note, progress
@@ -35,10 +36,12 @@ from evenface.export.ship import export_onnx
 from evenface.files import fingerprint, write_json, write_text
 from evenface.parallel import usable_cores, worker_pool
 from evenface.teachers import load_teacher
+from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.small import SMALL, small_folder
 from evenface.teachers.subset import subset_cache
 from evenface.train import load_recipe
+from evenface.train.augment import create_augmenter
 from evenface.train.loop import train
 from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 from filled import fill
@@ -47,6 +50,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results" / "flagship"
 PAGE = ROOT / "docs" / "flagship.md"
 TEACHER = "sface"
+SPOILT = {"rescale": {"smallest": 0.3}, "blur": {"highest": 1.5}, "grey": {}}
+"""How validation images are spoilt."""
 TEACHER_KEY, DIFFERENCE = "teacher", "student − teacher"
 TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated people"}
 PEOPLE = """## Faces it has seen, and faces it has not
@@ -90,6 +95,138 @@ def main() -> None:
     fill(PAGE, "curve-people", _curve_table(people))
     if arguments.until != "final":
         release(run, exported, people)
+
+
+def prepare(work: Path, plan: dict[str, Any]) -> None:
+    """Render all faces, and embed those to learn from by the teacher."""
+    for name, faces in plan["faces"].items():
+        render_dataset(work / name, **faces)
+    teacher = open_teacher(plan)
+    for name, faces in plan["faces"].items():
+        if faces["split"] == "train":
+            cached_embeddings(teacher, Manifest.read(work / name), work / f"{name}-teacher")
+
+
+def open_teacher(plan: dict[str, Any]) -> LoadedTeacher:
+    """SFace, as the plan wants it run."""
+    return load_teacher(plan["teacher"]["source"], engine=plan["teacher"]["engine"])
+
+
+def run_all(
+    work: Path, plan: dict[str, Any], trials: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Train and judge, as many at once as there are cores, one thread each; in the given order."""
+    trials = list(trials)
+    records: dict[str, dict[str, Any]] = {}
+    with (
+        worker_pool(usable_cores(), what="a trial") as submit,
+        progress("trials", len(trials), unit="trials") as bar,
+    ):
+        begun = {submit(run_trial, work, plan, trial): trial["name"] for trial in trials}
+        for future in as_completed(begun):
+            records[begun[future]] = future.result()
+            bar.advance(1)
+            note(f"{begun[future]}: {records[begun[future]]}")
+    return [records[trial["name"]] for trial in trials]
+
+
+def run_trial(work: Path, plan: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
+    """Train one trial and judge it on the validation renders."""
+    out = work / "runs" / trial["name"]
+    manifest, cache = training_set(work, trial)
+    overrides = dict(trial.get("set", {}))
+    if overrides.pop("online", False):
+        overrides["distill.teacher"] = plan["teacher"]
+    else:
+        overrides["distill.cache"] = str(cache)
+    recipe = load_recipe(plan["recipe"], overrides)
+    result = train(recipe, out, manifest=manifest, quiet=True)
+    return {
+        "name": trial["name"],
+        "why": trial["why"],
+        "set": trial.get("set", {}),
+        "looks": trial.get("looks", ["camera"]),
+        "identities": len(manifest.identities()),
+        "images": len(manifest),
+        "steps": recipe.schedule.steps,
+        "minutes": round(result["seconds"] / 60, 1),
+        **judge(work, plan, out),
+    }
+
+
+def training_set(work: Path, trial: dict[str, Any]) -> tuple[Manifest, Path]:
+    """The rows of a trial (of each look, identities in equal parts of the groups), and their
+    teacher embeddings."""
+    looks = trial.get("looks", ["camera"])
+    sources = [Manifest.read(work / look) for look in looks]
+    caches = [
+        EmbeddingCache.open(work / f"{look}-teacher", image_fingerprint=source.image_fingerprint)
+        for look, source in zip(looks, sources, strict=True)
+    ]
+    parts = [
+        source.select(_first(source, trial.get("identities"), trial.get("images")))
+        for source in sources
+    ]
+    manifest = parts[0] if len(parts) == 1 else Manifest.concat(parts)
+    folder = work / "sets" / fingerprint(manifest.fingerprint)[:16]
+    if not (folder / "cache" / "cache.json").exists():
+        subset_cache(list(zip(sources, caches, strict=True)), manifest, folder / "cache")
+    return manifest, folder / "cache"
+
+
+def _first(manifest: Manifest, identities: int | None, images: int | None) -> np.ndarray:
+    """Rows of the first ``identities``, equally many of each group, and of their first images."""
+    groups = manifest.groups()
+    labels = manifest.labels()
+    chosen = np.ones(len(manifest), dtype=bool)
+    if identities is not None:
+        names = np.unique(groups)
+        chosen[:] = False
+        for place, group in enumerate(names):
+            members = np.unique(labels[groups == group])
+            share = identities // len(names) + (place < identities % len(names))
+            chosen |= np.isin(labels, members[:share])
+    if images is not None:
+        order = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[order], labels[order])
+        rank = np.empty(len(labels), dtype=int)
+        rank[order] = np.arange(len(labels)) - starts
+        chosen &= rank < images
+    return chosen
+
+
+def judge(work: Path, plan: dict[str, Any], run: Path) -> dict[str, float]:
+    """Agreement with the teacher on the validation renders, as they are and spoilt, and EER.
+
+    The agreement is the mean cosine between the student's embedding of an image and the teacher's
+    of the same pixels. Spoilt images have lost their colour and most of their detail.
+    """
+    manifest = Manifest.read(work / "validation")
+    student, teacher = load_teacher(run), open_teacher(plan)
+    agreements = []
+    for chosen in ({}, SPOILT):
+        rows = np.arange(len(manifest))
+        pixels = torch.from_numpy(np.array(manifest.images()))
+        images = create_augmenter(chosen, seed=0).on_device(pixels, 0, rows).numpy()
+        cosines = np.sum(_unit(student.embed(images)) * _unit(teacher.embed(images)), axis=1)
+        agreements.append(float(np.mean(cosines)))
+    evaluation = evaluate_model(
+        student, manifest, protocol_from_manifest(manifest), replicates=200, detail=False
+    )
+    return {
+        "agreement": round(agreements[0], 4),
+        "agreement_spoilt": round(agreements[1], 4),
+        "eer": round(mean_eer(evaluation), 4),
+    }
+
+
+def mean_eer(evaluation: Evaluation) -> float:
+    """Mean over groups."""
+    return float(np.mean([group.eer.value for group in evaluation.groups.values()]))
+
+
+def _unit(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 def export(work: Path, run: Path) -> Path:
@@ -143,6 +280,11 @@ def meet_people(work: Path, run: Path, exported: Path, curve: list[str]) -> dict
     return sets
 
 
+def _eer(evaluation: Evaluation) -> dict[str, float | None]:
+    (group,) = evaluation.groups.values()
+    return {"value": group.eer.value, "low": group.eer.low, "high": group.eer.high}
+
+
 def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
     """Put weights, ONNX files and card into the package."""
     target = small_folder()
@@ -165,11 +307,13 @@ def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
 def _trials_table(records: list[dict[str, Any]]) -> str:
     rows = [
         f"| {of['name']} | {of['why']} | {of['identities']:,} | {of['images']:,} | "
-        f"{of['steps']:,} | {of['minutes']:.0f} | {of['agreement']:.3f} | {100 * of['eer']:.1f} |"
+        f"{of['steps']:,} | {of['minutes']:.0f} | {of['agreement']:.3f} | "
+        f"{of['agreement_spoilt']:.3f} | {100 * of['eer']:.1f} |"
         for of in records
     ]
     return _table(
-        "trial | what for | identities | images | steps | minutes | agreement | EER, %", rows
+        "trial | what for | identities | images | steps | minutes | agreement | spoilt | EER, %",
+        rows,
     )
 
 
@@ -179,11 +323,6 @@ def _curve_table(people: dict[str, Any]) -> str:
         for trial in people["orl"]["curve"]
     ]
     return _table("students | " + " | ".join(f"{TITLES[n]}: EER, %" for n in people), rows)
-
-
-def _table(heading: str, rows: list[str]) -> str:
-    columns = heading.count("|") + 1
-    return "\n".join([f"| {heading} |", "|---" * columns + "|", *rows])
 
 
 def _people_table(people: dict[str, Any]) -> str:
@@ -198,134 +337,14 @@ def _people_table(people: dict[str, Any]) -> str:
     return _table("people | EER, % | in int8 | SFace | student − SFace, points", rows)
 
 
-def _eer(evaluation: Evaluation) -> dict[str, float | None]:
-    (group,) = evaluation.groups.values()
-    return {"value": group.eer.value, "low": group.eer.low, "high": group.eer.high}
-
-
 def _percent(estimate: dict[str, float | None]) -> str:
     value, low, high = ("–" if v is None else f"{100 * v:.1f}" for v in estimate.values())
     return f"{value} [{low}, {high}]"
 
 
-def prepare(work: Path, plan: dict[str, Any]) -> None:
-    """Render all faces, and embed those to learn from, and to be judged on, by the teacher."""
-    for name, faces in plan["faces"].items():
-        render_dataset(work / name, **faces)
-    teacher = load_teacher(plan["teacher"]["source"], engine=plan["teacher"]["engine"])
-    for name, faces in plan["faces"].items():
-        if faces["split"] != "test":
-            cached_embeddings(teacher, Manifest.read(work / name), work / f"{name}-teacher")
-
-
-def run_all(
-    work: Path, plan: dict[str, Any], trials: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Train and judge, as many at once as there are cores, one thread each; in the given order."""
-    trials = list(trials)
-    records: dict[str, dict[str, Any]] = {}
-    with (
-        worker_pool(usable_cores(), what="a trial") as submit,
-        progress("trials", len(trials), unit="trials") as bar,
-    ):
-        begun = {submit(run_trial, work, plan, trial): trial["name"] for trial in trials}
-        for future in as_completed(begun):
-            records[begun[future]] = future.result()
-            bar.advance(1)
-            note(f"{begun[future]}: {records[begun[future]]}")
-    return [records[trial["name"]] for trial in trials]
-
-
-def run_trial(work: Path, plan: dict[str, Any], trial: dict[str, Any]) -> dict[str, Any]:
-    """Train one trial and judge it on the validation renders."""
-    out = work / "runs" / trial["name"]
-    manifest, cache = training_set(work, trial)
-    overrides = dict(trial.get("set", {}))
-    if overrides.pop("online", False):
-        overrides["distill.teacher"] = plan["teacher"]
-    else:
-        overrides["distill.cache"] = str(cache)
-    recipe = load_recipe(plan["recipe"], overrides)
-    result = train(recipe, out, manifest=manifest, quiet=True)
-    return {
-        "name": trial["name"],
-        "why": trial["why"],
-        "set": trial.get("set", {}),
-        "looks": trial.get("looks", ["camera"]),
-        "identities": len(manifest.identities()),
-        "images": len(manifest),
-        "steps": recipe.schedule.steps,
-        "minutes": round(result["seconds"] / 60, 1),
-        **judge(work, out),
-    }
-
-
-def judge(work: Path, run: Path) -> dict[str, float]:
-    """Agreement with the teacher, and EER, on the validation renders.
-
-    The agreement is the mean cosine between the student's embedding of an image and the teacher's.
-    """
-    manifest = Manifest.read(work / "validation")
-    student = load_teacher(run)
-    embeddings = student.embed(manifest.images())
-    cache = EmbeddingCache.open(
-        work / "validation-teacher", image_fingerprint=manifest.image_fingerprint
-    )
-    agreement = float(np.mean(np.sum(_unit(embeddings) * _unit(cache.view("original")), axis=1)))
-    evaluation = evaluate_model(
-        student, manifest, protocol_from_manifest(manifest), replicates=200, detail=False
-    )
-    return {"agreement": round(agreement, 4), "eer": round(mean_eer(evaluation), 4)}
-
-
-def training_set(work: Path, trial: dict[str, Any]) -> tuple[Manifest, Path]:
-    """The rows of a trial (of each look, identities in equal parts of the groups), and their
-    teacher embeddings."""
-    looks = trial.get("looks", ["camera"])
-    sources = [Manifest.read(work / look) for look in looks]
-    caches = [
-        EmbeddingCache.open(work / f"{look}-teacher", image_fingerprint=source.image_fingerprint)
-        for look, source in zip(looks, sources, strict=True)
-    ]
-    parts = [
-        source.select(_first(source, trial.get("identities"), trial.get("images")))
-        for source in sources
-    ]
-    manifest = parts[0] if len(parts) == 1 else Manifest.concat(parts)
-    folder = work / "sets" / fingerprint(manifest.fingerprint)[:16]
-    if not (folder / "cache" / "cache.json").exists():
-        subset_cache(list(zip(sources, caches, strict=True)), manifest, folder / "cache")
-    return manifest, folder / "cache"
-
-
-def _first(manifest: Manifest, identities: int | None, images: int | None) -> np.ndarray:
-    """Rows of the first ``identities``, equally many of each group, and of their first images."""
-    groups = manifest.groups()
-    labels = manifest.labels()
-    chosen = np.ones(len(manifest), dtype=bool)
-    if identities is not None:
-        names = np.unique(groups)
-        chosen[:] = False
-        for place, group in enumerate(names):
-            members = np.unique(labels[groups == group])
-            share = identities // len(names) + (place < identities % len(names))
-            chosen |= np.isin(labels, members[:share])
-    if images is not None:
-        order = np.argsort(labels, kind="stable")
-        starts = np.searchsorted(labels[order], labels[order])
-        rank = np.empty(len(labels), dtype=int)
-        rank[order] = np.arange(len(labels)) - starts
-        chosen &= rank < images
-    return chosen
-
-
-def mean_eer(evaluation: Evaluation) -> float:
-    """Mean over groups."""
-    return float(np.mean([group.eer.value for group in evaluation.groups.values()]))
-
-
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+def _table(heading: str, rows: list[str]) -> str:
+    columns = heading.count("|") + 1
+    return "\n".join([f"| {heading} |", "|---" * columns + "|", *rows])
 
 
 if __name__ == "__main__":
