@@ -307,12 +307,12 @@ def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
 def _trials_table(records: list[dict[str, Any]]) -> str:
     rows = [
         f"| {of['name']} | {of['why']} | {of['identities']:,} | {of['images']:,} | "
-        f"{of['steps']:,} | {of['minutes']:.0f} | {of['agreement']:.3f} | "
+        f"{of['steps']:,} | {of['agreement']:.3f} | "
         f"{of['agreement_spoilt']:.3f} | {100 * of['eer']:.1f} |"
         for of in records
     ]
     return _table(
-        "trial | what for | identities | images | steps | minutes | agreement | spoilt | EER, %",
+        "trial | what for | identities | images | steps | agreement | spoilt | EER, %",
         rows,
     )
 

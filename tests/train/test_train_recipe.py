@@ -58,6 +58,12 @@ def test_overrides_reach_nested_keys():
     assert recipe.distill.weight == 39.06
 
 
+def test_overrides_are_left_as_they_were():
+    overrides = {"augment": {"blur": {}}, "augment.crop": {}}
+    assert set(load_recipe("student-mini", overrides).augment) == {"blur", "crop"}
+    assert overrides == {"augment": {"blur": {}}, "augment.crop": {}}
+
+
 def test_files_load_as_they_are_saved(tmp_path):
     recipe = load_recipe("student-cpu", {"data": "faces", "distill.cache": "cache"})
     path = tmp_path / "mine.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -68,7 +69,7 @@ def load(
     """
     content = read(kind, source)
     for key, value in (overrides or {}).items():
-        _set(content, key, value)
+        _set(content, key, deepcopy(value))  # a later key may change a part of it
     return validate(source, content, model)
 
 
