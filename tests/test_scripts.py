@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = sorted(path for folder in ("benchmarks", "tools") for path in ROOT.glob(f"{folder}/*.py"))
+HELPERS = {"filled.py"}  # of other scripts
+SCRIPTS = sorted(
+    path
+    for folder in ("benchmarks", "tools")
+    for path in ROOT.glob(f"{folder}/*.py")
+    if path.name not in HELPERS
+)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_scripts_import(path: Path) -> None:
+def test_scripts_import(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(path.parent)
     spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

@@ -28,7 +28,9 @@ def test_missing_sface_names_the_command(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("spec", ["sfaces", "weights.bin", "nowhere/run"])
 def test_unrecognised_teacher_lists_what_is_known(spec):
-    with pytest.raises(UsageError, match=r"not recognised; give a name \(sface, study\).*\.onnx"):
+    with pytest.raises(
+        UsageError, match=r"not recognised; give a name \(sface, small, small-int8, study\).*\.onnx"
+    ):
         load_teacher(spec)
 
 
