@@ -59,6 +59,13 @@ def test_it_has_an_operating_point_that_says_it_is_simulated(name):
     assert -1 < point.threshold < 1
 
 
+def test_its_record_is_that_of_its_recipe():
+    record = read_json(small_folder() / "run.json")
+    recipe = load_recipe(PLAN["recipe"], {"distill.cache": "cache"})
+    expected = recipe.fingerprint(record["data_fingerprint"], record["teacher_fingerprint"])
+    assert record["fingerprint"] == expected
+
+
 def test_files_card_and_weights_belong_together():
     digest = sha256_file(small_folder() / "weights.safetensors")
     card = (small_folder() / "README.md").read_text("utf-8")
