@@ -53,6 +53,8 @@ TEACHER = "sface"
 SPOILT = {"rescale": {"smallest": 0.3}, "blur": {"highest": 1.5}, "grey": {}}
 """How validation images are spoilt."""
 TEACHER_KEY, DIFFERENCE = "teacher", "student − teacher"
+FULL = "no-augmentation"
+"""The trial whose training the curve has with less."""
 TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated people"}
 PEOPLE = """## Faces it has seen, and faces it has not
 
@@ -89,7 +91,8 @@ def main() -> None:
     fill(PAGE, "final", _trials_table([chosen]))
     run = work / "runs" / plan["final"]["name"]
     exported = export(work, run)
-    people = meet_people(work, run, exported, [trial["name"] for trial in plan["curve"]])
+    curve = [trial["name"] for trial in plan["curve"]]
+    people = meet_people(work, run, exported, [*curve, FULL])
     write_json(RESULTS / "people.json", people)
     fill(PAGE, "people", _people_table(people))
     fill(PAGE, "curve-people", _curve_table(people))
