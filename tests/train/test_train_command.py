@@ -38,7 +38,7 @@ def recipe_file(make_recipe, tmp_path):
 def test_named_recipes_are_listed(run):
     assert run("--list")[:2] == (
         0,
-        "student-cpu\nstudent-mini\nstudent-paper\nstudent-paper-corrected\nstudent-paper-faithful\nteacher-paper-corrected\nteacher-paper-faithful\nteacher-study\n",
+        "student-cpu\nstudent-mini\nstudent-paper\nstudent-paper-corrected\nstudent-paper-faithful\nstudent-renders\nteacher-paper-corrected\nteacher-paper-faithful\nteacher-study\n",
     )
 
 

@@ -24,6 +24,7 @@ def test_the_named_recipes_load():
         "student-paper",
         "student-paper-corrected",
         "student-paper-faithful",
+        "student-renders",
         "teacher-paper-corrected",
         "teacher-paper-faithful",
         "teacher-study",

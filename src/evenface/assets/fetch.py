@@ -154,10 +154,10 @@ def _pip_download(wheel: Wheel, folder: Path) -> None:
 
 def _folder_size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        # pip moves and removes files while we look.
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+    for root, _, names in os.walk(folder):  # pip moves and removes files and folders meanwhile
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(root, name)).st_size
     return total
 
 

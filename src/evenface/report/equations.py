@@ -56,6 +56,7 @@ NETWORKS: dict[str, Part] = {
     "mini_l": Part(f"a {_MINI} (mini_l)", ("he2016",)),
     "mini_m": Part(f"a {_MINI} (mini_m)", ("he2016",)),
     "mini_s": Part(f"a {_MINI} (mini_s)", ("he2016",)),
+    "mini_x": Part(f"a {_MINI} with overlapping stem (mini_x)", ("he2016",)),
 }
 """Backbones by the names of recipes."""
 
