@@ -141,7 +141,7 @@ def run_trial(work: Path, plan: dict[str, Any], trial: dict[str, Any]) -> dict[s
     if overrides.pop("online", False):
         overrides["distill.teacher"] = plan["teacher"]
     else:
-        overrides["distill.cache"] = str(cache)
+        overrides |= {"distill.cache": str(cache), "distill.teacher": None}
     recipe = load_recipe(plan["recipe"], overrides)
     result = train(recipe, out, manifest=manifest, quiet=True)
     return {

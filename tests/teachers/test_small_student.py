@@ -21,6 +21,7 @@ from evenface.teachers.small import small_folder
 from evenface.train import load_recipe
 
 PLAN = yaml.safe_load((Path(__file__).parents[2] / "tools" / "flagship.yaml").read_text("utf-8"))
+CACHED = {"distill.cache": "cache", "distill.teacher": None}
 MODELS = ("small", "small-int8")
 
 
@@ -61,7 +62,7 @@ def test_it_has_an_operating_point_that_says_it_is_simulated(name):
 
 def test_its_record_is_that_of_its_recipe():
     record = read_json(small_folder() / "run.json")
-    recipe = load_recipe(PLAN["recipe"], {"distill.cache": "cache"})
+    recipe = load_recipe(PLAN["recipe"], CACHED)
     expected = recipe.fingerprint(record["data_fingerprint"], record["teacher_fingerprint"])
     assert record["fingerprint"] == expected
 
@@ -103,10 +104,8 @@ def test_verify_uses_it_by_default():
 @pytest.mark.parametrize("trial", [*PLAN["trials"], *PLAN["curve"], PLAN["final"]], ids=str)
 def test_every_trial_of_the_plan_is_a_recipe(trial):
     overrides = PLAN["trial"] | trial.get("set", {})
-    overrides["distill.cache"] = "cache"
-    if overrides.pop("online", False):
-        del overrides["distill.cache"]
-        overrides["distill.teacher"] = PLAN["teacher"]
+    online = overrides.pop("online", False)
+    overrides |= {"distill.teacher": PLAN["teacher"]} if online else CACHED
     recipe = load_recipe(PLAN["recipe"], overrides)
     assert recipe.distill is not None
 
