@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import cv2
@@ -45,6 +46,20 @@ def test_openvino_gives_the_same_embeddings(tmp_path, faces, layout, batch):
     assert teacher.details["provider"] == "openvino"
     assert teacher.embed(faces[:0]).shape == (0, teacher.embedding_size)
     assert teacher.fingerprint == OnnxTeacher(toy.path).fingerprint
+
+
+def test_signals_are_handled_after_several_models_of_openvino(recogniser):
+    code = (
+        "import gc, signal\n"
+        "from evenface.teachers.onnx import OnnxTeacher\n"
+        f"path = {str(recogniser.path)!r}\n"
+        "models = [OnnxTeacher(path, engine='openvino') for _ in range(3)]\n"
+        "while models: del models[0]; gc.collect()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGTERM)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "handled"), done.stderr
 
 
 def test_bfloat16_is_near_and_has_its_own_fingerprint(recogniser, faces):

@@ -6,6 +6,7 @@ asked to and the processor can. ``benchmarks/embed.py`` measures what that gives
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal
@@ -19,6 +20,13 @@ from evenface.teachers.session import Contract
 Precision = Literal["fp32", "bf16"]
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one of this process. Each sets up a stack for signals and takes it away with it: of
+    several, one leaves a stack behind that is no more, and the next signal ends the process."""
+    return openvino.Core()
 
 
 class OpenVinoModel:
@@ -45,7 +53,7 @@ class OpenVinoModel:
             "NUM_STREAMS": threads,
         }
         try:
-            core = openvino.Core()
+            core = _core()
             model = core.read_model(str(path))
             shape = model.input(0).get_partial_shape()
             shape[0] = openvino.Dimension(-1)
