@@ -299,6 +299,7 @@ def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
         shutil.copyfile(path, target / path.name)
     write_card(run, exported, target / "README.md")
     card = (target / "README.md").read_text("utf-8")
+    card = card.replace(f"{run.parents[1]}/", "")  # where the faces lay is nobody's business
     heading = "## Results per group"
     write_text(
         target / "README.md",
