@@ -23,7 +23,8 @@ import onnxruntime
 from evenface.assets import asset_path
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
-from evenface.teachers.onnx import Engine, OnnxTeacher
+from evenface.teachers.base import Engine
+from evenface.teachers.onnx import OnnxTeacher
 from evenface.teachers.relax import relax
 
 BASELINE = "naive: one session, one image a call"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
+
+Engine = Literal["onnxruntime", "openvino", "openvino-bf16"]
+"""What runs an ONNX file."""
 
 IMAGE_SHAPE = (112, 112, 3)
 

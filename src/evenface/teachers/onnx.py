@@ -11,7 +11,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,15 +20,10 @@ from evenface.export.record import read_record
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
-from evenface.teachers.base import IMAGE_SHAPE, check_images
+from evenface.teachers.base import IMAGE_SHAPE, Engine, check_images
 from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
 from evenface.teachers.relax import can_relax, relax
-from evenface.teachers.session import open_session, read_contract, run
-
-if TYPE_CHECKING:
-    from evenface.teachers.openvino import OpenVinoModel
-
-Engine = Literal["onnxruntime", "openvino", "openvino-bf16"]
+from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_contract
 
 # Files whose preprocessing is known, so that it need not be declared: SFace scales in its graph.
 _AS_IT_IS = Preprocessing(mean=0.0, std=1.0, order="RGB")
@@ -37,9 +31,6 @@ _KNOWN = {ASSETS["sface"].sha256: _AS_IT_IS}
 
 _MAX_COSINE_CHANGE = 1e-4
 _MAX_BF16_COSINE_CHANGE = 1e-2
-_CPU_BATCH = 4
-_OPENVINO_BATCH = 8
-_GPU_BATCH = 64
 
 
 class OnnxTeacher:
@@ -86,9 +77,9 @@ class OnnxTeacher:
             raise DataError(f"{self.path}: no such file")
         sha256 = sha256_file(self.path)
         self._threads = threads or usable_cores()
-        self._session = open_session(self.path, self.path)
-        said = declared(self.path, self._session.get_modelmeta().custom_metadata_map)
-        self._contract = read_contract(self._session, self.path, layout or said.pop("layout", None))
+        session = open_session(self.path, self.path)
+        said = declared(self.path, session.get_modelmeta().custom_metadata_map)
+        self._contract = read_contract(session, self.path, layout or said.pop("layout", None))
         known = _KNOWN.get(sha256, _AS_IT_IS if self._takes_pixels else Preprocessing())
         default = replace(known, **said)
         self.preprocessing = Preprocessing(
@@ -102,21 +93,22 @@ class OnnxTeacher:
                 f"{self.path}: takes whole numbers 0 to 255 and scales them itself; leave mean and "
                 "std out"
             )
-        self.record = read_record(self._session, self.path)
+        self.record = read_record(session, self.path)
         self.name = name or self.path.stem
         identity = {"weights": sha256, "preprocessing": self.preprocessing.as_dict()}
         if engine == "openvino-bf16":
             identity["precision"] = "bf16"
         self.fingerprint = fingerprint(identity)
         probe = self._inputs(_probe_images())
-        reference = run(self._session, self._contract, probe, self.path)
+        self._runner: Runner = OnnxRuntime(session, self._contract, self.path)
+        reference = self._runner(probe)
         self._check_probe(reference, len(probe))
         self.embedding_size: int = reference.shape[1]
         self._lifted = "there is none"
-        self._engine = engine
-        self._openvino: OpenVinoModel | None = None
         if engine != "onnxruntime":
-            self._openvino = self._compile(probe, reference)
+            self._runner = self._compile(engine, probe, reference)
+            if self._contract.batch is not None:
+                self._lifted = f"yes, by {engine}"
         elif self._contract.batch is not None:
             self._lifted = self._relax(probe, reference) if relax_batch else "no, not wanted"
 
@@ -126,10 +118,8 @@ class OnnxTeacher:
         return {
             "file": str(self.path),
             "preprocessing": str(self.preprocessing),
-            "provider": self._session.get_providers()[0]
-            if self._openvino is None
-            else self._engine,
-            "threads × batch": f"{self._workers} × {self._batch}",
+            "provider": self._runner.provider,
+            "threads × batch": f"{self._workers} × {self._runner.batch}",
             "fixed batch lifted": self._lifted,
         }
 
@@ -141,13 +131,14 @@ class OnnxTeacher:
         """
         check_images(images)
         embeddings = np.empty((len(images), self.embedding_size), dtype=np.float32)
+        batch = self._runner.batch
 
         def embed_from(start: int) -> None:
-            block = slice(start, start + self._batch)
-            embeddings[block] = self._run(self._inputs(images[block]))
+            block = slice(start, start + batch)
+            embeddings[block] = self._runner(self._inputs(images[block]))
 
         with ThreadPoolExecutor(self._workers) as pool:
-            for _ in pool.map(embed_from, range(0, len(images), self._batch)):
+            for _ in pool.map(embed_from, range(0, len(images), batch)):
                 pass
         bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if len(bad):
@@ -163,49 +154,26 @@ class OnnxTeacher:
         return self._contract.dtype is np.uint8
 
     @property
-    def _on_gpu(self) -> bool:
-        if self._openvino is not None:
-            return False
-        return self._session.get_providers()[0] != "CPUExecutionProvider"
-
-    @property
-    def _batch(self) -> int:
-        if self._openvino is not None:
-            return _OPENVINO_BATCH
-        return self._contract.batch or (_GPU_BATCH if self._on_gpu else _CPU_BATCH)
-
-    @property
     def _workers(self) -> int:
-        return 1 if self._on_gpu else self._threads
+        return self._threads if self._runner.several else 1
 
     def _inputs(self, images: np.ndarray) -> np.ndarray:
         return self.preprocessing(images).astype(self._contract.dtype, copy=False)
 
-    def _run(self, inputs: np.ndarray) -> np.ndarray:
-        if self._openvino is not None:
-            return self._openvino(inputs)
-        return run(self._session, self._contract, inputs, self.path)
-
-    def _compile(self, probe: np.ndarray, reference: np.ndarray) -> OpenVinoModel:
+    def _compile(self, engine: Engine, probe: np.ndarray, reference: np.ndarray) -> Runner:
+        """The model in OpenVINO; DataError unless its embeddings are those of onnxruntime."""
         try:
             from evenface.teachers.openvino import OpenVinoModel
         except ModuleNotFoundError as error:
-            raise MissingDependencyError(
-                "openvino", "openvino", f"engine {self._engine}"
-            ) from error
-        low = self._engine == "openvino-bf16"
-        model = OpenVinoModel(
-            self.path, self._contract, precision="bf16" if low else "fp32", threads=self._threads
-        )
-        change = float(np.max(np.abs(1 - _cosines(model(probe), reference))))
-        allowed = _MAX_BF16_COSINE_CHANGE if low else _MAX_COSINE_CHANGE
+            raise MissingDependencyError("openvino", "openvino", f"engine {engine}") from error
+        model = OpenVinoModel(self.path, self._contract, engine=engine, threads=self._threads)
+        change = _cosine_change(model(probe), reference)
+        allowed = _MAX_BF16_COSINE_CHANGE if engine == "openvino-bf16" else _MAX_COSINE_CHANGE
         if not change < allowed:
             raise DataError(
-                f"{self.path}: {self._engine} gives embeddings whose cosine to onnxruntime's is "
+                f"{self.path}: {engine} gives embeddings whose cosine to onnxruntime's is "
                 f"off by {change:.1e} (allowed: {allowed:.0e}); use the engine onnxruntime"
             )
-        if self._contract.batch is not None:
-            self._lifted = f"yes, by {self._engine}"
         return model
 
     def _check_probe(self, output: np.ndarray, count: int) -> None:
@@ -224,20 +192,20 @@ class OnnxTeacher:
         """Swap in the relaxed model if its embeddings are the same; say what came of it."""
         if not can_relax():
             return "no, this needs the package 'onnx' (extra: export)"
-        contract = replace(self._contract, batch=None)
         try:
             session = open_session(relax(self.path), self.path)
-            relaxed = run(session, contract, probe, self.path)
+            runner = OnnxRuntime(session, replace(self._contract, batch=None), self.path)
+            relaxed = runner(probe)
         # Whatever the runtime dislikes about the rewritten model (a batch size inside a reshape,
         # say) costs only speed: the original stays in use.
         except Exception as error:
             return f"no, {type(error).__name__}: {str(error).splitlines()[0]}"
         if relaxed.shape != reference.shape:
             return f"no, the output has the shape {relaxed.shape} instead of {reference.shape}"
-        change = float(np.max(np.abs(1 - _cosines(relaxed, reference))))
+        change = _cosine_change(relaxed, reference)
         if not change < _MAX_COSINE_CHANGE:
             return f"no, embeddings differ by {change:.1e} in cosine"
-        self._session, self._contract = session, contract
+        self._runner = runner
         return f"yes, embeddings differ by {change:.0e} in cosine"
 
 
@@ -262,7 +230,8 @@ def _probe_images() -> np.ndarray:
     return np.stack(images)
 
 
-def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    first, second = first.astype(np.float64), second.astype(np.float64)
+def _cosine_change(embeddings: np.ndarray, reference: np.ndarray) -> float:
+    """Largest |1 − cos| between the two embeddings of an image."""
+    first, second = embeddings.astype(np.float64), reference.astype(np.float64)
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return np.sum(first * second, axis=1) / norms
+    return float(np.max(np.abs(1 - np.sum(first * second, axis=1) / norms)))

@@ -9,17 +9,15 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal
 
 import numpy as np
 import openvino
 
 from evenface.errors import DataError
+from evenface.teachers.base import Engine
 from evenface.teachers.session import Contract
 
-Precision = Literal["fp32", "bf16"]
-
-_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+_PRECISIONS: dict[Engine, str] = {"openvino": "f32", "openvino-bf16": "bf16"}
 
 
 @cache
@@ -30,25 +28,27 @@ def _core() -> openvino.Core:
 
 
 class OpenVinoModel:
-    """A compiled model, for ``threads`` callers at once.
+    """A :class:`evenface.teachers.session.Runner` for ``threads`` callers at once.
 
     Args:
         path: the ONNX file.
         contract: its input and output; a fixed batch size is lifted.
-        precision: of the convolutions. bf16 on a processor without it is slow.
+        engine: "openvino", or "openvino-bf16", slow on a processor without bfloat16.
         threads: callers, each of whom one thread serves.
 
     Raises:
         DataError: OpenVINO cannot read the model, or not with any number of images.
     """
 
-    def __init__(
-        self, path: Path, contract: Contract, *, precision: Precision, threads: int
-    ) -> None:
+    batch = 8
+    several = True
+
+    def __init__(self, path: Path, contract: Contract, *, engine: Engine, threads: int) -> None:
+        self.provider: str = engine
         self._path = path
         self._contract = contract
         options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[engine],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -14,6 +15,8 @@ from evenface.teachers.preprocessing import Layout
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _ERRORS_ONLY = 3
+_CPU_BATCH = 4
+_GPU_BATCH = 64
 _INPUT_TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -87,28 +90,62 @@ def read_contract(
     )
 
 
-def run(
-    session: onnxruntime.InferenceSession, contract: Contract, inputs: np.ndarray, path: Path
-) -> np.ndarray:
-    """Outputs for any number of images; a fixed batch is filled up with the last image.
+class Runner(Protocol):
+    """Computes a model's outputs.
 
-    DataError names ``path`` when onnxruntime cannot run the model on them.
+    Attributes:
+        provider: what computes, for the reader.
+        batch: images in a call.
+        several: whether calls side by side are faster than one after the other.
     """
-    size = contract.batch or max(len(inputs), 1)
-    parts = []
-    for start in range(0, len(inputs), size):
-        block = inputs[start : start + size]
-        filler = np.repeat(block[-1:], size - len(block), axis=0)
-        filled = np.concatenate([block, filler]) if len(filler) else block
-        try:
-            output = session.run([contract.output], {contract.input: filled})[0]
-        except Exception as error:
-            raise DataError(
-                f"{path}: onnxruntime cannot run this model on an input of shape "
-                f"{filled.shape} ({error})"
-            ) from error
-        parts.append(output[: len(block)])
-    return np.concatenate(parts)
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def several(self) -> bool: ...
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Outputs (N, D) of inputs as the contract wants them; DataError names the file."""
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """A :class:`Runner`. A fixed batch is filled up with the last image."""
+
+    session: onnxruntime.InferenceSession
+    contract: Contract
+    path: Path
+
+    @property
+    def provider(self) -> str:
+        return str(self.session.get_providers()[0])
+
+    @property
+    def batch(self) -> int:
+        return self.contract.batch or (_CPU_BATCH if self.several else _GPU_BATCH)
+
+    @property
+    def several(self) -> bool:
+        return self.provider == "CPUExecutionProvider"
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        size = self.contract.batch or max(len(inputs), 1)
+        parts = []
+        for start in range(0, len(inputs), size):
+            block = inputs[start : start + size]
+            filler = np.repeat(block[-1:], size - len(block), axis=0)
+            filled = np.concatenate([block, filler]) if len(filler) else block
+            try:
+                output = self.session.run([self.contract.output], {self.contract.input: filled})[0]
+            except Exception as error:
+                raise DataError(
+                    f"{self.path}: onnxruntime cannot run this model on an input of shape "
+                    f"{filled.shape} ({error})"
+                ) from error
+            parts.append(output[: len(block)])
+        return np.concatenate(parts)
 
 
 def _fits(dimension: int | str | None, expected: int) -> bool:

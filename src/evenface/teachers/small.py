@@ -9,7 +9,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from evenface.teachers.onnx import Engine, OnnxTeacher
+from evenface.teachers.base import Engine
+from evenface.teachers.onnx import OnnxTeacher
 
 SMALL = "small"
 

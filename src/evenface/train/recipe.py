@@ -20,6 +20,7 @@ from pydantic import (
 
 from evenface import recipes
 from evenface.files import fingerprint, sha256_file
+from evenface.teachers.base import Engine
 from evenface.train.run import WEIGHTS_NAME
 
 
@@ -133,7 +134,7 @@ class TeacherRecipe(_Part):
     """Of bare weights."""
     embedding_size: PositiveInt | None = None
     """Of bare weights."""
-    engine: Literal["onnxruntime", "openvino", "openvino-bf16"] | None = None
+    engine: Engine | None = None
     """What runs an ONNX file; None: onnxruntime."""
 
 
