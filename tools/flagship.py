@@ -13,6 +13,7 @@ import argparse
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,24 @@ import torch
 import yaml
 
 from evenface.console import note, progress
-from evenface.data.manifest import Manifest
+from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.render import render_dataset
 from evenface.data.sources import import_openpeople, import_orl
 from evenface.evaluate import (
+    Estimate,
     Evaluation,
-    Protocol,
+    PairedDifference,
     compare_evaluations,
     evaluate_model,
     protocol_from_manifest,
 )
 from evenface.export.hub import write_card
 from evenface.export.ship import export_onnx
-from evenface.files import fingerprint, write_json, write_text
+from evenface.files import write_json, write_text
 from evenface.parallel import usable_cores, worker_pool
+from evenface.recogniser import Recogniser
 from evenface.teachers import load_teacher
-from evenface.teachers.base import LoadedTeacher
+from evenface.teachers.base import Engine
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
 from evenface.teachers.small import SMALL, small_folder
 from evenface.teachers.subset import subset_cache
@@ -104,15 +107,10 @@ def prepare(work: Path, plan: dict[str, Any]) -> None:
     """Render all faces, and embed those to learn from by the teacher."""
     for name, faces in plan["faces"].items():
         render_dataset(work / name, **faces)
-    teacher = open_teacher(plan)
+    teacher = load_teacher(plan["teacher"]["source"], engine=plan["teacher"]["engine"])
     for name, faces in plan["faces"].items():
         if faces["split"] == "train":
             cached_embeddings(teacher, Manifest.read(work / name), work / f"{name}-teacher")
-
-
-def open_teacher(plan: dict[str, Any]) -> LoadedTeacher:
-    """SFace, as the plan wants it run."""
-    return load_teacher(plan["teacher"]["source"], engine=plan["teacher"]["engine"])
 
 
 def run_all(
@@ -171,7 +169,7 @@ def training_set(work: Path, trial: dict[str, Any]) -> tuple[Manifest, Path]:
         for source in sources
     ]
     manifest = parts[0] if len(parts) == 1 else Manifest.concat(parts)
-    folder = work / "sets" / fingerprint(manifest.fingerprint)[:16]
+    folder = work / "sets" / manifest.fingerprint[:16]
     if not (folder / "cache" / "cache.json").exists():
         subset_cache(list(zip(sources, caches, strict=True)), manifest, folder / "cache")
     return manifest, folder / "cache"
@@ -205,16 +203,13 @@ def judge(work: Path, plan: dict[str, Any], run: Path) -> dict[str, float]:
     of the same pixels. Spoilt images have lost their colour and most of their detail.
     """
     manifest = Manifest.read(work / "validation")
-    student, teacher = load_teacher(run), open_teacher(plan)
-    agreements = []
-    for chosen in ({}, SPOILT):
-        rows = np.arange(len(manifest))
-        pixels = torch.from_numpy(np.array(manifest.images()))
-        images = create_augmenter(chosen, seed=0).on_device(pixels, 0, rows).numpy()
-        cosines = np.sum(_unit(student.embed(images)) * _unit(teacher.embed(images)), axis=1)
-        agreements.append(float(np.mean(cosines)))
+    student = Recogniser(load_teacher(run))
+    agreements = [
+        float(np.mean(np.sum(student.embed(images) * targets, axis=1)))
+        for images, targets in validation(work, **plan["teacher"])
+    ]
     evaluation = evaluate_model(
-        student, manifest, protocol_from_manifest(manifest), replicates=200, detail=False
+        student.model, manifest, protocol_from_manifest(manifest), replicates=200, detail=False
     )
     return {
         "agreement": round(agreements[0], 4),
@@ -223,13 +218,20 @@ def judge(work: Path, plan: dict[str, Any], run: Path) -> dict[str, float]:
     }
 
 
+@cache
+def validation(work: Path, source: str, engine: Engine) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The validation images, as they are and spoilt, each with the teacher's unit embeddings."""
+    manifest = Manifest.read(work / "validation")
+    teacher = Recogniser(load_teacher(source, engine=engine))
+    spoil = create_augmenter(SPOILT, seed=0)
+    images = np.array(manifest.images())
+    spoilt = spoil.on_device(torch.from_numpy(images.copy()), 0, np.arange(len(images))).numpy()
+    return [(pixels, teacher.embed(pixels)) for pixels in (images, spoilt)]
+
+
 def mean_eer(evaluation: Evaluation) -> float:
     """Mean over groups."""
     return float(np.mean([group.eer.value for group in evaluation.groups.values()]))
-
-
-def _unit(embeddings: np.ndarray) -> np.ndarray:
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 def export(work: Path, run: Path) -> Path:
@@ -251,41 +253,39 @@ def export(work: Path, run: Path) -> Path:
 def meet_people(work: Path, run: Path, exported: Path, curve: list[str]) -> dict[str, Any]:
     """EER on the two sets of other people, of the student, of what was exported, of the teacher and
     of the curve's students; and the paired difference to the teacher."""
+    models: dict[str, str | Path] = {TEACHER_KEY: TEACHER, "student": run}
+    models |= {path.stem: path for path in sorted(exported.glob("*.onnx"))}
+    students = {trial: work / "runs" / trial for trial in curve}
     sets = {}
     for name, importer in {"orl": import_orl, "openpeople": import_openpeople}.items():
         folder = work / name
-        if not (folder / "manifest.parquet").exists():
+        if not (folder / MANIFEST_NAME).exists():
             importer(folder)
         manifest = Manifest.read(folder)
         protocol = protocol_from_manifest(manifest, group_by=(), name=name)
-
-        def measured(
-            model: str | Path, manifest: Manifest = manifest, protocol: Protocol = protocol
-        ) -> Evaluation:
-            return evaluate_model(load_teacher(model), manifest, protocol, detail=False)
-
-        teacher, student = measured(TEACHER), measured(run)
-        compared = compare_evaluations(teacher, student).by_group
+        measured = {
+            key: evaluate_model(load_teacher(model), manifest, protocol, detail=False)
+            for key, model in {**models, **students}.items()
+        }
+        compared = compare_evaluations(measured[TEACHER_KEY], measured["student"]).by_group
         difference = next(of for of in compared if of.measure == "eer").groups[0].difference
+        eer = {
+            key: _interval(group.eer)
+            for key, evaluation in measured.items()
+            for group in evaluation.groups.values()  # there is one
+        }
         sets[name] = {
             "identities": len(manifest.identities()),
             "images": len(manifest),
-            TEACHER_KEY: _eer(teacher),
-            "student": _eer(student),
-            DIFFERENCE: {
-                "value": difference.value,
-                "low": difference.low,
-                "high": difference.high,
-            },
-            **{path.stem: _eer(measured(path)) for path in sorted(exported.glob("*.onnx"))},
-            "curve": {trial: _eer(measured(work / "runs" / trial)) for trial in curve},
+            DIFFERENCE: _interval(difference),
+            **{key: eer[key] for key in models},
+            "curve": {trial: eer[trial] for trial in students},
         }
     return sets
 
 
-def _eer(evaluation: Evaluation) -> dict[str, float | None]:
-    (group,) = evaluation.groups.values()
-    return {"value": group.eer.value, "low": group.eer.low, "high": group.eer.high}
+def _interval(of: Estimate | PairedDifference) -> dict[str, float | None]:
+    return {"value": of.value, "low": of.low, "high": of.high}
 
 
 def release(run: Path, exported: Path, people: dict[str, Any]) -> None:
