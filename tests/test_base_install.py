@@ -18,7 +18,6 @@ EXTRAS_ONLY = [
     "jinja2",
     "onnx",
     "onnxscript",
-    "scipy",
     "sklearn",
 ]
 
