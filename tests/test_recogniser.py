@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,8 +127,8 @@ def test_a_missing_file_is_named(recogniser, tmp_path):
 
 
 @pytest.mark.assets
-def test_a_face_is_found_and_several_or_none_are_said(toy, yunet_path: Path, openpeople_wheel):
-    recogniser = Recogniser.load(toy.path, detector=yunet_path)
+def test_a_face_is_found_and_several_or_none_are_said(toy, openpeople_wheel):
+    recogniser = Recogniser.load(toy.path)
     with zipfile.ZipFile(openpeople_wheel) as wheel:
         portrait, sheet = wheel.read(PORTRAIT), wheel.read(SHEET)
     one = recogniser.face(portrait)
@@ -144,10 +143,10 @@ def test_a_face_is_found_and_several_or_none_are_said(toy, yunet_path: Path, ope
 
 
 @pytest.mark.assets
-def test_threads_share_a_recogniser(toy, yunet_path: Path, openpeople_wheel):
+def test_threads_share_a_recogniser(toy, openpeople_wheel):
     from concurrent.futures import ThreadPoolExecutor
 
-    recogniser = Recogniser.load(toy.path, detector=yunet_path)
+    recogniser = Recogniser.load(toy.path)
     with zipfile.ZipFile(openpeople_wheel) as wheel:
         portrait = wheel.read(PORTRAIT)
     with ThreadPoolExecutor(4) as pool:

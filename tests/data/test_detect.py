@@ -18,8 +18,8 @@ SHEET = "openpeople/data/curated/P001/assets/emotions_sheet.jpg"
 
 
 @pytest.fixture
-def detector(yunet_path: Path) -> FaceDetector:
-    return FaceDetector(yunet_path)
+def detector() -> FaceDetector:
+    return FaceDetector()
 
 
 @pytest.mark.assets
@@ -61,14 +61,12 @@ def test_the_largest_face_comes_first(detector: FaceDetector, openpeople_wheel: 
     assert areas == sorted(areas, reverse=True)
 
 
-@pytest.mark.assets
 @pytest.mark.parametrize("shape", [(112, 112), (1, 1), (3, 2000)])
 def test_no_face(detector: FaceDetector, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     assert detector.detect(noise) == []
 
 
-@pytest.mark.assets
 def test_wrong_image(detector: FaceDetector) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         detector.detect(np.zeros((9, 9)))

@@ -263,6 +263,8 @@ def _one(
     from evenface.console import note
     from evenface.evaluate.protocol_specs import dataset_task
     from evenface.evaluate.subjects import load_subject
+    from evenface.evaluate.suite import RUN_FILE, made_from
+    from evenface.files import write_json
 
     task = dataset_task(dataset, drawing, name=str(dataset))
     subject = load_subject(model, **options)
@@ -274,6 +276,7 @@ def _one(
     if out is not None:
         result.write(out)
         task.write(out)
+        write_json(out / RUN_FILE, made_from(subject, task, settings))
         note(f"written: {out}")
     _show([result], json, single=True)
     return [(subject.name, result)]

@@ -109,7 +109,7 @@ def _evaluate(
             (place / RUN_FILE).unlink(missing_ok=True)
             task.write(place)
             result.write(place)
-            write_json(place / RUN_FILE, _record(subject, task, settings))
+            write_json(place / RUN_FILE, made_from(subject, task, settings))
             done[task.name] = Entry(subject.name, task.name, place, result, reused=False)
     return [done[task.name] for task in tasks]
 
@@ -121,7 +121,8 @@ def _of_same_images(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     yield from together.values()
 
 
-def _record(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
+def made_from(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
+    """What decides a result: fingerprints of model and protocol, and the settings."""
     return {
         "version": _VERSION,
         "model": subject.fingerprint,
@@ -132,7 +133,7 @@ def _record(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
 
 def _found(subject: Subject, task: Task, folder: Path, settings: Settings) -> Result | None:
     try:
-        if read_json(folder / RUN_FILE) == _record(subject, task, settings):
+        if read_json(folder / RUN_FILE) == made_from(subject, task, settings):
             return task.read(folder)
     except DataError:
         # Absent, damaged or of another version: all of it means "evaluate".
