@@ -10,11 +10,19 @@ import pytest
 
 from evenface.data.align import align
 from evenface.data.decode import decode
-from evenface.data.detect import FaceDetector
+from evenface.data.detect import YUNET, FaceDetector
 from evenface.errors import DataError
+from evenface.files import sha256_file
 
 PORTRAIT = "openpeople/data/curated/P001/assets/studio_portrait.jpg"
 SHEET = "openpeople/data/curated/P001/assets/emotions_sheet.jpg"
+
+
+def test_it_comes_with_the_package_and_its_licence() -> None:
+    assert sha256_file(YUNET) == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    licence = YUNET.with_name("LICENSE").read_text("utf-8")
+    assert licence.startswith("MIT License")
+    assert "Shiqi Yu" in licence
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ let answer = null;
 
 function withInterval(estimate) {
   const known = estimate.low !== null && estimate.high !== null;
-  return percent(estimate.value) + (known ? ` (${percent(estimate.low)} to ${percent(estimate.high)})` : "");
+  const ends = [estimate.low, estimate.high].map((rate) => (100 * rate).toFixed(2));
+  return percent(estimate.value) + (known ? ` (${ends.join("–")})` : "");
 }
 
 async function showModel() {
@@ -18,7 +19,7 @@ async function showModel() {
   at("model").textContent = model.about;
   for (const { fmr, fnmr, threshold, chosen } of model.choices) {
     const inAll = Math.round(1 / fmr).toLocaleString("en");
-    const text = `1 in ${inAll} strangers; rejects ${+(100 * fnmr).toFixed(1)} % of genuine pairs`;
+    const text = `1 in ${inAll} strangers (misses ${+(100 * fnmr).toFixed(1)} %)`;
     at("fmr").add(new Option(text, threshold, chosen, chosen));
   }
   at("rate").hidden = model.choices.length < 2;
