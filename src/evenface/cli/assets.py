@@ -108,7 +108,7 @@ def _detector() -> dict[str, Any]:
     return {
         "name": _DETECTOR,
         "state": "in package",
-        "purpose": "finds faces and five landmarks, to align photographs",
+        "purpose": "finds faces",
         "origin": "OpenCV Zoo, models/face_detection_yunet",
         "licence": "MIT",
         "size": YUNET.stat().st_size,
