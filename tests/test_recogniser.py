@@ -109,12 +109,14 @@ def test_the_default_is_small_where_nothing_was_fetched(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
     line = str(about)
     assert line.startswith("model: small (evenface, distilled on renders). On photographs: 1 in ")
-    assert "45 % of genuine pairs rejected (LFW, our measurement)" in line
+    assert (
+        "45 % of genuine pairs rejected, at a threshold set on them (LFW, our measurement)" in line
+    )
     assert line.endswith("More accurate: evenface assets get sface")
 
 
 def test_what_was_not_measured_is_said(toy):
-    assert str(Recogniser.load("small-int8", threshold=0.5).about).startswith(
+    assert str(Recogniser.load("small-int8").about).startswith(
         "model: small-int8 (evenface, distilled on renders, int8). Error on photographs: not "
     )
     assert str(Recogniser.load(toy.path).about) == (

@@ -10,6 +10,7 @@ from evenface.cli.main import main
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.results import Evaluation
 from evenface.files import read_json, write_json
+from evenface.recogniser import Recogniser
 from evenface.teachers import load_teacher
 from evenface.teachers.on_photographs import MeasuredModel, Point
 from evenface.thresholds import Threshold, choose_threshold, short
@@ -59,6 +60,9 @@ def test_an_fmr_without_a_threshold_is_refused_and_the_known_are_listed(toy, mea
 
 def test_a_model_without_thresholds_has_none(toy):
     assert choose_threshold(toy, None, ONE_VIEW) is None
+    for fmr in (0, 1, -1e-3, float("nan")):
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            choose_threshold(toy, None, ONE_VIEW, fmr=fmr)
     with pytest.raises(UsageError, match="give a threshold, or an audit of the model"):
         choose_threshold(toy, None, ONE_VIEW, fmr=1e-3)
 
@@ -89,6 +93,9 @@ def test_an_audit_brings_its_threshold(toy, audit, place):
     found = choose_threshold(toy, None, ONE_VIEW, fmr=1e-1, audit=audit / place)
     assert (found.value, found.basis) == (points["1e-1"].threshold, "audit")
     assert found.audit.fmr == points["1e-1"].fmr
+    recogniser = Recogniser.load(toy.path, fmr=1e-1, audit=audit)
+    assert recogniser.decides_by == found
+    assert str(recogniser.about) == f"model: toy. Audited on {found.audit.protocol}."
 
 
 def test_an_audit_that_does_not_support_the_fmr_is_refused(toy, audit):

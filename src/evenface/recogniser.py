@@ -88,7 +88,7 @@ class About:
         photographs: error rates on photographs; None where they were not measured.
         source: where these were measured.
         better: command or option that brings fewer errors; "" where there is none.
-        audit: the protocol of the audit that set its threshold; "" without one.
+        audit: the set of real people on which its threshold was audited; "" without one.
     """
 
     name: str
@@ -105,7 +105,8 @@ class About:
         if self.photographs is not None:
             accepted = f"1 in {round(1 / self.photographs.fmr):,} impostor pairs accepted"
             rejected = f"{100 * self.photographs.fnmr:.2g} % of genuine pairs rejected"
-            line += f"On photographs: {accepted}, {rejected} ({self.source})."
+            at = "" if self.photographs.threshold else ", at a threshold set on them"
+            line += f"On photographs: {accepted}, {rejected}{at} ({self.source})."
         elif self.audit:
             line += f"Audited on {self.audit}."
         else:
@@ -196,6 +197,7 @@ class Recogniser:
     def about(self) -> About:
         """The model's name, its error on photographs, and how to get a better one."""
         measured, photographs, better = self.measured, None, ""
+        audit = self.operating_point
         if measured:
             fmr = self.decides_by.fmr if self.decides_by else None
             photographs = measured.at(fmr or DEFAULT_FMR) or measured.at(DEFAULT_FMR)
@@ -210,7 +212,7 @@ class Recogniser:
             photographs=photographs,
             source=on_photographs().source if photographs else "",
             better=better,
-            audit=self.operating_point.protocol if self.operating_point else "",
+            audit=audit.protocol if audit and not audit.simulated else "",
         )
 
     def embed(self, images: np.ndarray) -> np.ndarray:

@@ -82,6 +82,8 @@ def choose_threshold(
         if not -1 <= value <= 1:
             raise UsageError(f"a threshold is a cosine between −1 and 1, got {value}")
         return Threshold(value, "given")
+    if fmr is not None and not 0 < fmr < 1:
+        raise UsageError(f"a false match rate is between 0 and 1, such as 1e-4; got {fmr}")
     if audit is not None:
         return _of_audit(model, views, Path(audit), DEFAULT_FMR if fmr is None else fmr)
     known: list[Threshold] = []
