@@ -18,8 +18,8 @@ For each look and group, on people of the split ``test``:
   mean of their own first half, among all people of the look.
 
 Then a crowd of people in the look ``plain``: the same two figures, and how near the two most
-similar people are in the generator's own shape parameters. Needs the assets ``sface`` and
-``yunet``. Differences between the groups are the generator's and the networks' together.
+similar people are in the generator's own shape parameters. Needs the asset ``sface``.
+Differences between the groups are the generator's and the networks' together.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from evenface.assets import asset_path
 from evenface.data.detect import FaceDetector
 from evenface.data.render import GROUPS, LOOKS, SPLIT_RANGES, render_dataset
 from evenface.data.render.bake import load_head
@@ -116,7 +115,7 @@ def landmark_error(detector: FaceDetector, picture: np.ndarray, known: np.ndarra
 
 def detection(look: str, people: int, images: int, seed: int, workers: int) -> list[dict]:
     """Per group: shares found and found in full, error of the landmarks over the eyes' distance."""
-    detector = FaceDetector(asset_path("yunet"), min_score=_MIN_SCORE)
+    detector = FaceDetector(min_score=_MIN_SCORE)
     render = partial(render_loose, look=look, images=images, seed=seed)
     rows = []
     with worker_pool(workers, what="rendering", initializer=start) as submit:

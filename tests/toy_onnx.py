@@ -46,7 +46,8 @@ def write_recogniser(
         dtype: of the input and the weights.
         ending: what follows the matrix: "plain" nothing, "nan" the logarithm of a negative
             number, "reshape" a reshape to the fixed batch, "mix" subtraction of half the mean
-            over the batch, "image" two dimensions of size one, "inverse" one over it.
+            over the batch, "constant" a power of zero, "image" two dimensions of size one,
+            "inverse" one over it.
         weights_as_inputs: also list the weights among the inputs, as old exporters do.
         side: declared height and width.
         seed: of the weights.
@@ -80,6 +81,10 @@ def write_recogniser(
         nodes.append(helper.make_node("ReduceMean", ["plain"], ["mean"], axes=[0], keepdims=1))
         nodes.append(helper.make_node("Mul", ["mean", "half"], ["half_mean"]))
         nodes.append(helper.make_node("Sub", ["plain", "half_mean"], ["mix"]))
+    elif ending == "constant":
+        weights.append(numpy_helper.from_array(np.array(0, dtype), "zero"))
+        nodes.append(helper.make_node("Abs", ["plain"], ["size"]))
+        nodes.append(helper.make_node("Pow", ["size", "zero"], ["constant"]))
     elif ending == "inverse":
         nodes.append(helper.make_node("Reciprocal", ["plain"], ["inverse"]))
     elif ending == "image":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +21,16 @@ from evenface.files import atomic_path
 from evenface.parallel import usable_cores
 from evenface.recogniser import AlignedFace, Recogniser
 
+SUFFIX = ".parquet"
+METADATA_KEY = b"evenface"
+"""Key of the JSON in a table's metadata: model (its name), fingerprint, views."""
+
 _BATCH = 64
 
 
 @dataclass
 class Embedded:
-    """What :func:`embed_folder` did."""
+    """What was done with a set of photographs."""
 
     images: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -44,11 +50,22 @@ class Candidate:
     score: float
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """People of a gallery, the most alike first, and the photographs that were left out."""
+
+    candidates: list[Candidate]
+    skipped: list[tuple[str, str]]
+
+
 def embed_folder(
     recogniser: Recogniser, folder: Path, out: Path, *, skip_bad: bool = False
 ) -> Embedded:
     """Write a Parquet table with the columns ``path``, ``embedding`` (float32, unit length) and
     ``remarks``, in the order of the paths, in constant memory.
+
+    The table's metadata names the model (:data:`METADATA_KEY`), so that embeddings of two models
+    are never compared.
 
     Args:
         recogniser: what embeds.
@@ -59,7 +76,6 @@ def embed_folder(
     Raises:
         DataError: no photographs there, or one that cannot be embedded and ``skip_bad`` is off.
     """
-    files = photographs(folder)
     size = recogniser.model.embedding_size
     schema = pa.schema(
         [
@@ -67,68 +83,54 @@ def embed_folder(
             ("embedding", pa.list_(pa.float32(), size)),
             ("remarks", pa.string()),
         ],
-        metadata={"evenface.model": recogniser.model.fingerprint},
+        metadata={METADATA_KEY: json.dumps(_identity(recogniser))},
     )
     done = Embedded()
-    with (
-        atomic_path(out) as temporary,
-        pq.ParquetWriter(temporary, schema) as writer,
-        progress("embed", len(files), unit="images") as bar,
-        ThreadPoolExecutor(usable_cores()) as pool,
-    ):
-        for batch in _batches(files):
-            taken: list[tuple[Path, AlignedFace]] = []
-            for path, result in zip(
-                batch, pool.map(lambda p: _face(recogniser, p), batch), strict=True
-            ):
-                if isinstance(result, AlignedFace):
-                    taken.append((path, result))
-                elif skip_bad:
-                    done.skipped.append((str(path), str(result)))
-                else:
-                    raise DataError(f"{result}. Leave such files out with --skip-bad")
-            if taken:
-                embeddings = recogniser.embed(np.stack([face.pixels for _, face in taken]))
-                columns = [
-                    pa.array([str(path.relative_to(_root(folder))) for path, _ in taken]),
-                    pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), size),
-                    pa.array(["; ".join(face.remarks) for _, face in taken]),
-                ]
-                writer.write_table(pa.table(columns, schema=schema))
-            done.images += len(taken)
-            bar.advance(len(batch))
+    root = folder.parent if folder.is_file() else folder
+    with atomic_path(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for paths, faces, embeddings in _embedded(recogniser, folder, done, skip_bad=skip_bad):
+            columns = [
+                pa.array([path.relative_to(root).as_posix() for path in paths]),
+                pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), size),
+                pa.array(["; ".join(face.remarks) for face in faces]),
+            ]
+            writer.write_table(pa.table(columns, schema=schema))
     return done
 
 
-def rank_gallery(recogniser: Recogniser, probe: Path, gallery: Path) -> list[Candidate]:
-    """People of a gallery by likeness to a probe, the most alike first.
+def rank_gallery(
+    recogniser: Recogniser, probe: Path, gallery: Path, *, skip_bad: bool = False
+) -> Ranking:
+    """People of a gallery by likeness to a probe.
 
     Args:
         recogniser: what embeds.
         probe: a photograph.
-        gallery: folder ``<person>/<photograph>``, or photographs named after people.
+        gallery: folder ``<person>/<photograph>``, or photographs named after people; or a table
+            that :func:`embed_folder` wrote of such a folder.
+        skip_bad: leave out photographs of the gallery that cannot be embedded.
 
     Raises:
-        DataError: no photographs, or one without a face.
+        DataError: no photographs, one that cannot be embedded and ``skip_bad`` is off, or a table
+            of another model.
     """
+    done = Embedded()
+    if gallery.is_file() and gallery.suffix.lower() == SUFFIX:
+        rows = _rows_of_table(recogniser, gallery)
+    else:
+        rows = (
+            (PurePosixPath(path.relative_to(gallery).as_posix()), embedding)
+            for paths, _, embeddings in _embedded(recogniser, gallery, done, skip_bad=skip_bad)
+            for path, embedding in zip(paths, embeddings, strict=True)
+        )
     wanted = recogniser.embed(recogniser.face(probe).pixels[None])[0]
     best: dict[str, float] = {}
-    files = photographs(gallery)
-    with (
-        progress("gallery", len(files), unit="images") as bar,
-        ThreadPoolExecutor(usable_cores()) as pool,
-    ):
-        for batch in _batches(files):
-            faces = list(pool.map(recogniser.face, batch))
-            scores = recogniser.embed(np.stack([face.pixels for face in faces])) @ wanted
-            for path, score in zip(batch, scores.tolist(), strict=True):
-                parts = path.relative_to(gallery).parts
-                person = parts[0] if len(parts) > 1 else path.stem
-                best[person] = max(best.get(person, -1.0), score)
-            bar.advance(len(batch))
-    return [
-        Candidate(name, score) for name, score in sorted(best.items(), key=lambda i: (-i[1], i[0]))
-    ]
+    for path, embedding in rows:
+        person = path.parts[0] if len(path.parts) > 1 else path.stem
+        score = float(np.clip(embedding @ wanted, -1.0, 1.0))
+        best[person] = max(best.get(person, -1.0), score)
+    ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+    return Ranking([Candidate(name, score) for name, score in ranked], done.skipped)
 
 
 def photographs(folder: Path) -> list[Path]:
@@ -147,6 +149,75 @@ def photographs(folder: Path) -> list[Path]:
     return found
 
 
+def _embedded(
+    recogniser: Recogniser, folder: Path, done: Embedded, *, skip_bad: bool
+) -> Iterator[tuple[list[Path], list[AlignedFace], np.ndarray]]:
+    """Photographs, their faces and embeddings, in batches; counts in ``done``."""
+    files = photographs(folder)
+    with (
+        progress("embed", len(files), unit="images") as bar,
+        ThreadPoolExecutor(usable_cores()) as pool,
+    ):
+        for batch in _batches(files):
+            found = pool.map(lambda path: _face(recogniser, path), batch)
+            taken: list[tuple[Path, AlignedFace]] = []
+            for path, result in zip(batch, found, strict=True):
+                if isinstance(result, AlignedFace):
+                    taken.append((path, result))
+                elif skip_bad:
+                    done.skipped.append((str(path), str(result)))
+                else:
+                    raise DataError(f"{result}. Leave such files out with --skip-bad")
+            if taken:
+                paths, faces = (list(column) for column in zip(*taken, strict=True))
+                done.images += len(taken)
+                yield paths, faces, recogniser.embed(np.stack([face.pixels for face in faces]))
+            bar.advance(len(batch))
+    if not done.images:
+        raise DataError(f"{folder}: none of its {len(files):,} photographs can be embedded")
+
+
+def _rows_of_table(
+    recogniser: Recogniser, path: Path
+) -> Iterator[tuple[PurePosixPath, np.ndarray]]:
+    try:
+        with pq.ParquetFile(path) as table:
+            _check_identity(recogniser, path, (table.schema_arrow.metadata or {}).get(METADATA_KEY))
+            for batch in table.iter_batches(columns=["path", "embedding"]):
+                values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                embeddings = values.reshape(len(batch), recogniser.model.embedding_size)
+                if not np.isfinite(embeddings).all():
+                    raise DataError(f"{path}: holds embeddings that are NaN or infinite")
+                names = batch.column("path").to_pylist()
+                yield from zip(map(PurePosixPath, names), embeddings, strict=True)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a table of 'evenface embed' ({error})") from None
+
+
+def _identity(recogniser: Recogniser) -> dict[str, Any]:
+    about = recogniser.about
+    return {"model": about.name, "fingerprint": about.fingerprint, "views": list(about.views)}
+
+
+def _check_identity(recogniser: Recogniser, path: Path, recorded: bytes | None) -> None:
+    if recorded is None:
+        raise DataError(
+            f"{path}: does not say which model made it. Make it with 'evenface embed FOLDER --out "
+            f"{path.name}'"
+        )
+    theirs, mine = json.loads(recorded), _identity(recogniser)
+    if {**theirs, "model": ""} != {**mine, "model": ""}:
+        raise DataError(
+            f"{path}: holds embeddings of {_named(theirs)}, which cannot be compared with those of "
+            f"{_named(mine)}. Give the table's model with --model, or embed the folder again"
+        )
+
+
+def _named(identity: dict[str, Any]) -> str:
+    views = "+".join(identity["views"])
+    return f"{identity['model']} (fingerprint {identity['fingerprint'][:12]}…, views {views})"
+
+
 def _face(recogniser: Recogniser, path: Path) -> AlignedFace | DataError:
     try:
         return recogniser.face(path)
@@ -158,7 +229,3 @@ def _batches(files: list[Path]) -> Iterator[list[Path]]:
     remaining = iter(files)
     while batch := list(islice(remaining, _BATCH)):
         yield batch
-
-
-def _root(folder: Path) -> Path:
-    return folder.parent if folder.is_file() else folder

@@ -3,30 +3,41 @@
 ```python
 from evenface import Recogniser
 
-recogniser = Recogniser.load("student-int8.onnx")
-print(recogniser.verify("a.jpg", "b.jpg"))
+recogniser = Recogniser.load()  # SFace where it has been fetched, else the package's own
+print(recogniser.about)
+found = recogniser.verify("a.jpg", "b.jpg")
+print(found.score, found.match)
 ```
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evenface.assets import asset_path
+from evenface.assets.cache import state
 from evenface.data.detect import FaceDetector
 from evenface.data.prepare import MANY_FACES, SMALL, Align, Preparer
-from evenface.errors import DataError, UsageError
+from evenface.errors import DataError
+from evenface.evaluate.embeddings import combine_views, unit_length
 from evenface.teachers import load_teacher
 from evenface.teachers.base import check_images
+from evenface.teachers.on_photographs import MeasuredModel, Point, on_photographs
+from evenface.thresholds import DEFAULT_FMR, Threshold, choose_threshold
 
 if TYPE_CHECKING:
-    from evenface.export.record import AuditedThreshold, ModelRecord
+    from evenface.export.record import AuditedThreshold
     from evenface.teachers.base import LoadedTeacher
+
+BEST = "sface"
+"""The recogniser of least error on photographs that evenface offers; it has to be fetched."""
+BUILT_IN = "small"
+"""The recogniser that comes with the package."""
 
 _LARGEST_FILE = 200 * 2**20
 _REMARKS = {
@@ -65,70 +76,149 @@ class Verification:
     remarks: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class About:
+    """What to know of a recogniser before believing it; ``str`` gives it in a line.
+
+    Attributes:
+        name: of the model.
+        title: who made it, in short; "" where evenface does not know it.
+        fingerprint: SHA-256 (hex) over weights and preprocessing.
+        views: what is embedded and summed: the image, or the image and its mirror image ("flip").
+        photographs: error rates on photographs; None where they were not measured.
+        source: where these were measured.
+        better: command or option that brings fewer errors; "" where there is none.
+        audit: the set of real people on which its threshold was audited; "" without one.
+    """
+
+    name: str
+    title: str
+    fingerprint: str
+    views: tuple[str, ...]
+    photographs: Point | None
+    source: str
+    better: str
+    audit: str
+
+    def __str__(self) -> str:
+        line = f"model: {self.name}" + (f" ({self.title}). " if self.title else ". ")
+        if self.photographs is not None:
+            accepted = f"1 in {round(1 / self.photographs.fmr):,} impostor pairs accepted"
+            rejected = f"{100 * self.photographs.fnmr:.2g} % of genuine pairs rejected"
+            at = "" if self.photographs.threshold else ", at a threshold set on them"
+            line += f"On photographs: {accepted}, {rejected}{at} ({self.source})."
+        elif self.audit:
+            line += f"Audited on {self.audit}."
+        else:
+            line += "Error on photographs: not measured."
+        return line + (f" More accurate: {self.better}" if self.better else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        point = self.photographs.model_dump(mode="json") if self.photographs else None
+        return {**asdict(self), "views": list(self.views), "photographs": point}
+
+
+def default_model() -> str:
+    """``"sface"`` where it has been fetched and is intact, else ``"small"``. Fetches nothing."""
+    return BEST if state(BEST) == "present" else BUILT_IN
+
+
 class Recogniser:
     """A model that embeds faces, with detection and alignment before it.
 
     Safe to use from several threads.
 
+    ```python
+    recogniser = Recogniser.load("sface", fmr=1e-4)
+    found = recogniser.verify("a.jpg", "b.jpg")  # score, threshold, match, remarks
+    vectors = recogniser.embed(aligned)  # uint8 (N, 112, 112, 3) → float32 (N, D)
+    ```
+
     Args:
         model: what embeds aligned faces.
-        record: what the model says of itself, None where nothing is known.
-        threshold: to decide by; None for that of the record's operating point.
-        detector: YuNet's ONNX file; None for the asset.
+        threshold: what to decide by; None to give scores only.
+        views: what is embedded and summed: ``("original",)`` or ``("original", "flip")``.
+        measured: the model's error rates on photographs; None where they are not known.
     """
 
     def __init__(
         self,
         model: LoadedTeacher,
         *,
-        record: ModelRecord | None = None,
-        threshold: float | None = None,
-        detector: str | Path | None = None,
+        threshold: Threshold | None = None,
+        views: Sequence[str] = ("original",),
+        measured: MeasuredModel | None = None,
     ) -> None:
-        if threshold is not None and not -1 <= threshold <= 1:
-            raise UsageError(f"a threshold is a cosine between −1 and 1, got {threshold}")
         self.model = model
-        self.record = record
-        self._threshold = threshold
-        self._detector = detector
+        self.decides_by = threshold
+        self.views = tuple(views)
+        self.measured = measured
         self._of_thread = threading.local()
 
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
+        fmr: float | None = None,
         threshold: float | None = None,
-        detector: str | Path | None = None,
+        audit: str | Path | None = None,
     ) -> Recogniser:
-        """Load a model.
+        """Load a model, its views and its threshold.
 
         Args:
             path: an ONNX file, a run folder (extra ``train``), ``"small"``, ``"small-int8"``,
-                ``"sface"`` or ``"study"``.
-            threshold, detector: as of the class.
+                ``"sface"`` or ``"study"``; None for :func:`default_model`.
+            fmr, threshold, audit: what to decide by; see
+                :func:`evenface.thresholds.choose_threshold` (``threshold`` is its ``value``).
 
         Raises:
-            UsageError, DataError, MissingAssetError: see :func:`evenface.teachers.load_teacher`.
+            UsageError, DataError, MissingAssetError: see :func:`evenface.teachers.load_teacher`
+                and :func:`evenface.thresholds.choose_threshold`.
         """
-        model = load_teacher(path)
-        record = getattr(model, "record", None)
-        return cls(model, record=record, threshold=threshold, detector=detector)
-
-    @property
-    def operating_point(self) -> AuditedThreshold | None:
-        """The audited threshold with its error rates; None where there is none."""
-        return self.record.operating_point if self.record else None
+        model = load_teacher(default_model() if path is None else path)
+        measured = on_photographs().of(model.fingerprint)
+        views = measured.views if measured else ("original",)
+        chosen = choose_threshold(model, measured, views, fmr=fmr, value=threshold, audit=audit)
+        return cls(model, threshold=chosen, views=views, measured=measured)
 
     @property
     def threshold(self) -> float | None:
         """Cosine at or above which two faces count as one person; None where none is known."""
-        if self._threshold is not None:
-            return self._threshold
-        return self.operating_point.threshold if self.operating_point else None
+        return self.decides_by.value if self.decides_by else None
+
+    @property
+    def operating_point(self) -> AuditedThreshold | None:
+        """The audit that set the threshold, with error rates of each group; None without one."""
+        return self.decides_by.audit if self.decides_by else None
+
+    @property
+    def about(self) -> About:
+        """The model's name, its error on photographs, and how to get a better one."""
+        measured, photographs, better = self.measured, None, ""
+        audit = self.operating_point
+        if measured:
+            fmr = self.decides_by.fmr if self.decides_by else None
+            photographs = measured.at(fmr or DEFAULT_FMR) or measured.at(DEFAULT_FMR)
+        if measured and measured != on_photographs().models[BEST]:
+            fetched = state(BEST) == "present"
+            better = f"--model {BEST}" if fetched else f"evenface assets get {BEST}"
+        return About(
+            name=self.model.name,
+            title=measured.title if measured else "",
+            fingerprint=self.model.fingerprint,
+            views=self.views,
+            photographs=photographs,
+            source=on_photographs().source if photographs else "",
+            better=better,
+            audit=audit.protocol if audit and not audit.simulated else "",
+        )
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Unit-length embeddings, float32 (N, D), of aligned RGB faces, uint8 (N, 112, 112, 3).
+
+        Of :attr:`views`: with "flip", the sum of the embeddings of image and mirror image.
 
         Raises:
             ValueError: images of another shape or type.
@@ -136,10 +226,10 @@ class Recogniser:
         """
         check_images(images)
         embeddings = self.model.embed(images)
-        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        if not (norms > 0).all():
-            raise DataError(f"{self.model.name}: gives embeddings of length zero")
-        return embeddings / norms
+        if "flip" in self.views:
+            mirrored = np.ascontiguousarray(images[:, :, ::-1])
+            return combine_views(embeddings, self.model.embed(mirrored))
+        return unit_length(embeddings).astype(np.float32)
 
     def face(self, photograph: str | Path | bytes, *, align: Align = "auto") -> AlignedFace:
         """The (largest) face of a photograph, aligned.
@@ -151,7 +241,6 @@ class Recogniser:
 
         Raises:
             DataError: no such file, not a readable image, too large, or no face in it.
-            MissingAssetError: a face must be found and YuNet is not there.
         """
         content, name = _read(photograph)
         prepared = self._preparer(align)(content)
@@ -183,9 +272,7 @@ class Recogniser:
         """One of this thread, because a detector must not be shared."""
         preparers = self._of_thread.__dict__.setdefault("preparers", {})
         if align not in preparers:
-            preparers[align] = Preparer(
-                align, lambda: FaceDetector(self._detector or asset_path("yunet"))
-            )
+            preparers[align] = Preparer(align, FaceDetector)
         return preparers[align]
 
 

@@ -8,8 +8,8 @@ from evenface.errors import UsageError
 from evenface.files import sha256_file
 
 
-def test_catalog_lists_the_four_assets_in_order():
-    assert [asset.name for asset in catalog()] == ["sface", "yunet", "orl", "openpeople"]
+def test_catalog_lists_the_assets_in_order():
+    assert [asset.name for asset in catalog()] == ["sface", "orl", "openpeople"]
     assert list(ASSETS) == [asset.name for asset in catalog()]
 
 
@@ -28,15 +28,13 @@ def test_every_entry_is_pinned_and_attributed(asset):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(UsageError, match=r"unknown asset 'sfaces'; known: sface, yunet, orl"):
+    with pytest.raises(UsageError, match=r"unknown asset 'sfaces'; known: sface, orl, openpeople"):
         find("sfaces")
 
 
 @pytest.mark.assets
 @pytest.mark.parametrize("name", list(ASSETS))
-def test_fetched_asset_has_the_pinned_content(
-    name, sface_path, yunet_path, orl_wheel, openpeople_wheel
-):
+def test_fetched_asset_has_the_pinned_content(name, sface_path, orl_wheel, openpeople_wheel):
     path = asset_path(name)
     assert sha256_file(path) == ASSETS[name].sha256
     assert path.stat().st_size == ASSETS[name].size

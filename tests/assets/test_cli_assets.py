@@ -1,8 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from evenface.cli.main import main
+from evenface.files import sha256_file
+
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 
 def run(capsys, *arguments):
@@ -20,6 +24,7 @@ def test_list_tells_state_and_licence(shop, capsys):
         ["model", "present"],
         ["other", "missing"],
         ["album", "missing"],
+        ["yunet", "in"],
     ]
 
 
@@ -27,7 +32,7 @@ def test_list_json_is_machine_readable(shop, capsys):
     code, out, _ = run(capsys, "assets", "list", "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out)}
-    assert set(rows) == {"model", "other", "album"}
+    assert set(rows) == {"model", "other", "album", "yunet"}
     assert rows["model"]["state"] == "missing"
     assert rows["model"]["licence"] == "CC0-1.0"
     assert rows["model"]["size"] == 1050
@@ -41,6 +46,16 @@ def test_get_prints_the_paths(shop, capsys, tmp_path):
         "other.onnx",
         shop.wheel.name,
     ]
+
+
+def test_the_detector_is_in_the_package(shop, capsys):
+    code, out, _ = run(capsys, "assets", "get", "yunet")
+    assert code == 0
+    assert sha256_file(Path(out.strip())) == YUNET_SHA256
+    assert shop.cached_files() == []
+    rows = {row["name"]: row for row in json.loads(run(capsys, "assets", "list", "--json")[1])}
+    assert rows["yunet"]["sha256"] == YUNET_SHA256
+    assert (rows["yunet"]["state"], rows["yunet"]["size"]) == ("in package", 232_589)
 
 
 @pytest.mark.parametrize("arguments", [[], ["model", "--all"], ["nothing"]])

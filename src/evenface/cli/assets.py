@@ -19,6 +19,9 @@ CacheDir = Annotated[
 ]
 
 
+_DETECTOR = "yunet"
+
+
 def register(app: typer.Typer) -> None:
     """Add ``evenface assets``."""
     assets = typer.Typer(
@@ -51,7 +54,7 @@ def list_assets(
             "sha256": asset.sha256,
         }
         for asset in catalog()
-    ]
+    ] + [_detector()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -89,4 +92,26 @@ def get_assets(
     if bool(names) == every:
         raise UsageError(f"name the assets to get, or use --all; known: {', '.join(known)}")
     for name in names or known:
-        typer.echo(get_asset(name, cache_dir=cache_dir, source=source))
+        if name == _DETECTOR:
+            from evenface.data.detect import YUNET
+
+            typer.echo(YUNET)
+        else:
+            typer.echo(get_asset(name, cache_dir=cache_dir, source=source))
+
+
+def _detector() -> dict[str, Any]:
+    """The row of the face detector, which comes with the package and is never fetched."""
+    from evenface.data.detect import YUNET
+    from evenface.files import sha256_file
+
+    return {
+        "name": _DETECTOR,
+        "state": "in package",
+        "purpose": "finds faces",
+        "origin": "OpenCV Zoo, models/face_detection_yunet",
+        "licence": "MIT",
+        "size": YUNET.stat().st_size,
+        "download_size": 0,
+        "sha256": sha256_file(YUNET),
+    }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evenface.cli.recognise import DEFAULT_MODEL, Model, Threshold
+from evenface.cli.recognise import Fmr, Model, Threshold, ThresholdFrom
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +15,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo_app(
-    model: Model = DEFAULT_MODEL,
+    model: Model = None,
+    fmr: Fmr = None,
     threshold: Threshold = None,
+    threshold_from: ThresholdFrom = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
     ] = 8300,
@@ -37,7 +39,8 @@ def demo_app(
             raise
         raise MissingDependencyError(error.name, "demo", "the demo page") from None
 
-    recogniser = Recogniser.load(model, threshold=threshold)
+    recogniser = Recogniser.load(model, fmr=fmr, threshold=threshold, audit=threshold_from)
+    out().print(str(recogniser.about), markup=False, highlight=False)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

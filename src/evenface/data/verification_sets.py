@@ -67,7 +67,6 @@ def prepare_verification_set(
     align: Align = "auto",
     max_lost_rate: float = 0.0,
     workers: int | None = None,
-    detector: str | Path | None = None,
 ) -> PreparedSet:
     """Align the images of a set and keep the pairs whose images could be used.
 
@@ -78,8 +77,7 @@ def prepare_verification_set(
     Args:
         published: what :func:`find_published_set` found.
         out: folder to write.
-        dataset, licence, origin, align, workers, detector: see
-            :func:`evenface.data.importing.import_source`.
+        dataset, licence, origin, align, workers: see :func:`evenface.data.importing.import_source`.
         max_lost_rate: share of pairs that may be lost.
 
     Raises:
@@ -109,7 +107,6 @@ def prepare_verification_set(
         align=align,
         max_bad_rate=1.0,  # what counts is the rate of lost pairs
         workers=workers,
-        detector=detector,
     )
     rows = _rows(source, imported, images)
     account.add(imported)

@@ -6,6 +6,7 @@ policy), other hosts' names are refused (DNS rebinding), and so are calls from o
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import io
@@ -22,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from evenface.errors import EvenfaceError
+from evenface.errors import DataError
 from evenface.recogniser import Recogniser
 
 HOST = "127.0.0.1"
@@ -44,25 +45,37 @@ _FILES = {
 }
 
 
-class RefusedError(Exception):
-    """A call that is not answered; the message says why."""
+NAMES = ("first", "second")
+"""Of the two pictures."""
 
-    def __init__(self, status: int, reason: str) -> None:
+
+class RefusedError(Exception):
+    """A call that is not answered; the message says why.
+
+    Args:
+        status: of HTTP.
+        reason: for the user.
+        problems: what is wrong with a picture, by its name, where pictures are the reason.
+    """
+
+    def __init__(self, status: int, reason: str, problems: dict[str, str] | None = None) -> None:
         super().__init__(reason)
         self.status = status
+        self.problems = problems or {}
 
 
 def create_app(recogniser: Recogniser) -> Starlette:
     """The application around one recogniser."""
 
+    one_at_a_time = asyncio.Lock()  # a large picture takes hundreds of megabytes
+
     async def verify(request: Request) -> Response:
         try:
-            first, second = _pictures(await _body(request))
-            answer = await run_in_threadpool(compare, recogniser, first, second)
+            pictures = _pictures(await _body(request))
+            async with one_at_a_time:
+                answer = await run_in_threadpool(compare, recogniser, pictures)
         except RefusedError as error:
-            return _json({"error": str(error)}, error.status)
-        except EvenfaceError as error:
-            return _json({"error": str(error)}, 422)
+            return _json({"error": str(error), "problems": error.problems}, error.status)
         return _json(answer)
 
     async def model(request: Request) -> Response:
@@ -82,23 +95,42 @@ def create_app(recogniser: Recogniser) -> Starlette:
 
 
 def describe(recogniser: Recogniser) -> dict[str, Any]:
-    """What the page says of the model: its name, threshold, and rates of every group."""
-    point = recogniser.operating_point
-    audited = point is not None and recogniser.threshold == point.threshold
+    """What the page says of the model: its error on photographs, its threshold and that of other
+    false match rates, and the rates of every group where it was audited."""
+    decides_by, point, measured = recogniser.decides_by, recogniser.operating_point, None
+    if decides_by and decides_by.basis == "photographs":
+        measured = recogniser.measured
     return {
-        "name": recogniser.record.name if recogniser.record else recogniser.model.name,
+        "about": str(recogniser.about),
         "threshold": recogniser.threshold,
-        "operating_point": point.model_dump(mode="json") if point and audited else None,
+        "decided_by": str(decides_by) if decides_by else None,
+        "choices": [
+            {**of.model_dump(mode="json"), "chosen": of.threshold == recogniser.threshold}
+            for of in (measured.points if measured else ())
+            if of.threshold is not None
+        ],
+        "operating_point": point.model_dump(mode="json") if point else None,
     }
 
 
-def compare(recogniser: Recogniser, first: bytes, second: bytes) -> dict[str, Any]:
+def compare(recogniser: Recogniser, pictures: dict[str, bytes]) -> dict[str, Any]:
     """Score, decision, remarks and the aligned faces as PNG data addresses.
 
+    Args:
+        recogniser: what compares.
+        pictures: the two files by :data:`NAMES`.
+
     Raises:
-        DataError: a picture cannot be read or shows no face; says which one.
+        RefusedError: a picture cannot be read or shows no face; says which one.
     """
-    faces = [recogniser.face(picture) for picture in (first, second)]
+    faces, problems = [], {}
+    for name in NAMES:
+        try:
+            faces.append(recogniser.face(pictures[name]))
+        except DataError as error:
+            problems[name] = f"{name} {error}"
+    if problems:
+        raise RefusedError(422, "; ".join(problems.values()), problems)
     found = recogniser.compare(*faces)
     return {
         "score": found.score,
@@ -123,15 +155,12 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _pictures(body: bytes) -> tuple[bytes, bytes]:
+def _pictures(body: bytes) -> dict[str, bytes]:
     try:
         content = json.loads(body)
-        first, second = (
-            base64.b64decode(content[name], validate=True) for name in ("first", "second")
-        )
-    except (ValueError, TypeError, KeyError, binascii.Error):
+        return {name: base64.b64decode(content[name], validate=True) for name in NAMES}
+    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
         raise RefusedError(400, "expected JSON with 'first' and 'second' in base64") from None
-    return first, second
 
 
 def _file(name: str, kind: str) -> Any:

@@ -105,13 +105,20 @@ def _evaluate(
         for task in together:
             place = folder / folder_name(task.name)
             result = task.measure(embeddings, settings, subject.name)
-            # Taken away first and written last: an interruption leaves nothing that looks done.
-            (place / RUN_FILE).unlink(missing_ok=True)
-            task.write(place)
-            result.write(place)
-            write_json(place / RUN_FILE, _record(subject, task, settings))
+            write_result(place, result, subject, task, settings)
             done[task.name] = Entry(subject.name, task.name, place, result, reused=False)
     return [done[task.name] for task in tasks]
+
+
+def write_result(
+    folder: Path, result: Result, subject: Subject, task: Task, settings: Settings
+) -> None:
+    """Write a result and what it was made from (:data:`RUN_FILE`) into ``folder``."""
+    # Taken away first and written last: an interruption leaves nothing that looks done.
+    (folder / RUN_FILE).unlink(missing_ok=True)
+    task.write(folder)
+    result.write(folder)
+    write_json(folder / RUN_FILE, _made_from(subject, task, settings))
 
 
 def _of_same_images(tasks: Sequence[Task]) -> Iterator[list[Task]]:
@@ -121,7 +128,7 @@ def _of_same_images(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     yield from together.values()
 
 
-def _record(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
+def _made_from(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
     return {
         "version": _VERSION,
         "model": subject.fingerprint,
@@ -132,7 +139,7 @@ def _record(subject: Subject, task: Task, settings: Settings) -> dict[str, Any]:
 
 def _found(subject: Subject, task: Task, folder: Path, settings: Settings) -> Result | None:
     try:
-        if read_json(folder / RUN_FILE) == _record(subject, task, settings):
+        if read_json(folder / RUN_FILE) == _made_from(subject, task, settings):
             return task.read(folder)
     except DataError:
         # Absent, damaged or of another version: all of it means "evaluate".

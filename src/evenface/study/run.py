@@ -18,7 +18,7 @@ from evenface.study.executors import Executor
 from evenface.study.faces import prepare_faces, training_sets
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
-from evenface.study.spec import FolderFaces, StudySpec
+from evenface.study.spec import StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     check_models,
@@ -199,17 +199,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _assets(spec: StudySpec) -> list[str]:
     """Names of the assets that the study uses."""
-    names: list[str] = list(spec.evaluation.real_people)
-    aligned = any(
-        isinstance(part, FolderFaces) and part.align != "never"
-        for part in spec.faces.by_role().values()
-    )
-    if names or aligned:
-        names.append("yunet")
-    names += [
-        teacher for teacher in spec.teachers if isinstance(teacher, str) and teacher in ASSETS
-    ]
-    return names
+    teachers = [t for t in spec.teachers if isinstance(t, str) and t in ASSETS]
+    return [*spec.evaluation.real_people, *teachers]
 
 
 def _fetch(spec: StudySpec) -> None:

@@ -29,6 +29,8 @@ from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_co
 _AS_IT_IS = Preprocessing(mean=0.0, std=1.0, order="RGB")
 _KNOWN = {ASSETS["sface"].sha256: _AS_IT_IS}
 
+_ALIKE = 1e-6
+"""Embeddings whose numbers differ by no more than this share of the largest are one embedding."""
 _MAX_COSINE_CHANGE = 1e-4
 _MAX_BF16_COSINE_CHANGE = 1e-2
 
@@ -186,6 +188,12 @@ class OnnxTeacher:
             raise DataError(
                 f"{self.path}: the model gives NaN or infinite embeddings for test images. "
                 f"Check the model and the declared preprocessing ({self.preprocessing})"
+            )
+        if np.ptp(output, axis=0).max() <= _ALIKE * np.abs(output).max():
+            raise DataError(
+                f"{self.path}: the model gives one embedding for {count} different test images, so "
+                f"it recognises nobody. Check the model and the declared preprocessing "
+                f"({self.preprocessing})"
             )
 
     def _relax(self, probe: np.ndarray, reference: np.ndarray) -> str:
