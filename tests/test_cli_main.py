@@ -140,7 +140,7 @@ def test_an_error_that_a_signal_ended_as_is_an_interruption(capsys, monkeypatch)
     monkeypatch.setattr(main_module, "build_app", failing_app(Swallowed()))
     code, _, err = run(capsys, "fail")
     assert code == 130
-    assert "interrupted; the same command, given again, continues" in err
+    assert "Interrupted. Rerun the same command to continue" in err
     assert "half imported" not in err
 
 
@@ -159,5 +159,5 @@ def test_interruption_exits_with_130(capsys, failing):
     failing.append(KeyboardInterrupt())
     code, _, err = run(capsys, "fail")
     assert code == 130
-    assert err.startswith("interrupted; the same command, given again, continues")
+    assert err.startswith("Interrupted. Rerun the same command to continue")
     assert "Traceback" not in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -123,7 +124,9 @@ def test_repeating_keeps_what_is_finished(finished, face_folders, teacher_file):
     assert without_clock(after) == without_clock(before)
 
 
-def test_killed_study_continues_to_the_same_results(finished, face_folders, teacher_file, tmp_path):
+def test_killed_study_continues_to_the_same_results(
+    finished, face_folders, teacher_file, tmp_path, capsys
+):
     """SIGTERM while students train; what the second call makes equals an uninterrupted study."""
     out = tmp_path / "killed"
     settings = [f"--set={key}={json.dumps(value)}" for key, value in OVERRIDES.items()]
@@ -139,11 +142,13 @@ def test_killed_study_continues_to_the_same_results(finished, face_folders, teac
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command, given again, continues" in said
+    assert "Interrupted. Rerun the same command to continue" in said
     assert "Traceback" not in said
     assert not (out / "results.json").exists()
 
+    capsys.readouterr()
     run_study(own_study(face_folders, teacher_file), out, command="evenface study run smoke …")
+    assert re.search(r"^real-plain-s0: resumed at step \d+ of \d+$", capsys.readouterr().err, re.M)
     assert without_clock(results_of(out)) == without_clock(results_of(finished))
 
 

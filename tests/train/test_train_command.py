@@ -14,6 +14,7 @@ import yaml
 
 from evenface.cli.main import main
 from evenface.distill import list_distillations
+from evenface.files import read_json
 from evenface.models import list_heads
 
 
@@ -144,10 +145,13 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(recipe_file, tmp_pat
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "stopped by SIGTERM; what was saved is kept, the same command goes on" in err
+    assert "stopped by SIGTERM. Rerun the same command to continue from the last check" in err
     assert "Traceback" not in err
     assert not (out / "run.json").exists()
-    assert list((out / "checkpoints").iterdir())
+    saved = max((out / "checkpoints").iterdir()).stem.removeprefix("step-")
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{out}: resumed at step {int(saved)} of 300" in again.stderr
+    assert read_json(out / "run.json")["finished"]
 
 
 def test_sigterm_exits_with_75_whatever_error_it_ends_as(run, recipe_file, tmp_path, monkeypatch):
@@ -166,12 +170,12 @@ def test_sigterm_exits_with_75_whatever_error_it_ends_as(run, recipe_file, tmp_p
     ("arguments", "message"),
     [
         (["nothing", "--out", "x"], "no train recipe or file called 'nothing'"),
-        (["student-cpu"], "--out FOLDER is missing"),
+        (["student-cpu"], "--out is missing"),
         (["student-cpu", "--out", "x"], "names no training set"),
         (["student-cpu", "--set", "sed=1", "--explain"], "did you mean 'seed'?"),
         (["student-cpu", "--set", "head.name=x", "--explain"], "unknown head 'x'"),
-        (["--explain"], "which recipe?"),
-        (["student-cpu", "--probe"], "--probe belongs to --explain"),
+        (["--explain"], "RECIPE is missing"),
+        (["student-cpu", "--probe"], "--probe needs --explain"),
         (["student-cpu", "--set", "augment.mosaic={}", "--explain"], "unknown augmentation"),
         (["student-cpu", "--set", "micro_batches=3", "--explain"], "cut into 3 micro-batches"),
         (

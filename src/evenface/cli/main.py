@@ -106,7 +106,7 @@ def _serves(arguments: list[str]) -> bool:
 
 
 def _interrupted() -> NoReturn:
-    _say("Interrupted. Rerun the same command to continue; finished work is kept.")
+    _say("Interrupted. Rerun the same command to continue from what was saved.")
     sys.exit(_INTERRUPTED)
 
 
