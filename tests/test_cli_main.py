@@ -12,6 +12,7 @@ from evenface import __version__
 from evenface.cli import main as main_module
 from evenface.cli.main import main
 from evenface.errors import DataError, MissingDependencyError, UsageError
+from evenface.study.spec import list_studies
 
 
 def run(capsys, *arguments):
@@ -58,6 +59,14 @@ def test_help_names_the_nouns(capsys, option):
     assert code == 0
     for noun in ("assets", "teacher", "compare", "verify", "demo-app", "doctor", "study run quick"):
         assert noun in out
+
+
+def test_help_of_study_run_lists_the_studies(capsys):
+    code, out, _ = run(capsys, "study", "run", "--help")
+    assert code == 0
+    for name in list_studies():
+        assert f"{name}: " in out
+    assert "sweep: How much real data is needed?" in out
 
 
 @pytest.mark.parametrize(

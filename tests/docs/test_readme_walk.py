@@ -16,6 +16,7 @@ from PIL import Image
 from evenface.data.manifest import Manifest
 from evenface.data.render import render_dataset
 from evenface.files import read_json
+from evenface.parallel import SINGLE_THREADED
 from toy_onnx import write_recogniser
 
 FIRST, LAST = "$ evenface data import", "evenface verify"
@@ -69,7 +70,7 @@ def lay_out(folder: Path) -> None:
 def test_every_command_runs_as_typed(tmp_path: Path) -> None:
     commands = walk()  # before anything is rendered
     lay_out(tmp_path)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), **SINGLE_THREADED}
     for command in commands:
         done = subprocess.run(
             [sys.executable, "-m", *shlex.split(command)],

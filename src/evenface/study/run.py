@@ -217,7 +217,10 @@ def _fetch(spec: StudySpec) -> None:
     try:
         get_assets(_assets(spec))
     except EvenfaceError as error:
-        raise EvenfaceError(
-            f"{error}\nOr run the study without downloads: --teacher study --set "
-            "evaluation.real_people=[]"
-        ) from None
+        without = []
+        if any(isinstance(teacher, str) and teacher in ASSETS for teacher in spec.teachers):
+            without.append("--teacher study")
+        if spec.evaluation.real_people:
+            without.append("--set evaluation.real_people=[]")
+        remedy = f"\nOr run the study without them: {' '.join(without)}" if without else ""
+        raise EvenfaceError(f"{error}{remedy}") from None
