@@ -109,7 +109,7 @@ class StageLog:
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:
-            with self._timed(name, record):
+            with self._timed(name, record), heartbeat(name):
                 build(target)
                 record["finished"] = True
             Mark(record["key"], finished=True, seconds=record["seconds"]).write(target)
@@ -244,8 +244,7 @@ class StageLog:
         write_json(self._file, self._records)
         start = time.monotonic()
         try:
-            with heartbeat(name):
-                yield
+            yield
         finally:
             record["seconds"] = round(record["seconds"] + time.monotonic() - start, 2)
             write_json(self._file, self._records)
