@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenface.console import note, warn
+from evenface.console import heartbeat, note, warn
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
@@ -109,7 +109,7 @@ class StageLog:
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:
-            with self._timed(name, record):
+            with self._timed(name, record), heartbeat(name):
                 build(target)
                 record["finished"] = True
             Mark(record["key"], finished=True, seconds=record["seconds"]).write(target)
