@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evenface.cli.common import asking_for
 from evenface.cli.recognise import DEFAULT_MODEL, Model, Threshold
 
 
@@ -25,17 +26,13 @@ def demo_app(
     import socket
 
     from evenface.console import out
-    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.errors import UsageError
     from evenface.recogniser import Recogniser
 
-    try:
+    with asking_for("demo", "the demo page"):
         import uvicorn
 
         from evenface.demo.app import HOST, create_app
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise MissingDependencyError(error.name, "demo", "the demo page") from None
 
     recogniser = Recogniser.load(model, threshold=threshold)
     with socket.socket() as listening:
