@@ -160,12 +160,12 @@ def test_fighting_cv2_distributions_are_named(versions):
     assert finding.remedy.startswith("pip uninstall -y opencv-python-headless opencv-contrib")
 
 
-def test_devices_name_providers_and_torch(versions):
+def test_devices_name_providers_and_torch(monkeypatch):
     found = by_name(doctor.check_devices({}))
     assert "usable cores" in found["cpu"].detail
     assert "CPUExecutionProvider" in found["onnxruntime"].detail
     assert found["torch"].detail.startswith("torch ")
-    versions["torch"] = None
+    monkeypatch.setitem(sys.modules, "torch", None)
     assert "torch" not in by_name(doctor.check_devices({}))
 
 

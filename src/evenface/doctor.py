@@ -243,10 +243,12 @@ def check_devices(errors: Mapping[str, str]) -> Iterator[Finding]:
 
         providers = ", ".join(onnxruntime.get_available_providers())
         yield Finding("device", "onnxruntime", "ok", providers)
-    if "torch" in errors or _version("torch") is None:
+    if "torch" in errors:
         return
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return
     detail = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
