@@ -12,9 +12,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+[ $# -gt 0 ] || set -- base quick wheel
+for part in "$@"; do
+  [[ " base quick wheel " == *" $part "* ]] || {
+    echo "fresh environments: no part '$part'; there are: base quick wheel" >&2
+    exit 2
+  }
+done
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-unset PYTHONPATH VIRTUAL_ENV MAKEFLAGS
+unset PYTHONPATH VIRTUAL_ENV MAKEFLAGS VENV
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 run() { # a command; its failure ends the script and is named
@@ -25,7 +33,7 @@ run() { # a command; its failure ends the script and is named
   }
 }
 
-install() { # ENVIRONMENT PYTHON REQUIREMENT
+environment() { # ENVIRONMENT PYTHON REQUIREMENT
   run "$2" -m venv "$1"
   # shellcheck disable=SC2086 # several options
   run "$1/bin/python" -m pip install --quiet ${PIP_OPTIONS:-} -c "$work/evenface/constraints.txt" "$3"
@@ -57,7 +65,7 @@ PYTHON
 check_base() {
   local python
   python=$(python_of 3.11 3.12 3.13)
-  install "$work/base" "$python" "$work/evenface"
+  environment "$work/base" "$python" "$work/evenface"
   no_development_packages "$work/base"
   mkdir "$work/in-base"
   cd "$work/in-base"
@@ -100,7 +108,7 @@ check_wheel() {
   run "$work/build/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$work/dist" "$work/evenface"
   wheel=$(echo "$work"/dist/evenface-*.whl)
   echo "wheel: $("$python" --version) ($python)"
-  install "$work/wheel" "$python" "${wheel}[train,render,report]"
+  environment "$work/wheel" "$python" "${wheel}[train,render,report]"
   no_development_packages "$work/wheel"
   mkdir "$work/in-wheel"
   cd "$work/in-wheel"
@@ -125,7 +133,6 @@ python_of() { # VERSION... ; prints the first one that there is and works
 }
 
 run git clone --quiet . "$work/evenface"
-[ $# -gt 0 ] || set -- base quick wheel
 for part in "$@"; do
   began=$SECONDS
   ("check_$part")
