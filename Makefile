@@ -1,13 +1,15 @@
 # make quick   set up, then run the quick study and print its table and the path of the report
 # make test    set up, then run linter, type checker and tests
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that there is and works; constraints.txt is tested with 3.11.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+  $$python -c "" 2>/dev/null && command -v $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Passed to every pip install, e.g. an --extra-index-url with CPU-only builds of PyTorch.
 PIP_OPTIONS ?=
 PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-.PHONY: quick smoke teacher flagship test lint types unit site soak clean help
+.PHONY: quick smoke teacher flagship test lint types unit site soak fresh extras clean help
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,12 +47,20 @@ site: $(VENV)/.dev ## Documentation site, into site/; open site/index.html
 soak: $(VENV)/.dev ## Kill trainings at random moments for EVENFACE_SOAK_MINUTES (10)
 	$(BIN)/python -m pytest -m soak tests/train/test_soak.py
 
+fresh: ## Run README's commands in fresh environments without development packages, as CI does
+	tools/fresh.sh
+
+extras: $(VENV)/.dev ## Install each extra on its own and import what it is for (before a release)
+	$(BIN)/python tools/extras.py
+
 clean: ## Remove the environment (studies and downloaded assets stay)
 	rm -rf $(VENV)
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "evenface needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "evenface needs Python 3.11, 3.12 or 3.13, but $${PYTHON:-python3} is" \
+	    "$$("$(PYTHON)" --version 2>/dev/null || echo "not there")." \
+	    "Install one of them and name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt

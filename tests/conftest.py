@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,17 @@ from evenface.errors import MissingAssetError
 REQUIRE_VARIABLE = "EVENFACE_REQUIRE_ASSETS"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _BROWSER_ARGUMENTS = ["--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heeded_ctrl_c() -> Iterator[None]:
+    """Ctrl-C reaches tests, and processes that they start, also where the shell ignores it.
+
+    A script's shell starts its background commands (``make test &``) with SIGINT ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _asset(name: str) -> Path:

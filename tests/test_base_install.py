@@ -19,6 +19,13 @@ EXTRAS_ONLY = [
     "onnx",
     "onnxscript",
     "sklearn",
+    "simplejpeg",
+    "torch_pruning",
+    "starlette",
+    "uvicorn",
+    "openvino",
+    "ray",
+    "tensorboard",
 ]
 
 # A module that is None in sys.modules cannot be imported, as if it were not installed.
@@ -110,6 +117,37 @@ except MissingDependencyError as error:
     print(error)
 """
     assert 'pip install "evenface[train]"' in run(code, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("study run smoke --out new", "train,report,render"),
+        ("data render new --identities-per-group 2 --images-per-identity 2", "render"),
+        ("teacher import weights.safetensors --out new.safetensors", "train"),
+        ("train student-mini --set data=faces --out new", "train"),
+        ("export run", "export"),
+        ("prune run --keep 0.5 --out new", "prune"),
+        ("demo-app", "demo"),
+    ],
+)
+def test_a_command_of_an_extra_names_it_first(tmp_path, command, extra):
+    code = FORBID + "from evenface.cli.main import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-c", code, *command.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert f'Install the extra: pip install "evenface[{extra}]"' in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_is_planned(tmp_path):
+    code = "from evenface.cli.main import main; main(['study', 'plan', 'smoke', '--out', 'x'])"
+    assert "unknown without torch" in run(code)
 
 
 def test_the_doctor_calls_the_base_healthy():

@@ -114,6 +114,12 @@ def test_a_noun_without_a_command_shows_its_help(capsys, arguments):
             "error: the disk is full while writing /data/images.bin. ",
         ),
         (PermissionError(13, "Permission denied", "/data"), 1, "error: /data: Permission denied\n"),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", ".out.tmp", None, "out"),
+            1,
+            "error: out: Is a directory\n",
+        ),
+        (OSError(errno.EFBIG, "File too large"), 1, "error: a file would be larger than allowed"),
         (MemoryError(), 1, "error: out of memory. "),
         (KeyError("x"), 1, "internal error: KeyError: 'x'\nRun again with --debug"),
     ],

@@ -1,5 +1,5 @@
-import builtins
 import json
+import sys
 from importlib import metadata
 
 import pytest
@@ -36,6 +36,18 @@ def run(capsys, *arguments):
     return exit_.value.code, capsys.readouterr().out
 
 
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module that imports find before an installed one of its name."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+
+    def write(name, code):
+        (tmp_path / "modules").mkdir(exist_ok=True)
+        (tmp_path / "modules" / f"{name}.py").write_text(code)
+
+    return write
+
+
 def test_this_environment_is_healthy_and_covered(tmp_path):
     diagnosis = diagnose(tmp_path)
     assert diagnosis.healthy
@@ -47,7 +59,7 @@ def test_this_environment_is_healthy_and_covered(tmp_path):
 
 
 def test_base_covers_every_declared_requirement():
-    found = by_name(doctor.check_base())
+    found = by_name(doctor.check_base({}))
     for name in ("numpy", "pillow", "onnxruntime", "pyarrow", "opencv-python-headless"):
         assert found[name].status == "ok"
         assert found[name].detail == metadata.version(name)
@@ -56,30 +68,74 @@ def test_base_covers_every_declared_requirement():
 
 def test_outdated_base_package_is_broken(versions):
     versions["numpy"] = "1.0"
-    finding = by_name(doctor.check_base())["numpy"]
+    finding = by_name(doctor.check_base({}))["numpy"]
     assert finding.status == "broken"
     assert finding.detail == "1.0, but >=1.26 is needed"
     assert finding.remedy.startswith('pip install "numpy>=1.26')
 
 
-def test_base_package_that_cannot_be_imported_is_broken(monkeypatch):
-    real = doctor.importlib.import_module
+def test_modules_are_imported_each_for_itself(module):
+    module("fine", "print('hello')")
+    module("missing_library", "raise ImportError('libGL.so.1: cannot open shared object file')")
+    module("fatal", "import os; os.abort()")
+    module("leaving", "raise SystemExit(3)")
+    module("second", "")
+    assert doctor.import_errors(["fine", "missing_library", "fatal", "leaving", "second"]) == {
+        "missing_library": "ImportError: libGL.so.1: cannot open shared object file",
+        "fatal": "its process was killed by SIGABRT",
+        "leaving": "SystemExit: 3",
+    }
 
-    def import_module(name):
-        if name == "cv2":
-            raise ImportError("libGL.so.1: cannot open shared object file")
-        return real(name)
 
-    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
-    finding = by_name(doctor.check_base())["opencv-python-headless"]
+def test_modules_of_the_current_folder_are_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "stray.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert set(doctor.import_errors(["stray"])) == {"stray"}
+
+
+def test_what_is_installed_is_imported(versions, monkeypatch):
+    asked = []
+    monkeypatch.setattr(doctor, "import_errors", lambda modules: asked.extend(modules) or {})
+    versions["matplotlib"] = None
+    diagnose()
+    assert {"numpy", "cv2", "PIL", "yaml", "torch", "sklearn", "material", "xdist"} <= set(asked)
+    assert not {"matplotlib", "", "evenface"} & set(asked)
+    assert len(asked) == len(set(asked))
+
+
+def test_base_package_that_cannot_be_imported_is_broken():
+    errors = {"cv2": "ImportError: libGL.so.1: cannot open shared object file"}
+    finding = by_name(doctor.check_base(errors))["opencv-python-headless"]
     assert finding.status == "broken"
     assert "libGL.so.1" in finding.detail
     assert not Diagnosis((finding,)).healthy
 
 
+def test_extra_that_cannot_be_imported_is_a_warning():
+    found = by_name(doctor.check_extras({"sklearn": "its process was killed by SIGILL"}))
+    assert found["label"].status == "warning"
+    expected = "cannot be imported: scikit-learn: its process was killed by SIGILL"
+    assert expected in found["label"].detail
+    assert found["label"].remedy == "pip install --force-reinstall scikit-learn"
+    assert found["train"].status == "ok"
+    assert Diagnosis(tuple(found.values())).healthy
+
+
+def test_a_python_that_is_not_tested_is_a_warning(monkeypatch):
+    tested = doctor.tested_pythons()
+    assert tested[0] == (3, 11)
+    assert tested == sorted(tested)
+    assert by_name(doctor.check_system())["python"].status == "ok"
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    finding = by_name(doctor.check_system())["python"]
+    assert finding.status == "warning"
+    assert "evenface is tested with 3.11 to 3." in finding.detail
+    assert finding.remedy.startswith("create the environment with Python 3.11 to 3.")
+
+
 def test_cv2_of_another_distribution_is_a_warning(versions):
     versions["opencv-python-headless"] = None
-    finding = by_name(doctor.check_base())["opencv-python-headless"]
+    finding = by_name(doctor.check_base({}))["opencv-python-headless"]
     assert finding.status == "warning"
     assert "cv2 comes from another package" in finding.detail
 
@@ -87,7 +143,7 @@ def test_cv2_of_another_distribution_is_a_warning(versions):
 def test_incomplete_extra_names_what_lacks_and_what_it_is_for(versions):
     versions["jinja2"] = None
     versions["torch"] = "2.0"
-    found = by_name(doctor.check_extras())
+    found = by_name(doctor.check_extras({}))
     assert found["report"].status == "missing"
     assert "the HTML report; not installed: jinja2" in found["report"].detail
     assert found["report"].remedy == 'pip install "evenface[report]"'
@@ -105,25 +161,17 @@ def test_fighting_cv2_distributions_are_named(versions):
     assert finding.remedy.startswith("pip uninstall -y opencv-python-headless opencv-contrib")
 
 
-def test_devices_name_providers_and_torch(versions):
-    found = by_name(doctor.check_devices())
+def test_devices_name_providers_and_torch(monkeypatch):
+    found = by_name(doctor.check_devices({}))
     assert "usable cores" in found["cpu"].detail
     assert "CPUExecutionProvider" in found["onnxruntime"].detail
     assert found["torch"].detail.startswith("torch ")
-    versions["torch"] = None
-    assert "torch" not in by_name(doctor.check_devices())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "torch" not in by_name(doctor.check_devices({}))
 
 
-def test_torch_that_cannot_be_imported_is_a_warning(monkeypatch):
-    real = builtins.__import__
-
-    def import_(name, *arguments):
-        if name == "torch":
-            raise OSError("libcudart.so: cannot open shared object file")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", import_)
-    assert by_name(doctor.check_devices())["torch"].status == "warning"
+def test_what_cannot_be_imported_is_no_device():
+    assert set(by_name(doctor.check_devices({"torch": "x", "onnxruntime": "y"}))) == {"cpu"}
 
 
 def test_missing_and_damaged_assets_name_the_command(tmp_path):
@@ -198,4 +246,4 @@ def test_broken_base_exits_with_1(monkeypatch, capsys):
 
 def test_every_extra_is_told():
     declared = set(metadata.metadata("evenface").get_all("Provides-Extra"))
-    assert {finding.name for finding in doctor.check_extras()} == declared
+    assert {finding.name for finding in doctor.check_extras({})} == declared

@@ -100,7 +100,7 @@ def test_cores_are_counted_alike_everywhere(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
     assert usable_cores() == 3
     assert describe_machine("cpu")["cores"] == 3
-    assert next(check_devices()).detail == "3 usable cores"
+    assert next(check_devices({})).detail == "3 usable cores"
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert usable_cores() == 1

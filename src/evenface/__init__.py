@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+# onnxruntime 1.32 keeps a device id and sends usage data to its maker, unless this is set before
+# it is imported; onnxruntime.disable_telemetry_events() comes too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["Recogniser", "__version__"]

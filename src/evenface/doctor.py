@@ -1,13 +1,15 @@
-"""What is installed, what is there, what is missing, and what it would be for."""
+"""What is installed and works, what is missing, and what it would be for."""
 
 from __future__ import annotations
 
-import importlib
+import json
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +19,7 @@ from packaging.requirements import Requirement
 
 from evenface import __version__, assets
 from evenface.assets.cache import state
-from evenface.parallel import usable_cores
+from evenface.parallel import death, usable_cores
 
 Status = Literal["ok", "missing", "warning", "broken"]
 
@@ -37,7 +39,28 @@ _EXTRAS = {
     "docs": "the documentation site",
     "dev": "tests, linter, type checker",
 }
-_MODULES = {"pillow": "PIL", "opencv-python-headless": "cv2", "pyyaml": "yaml"}
+_MODULES = {
+    "mkdocs-material": "material",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "pytest-xdist": "xdist",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+    "types-pyyaml": "",
+}
+"""Distribution → the module that it installs, where the names differ; "" for stubs."""
+_IMPORTER = """
+import importlib, json, os, sys
+report = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)  # what packages print while they are imported
+for name in sys.argv[1:]:
+    error = None
+    try:
+        importlib.import_module(name)
+    except BaseException as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    print(json.dumps([name, error]), file=report)
+"""
 _CV2_DISTRIBUTIONS = (
     "opencv-python",
     "opencv-python-headless",
@@ -82,13 +105,14 @@ class Diagnosis:
 def diagnose(cache_dir: Path | None = None) -> Diagnosis:
     """Look at this environment; ``cache_dir`` is the root of the cache, None for the default."""
     root = assets.cache_dir() if cache_dir is None else cache_dir
+    errors = import_errors(_installed_modules())
     return Diagnosis(
         (
             *check_system(),
-            *check_base(),
-            *check_extras(),
+            *check_base(errors),
+            *check_extras(errors),
             *check_cv2(),
-            *check_devices(),
+            *check_devices(errors),
             *check_assets(root),
             *check_cache(root),
             *check_browser(),
@@ -99,25 +123,64 @@ def diagnose(cache_dir: Path | None = None) -> Diagnosis:
 def check_system() -> Iterator[Finding]:
     """Versions of evenface, Python and the platform."""
     yield Finding("system", "evenface", "ok", __version__)
-    yield Finding("system", "python", "ok", f"{platform.python_version()} ({sys.executable})")
+    detail = f"{platform.python_version()} ({sys.executable})"
+    tested = tested_pythons()
+    if sys.version_info[:2] in tested:
+        yield Finding("system", "python", "ok", detail)
+    else:
+        first, last = (".".join(map(str, version)) for version in (tested[0], tested[-1]))
+        detail += f"; evenface is tested with {first} to {last}"
+        remedy = f"create the environment with Python {first} to {last}"
+        yield Finding("system", "python", "warning", detail, remedy)
     yield Finding("system", "platform", "ok", platform.platform())
 
 
-def check_base() -> Iterator[Finding]:
-    """The packages that everything needs: importable, and recent enough."""
-    for requirement in _requirements(""):
-        name = requirement.name
-        module = _MODULES.get(name.lower(), name.replace("-", "_"))
+def tested_pythons() -> list[tuple[int, int]]:
+    """Versions of Python that evenface is tested with, ascending, as its metadata declare."""
+    classifiers = metadata.metadata("evenface").get_all("Classifier") or []
+    versions = re.findall(r":: Python :: (\d+)\.(\d+)$", "\n".join(classifiers), re.MULTILINE)
+    return sorted((int(major), int(minor)) for major, minor in versions)
+
+
+def import_errors(modules: Sequence[str]) -> dict[str, str]:
+    """Module → why importing it fails, for those that fail.
+
+    They are imported one after the other in another process, since a broken native library may
+    end the process that loads it; the modules after that one are then imported in a new process.
+    """
+    errors: dict[str, str] = {}
+    left = list(modules)
+    while left:
+        process = subprocess.run(
+            [sys.executable, "-P", "-c", _IMPORTER, *left],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        reports = [json.loads(line) for line in process.stdout.splitlines()]
+        errors |= {name: error for name, error in reports if error}
+        left = left[len(reports) :]
+        if left:
+            errors[left.pop(0)] = death(process.returncode)
+    return errors
+
+
+def check_base(errors: Mapping[str, str]) -> Iterator[Finding]:
+    """The packages that everything needs: importable, and recent enough.
+
+    Args:
+        errors: of :func:`import_errors`.
+    """
+    for requirement in requirements(""):
+        name, module = requirement.name, module_of(requirement)
         remedy = f'pip install "{requirement}"'
         version = _version(name)
-        try:
-            importlib.import_module(module)
-        # A broken native library can raise anything here; each is what the doctor is asked for.
-        except Exception as error:
-            detail = f"cannot be imported: {type(error).__name__}: {error}"
+        if module in errors:
+            detail = f"cannot be imported: {errors[module]}"
             yield Finding("base", name, "broken", detail, remedy)
-            continue
-        if version is None:
+        elif version is None:
             yield Finding("base", name, "warning", f"{module} comes from another package", remedy)
         elif not requirement.specifier.contains(version, prereleases=True):
             detail = f"{version}, but {requirement.specifier} is needed"
@@ -126,15 +189,28 @@ def check_base() -> Iterator[Finding]:
             yield Finding("base", name, "ok", version)
 
 
-def check_extras() -> Iterator[Finding]:
-    """Which extras are complete, and what each is for."""
+def check_extras(errors: Mapping[str, str]) -> Iterator[Finding]:
+    """Which extras are complete and can be imported, and what each is for.
+
+    Args:
+        errors: of :func:`import_errors`.
+    """
     for extra, purpose in _EXTRAS.items():
-        lacking = [
-            str(requirement) for requirement in _requirements(extra) if not _satisfied(requirement)
-        ]
+        needed = requirements(extra)
+        lacking = [str(requirement) for requirement in needed if not _satisfied(requirement)]
+        failing = {
+            requirement.name: errors[module]
+            for requirement in needed
+            if (module := module_of(requirement)) in errors
+        }
         if lacking:
             detail = f"{purpose}; not installed: {', '.join(lacking)}"
             yield Finding("extra", extra, "missing", detail, f'pip install "evenface[{extra}]"')
+        elif failing:
+            reasons = "; ".join(f"{name}: {error}" for name, error in failing.items())
+            detail = f"{purpose}; cannot be imported: {reasons}"
+            remedy = f"pip install --force-reinstall {' '.join(failing)}"
+            yield Finding("extra", extra, "warning", detail, remedy)
         else:
             yield Finding("extra", extra, "ok", purpose)
 
@@ -155,23 +231,23 @@ def check_cv2() -> Iterator[Finding]:
     )
 
 
-def check_devices() -> Iterator[Finding]:
-    """Processor cores, onnxruntime's providers, and the GPU of PyTorch where it is installed."""
+def check_devices(errors: Mapping[str, str]) -> Iterator[Finding]:
+    """Processor cores, onnxruntime's providers, and the GPU of PyTorch where it is installed.
+
+    Args:
+        errors: of :func:`import_errors`; what is in them is not imported here.
+    """
     yield Finding("device", "cpu", "ok", f"{usable_cores()} usable cores")
-    try:
+    if "onnxruntime" not in errors:
         import onnxruntime
-    except ImportError as error:
-        yield Finding("device", "onnxruntime", "broken", str(error), "pip install onnxruntime")
-    else:
+
         providers = ", ".join(onnxruntime.get_available_providers())
         yield Finding("device", "onnxruntime", "ok", providers)
-    if _version("torch") is None:
+    if "torch" in errors:
         return
     try:
         import torch
-    except (ImportError, OSError) as error:
-        detail = f"cannot be imported: {error}"
-        yield Finding("device", "torch", "warning", detail, 'pip install "evenface[train]"')
+    except ImportError:
         return
     detail = f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
@@ -230,7 +306,7 @@ def check_browser() -> Iterator[Finding]:
         )
 
 
-def _requirements(extra: str) -> list[Requirement]:
+def requirements(extra: str) -> list[Requirement]:
     """What this installation of evenface declares for an extra, "" for the base."""
     found = []
     for line in metadata.requires("evenface") or ():
@@ -242,6 +318,21 @@ def _requirements(extra: str) -> list[Requirement]:
             requirement.marker = None
             found.append(requirement)
     return found
+
+
+def module_of(requirement: Requirement) -> str:
+    """The module that a required distribution installs; "" for stubs of a type checker."""
+    name = requirement.name.lower()
+    return _MODULES.get(name, name.replace("-", "_"))
+
+
+def _installed_modules() -> list[str]:
+    """Modules of the base, installed or not, and of the installed packages of all extras."""
+    needed = [
+        *requirements(""),
+        *(item for extra in _EXTRAS for item in requirements(extra) if _version(item.name)),
+    ]
+    return list(dict.fromkeys(filter(None, map(module_of, needed))))
 
 
 def _satisfied(requirement: Requirement) -> bool:

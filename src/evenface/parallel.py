@@ -115,7 +115,7 @@ class Worker:
             return cast(Answer, self._pipe.recv())
         except (EOFError, OSError):
             self._process.join()
-            return Answer(error=_death(self._process.exitcode), alive=False)
+            return Answer(error=death(self._process.exitcode), alive=False)
 
     def ask_to_stop(self) -> None:
         """As a polite kill would: a training saves its checkpoint first."""
@@ -178,7 +178,8 @@ def _serve(pipe: Connection) -> None:
             pipe.send(Answer(error=f"its result cannot be sent: {one_line(error)}"))
 
 
-def _death(code: int | None) -> str:
+def death(code: int | None) -> str:
+    """How a process ended, from its exit code; negative: the signal that killed it."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         hint = ", as it happens when memory is short" if -code == signal.SIGKILL else ""

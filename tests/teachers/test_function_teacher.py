@@ -54,3 +54,11 @@ def test_only_a_declared_fingerprint_is_kept() -> None:
 def test_functions_that_do_not_embed(function, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         load_teacher(function)
+
+
+@pytest.mark.parametrize("code", ["def embed(images) return images", "raise RuntimeError('no')"])
+def test_modules_that_fail(tmp_path, monkeypatch, code: str) -> None:
+    (tmp_path / "failing_module.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error"):
+        load_teacher("failing_module:embed")

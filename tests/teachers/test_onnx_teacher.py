@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -46,6 +47,15 @@ def test_openvino_gives_the_same_embeddings(tmp_path, faces, layout, batch):
     assert teacher.details["provider"] == "openvino"
     assert teacher.embed(faces[:0]).shape == (0, teacher.embedding_size)
     assert teacher.fingerprint == OnnxTeacher(toy.path).fingerprint
+
+
+def test_onnxruntime_leaves_no_files_and_sends_nothing(recogniser, tmp_path):
+    (tmp_path / "home").mkdir()
+    code = f"from evenface.teachers.onnx import OnnxTeacher; OnnxTeacher({str(recogniser.path)!r})"
+    fresh = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path / "home"))
+    environment = {name: v for name, v in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-B", "-c", code], env=environment | fresh, check=True)
+    assert not list((tmp_path / "home").rglob("*"))
 
 
 def test_signals_are_handled_after_several_models_of_openvino(recogniser):

@@ -259,6 +259,16 @@ def test_a_second_signal_stops_at_once(make_recipe, tmp_path, break_at):
     assert steps_saved(tmp_path / "run") == [3]
 
 
+def test_a_signal_that_the_surroundings_ignore_stays_ignored(make_recipe, tmp_path, break_at):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        break_at(5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        train(make_recipe(), tmp_path / "run", quiet=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "run" / "run.json").exists()
+
+
 def test_training_works_outside_the_main_thread(make_recipe, tmp_path):
     results = []
     thread = threading.Thread(

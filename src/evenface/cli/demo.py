@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evenface.cli.common import asking_for
 from evenface.cli.recognise import Fmr, Model, Threshold, ThresholdFrom
 
 
@@ -27,17 +28,13 @@ def demo_app(
     import socket
 
     from evenface.console import out
-    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.errors import UsageError
     from evenface.recogniser import Recogniser
 
-    try:
+    with asking_for("demo", "the demo page"):
         import uvicorn
 
         from evenface.demo.app import HOST, create_app
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise MissingDependencyError(error.name, "demo", "the demo page") from None
 
     recogniser = Recogniser.load(model, fmr=fmr, threshold=threshold, audit=threshold_from)
     out().print(str(recogniser.about), markup=False, highlight=False)

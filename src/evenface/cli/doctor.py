@@ -20,15 +20,16 @@ def doctor(
         typer.Option("--cache-dir", help="Root of the cache to look at.", file_okay=False),
     ] = None,
 ) -> None:
-    """Tell what is installed and present, what is missing, and what to do about it.
+    """Check what is installed by importing it; say what is missing and what to do about it.
 
     Exits with 1 only when the base install is broken.
     """
     import json
 
-    from evenface.console import out
+    from evenface.console import note, out
     from evenface.doctor import diagnose
 
+    note("importing the installed packages, for some seconds …")
     diagnosis = diagnose(cache_dir)
     if as_json:
         typer.echo(json.dumps(diagnosis.as_dict(), indent=2, ensure_ascii=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import GroupBy, names_of
+from evenface.cli.common import GroupBy, asking_for, names_of
 
 if TYPE_CHECKING:
     from evenface.export.ship import ExportReport
@@ -98,21 +98,16 @@ def export(
 ) -> None:
     """Export a student: ONNX in fp32, fp16 or int8, checked and audited; a card; a hub folder.
 
-    Needs the extras 'train' and 'export'.
+    Needs the extra 'export'.
     """
     from evenface.console import note
     from evenface.data.manifest import Manifest
-    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.errors import UsageError
 
-    try:
+    with asking_for("export", "exporting"):
         from evenface.export.finetune import RATE, STEPS
         from evenface.export.hub import CARD_NAME, write_card, write_hub
         from evenface.export.ship import FineTuning, export_onnx
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("evenface"):
-            raise
-        extra = "train" if error.name in ("torch", "safetensors") else "export"
-        raise MissingDependencyError(error.name, extra, "exporting") from None
 
     folder = out or run / "export"
     if what is Format.CARD:

@@ -126,7 +126,10 @@ def _explain(error: Exception) -> str:
             "finished work is kept."
         )
     if isinstance(error, OSError) and error.filename:
-        return f"error: {error.filename}: {error.strerror}"
+        # Of a rename, the second name is the one that the user gave.
+        return f"error: {error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return "error: a file would be larger than allowed here. Raise the limit (see ulimit -f)."
     if isinstance(error, MemoryError):
         return "error: out of memory. Use smaller batches or fewer workers."
     name = type(error).__name__

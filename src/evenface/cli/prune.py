@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import GroupBy, names_of
+from evenface.cli.common import GroupBy, asking_for, names_of
 
 if TYPE_CHECKING:
     from evenface.export.prune import PruneReport
@@ -56,19 +56,14 @@ def prune(
 ) -> None:
     """Prune a student's channels and let it learn again from its teacher or from its dense self.
 
-    The result is a run like any other: evaluate it, export it. Needs the extras 'train' and
-    'prune'. Run the same command again to continue an interrupted recovery.
+    The result is a run like any other: evaluate it, export it. Needs the extra 'prune'.
+    Run the same command again to continue an interrupted recovery.
     """
     from evenface.data.manifest import Manifest
-    from evenface.errors import MissingDependencyError, UsageError
+    from evenface.errors import UsageError
 
-    try:
+    with asking_for("prune", "pruning"):
         from evenface.export import prune as pruning
-    except ModuleNotFoundError as error:
-        extras = {"torch": "train", "safetensors": "train", "torch_pruning": "prune"}
-        if error.name not in extras:
-            raise
-        raise MissingDependencyError(error.name, extras[error.name], "pruning") from None
 
     chosen = {"teacher": teacher, "steps": steps, "rate": rate}
     given = [name for name, value in chosen.items() if value]

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from evenface.cli.common import asking_for
+
 Spec = Annotated[
     str,
     typer.Argument(
@@ -183,7 +185,9 @@ def import_weights(
     """
     from evenface.errors import UsageError
     from evenface.teachers import load_teacher
-    from evenface.teachers.checkpoint import CheckpointTeacher, save_centres
+
+    with asking_for("train", "importing weights"):
+        from evenface.teachers.checkpoint import CheckpointTeacher, save_centres
 
     for path in filter(None, (out, centres)):
         if path.suffix != ".safetensors":

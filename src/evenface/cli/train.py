@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import resumable
+from evenface.cli.common import asking_for, resumable
 
 if TYPE_CHECKING:
     from evenface.train.run import RunResult
@@ -81,7 +79,7 @@ def train(
     overrides = parse_overrides(assignments or [])
     resolved = load_recipe(recipe, overrides)
     if explain_only:
-        with _extra():
+        with asking_for("train", "training"):
             from evenface.train.explain import explain
         typer.echo(explain(resolved, value_origins(recipe, overrides), probing=probing))
         return
@@ -89,7 +87,7 @@ def train(
         raise UsageError("--out is missing. Name the run folder to write: --out FOLDER")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     with resumable(out, speaks=first):
-        with _extra():
+        with asking_for("train", "training"):
             from evenface.train.loop import train as run
         result = run(resolved, out)
     if first:
@@ -109,19 +107,6 @@ def _summary(out: Path, result: RunResult) -> str:
 
 
 def _losses() -> str:
-    with _extra():
+    with asking_for("train", "training"):
         from evenface.train.parts import describe_losses
     return describe_losses()
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    """MissingDependencyError where an import inside fails for want of the extra."""
-    from evenface.errors import MissingDependencyError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise MissingDependencyError(error.name, "train", "training") from None

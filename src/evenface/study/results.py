@@ -20,7 +20,6 @@ from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
-from evenface.models.registry import BACKBONES
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
@@ -123,6 +122,8 @@ def collect_results(findings: Findings) -> dict[str, Any]:
 
 def _cost(arm: StudyArm, device: str, threads: int | None) -> Cost:
     """What the arm's model costs; of models from elsewhere that is not known."""
+    from evenface.models.registry import BACKBONES
+
     described = arm.describe()
     backbone, size, seconds = (described[key] for key in ("backbone", "embedding_size", "seconds"))
     known = backbone in BACKBONES

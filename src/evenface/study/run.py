@@ -145,9 +145,10 @@ def _require_extras(spec: StudySpec) -> None:
     needed = {"torch": "train", "safetensors": "train", "matplotlib": "report", "jinja2": "report"}
     if spec.simulated:
         needed |= {"anny": "render", "embreex": "render"}
-    for package, extra in needed.items():
-        if find_spec(package) is None:
-            raise MissingDependencyError(package, extra, "a study")
+    lacking = {package: extra for package, extra in needed.items() if find_spec(package) is None}
+    if lacking:
+        extras = ",".join(dict.fromkeys(lacking.values()))
+        raise MissingDependencyError(next(iter(lacking)), extras, "a study")
 
 
 def _settle(spec: StudySpec, out: Path) -> None:

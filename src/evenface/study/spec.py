@@ -34,7 +34,7 @@ _OWN_DESCRIPTION = (
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RenderedFaces(_Part):

@@ -86,7 +86,7 @@ def load(spec: Path) -> FunctionTeacher:
     """The function ``module:name``; modules are looked for in the working folder too.
 
     Raises:
-        UsageError: no such module or name, or nothing that can be called.
+        UsageError: no such module or name, a module that fails, or nothing that can be called.
     """
     module_name, _, name = str(spec).partition(":")
     # As ``python -m`` does; the command line's own path has only its script's folder.
@@ -99,6 +99,9 @@ def load(spec: Path) -> FunctionTeacher:
         raise UsageError(f"{spec}: cannot import {error.name!r}") from error
     except AttributeError as error:
         raise UsageError(f"{spec}: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{spec}: the module {module_name} fails: {reason}") from error
     finally:
         sys.path.remove(os.getcwd())
     if not callable(target):

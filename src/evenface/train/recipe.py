@@ -25,7 +25,7 @@ from evenface.train.run import WEIGHTS_NAME
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneRecipe(_Part):

@@ -140,6 +140,13 @@ def test_classes_without_a_name(tmp_path: Path, label: int) -> None:
         open_source(path)
 
 
+def test_columns_of_the_same_name(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([images(0, 1), pa.array([0]), pa.array([1])], ["image", "l", "l"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: several columns are called l; rename"):
+        open_source(tmp_path / "a.parquet", format="parquet")
+
+
 def test_shards_that_differ(tmp_path: Path) -> None:
     save(tmp_path / "0.parquet", {"image": images(0, 1), "label": [0]})
     save(tmp_path / "1.parquet", {"image": images(0, 1), "label": ["a"]})

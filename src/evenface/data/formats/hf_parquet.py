@@ -248,6 +248,8 @@ def open_parquet(path: Path, options: ReadOptions) -> ParquetSource:
     if not files:
         raise DataError(f"{path}: no Parquet file here; expected {LAYOUT}")
     schema = _open(files[0]).schema_arrow
+    if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+        raise DataError(f"{files[0]}: several columns are called {', '.join(twice)}; rename them")
     image = image_column(schema)
     if not image:
         raise DataError(f"{files[0]}: no column of images; it has {', '.join(schema.names)}")

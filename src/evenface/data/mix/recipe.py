@@ -30,7 +30,7 @@ Balance = Literal["identities", "images", "none"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MixRules(_Part):
