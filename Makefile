@@ -1,4 +1,4 @@
-# make quick   set up, then run the quick study and print its table and the path of the report
+# make quick   set up, then run the quick study; print its answer and the path of the report
 # make test    set up, then run linter, type checker and tests
 # The first of these that there is and works; constraints.txt is tested with 3.11.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -15,10 +15,10 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -c
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-quick: $(VENV)/.run ## Set up and run the quick study (at most 20 minutes on two cores)
+quick: $(VENV)/.run ## Set up and run the quick study (about 20 minutes on two cores)
 	$(BIN)/evenface study run quick
 
-smoke: $(VENV)/.run ## Set up and run every stage of the study in small (under 3 minutes)
+smoke: $(VENV)/.run ## Set up and run a tiny study through every stage (3 minutes)
 	$(BIN)/evenface study run smoke
 
 teacher: $(VENV)/.run ## Make the study teacher anew (about an hour; the package holds one)
