@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evenface.report.schema import Benchmark, Difference, Model, Results
+from evenface.study.spec import STUDY_TEACHER
 from evenface.study.wording import OVER_GROUPS
 
 MANY = 12
-"""Panels up to which a page shows all at once; more are folded up, slice by slice."""
+"""Panels that a chart of single pairs has at most; the table beside it has all of them."""
 
 Levels = Mapping[str, str]
 
@@ -149,3 +150,12 @@ def _same(results: Results, found: Levels, sought: Levels) -> bool:
     """Whether levels are the same, where factors that do not vary may be left out."""
     varying = [factor for factor, levels in results.factors.items() if len(levels) > 1]
     return all(found.get(factor) == sought.get(factor) for factor in varying)
+
+
+def friendly_teachers(results: Results) -> frozenset[str]:
+    """Ids of the teachers that learned from the very renderer that made the test faces."""
+    if not results.study.simulated:
+        return frozenset()
+    given = results.study.spec.get("teachers", ())
+    trained = (str(of.get("name")) for of in given if isinstance(of, Mapping) and "set" in of)
+    return frozenset({STUDY_TEACHER, *trained})

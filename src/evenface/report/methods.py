@@ -169,7 +169,7 @@ def _face_source(part: AnyFaces) -> str:
 def _training_sets(results: Results, spec: StudySpec | None) -> list[Paragraph]:
     paragraphs: list[Paragraph] = []
     for item in results.sets:
-        wanted = spec.training_sets.get(item.name) if spec else None
+        wanted = spec.training_sets.get(item.key or item.name) if spec else None
         groups = [
             f"{size.identities:,} identities ({size.images:,} images) of {group}"
             for group, size in item.groups.items()

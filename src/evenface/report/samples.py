@@ -1,4 +1,4 @@
-"""Sample sheets of the training sets as data URIs."""
+"""Sample faces of the training sets as data URIs: whole sheets, and strips for the first screen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from evenface.data.preview import GAP, IMAGE_SIZE
 from evenface.errors import DataError
-from evenface.report.schema import Results
+from evenface.report.schema import Results, TrainingSet
 
 _WIDEST = 960
 _QUALITY = 85
+_COLUMN = 2
+"""Of a sheet, whose faces are in a strip; a row is a person."""
+_STRIPS = 3
+"""Training sets on the first screen."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,53 @@ def sample_sheets(results: Results, base: Path) -> list[Sample]:
     Raises:
         DataError: a path leads out of ``base``, or a file is no image.
     """
-    sheets = []
-    for item in results.sets:
-        if item.origins.get("real"):
-            sheets.append(
-                Sample(item.title, reason="Photographs of real people are not shown in reports.")
-            )
-        elif (path := results.samples.get(item.name)) is None:
-            sheets.append(Sample(item.title, reason="The study made no sample sheet."))
-        else:
-            sheets.append(_sheet(item.title, base, path))
-    return sheets
+    return [_shown(results, item, base) for item in results.sets]
 
 
-def _sheet(title: str, base: Path, path: str) -> Sample:
+def face_strips(results: Results, base: Path) -> list[Sample]:
+    """A row of faces of each training set: one image of each person of its sheet.
+
+    Of more than three sets, those with the least, the middle and the largest share of real faces.
+    """
+    sets = list(results.sets)
+    if len(sets) > _STRIPS:
+        sets.sort(key=lambda item: item.real_fraction or 0.0)
+        sets = [sets[0], sets[len(sets) // 2], sets[-1]]
+    strips = []
+    for item in sets:
+        sheet = _read(results, item, base)
+        if isinstance(sheet, Image.Image) and (strip := strip_of(sheet)):
+            strips.append(sample(item.name, strip))
+    return strips
+
+
+def strip_of(sheet: Image.Image, column: int = _COLUMN) -> Image.Image | None:
+    """One face of each row of a contact sheet, side by side; None where it is no such sheet."""
+    step = IMAGE_SIZE + GAP
+    rows, columns = sheet.height // step, sheet.width // step
+    if sheet.size != (columns * step + GAP, rows * step + GAP) or not rows * columns:
+        return None
+    left = min(column, columns - 1) * step + GAP
+    strip = Image.new("RGB", (rows * step - GAP, IMAGE_SIZE), "white")
+    for row in range(rows):
+        top = row * step + GAP
+        face = sheet.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+        strip.paste(face, (row * step, 0))
+    return strip
+
+
+def _shown(results: Results, item: TrainingSet, base: Path) -> Sample:
+    found = _read(results, item, base)
+    return Sample(item.name, reason=found) if isinstance(found, str) else sample(item.name, found)
+
+
+def _read(results: Results, item: TrainingSet, base: Path) -> Image.Image | str:
+    """A set's sheet, or the reason why there is none."""
+    if item.origins.get("real"):
+        return "Photographs of real people are not shown in reports."
+    path = results.samples.get(item.name)
+    if path is None:
+        return "The study made no sample sheet."
     file = (base / path).resolve()
     if not file.is_relative_to(base.resolve()):
         raise DataError(
@@ -60,13 +98,12 @@ def _sheet(title: str, base: Path, path: str) -> Sample:
             "a report shows only what lies in it"
         )
     if not file.is_file():
-        return Sample(title, reason=f"The sample sheet {path} is missing.")
+        return f"The sample sheet {path} is missing."
     try:
         with Image.open(file) as opened:
-            image = opened.convert("RGB")
+            return opened.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{file}: not a readable image ({error})") from None
-    return sample(title, image)
 
 
 def sample(title: str, image: Image.Image) -> Sample:

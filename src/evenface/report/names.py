@@ -1,0 +1,129 @@
+"""What pages call training sets and teachers: one name each, in charts, tables and sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from evenface.report.schema import Claim, Model, Results, Teacher, TrainingSet
+
+_SHARE = re.compile(r"[A-Za-z]+[-_]?(\d{1,3})")
+_TEACHERS = {"study": "study teacher", "sface": "SFace"}
+"""Names of the teachers that come with the package, where a study calls them by their ids."""
+_Text = TypeVar("_Text", str, "str | None")
+
+
+def set_label(name: str, real_fraction: float | None) -> str:
+    """A training set's name; "20 % real" for one that is named by its share: "real-020"."""
+    match = _SHARE.fullmatch(name)
+    if match and real_fraction is not None and int(match[1]) == round(100 * real_fraction):
+        return f"{round(100 * real_fraction)} % real"
+    return name
+
+
+def teacher_label(teacher: Teacher) -> str:
+    """A teacher's name: "study teacher", "SFace", or what the user calls it."""
+    return _TEACHERS.get(teacher.id, teacher.name) if teacher.name == teacher.id else teacher.name
+
+
+def with_article(teacher: str) -> str:
+    """A teacher's name within a sentence: "the study teacher", "SFace"."""
+    return f"the {teacher}" if teacher.endswith("teacher") else teacher
+
+
+def readable(results: Results) -> Results:
+    """The results with each set and teacher under its one name, in fields and in sentences.
+
+    Everything that a page shows comes from what this returns, so names cannot differ.
+    """
+    sets = {s.name: set_label(s.name, s.real_fraction) for s in results.sets}
+    teachers = {t.id: teacher_label(t) for t in results.teachers}
+    label, said = _replacer(sets, teachers, "{}"), _replacer(sets, teachers, "the {}")
+
+    def model(of: Model) -> Model:
+        title = teachers.get(of.teacher or "", "") if of.kind == "teacher" else label(of.title)
+        if of.kind == "teacher" and not title.endswith("teacher"):
+            title = f"{title} (teacher)" if title else of.title
+        return of.model_copy(update={"title": title, "set": _renamed(of.set, sets)})
+
+    def claim(of: Claim) -> Claim:
+        tests = tuple(t.model_copy(update={"label": label(t.label)}) for t in of.tests)
+        update = {name: said(getattr(of, name)) for name in ("question", "statement", "rule")}
+        return of.model_copy(update={**update, "id": label(of.id), "tests": tests})
+
+    def training_set(of: TrainingSet) -> TrainingSet:
+        return of.model_copy(update={"name": sets[of.name], "key": of.key or of.name})
+
+    study = results.study
+    return results.model_copy(
+        update={
+            "study": study.model_copy(
+                update={"statement": said(study.statement), "stand_ins": said(study.stand_ins)}
+            ),
+            "teachers": tuple(
+                t.model_copy(update={"name": teachers[t.id]}) for t in results.teachers
+            ),
+            "sets": tuple(map(training_set, results.sets)),
+            "models": tuple(map(model, results.models)),
+            "claims": tuple(map(claim, results.claims)),
+            "differences": tuple(
+                d.model_copy(update={"set": sets.get(d.set, d.set)}) for d in results.differences
+            ),
+            "inheritance": tuple(
+                i.model_copy(
+                    update={"set": sets.get(i.set, i.set), "statement": said(i.statement)}
+                )
+                for i in results.inheritance
+            ),
+            "sweep": tuple(
+                s.model_copy(
+                    update={
+                        "points": tuple(
+                            p.model_copy(update={"set": sets.get(p.set, p.set)}) for p in s.points
+                        )
+                    }
+                )
+                for s in results.sweep
+            ),
+            "samples": {sets.get(name, name): path for name, path in results.samples.items()},
+        }
+    )
+
+
+def _renamed(name: str | None, names: Mapping[str, str]) -> str | None:
+    return None if name is None else names.get(name, name)
+
+
+def _replacer(
+    sets: Mapping[str, str], teachers: Mapping[str, str], article: str
+) -> Callable[[_Text], _Text]:
+    """Puts the names of pages in the place of those of the results.
+
+    A teacher's id may be an everyday word ("study"): it is a name only after "from" or "of".
+    """
+    words = {name: label for name, label in sets.items() if name != label}
+    words |= {"sface": "SFace"} if "SFace" in teachers.values() else {}
+    of = {
+        identifier: article.format(name) if name.endswith("teacher") else name
+        for identifier, name in teachers.items()
+        if identifier != name and identifier not in words
+    }
+    patterns = []
+    if words:
+        patterns.append((rf"(?<![\w-])({_any(words)})(?![\w-])", words))
+    if of:
+        patterns.append((rf"(?<=KD from )({_any(of)})(?![\w-]| teacher)", of))
+
+    def replace(text: _Text) -> _Text:
+        if text is None:
+            return text
+        for pattern, names in patterns:
+            text = re.sub(pattern, lambda match, names=names: names[match[1]], text)
+        return text
+
+    return replace
+
+
+def _any(words: Mapping[str, str]) -> str:
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
