@@ -42,6 +42,7 @@ class Chart:
     """Whether the panels have long labels, and need more room."""
     full: bool = False
     """Whether a panel takes the page's whole width."""
+
     def picture(self, draw: Callable[..., str], *, height: int = 330) -> None:
         """Add a drawing as wide as the first screen, and the same for a phone."""
         wide = draw(f"{self.id}-wide", size=(640, height))

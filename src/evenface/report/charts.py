@@ -9,7 +9,7 @@ from typing import TypeVar
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Dumbbell, Ends, Line, Row, Slope, Style, finite
-from evenface.report.grid import MANY, Pairing, Slice, slices
+from evenface.report.grid import MANY, Pairing, Slice, main_sweep, slices
 from evenface.report.numbers import coverage, percent
 from evenface.report.schema import (
     Benchmark,
@@ -32,7 +32,7 @@ def picture(results: Results, benchmark: Benchmark) -> Chart:
     A sweep's curve; the slopes of all pairs of a grid; else each training set without and with
     distillation.
     """
-    if any(sweep.benchmark == benchmark.id for sweep in results.sweep):
+    if main_sweep(results, benchmark):
         return worst_group_picture(results)
     chart = Chart(
         "picture",
@@ -105,7 +105,7 @@ def _all_sets(results: Results, benchmark: Benchmark, chart: Chart) -> None:
             horizontal=horizontal,
             unit="mean accuracy over groups, %",
         ),
-        height=60 + max(60, min(100, 400 // len(rows))) * len(rows),
+        height=60 + max(40, min(85, 400 // len(rows))) * len(rows),
     )
     chart.explain("without KD", Style(INK).without_kd(), line=False, marker=True)
     for teacher, style in teachers.items():
@@ -113,9 +113,7 @@ def _all_sets(results: Results, benchmark: Benchmark, chart: Chart) -> None:
         chart.explain(name, style, line=False, marker=True)
 
 
-def _means(
-    results: Results, pairing: Pairing, benchmark: Benchmark
-) -> tuple[Estimate, Estimate]:
+def _means(results: Results, pairing: Pairing, benchmark: Benchmark) -> tuple[Estimate, Estimate]:
     """Mean accuracy without and with KD."""
     without, with_kd = (
         evaluation.overall.accuracy if evaluation else Estimate()
@@ -239,7 +237,7 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
             chart.next_name,
             f"Equal error rate on {title}: {rates}.",
             rows,
-            (0.0, horizontal[1]),
+            horizontal,
             unit="equal error rate, %",
             longest=_LONG if chart.full else figures.LABEL_LENGTH,
         )

@@ -10,9 +10,18 @@ from typing import get_args
 from evenface.report.figures import finite
 from evenface.report.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.names import with_article
-from evenface.report.numbers import interval, number
-from evenface.report.schema import Benchmark, Claim, ClaimTest, Difference, Results, Verdict
+from evenface.report.numbers import MISSING, interval, number
+from evenface.report.schema import (
+    Benchmark,
+    Claim,
+    ClaimTest,
+    Difference,
+    Estimate,
+    Results,
+    Verdict,
+)
 from evenface.report.strip import strips
+from evenface.report.table import Cell, Column, Table, TableRow
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
@@ -95,6 +104,36 @@ class Claims:
     def levels(self) -> list[Claim]:
         """Those of the main circle that compare levels of a factor."""
         return [c for c in self.circles[0].claims if rule_of(c) == LEVELS_RULE]
+
+
+def verdict_table(claims: Claims) -> Table:
+    """Questions × tests, with what all tests of a question come to."""
+    table = Table(
+        "verdicts",
+        "Verdict on each question, on all tests together and on each of them.",
+        [
+            Column("question", numeric=False),
+            Column("all tests together", numeric=False),
+            *(
+                Column(", ".join(filter(None, (c.title, c.detail))), numeric=False)
+                for c in claims.circles
+            ),
+        ],
+    )
+    table.sections = [
+        [
+            TableRow(
+                question.first.question,
+                [
+                    Cell(question.standing.text),
+                    *(Cell(s.claim.verdict if s else MISSING) for s in question.claims),
+                ],
+            )
+            for question in rule.questions
+        ]
+        for rule in claims.rules
+    ]
+    return table
 
 
 def tally(claims: Iterator[Claim] | Sequence[Claim]) -> str:
@@ -281,7 +320,12 @@ def weakest(
         and pairing in (None, (d.set, levels_title(results, d.levels)))
         and finite(d.value)
     ]
-    return min(found, key=lambda d: d.value if d.low is None else d.low, default=None)
+    return min(found, key=lowest, default=None)
+
+
+def lowest(found: Estimate) -> float:
+    """How far an interval reaches down; the value where it has none."""
+    return next((bound for bound in (found.low, found.value) if bound is not None), 0.0)
 
 
 def _said(test: ClaimTest) -> str:

@@ -30,6 +30,10 @@ _COSTS = (
 )
 
 
+_APART = 1.5
+"""Largest over smallest cost, below which there is nothing to compare."""
+
+
 def pareto(results: Results, benchmark: Benchmark) -> Chart:
     """Mean accuracy against each cost that is known, students beside their teachers."""
     chart = Chart(
@@ -52,8 +56,9 @@ def pareto(results: Results, benchmark: Benchmark) -> Chart:
             and (evaluation := results.evaluation(model.id, benchmark.id))
             and finite(evaluation.overall.accuracy.value)
         ]
-        # One size for all says nothing.
-        if len({point.cost for point in points}) < 2:
+        # Nearly one size for all says nothing.
+        sizes = [point.cost for point in points]
+        if not sizes or max(sizes) < _APART * min(sizes):
             continue
         label = (
             f"Mean accuracy of {len(points)} models against {cost.axis}; the figures are in the "

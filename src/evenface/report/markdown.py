@@ -7,6 +7,7 @@ from typing import Any
 
 from evenface.report.by_group import group_table
 from evenface.report.formats.markdown import escape, markdown_row
+from evenface.report.names import readable
 from evenface.report.numbers import coverage
 from evenface.report.schema import read_results
 
@@ -23,7 +24,7 @@ def markdown_table(results: dict[str, Any] | Path) -> str:
     Raises:
         DataError: these are not the results of a study.
     """
-    study = read_results(results)
+    study = readable(read_results(results))
     benchmark = study.main
     if benchmark is None:
         return "This study has no benchmark.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from evenface.report.schema import Claim, Model, Results, Teacher, TrainingSet
@@ -71,9 +72,7 @@ def readable(results: Results) -> Results:
                 d.model_copy(update={"set": sets.get(d.set, d.set)}) for d in results.differences
             ),
             "inheritance": tuple(
-                i.model_copy(
-                    update={"set": sets.get(i.set, i.set), "statement": said(i.statement)}
-                )
+                i.model_copy(update={"set": sets.get(i.set, i.set), "statement": said(i.statement)})
                 for i in results.inheritance
             ),
             "sweep": tuple(
@@ -119,10 +118,14 @@ def _replacer(
         if text is None:
             return text
         for pattern, names in patterns:
-            text = re.sub(pattern, lambda match, names=names: names[match[1]], text)
+            text = re.sub(pattern, partial(_name, names), text)
         return text
 
     return replace
+
+
+def _name(names: Mapping[str, str], match: re.Match[str]) -> str:
+    return names[match[1]]
 
 
 def _any(words: Mapping[str, str]) -> str:

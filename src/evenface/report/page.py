@@ -123,15 +123,16 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
 
 
 def _notes(results: Results) -> list[str]:
-    """What the evaluations say about their limits, once each, with the benchmark's title."""
-    notes: dict[str, list[str]] = {}
+    """What the evaluations say about their limits, once each; of which tests, unless of all."""
+    notes: dict[str, dict[str, None]] = {}
     for benchmark in results.benchmarks:
         for model in results.models:
             evaluation = results.evaluation(model.id, benchmark.id)
             for note in evaluation.notes if evaluation else ():
-                notes[note] = [*notes.get(note, []), benchmark.title]
+                notes.setdefault(note, {})[benchmark.title] = None
     return [
-        sentence(f"{', '.join(dict.fromkeys(titles))}: {note}") for note, titles in notes.items()
+        sentence(note if len(of) == len(results.benchmarks) else f"{'; '.join(of)}: {note}")
+        for note, of in notes.items()
     ]
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evenface.report.claims import Claims, rule_of, tally, weakest
+from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
 from evenface.report.figures import finite
 from evenface.report.grid import (
     Pairing,
     difference,
     friendly_teachers,
     levels_title,
+    main_sweep,
     mean_difference,
     slices,
 )
@@ -80,9 +81,8 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
     if not results.distillers:
         return "This study has no students with distillation: it only compares training sets."
     teacher = results.distillers[0]
-    for sweep in results.sweep:
-        if sweep.benchmark == benchmark.id and sweep.teacher == teacher:
-            return sweep_headline(results, sweep)
+    if sweep := main_sweep(results, benchmark):
+        return sweep_headline(results, sweep)
     said = _effect(results, benchmark, teacher)
     others = [
         f"from {_the(results, other)} it {_change(results, found)}"
@@ -101,12 +101,12 @@ def _effect(results: Results, benchmark: Benchmark, teacher: str) -> str:
     if average is not None and average.tests:
         claim, test = average, average.tests[0]
         if claim.verdict == "supported":
-            every = _all_or(sum(c.value > 0 for c in found), len(found), "pair")
-            beyond = _rising(results, found)
+            rises, beyond = sum(c.value > 0 for c in found), _rising(results, found)
+            every = f"all {len(found)}" if rises == len(found) else f"{rises} of {len(found)}"
             chance = "each time" if beyond == len(found) else f"in {beyond}"
             return (
                 f"Distillation from {name} raises mean accuracy by {_points(test, sign=False)} on "
-                f"average; it rises in {every}, {chance} by more than chance"
+                f"average; it rises in {every} pairs, {chance} by more than chance"
             )
         lowers = claim.verdict == "not supported"
         return (
@@ -117,26 +117,26 @@ def _effect(results: Results, benchmark: Benchmark, teacher: str) -> str:
 
 
 def _change(results: Results, found: Sequence[_Compared]) -> str:
-    """What distillation does to the mean accuracy of some pairs, with the least sure interval."""
+    """What distillation does to the mean accuracy of some pairs, with the widest-reaching ends."""
     rising = _rising(results, found)
-    least = _least(found)
-    where = f" ({least.title})" if len(found) > 1 else ""
-    sets = _all_or(rising, len(found), "training set")
-    if rising:
-        at_least = "at least " if len(found) > 1 and rising == len(found) else ""
-        if rising < len(found):
-            return f"raises mean accuracy beyond chance on {sets}"
-        on = f" on {sets}" if len(found) > 1 else ""
-        return (
-            f"raises mean accuracy{on}, by {at_least}{_points(least.mean, sign=False)}{where}"
-        )
+    least, most = _least(found), max(found, key=lambda c: c.value)
+    if rising == len(found) == 1:
+        return f"raises mean accuracy by {_points(least.mean, sign=False)}"
+    if rising == len(found):
+        on = f"on all {len(found)} training sets, by at least {_points(least.mean, sign=False)}"
+        return f"raises mean accuracy {on} ({least.title})"
     falling = sum(c.value < 0 and _decided(results, c.mean) for c in found)
-    if falling:
-        return f"lowers it beyond chance on {falling} of {len(found)} ({_points(least.mean)}{where})"
-    average = f"{number(100 * fmean(c.value for c in found), digits=1, sign=True)} points"
+    span = f"from {_points(least.mean)} ({least.title}) to {_points(most.mean)} ({most.title})"
     if len(found) == 1:
-        return f"is not shown to change mean accuracy ({_points(least.mean)})"
-    return f"is not shown to change mean accuracy ({average} on average, undecided in every case)"
+        span = _points(least.mean)
+    if rising or falling:
+        ways = [
+            f"{way} mean accuracy on {part} of {len(found)} training sets"
+            for way, part in (("raises", rising), ("lowers", falling))
+            if part
+        ]
+        return f"{listed(ways)}: {span}"
+    return f"is not shown to change mean accuracy: {span}"
 
 
 def _rising(results: Results, found: Iterable[_Compared]) -> int:
@@ -145,14 +145,7 @@ def _rising(results: Results, found: Iterable[_Compared]) -> int:
 
 def _least(found: Iterable[_Compared]) -> _Compared:
     """The one whose interval reaches lowest."""
-    return min(found, key=lambda c: c.value if c.mean.low is None else c.mean.low)
-
-
-def _all_or(part: int, whole: int, noun: str) -> str:
-    """ "all 3 pairs", "the pair", "2 of 3 pairs"."""
-    if part == whole:
-        return f"all {whole} {noun}s" if whole > 1 else f"the one {noun}"
-    return f"{part} of {whole} {noun}s"
+    return min(found, key=lambda c: lowest(c.mean))
 
 
 def _decided(results: Results, found: Difference) -> bool:
@@ -210,8 +203,8 @@ def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
             for t, other in list(by_teacher.items())[1:]
             if other
         ]
-        text = _valued(estimate, unit, bounds=False)
-        found.append(KeyNumber(text, interval(estimate, digits=_DIGITS[unit]), label, others))
+        value, _, bounds = _valued(estimate, unit).partition(" [")
+        found.append(KeyNumber(value, f"[{bounds}" if bounds else "", label, others))
     return found
 
 
@@ -220,24 +213,29 @@ _Number = tuple[Estimate, str, str]
 """Estimate, label, unit."""
 
 
-def _valued(estimate: Estimate, unit: str, *, bounds: bool = True) -> str:
+def _valued(estimate: Estimate, unit: str) -> str:
     assert estimate.value is not None
-    digits = _DIGITS[unit]
-    value = f"{number(100 * estimate.value, digits=digits, sign=unit != ' %')}{unit}"
-    return " ".join(filter(None, (value, interval(estimate, digits=digits) if bounds else "")))
+    digits, sign = _DIGITS[unit], unit != " %"
+    value = f"{number(100 * estimate.value, digits=digits, sign=sign)}{unit}"
+    return f"{value} {interval(estimate, digits=digits, sign=sign)}".rstrip()
 
 
 def _mean_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
     average = _average(results, benchmark, teacher)
     found = _compared(results, benchmark, teacher)
     if average is not None and average.tests and finite(average.tests[0].value):
-        label = f"mean accuracy with distillation, average of {len(found)} pairs"
-        return average.tests[0], label, " points"
+        label = f"mean accuracy, average of {len(found)} pairs"
+        return average.tests[0], f"{_gain(average.tests[0])} {label}", " points"
     if not found:
         return None
     least = _least(found)
-    which = f"least gain, {least.title}" if len(found) > 1 else least.title
-    return least.mean, f"mean accuracy with distillation ({which})", " points"
+    least_of = f", least of {len(found)} training sets" if len(found) > 1 else ""
+    label = f"{_gain(least.mean)} mean accuracy{least_of} ({least.title})"
+    return least.mean, label, " points"
+
+
+def _gain(found: Estimate) -> str:
+    return "gain in" if lowest(found) > 0 else "change in"
 
 
 def _group_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
@@ -245,7 +243,8 @@ def _group_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number
     if found is None:
         return None
     where = ", ".join(filter(None, (found.group, found.set, levels_title(results, found.levels))))
-    return found, f"weakest gain of any group ({where})", " points"
+    word = "gain" if lowest(found) > 0 else "change"
+    return found, f"{word} of the weakest group ({where})", " points"
 
 
 def _gap_closed(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
@@ -257,7 +256,7 @@ def _gap_closed(results: Results, benchmark: Benchmark, teacher: str) -> _Number
     ]
     if not tests:
         return None
-    least = min(tests, key=lambda t: t.value if t.low is None else t.low)
+    least = min(tests, key=lowest)
     several = f" (least of {len(tests)})" if len(tests) > 1 else ""
     return least, f"of the gap between synthetic and real faces closed{several}", " %"
 
@@ -296,7 +295,7 @@ def section_answers(results: Results, claims: Claims) -> dict[str, str]:
     """The one-sentence answer of each section, by the section's id; "" where it has none."""
     main = results.main
     found = {
-        "answers": _verdicts(claims),
+        "answers": _verdicts(results, claims),
         "sweep": " ".join(sweep_headline(results, s) for s in results.sweep[:2]),
         "levels": _levels(claims),
         "inheritance": next(iter(inheritance_headlines(results, main) if main else ()), ""),
@@ -307,16 +306,19 @@ def section_answers(results: Results, claims: Claims) -> dict[str, str]:
         "sets": _sizes(results),
         "repeat": _time(results),
     }
-    return {name: said.partition(". ")[0].rstrip(".") + "." if said else "" for name, said in found.items()}
+    first = {name: said.partition(". ")[0].rstrip(".") for name, said in found.items()}
+    return {name: f"{said}." if said else "" for name, said in first.items()}
 
 
-def _verdicts(claims: Claims) -> str:
+def _verdicts(results: Results, claims: Claims) -> str:
     parts = []
     for circle in claims.circles:
         if circle.benchmark is claims.circles[0].benchmark and circle.claims:
-            about = f" with {with_article(circle.detail)}" if circle.detail else ""
-            parts.append(f"{tally(circle.claims)}{about}")
-    return f"Verdicts: {'; '.join(parts)}" if parts else ""
+            name = results.teacher_name(circle.teacher)
+            about = f"with {with_article(name)} " if name else ""
+            parts.append(f"{about}{tally(circle.claims)}")
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}"
 
 
 def _levels(claims: Claims) -> str:
@@ -357,7 +359,8 @@ def _unevenness(results: Results, benchmark: Benchmark) -> str:
 
 
 def _elsewhere(results: Results) -> str:
-    titles = [b.short for b in results.repeats] + [b.title.partition(",")[0] for b in results.others]
+    titles = [b.short for b in results.repeats]
+    titles += [b.title.partition(",")[0] for b in results.others]
     if not titles:
         return "No other test faces: nothing says whether the findings hold elsewhere"
     return f"The same students on other faces: {listed(titles)}"

@@ -165,8 +165,8 @@ def _smallest(
         said += " Judged by the estimates alone, none is enough."
     if shown is None:
         return {"fraction": None, "change": None, "statement": said}
-    loss = shown.loss.contrast()
-    bounds = {"value": loss.value, "low": loss.low, "high": loss.high}
+    found = shown.loss.contrast()
+    bounds = {"value": found.value, "low": found.low, "high": found.high}
     return {"fraction": shown.fraction, "change": bounds, "statement": said}
 
 
