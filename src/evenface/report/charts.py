@@ -36,8 +36,8 @@ def picture(results: Results, benchmark: Benchmark) -> Chart:
         return worst_group_picture(results)
     chart = Chart(
         "picture",
-        f"Mean accuracy over groups, with {coverage(results.level)} intervals of each model. "
-        "Differences are paired, and surer than the bars suggest.",
+        f"Bars are {coverage(results.level)} intervals of each model; paired differences are surer "
+        "than they suggest.",
         "No training set has students both without and with KD.",
         simulated=benchmark.simulated,
     )

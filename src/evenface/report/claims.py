@@ -272,10 +272,15 @@ def mark(verdict: str) -> str:
 
 
 def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
-    """A claim's tests; one about every group is that of the weakest, with its interval."""
+    """A claim's tests; one of several figures together is that of the weakest, with its interval."""
     tests = [test for test in claim.tests if finite(test.value)]
-    if not tests or rule_of(claim) not in (RAISES, EVERYWHERE) or finite(tests[0].low):
+    if not tests or finite(tests[0].low):
         return tests
+    first, *others = tests
+    if rule_of(claim) not in (RAISES, EVERYWHERE):
+        return [t for t in others if t.value == first.value][:1] + [
+            t for t in others if t.value != first.value
+        ] or tests
     found = weakest(results, claim.benchmark, claim.teacher, _pairing(results, claim))
     if found is None:
         return tests

@@ -79,7 +79,10 @@ def readable(results: Results) -> Results:
                 s.model_copy(
                     update={
                         "points": tuple(
-                            p.model_copy(update={"set": sets.get(p.set, p.set)}) for p in s.points
+                            p.model_copy(
+                                update={"set": sets.get(p.set, set_label(p.set, p.fraction))}
+                            )
+                            for p in s.points
                         )
                     }
                 )

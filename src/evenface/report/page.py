@@ -24,6 +24,7 @@ from evenface.report.samples import face_strips, sample_sheets
 from evenface.report.schema import Results, read_results
 from evenface.report.sweeps import shown_sweeps
 from evenface.report.templates import render_template, sentence
+from evenface.study.spec import STUDY_TEACHER
 
 _MACHINE = {"memory_gib": "memory, GiB"}
 _SHEETS = 5
@@ -85,6 +86,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "picture": main and charts.picture(results, main),
         "faces": face_strips(results, base),
         "claims": claims,
+        "friendly": STUDY_TEACHER in results.distillers and results.study.simulated,
         "few_seeds": summary.few_seeds(results),
         "level": coverage(results.level),
         "sweeps": shown_sweeps(results),

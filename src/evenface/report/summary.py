@@ -315,7 +315,7 @@ def _verdicts(results: Results, claims: Claims) -> str:
     for circle in claims.circles:
         if circle.benchmark is claims.circles[0].benchmark and circle.claims:
             name = results.teacher_name(circle.teacher)
-            about = f"with {with_article(name)} " if name else ""
+            about = f"with {with_article(name)}, " if name else ""
             parts.append(f"{about}{tally(circle.claims)}")
     said = "; ".join(parts)
     return f"{said[:1].upper()}{said[1:]}"
