@@ -16,7 +16,6 @@ from pathlib import Path
 
 from evenface.files import atomic_path, read_json, write_text
 from evenface.report.markdown import markdown_table
-
 from filled import fill
 
 ROOT = Path(__file__).parents[1]

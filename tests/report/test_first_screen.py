@@ -16,20 +16,23 @@ from typer.testing import CliRunner
 
 from evenface.cli.main import build_app
 from evenface.report import write_report
+from evenface.report.bundle import write_bundle
+from evenface.report.markdown import markdown_table
 from evenface.report.names import readable
 from evenface.report.schema import Results, read_results
 from evenface.report.summary import first_screen
-from evenface.report.terminal import answer_lines
+from evenface.report.terminal import answer_lines, result_tables
 
 Write = Callable[[dict[str, Any]], Element]
-_WITH_INTERVAL = re.compile(r"([+−]?\d+\.?\d*)(?: points| %)? \[([+−]?\d+\.?\d*), ([+−]?\d+\.?\d*)\]")
+_WITH_INTERVAL = re.compile(
+    r"([+−]?\d+\.?\d*)(?: points| %)? \[([+−]?\d+\.?\d*), ([+−]?\d+\.?\d*)\]"
+)
 
 
-@pytest.fixture(scope="module", params=RESULTS, ids=NAMES)
-def committed_page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of each study that the repository holds results of."""
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    return write_report(request.param, out)
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Element:
+    """The page of the sweep."""
+    return read(write_report(committed("sweep"), tmp_path_factory.mktemp("s") / "report.html"))
 
 
 def read(path: Path) -> Element:
@@ -92,7 +95,7 @@ def test_key_numbers_have_interval_label_and_the_other_teacher(page: Element) ->
 def test_answer_says_what_each_teacher_does(page: Element) -> None:
     assert plain(page.one("p", class_="headline").text) == (
         "Distillation from the study teacher raises mean accuracy on all 3 training sets, by at "
-        "least 1.2 points [0.1, 2.3] (mix); from SFace it raises mean accuracy on 1 of 3 training "
+        "least 1.2 points [0.1, 2.3] (mix); from SFace it raises mean accuracy on 2 of 3 training "
         "sets: from +0.7 points [−0.4, +1.8] (mix) to +1.9 points [+0.8, +3.0] (synthetic)."
     )
 
@@ -110,7 +113,7 @@ def test_answer_of_a_grid_is_the_average_over_its_pairs(grid: Element) -> None:
     # Of sixteen pairs one has no student with KD.
     assert plain(grid.one("p", class_="headline").text) == (
         "Distillation from the study teacher raises mean accuracy by 2.4 points [1.9, 2.9] on "
-        "average; it rises in all 15 pairs, in 12 by more than chance."
+        "average; it rises in all 15 pairs, in 13 by more than chance."
     )
     numbers = [plain(item.text) for item in grid.one("ul", class_="key").every("li")]
     assert numbers[0] == "+2.4 points [+1.9, +2.9] gain in mean accuracy, average of 15 pairs"
@@ -118,14 +121,12 @@ def test_answer_of_a_grid_is_the_average_over_its_pairs(grid: Element) -> None:
     assert "4 runs failed." in grid.one(id="caveats").one("summary").text
 
 
-def test_picture_is_slopes_rows_or_curve(page: Element, grid: Element, tmp_path: Path) -> None:
-    rows, slopes = (p.one(id="picture-figure").one("svg", role="img") for p in (page, grid))
+def test_picture_is_slopes_or_rows(page: Element, grid: Element) -> None:
+    rows, slopes = (
+        p.one(id="picture-figure").one("div", class_="on-wide").one("svg") for p in (page, grid)
+    )
     assert "synthetic with KD from study teacher" in rows.attributes["aria-label"]
     assert "balanced, mini_l, elasticarcface 91.30 to 93.07 %" in slopes.attributes["aria-label"]
-    sweep = read(write_report(committed("sweep"), tmp_path / "sweep.html"))
-    curve = sweep.one(id="picture-figure").one("div", class_="on-wide").one("svg")
-    assert "Worst group over the share of real faces" in curve.attributes["aria-label"]
-    assert "20 % real faces are enough" in plain(sweep.one("p", class_="headline").text)
 
 
 def test_picture_is_drawn_for_wide_and_narrow_screens(page: Element) -> None:
@@ -190,19 +191,34 @@ def test_every_interval_on_a_page_holds_its_estimate(committed_page: Path) -> No
         assert low <= value <= high, figures
 
 
-def test_names_are_the_same_in_charts_tables_and_text(tmp_path: Path) -> None:
-    page = read(write_report(committed("sweep"), tmp_path / "sweep.html"))
-    text = plain(page.one("main").text)
-    spec = plain(page.one("section", id="repeat").text)
-    assert "real-020" not in text.replace(spec, "")
-    labels = " ".join(e.attributes.get("aria-label", "") for e in page.every())
+def test_sweep_shows_its_curve_and_one_name_everywhere(sweep: Element) -> None:
+    curve = sweep.one(id="picture-figure").one("div", class_="on-wide").one("svg")
+    assert "Worst group over the share of real faces" in curve.attributes["aria-label"]
+    assert "20 % real faces are enough" in plain(sweep.one("p", class_="headline").text)
+    for section in sweep.every("section"):
+        # The settings are quoted as they were written.
+        recorded = section.attributes["id"] == "repeat"
+        assert ("real-020" in plain(section.text)) is recorded, section.attributes["id"]
+    labels = " ".join(e.attributes.get("aria-label", "") for e in sweep.every())
     assert "real-020" not in labels
-    for part in ("groups", "training", "sets", "answers"):
-        assert "20 % real" in plain(page.one("section", id=part).text), part
-    assert "20 % real" in [t.text for t in page.every("p", class_="panel-title")] or "20 % real" in (
-        " ".join(t.text for t in page.every("p", class_="panel-title"))
-    )
-    assert "sface" not in text.replace(spec, "").replace("face_recognition_sface", "")
+    for part in ("answers", "groups", "training", "sets"):
+        assert "20 % real" in plain(sweep.one("section", id=part).text), part
+    assert "20 % real" in [plain(t.text).split(" KD")[0] for t in sweep.every(class_="panel-title")]
+
+
+def test_files_and_terminal_have_the_names_of_the_page(tmp_path: Path) -> None:
+    write_bundle(committed("sweep"), tmp_path)
+    for name in ("accuracy-groups.md", "training-sets.md", "verdicts.md"):
+        text = (tmp_path / "tables" / name).read_text("utf-8")
+        assert "20 % real" in text
+        assert "real-020" not in text
+    assert r"20 \% real" in (tmp_path / "tables" / "paper-groups.tex").read_text("utf-8")
+    assert "20 % real, KD from study teacher" in markdown_table(committed("sweep"))
+    tables = result_tables(committed("sweep"))
+    names = [str(cell) for table in tables for cell in table.columns[0].cells]
+    assert "20 % real, KD from study teacher" in names
+    # What programs join with other files keeps the names of the results.
+    assert "real-020" in (tmp_path / "tables/tidy/differences.csv").read_text("utf-8")
 
 
 def test_renaming_twice_changes_nothing_more() -> None:
@@ -226,11 +242,9 @@ def test_terminal_says_the_same_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", NAMES)
-def test_page_is_short(browser: Any, tmp_path: Path, name: str) -> None:
-    path = write_report(committed(name), tmp_path / "report.html")
+def test_page_is_short(browser: Any, committed_page: Path) -> None:
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
-    opened.goto(path.as_uri())
+    opened.goto(committed_page.as_uri())
     height = opened.evaluate("document.documentElement.scrollHeight")
     words = opened.evaluate(
         """() => {
@@ -241,7 +255,8 @@ def test_page_is_short(browser: Any, tmp_path: Path, name: str) -> None:
     )
     opened.close()
     assert height <= 3000  # 15,000 is what anyone may ask for
-    assert words <= {"quick": 12_000, "sweep": 16_000, "paper-mini": 28_000}[name]
+    most = {"quick": 12_000, "sweep": 16_000, "paper-mini": 28_000}
+    assert words <= most[committed_page.parent.name]
 
 
 @pytest.mark.browser

@@ -272,7 +272,7 @@ def mark(verdict: str) -> str:
 
 
 def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
-    """A claim's tests; one of several figures together is that of the weakest, with its interval."""
+    """A claim's tests; several figures together are that of the weakest, with its interval."""
     tests = [test for test in claim.tests if finite(test.value)]
     if not tests or finite(tests[0].low):
         return tests

@@ -43,7 +43,7 @@ def interval(estimate: Interval, *, scale: float = 100, digits: int = 2, sign: b
 def says_nothing(rate: Interval) -> bool:
     """Whether a group is too small for a rate: the interval spans half of all possible values."""
     low, high = rate.low, rate.high
-    return low is not None and high is not None and high - low >= TOO_WIDE
+    return low is not None and high is not None and TOO_WIDE <= high - low < math.inf
 
 
 def count(value: int | None) -> str:

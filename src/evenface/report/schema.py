@@ -397,14 +397,6 @@ class Inheritance(_Entry):
     statement: str = ""
 
 
-class Front(_Entry):
-    """Ids of the models than which none is better on one of ``axes`` and as good on the others."""
-
-    benchmark: str
-    models: tuple[str, ...]
-    axes: tuple[str, ...] = ()
-
-
 class Results(_Entry):
     """``results.json``."""
 
@@ -424,7 +416,6 @@ class Results(_Entry):
     failures: tuple[Failure, ...] = ()
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
-    pareto: tuple[Front, ...] = ()
 
     @property
     def main(self) -> Benchmark | None:
