@@ -27,8 +27,6 @@ from evenface.report.templates import render_template, sentence
 from evenface.study.spec import STUDY_TEACHER
 
 _MACHINE = {"memory_gib": "memory, GiB"}
-_SHEETS = 5
-"""Training sets up to which whole sheets of faces are shown."""
 
 
 def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None = None) -> Path:
@@ -108,7 +106,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "models": tables.models_table(results, pages),
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
-        "samples": sample_sheets(results, base) if len(results.sets) <= _SHEETS else [],
+        "samples": sample_sheets(results, base),
         "methods": write_methods(results).html(),
         "stages": tables.stages_table(results) if results.stages else None,
         "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),

@@ -19,6 +19,8 @@ _COLUMN = 2
 """Of a sheet, whose faces are in a strip; a row is a person."""
 _STRIPS = 3
 """Training sets on the first screen."""
+_SHEETS = 5
+"""Training sets up to which whole sheets of all are shown."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Sample:
 
 
 def sample_sheets(results: Results, base: Path) -> list[Sample]:
-    """The sheets that the results name, in the order of the training sets.
+    """The sheets that the results name, of :func:`shown_sets`.
 
     A set that holds photographs of real people is never shown, whatever the results name.
 
@@ -44,24 +46,32 @@ def sample_sheets(results: Results, base: Path) -> list[Sample]:
     Raises:
         DataError: a path leads out of ``base``, or a file is no image.
     """
-    return [_shown(results, item, base) for item in results.sets]
+    return [_shown(results, item, base) for item in shown_sets(results)]
 
 
 def face_strips(results: Results, base: Path) -> list[Sample]:
-    """A row of faces of each training set: one image of each person of its sheet.
-
-    Of more than three sets, those with the least, the middle and the largest share of real faces.
-    """
-    sets = list(results.sets)
-    if len(sets) > _STRIPS:
-        sets.sort(key=lambda item: item.real_fraction or 0.0)
-        sets = [sets[0], sets[len(sets) // 2], sets[-1]]
+    """A row of faces of each of some training sets: one image of each person of its sheet."""
     strips = []
-    for item in sets:
+    for item in _few(results):
         sheet = _read(results, item, base)
         if isinstance(sheet, Image.Image) and (strip := strip_of(sheet)):
             strips.append(sample(item.name, strip))
     return strips
+
+
+def shown_sets(results: Results) -> tuple[TrainingSet, ...]:
+    """The sets whose sheets a page shows: all of a few, else those on the first screen."""
+    return results.sets if len(results.sets) <= _SHEETS else tuple(_few(results))
+
+
+def _few(results: Results) -> list[TrainingSet]:
+    """Of more than three sets, those with the least, the middle and the largest share of real
+    faces.
+    """
+    if len(results.sets) <= _STRIPS:
+        return list(results.sets)
+    ordered = sorted(results.sets, key=lambda item: item.real_fraction or 0.0)
+    return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
 
 
 def strip_of(sheet: Image.Image, column: int = _COLUMN) -> Image.Image | None:
@@ -97,6 +107,8 @@ def _read(results: Results, item: TrainingSet, base: Path) -> Image.Image | str:
             f"samples: {path} leads out of the study's folder {base}; "
             "a report shows only what lies in it"
         )
+    if not file.is_file():
+        file = file.with_suffix(".jpg")  # as kept beside results, where space is dear
     if not file.is_file():
         return f"The sample sheet {path} is missing."
     try:
