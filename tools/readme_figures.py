@@ -22,9 +22,9 @@ from PIL import Image
 from evenface.files import atomic_path, write_text
 from evenface.report import write_report
 from evenface.report.bundle import write_bundle
+from evenface.report.by_group import group_table
 from evenface.report.claims import collect_claims, verdict_table
 from evenface.report.formats import to_markdown
-from evenface.report.markdown import markdown_table
 from evenface.report.names import readable
 from evenface.report.numbers import duration
 from evenface.report.samples import shown_sets, strip_of
@@ -128,8 +128,9 @@ def _page(study: Results, kept: Path) -> Iterator[str]:
         if (kept / file).exists()
     ]
     yield f"All of it: {', '.join(links)}; tables as CSV, Markdown and LaTeX beside them.\n"
-    yield "## Accuracy by group\n"
-    yield markdown_table(kept / "results.json")
+    if study.main:
+        yield "## Accuracy by group\n"
+        yield to_markdown(group_table(study, study.main))
     yield "## Verdicts\n"
     yield to_markdown(verdict_table(collect_claims(study)))
     yield f"## What was measured\n\n{of.statement}\n"

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from evenface.cli.main import build_app
 from evenface.report import write_report
 from evenface.report.bundle import write_bundle
-from evenface.report.markdown import markdown_table
 from evenface.report.names import readable
 from evenface.report.schema import Results, read_results
 from evenface.report.summary import first_screen
@@ -213,7 +212,6 @@ def test_files_and_terminal_have_the_names_of_the_page(tmp_path: Path) -> None:
         assert "20 % real" in text
         assert "real-020" not in text
     assert r"20 \% real" in (tmp_path / "tables" / "paper-groups.tex").read_text("utf-8")
-    assert "20 % real, KD from study teacher" in markdown_table(committed("sweep"))
     tables = result_tables(committed("sweep"))
     names = [str(cell) for table in tables for cell in table.columns[0].cells]
     assert "20 % real, KD from study teacher" in names

@@ -169,7 +169,7 @@ def test_figures_are_images_with_labels_and_captions(page: Element) -> None:
     }
     # Three training sets × two teachers; two sets of people; ROC of three references as well. One
     # size of student and nearly one training time: no chart of costs.
-    assert panels == {"picture": 1, "slope": 6, "people-chart": 2, "roc-curves": 9, "losses": 6}
+    assert panels == {"picture": 1, "slope": 6, "people-chart": 2, "roc-curves": 9}
 
 
 def test_single_seeds_are_drawn_behind_their_mean(

@@ -54,7 +54,7 @@ def test_the_smallest_fraction_that_is_enough() -> None:
     assert statement.endswith("Judged by the estimates alone, 50 % would be enough.")
     change = entry["smallest"]["change"]
     assert change["low"] <= change["value"] <= change["high"]
-    assert f"({100 * change['value']:+.2f}".replace("-", "−") in statement.replace("+", "+")
+    assert f"({100 * change['value']:+.2f}".replace("-", "−") in statement
     assert (entry["benchmark"], entry["teacher"], entry["levels"]) == ("groups", None, {})
     assert [p["fraction"] for p in entry["points"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
     first = entry["points"][0]

@@ -8,19 +8,18 @@ from typing import TypeVar
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
-from evenface.report.figures import Dumbbell, Ends, Line, Row, Slope, Style, finite
+from evenface.report.figures import Dumbbell, Ends, Row, Slope, Style, finite
 from evenface.report.grid import MANY, Pairing, Slice, main_sweep, slices
 from evenface.report.numbers import coverage, percent
 from evenface.report.schema import (
     Benchmark,
-    CurvePoint,
     Estimate,
     Evaluation,
     Model,
     Results,
     Roc,
 )
-from evenface.report.svg import INK, series_colour
+from evenface.report.svg import INK
 from evenface.report.sweeps import worst_group_picture
 
 _Panel = TypeVar("_Panel")
@@ -245,58 +244,8 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
     return chart
 
 
-def training(results: Results) -> Chart:
-    """Losses over steps, a panel for each pairing."""
-    chart = Chart(
-        "losses",
-        "Losses during training, means over seeds. The classification loss has the margin in it, "
-        "the distillation loss its weight.",
-        "No training curves are in the results.",
-    )
-    panels = []
-    for of, pairing in _every(results):
-        lines = [
-            line
-            for model, kd in ((pairing.plain, False), (pairing.distilled, True))
-            if model
-            for line in _losses(results.curves.get(model.id, ()), kd=kd)
-        ]
-        if lines:
-            panels.append((of, pairing, lines))
-    shown = few(chart, panels)
-    highest = 1.05 * max((max(line.values) for *_, lines in shown for line in lines), default=1.0)
-    for of, pairing, lines in shown:
-        label = f"{_described(of, pairing)}: losses over optimiser steps."
-        drawing = figures.training_chart(chart.next_name, label, lines, highest or 1.0)
-        chart.panels.append(Panel(pairing.set, drawing, of.title))
-    if chart.panels:
-        chart.explain("classification, with KD", _CLASSIFICATION)
-        chart.explain("classification, without KD", _CLASSIFICATION.without_kd())
-        chart.explain("distillation", _DISTILLATION)
-    return chart
-
-
 _LONG = 60
 """Characters of a label that are shown where the panel is as wide as the page."""
-_CLASSIFICATION = Style(INK)
-_DISTILLATION = Style(series_colour(4))
-
-
-def _losses(seeds: Sequence[Sequence[CurvePoint]], *, kd: bool) -> list[Line]:
-    """A line for each part of the loss, its mean over seeds."""
-    lines = []
-    style = _CLASSIFICATION if kd else _CLASSIFICATION.without_kd()
-    for part, look in (("classification", style), ("distillation", _DISTILLATION)):
-        runs = [
-            {p.step: value for p in points if finite(value := getattr(p, part))} for points in seeds
-        ]
-        runs = [run for run in runs if run]
-        if runs:
-            # Only steps that all seeds have: elsewhere the mean would jump with who is in it.
-            steps = sorted(set(runs[0]).intersection(*runs[1:]))
-            means = [sum(run[step] for run in runs) / len(runs) for step in steps]
-            lines.append(Line(look, steps, means))
-    return [line for line in lines if line.steps]
 
 
 def _rocs(results: Results, model: Model | None, benchmark: Benchmark) -> list[tuple[Style, Roc]]:

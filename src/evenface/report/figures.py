@@ -130,12 +130,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a training chart; both sequences of one length. ``faint`` is one seed's."""
+    """One line of a training chart; both sequences of one length."""
 
     style: Style
     steps: Sequence[int]
     values: Sequence[float]
-    faint: bool = False
 
 
 def finite(value: float | None) -> TypeGuard[float]:
@@ -497,7 +496,7 @@ def training_chart(
                 _means(line.values, size),
                 color=line.style.colour,
                 linestyle=line.style.line,
-                **(_FAINT if line.faint else {"linewidth": 1.5}),
+                linewidth=1.5,
             )
         axes.set_xlim(left=0)
         axes.set_ylim(0, highest)

@@ -68,11 +68,6 @@ def slices(results: Results) -> list[Slice]:
     return found
 
 
-def pairings(results: Results) -> list[Pairing]:
-    """Those of all slices."""
-    return [pairing for of in slices(results) for pairing in of.pairings]
-
-
 def slice_title(results: Results, levels: Levels, teacher: str | None) -> str:
     """Levels, and the teacher where there are several: "mini-l, adaface, KD from sface"."""
     parts = [levels_title(results, levels)]

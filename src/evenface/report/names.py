@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from evenface.report.schema import Claim, Model, Results, Teacher, TrainingSet
+from evenface.report.schema import (
+    Claim,
+    Difference,
+    Inheritance,
+    Model,
+    Results,
+    SweepPoint,
+    Teacher,
+    TrainingSet,
+)
 
 _SHARE = re.compile(r"[A-Za-z]+[-_]?(\d{1,3})")
 _TEACHERS = {"study": "study teacher", "sface": "SFace"}
 """Names of the teachers that come with the package, where a study calls them by their ids."""
 _Text = TypeVar("_Text", str, "str | None")
+_Entry = TypeVar("_Entry", Difference, Inheritance, SweepPoint)
 
 
 def set_label(name: str, real_fraction: float | None) -> str:
@@ -46,7 +56,7 @@ def readable(results: Results) -> Results:
         title = teachers.get(of.teacher or "", "") if of.kind == "teacher" else label(of.title)
         if of.kind == "teacher" and not title.endswith("teacher"):
             title = f"{title} (teacher)" if title else of.title
-        return of.model_copy(update={"title": title, "set": _renamed(of.set, sets)})
+        return of.model_copy(update={"title": title, "set": sets.get(of.set or "", of.set)})
 
     def claim(of: Claim) -> Claim:
         tests = tuple(t.model_copy(update={"label": label(t.label)}) for t in of.tests)
@@ -56,45 +66,35 @@ def readable(results: Results) -> Results:
     def training_set(of: TrainingSet) -> TrainingSet:
         return of.model_copy(update={"name": sets[of.name], "key": of.key or of.name})
 
+    def renamed(entries: Iterable[_Entry], fraction: str = "") -> tuple[_Entry, ...]:
+        """Entries of a training set, named in the field "set"."""
+        return tuple(
+            of.model_copy(
+                update={
+                    "set": sets.get(of.set) or set_label(of.set, getattr(of, fraction, None)),
+                    **({"statement": said(of.statement)} if hasattr(of, "statement") else {}),
+                }
+            )
+            for of in entries
+        )
+
     study = results.study
+    texts = {"statement": said(study.statement), "stand_ins": said(study.stand_ins)}
+    names = [t.model_copy(update={"name": teachers[t.id]}) for t in results.teachers]
+    sweeps = [s.model_copy(update={"points": renamed(s.points, "fraction")}) for s in results.sweep]
     return results.model_copy(
         update={
-            "study": study.model_copy(
-                update={"statement": said(study.statement), "stand_ins": said(study.stand_ins)}
-            ),
-            "teachers": tuple(
-                t.model_copy(update={"name": teachers[t.id]}) for t in results.teachers
-            ),
+            "study": study.model_copy(update=texts),
+            "teachers": tuple(names),
             "sets": tuple(map(training_set, results.sets)),
             "models": tuple(map(model, results.models)),
             "claims": tuple(map(claim, results.claims)),
-            "differences": tuple(
-                d.model_copy(update={"set": sets.get(d.set, d.set)}) for d in results.differences
-            ),
-            "inheritance": tuple(
-                i.model_copy(update={"set": sets.get(i.set, i.set), "statement": said(i.statement)})
-                for i in results.inheritance
-            ),
-            "sweep": tuple(
-                s.model_copy(
-                    update={
-                        "points": tuple(
-                            p.model_copy(
-                                update={"set": sets.get(p.set, set_label(p.set, p.fraction))}
-                            )
-                            for p in s.points
-                        )
-                    }
-                )
-                for s in results.sweep
-            ),
+            "differences": renamed(results.differences),
+            "inheritance": renamed(results.inheritance),
+            "sweep": tuple(sweeps),
             "samples": {sets.get(name, name): path for name, path in results.samples.items()},
         }
     )
-
-
-def _renamed(name: str | None, names: Mapping[str, str]) -> str | None:
-    return None if name is None else names.get(name, name)
 
 
 def _replacer(

@@ -102,12 +102,11 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "people_chart": charts.people(results, results.others),
         "roc": main and charts.roc(results, main),
         "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
-        "training": charts.training(results),
         "models": tables.models_table(results, pages),
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
         "samples": sample_sheets(results, base),
-        "methods": write_methods(results).html(),
+        "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,
         "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),
         "machine": {

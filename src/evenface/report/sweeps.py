@@ -33,7 +33,6 @@ class ShownSweep:
     title: str
     answers: list[str]
     chart: Chart
-    by_group: Chart
     table: Table
 
 
@@ -63,7 +62,6 @@ def _shown(results: Results, place: int, sweeps: Sequence[Sweep]) -> ShownSweep:
         ", ".join(filter(None, parts)),
         [answer for s in sweeps for answer in _answers(results, s)],
         _over_groups(results, f"sweep-{place}", sweeps, tested),
-        _by_group(results, f"sweep-{place}-groups", sweeps, tested),
         _table(results, f"sweep-{place}-table", sweeps, where, simulated=_simulated(tested)),
     )
 
@@ -208,40 +206,6 @@ def _over_groups(
             size=(380, 270),
         )
         chart.panels.append(Panel(title, drawing))
-    _explain(results, chart, sweeps)
-    return chart
-
-
-def _by_group(
-    results: Results, identifier: str, sweeps: Sequence[Sweep], benchmark: Benchmark | None
-) -> Chart:
-    chart = Chart(
-        identifier,
-        "The same by group, all on one scale.",
-        "The sweep has no accuracies by group.",
-        simulated=_simulated(benchmark),
-    )
-    found = dict.fromkeys(group for s in sweeps for p in s.points for group in p.groups)
-    groups = [g for g in (benchmark.groups if benchmark else ()) if g in found] or list(found)
-
-    def of_group(group: str, point: SweepPoint) -> Estimate:
-        return point.groups.get(group, UNKNOWN)
-
-    panels = [
-        (group, [_series(i, s, partial(of_group, group)) for i, s in enumerate(sweeps)])
-        for group in groups
-    ]
-    vertical = figures.limits(e for _, series in panels for s in series for _, e in s.points)
-    if vertical is None:
-        return chart
-    for group, series in panels:
-        drawing = figures.series_chart(
-            chart.next_name,
-            f"{group}: accuracy over the share of real faces: {_said(results, sweeps, series)}.",
-            series,
-            vertical,
-        )
-        chart.panels.append(Panel(group, drawing))
     _explain(results, chart, sweeps)
     return chart
 
