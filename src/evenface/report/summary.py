@@ -296,7 +296,7 @@ def section_answers(results: Results, claims: Claims) -> dict[str, str]:
     main = results.main
     found = {
         "answers": _verdicts(results, claims),
-        "sweep": " ".join(sweep_headline(results, s) for s in results.sweep[:2]),
+        "sweep": next((sweep_headline(results, s) for s in results.sweep if s.teacher), ""),
         "levels": _levels(claims),
         "inheritance": next(iter(inheritance_headlines(results, main) if main else ()), ""),
         "groups": _every_group(results, main) if main else "",

@@ -84,21 +84,22 @@ def sweep_headline(results: Results, sweep: Sweep) -> str:
         condition = f"With distillation from {with_article(results.teacher_name(sweep.teacher))}"
     extra = slice_title(results, _apart(results, sweep), None)
     condition = ", ".join(filter(None, (condition, extra)))
-    margin = (
-        "keeps up with" if sweep.epsilon is None else f"stays within {points(sweep.epsilon)} of"
-    )
+    keeps, stays = "up with", "keeps up with"
+    if sweep.epsilon is not None:
+        keeps = f"within {points(sweep.epsilon)} of"
+        stays = f"stays {keeps}"
     against = "training on real faces alone"
     if sweep.smallest_against_plain:
         against += " without distillation"
     if smallest.fraction is None:
         return (
-            f"{condition}, no share of real faces below 100 % is shown to be enough, so that the "
-            f"worst group {margin} {against}."
+            f"{condition}, no share of real faces below 100 % is shown to keep the worst group "
+            f"{keeps} {against}."
         )
     share = f"{percent(smallest.fraction, digits=0)} % real faces are"
     found = "synthetic faces alone are" if smallest.fraction == 0 else share
     return (
-        f"{condition}, {found} enough: the worst group {margin} {against}"
+        f"{condition}, {found} enough: the worst group {stays} {against}"
         f"{_measured(sweep, smallest)}."
     )
 

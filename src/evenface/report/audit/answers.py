@@ -101,13 +101,13 @@ def _evenness(model: str, evaluation: Evaluation) -> Answer:
     return Answer(
         question,
         f"No difference is shown: {said}",
-        ("This does not show that the groups are alike, only that these data cannot tell.", *more),
+        ("This does not show that the groups are alike: the data may be too few.", *more),
     )
 
 
 def _one_threshold(model: str, evaluation: Evaluation, point: OperatingPoint) -> Answer:
     digits = rate_digits(point.target_fmr)
-    question = f"With one threshold for everyone, who bears the errors of {model}?"
+    question = f"With one threshold for everyone, which group bears the errors of {model}?"
     false_matches = _extremes(point.fmr, digits)
     rejections = _extremes(point.fnmr, 2)
     where = "folds" if point.chosen_on == "other folds" else "people"
@@ -196,7 +196,7 @@ def _by_group(second: str, accuracy: ComparedMeasure) -> str:
     ]
     rest = len(accuracy.groups) - len(better) - len(worse)
     if not said:
-        return "In no single group can the two be told apart (Holm’s correction)."
+        return "In no single group do the two differ beyond chance (Holm’s correction)."
     others = f"; not distinguishable in the other {rest}" if rest else ""
     return f"{second} is {listed(said)}{others} (Holm’s correction)."
 
@@ -204,7 +204,7 @@ def _by_group(second: str, accuracy: ComparedMeasure) -> str:
 def _evener(second: str, spread: ComparedOverall) -> str:
     words = {"better": "smaller", "worse": "larger"}.get(worded(spread.measure, spread.answer))
     if words is None:
-        return f"Whether the STD over groups differs cannot be told: {_difference(spread)}."
+        return f"These data do not show whether the STD over groups differs: {_difference(spread)}."
     return f"{second} has a {words} STD over groups: {_difference(spread)}."
 
 
