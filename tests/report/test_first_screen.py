@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +204,20 @@ def test_sweep_shows_its_curve_and_one_name_everywhere(sweep: Element) -> None:
     for part in ("answers", "groups", "training", "sets"):
         assert "20 % real" in plain(sweep.one("section", id=part).text), part
     assert "20 % real" in [plain(t.text).split(" KD")[0] for t in sweep.every(class_="panel-title")]
+
+
+def test_sweep_gives_the_change_where_results_have_it() -> None:
+    content = json.loads(committed("sweep").read_text("utf-8"))
+    sweep = next(s for s in content["sweep"] if s["teacher"] and s["benchmark"] == "groups")
+    sweep["smallest_against_plain"]["change"] = {"value": 0.049, "low": 0.0102, "high": 0.0846}
+    said = first_screen(readable(Results.model_validate(content))).answer
+    assert said.endswith("without distillation (+4.9 points [+1.0, +8.5]).")
+    sweep["smallest_against_plain"]["fraction"] = None
+    said = first_screen(readable(Results.model_validate(content))).answer
+    assert said == (
+        "With distillation from the study teacher, no share of real faces below 100 % is shown to "
+        "keep the worst group within 3 points of training on real faces alone without distillation."
+    )
 
 
 def test_files_and_terminal_have_the_names_of_the_page(tmp_path: Path) -> None:
