@@ -1,110 +1,141 @@
-"""Put a finished study's findings and picture into README.md, and all of it into docs/results.
+"""Put a finished study into docs/results, its picture into docs/images, its answer into README.md.
 
     python tools/readme_figures.py studies/quick
+    python tools/readme_figures.py docs/results/quick    # anew, from the results kept there
 
-README has a place for each study that it shows, between ``<!-- NAME:begin -->`` and
-``<!-- NAME:end -->``. Needs Chromium and the extra ``dev``.
+It writes ``docs/results/NAME/`` (results, page, tables, sample faces), the page ``NAME.md`` beside
+it, ``docs/images/NAME.png`` (the picture of the page's first screen) and, for the study quick,
+``docs/images/faces.jpg`` (a row of faces of each training set). README.md gets the answer and its
+caveat between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``. Needs Chromium and the extra
+``dev``.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from evenface.files import atomic_path, read_json, write_text
-from evenface.report.markdown import markdown_table
-from evenface.study.results import verdicts
+from PIL import Image
+
+from evenface.files import atomic_path, write_text
+from evenface.report import write_report
+from evenface.report.bundle import write_bundle
+from evenface.report.by_group import group_table
+from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.formats import to_markdown
+from evenface.report.names import readable
+from evenface.report.numbers import duration
+from evenface.report.samples import shown_sets, strip_of
+from evenface.report.schema import Results, read_results
+from evenface.report.summary import first_screen
 from filled import fill
 
 ROOT = Path(__file__).parents[1]
-FULL = "quick"
-"""The study whose whole table stands in README."""
-RUN_LINK = re.compile(r'<a href="pages/[^"]*"[^>]*>(.*?)</a>')
-"""The page of each run stays in the study's folder: a hundred pages that only that study needs."""
-SHOWN = {"sweep": "#sweep"}
-"""Section of the page whose figure is shown; else the summary."""
-KEPT = ("results.json", "report.html", "tables", "methods.md", "references.bib")
+RESULTS, IMAGES = ROOT / "docs" / "results", ROOT / "docs" / "images"
+FACES = "quick"
+"""The study whose training faces README shows."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", type=Path)
-    study: Path = parser.parse_args().study
-    results = read_json(study / "results.json")
-    name = results["study"]["name"]
-    target = ROOT / "docs" / "results" / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for kept in KEPT:
-        if (study / kept).is_dir():
-            shutil.copytree(study / kept, target / kept)
-        elif (study / kept).exists():
-            shutil.copyfile(study / kept, target / kept)
-    page = target / "report.html"
-    write_text(page, RUN_LINK.sub(r"\1", page.read_text("utf-8")))
-    picture = ROOT / "docs" / "images" / f"{name}.png"
-    said = _photograph(page, picture)
-    fill(ROOT / "README.md", name, "\n".join(_section(results, said, picture.name)))
+    folder: Path = parser.parse_args().study
+    study = readable(read_results(folder / "results.json"))
+    name = study.study.name
+    kept = RESULTS / name
+    if folder.resolve() != kept.resolve():
+        _keep(study, folder, kept)
+    write_bundle(kept / "results.json", kept)
+    page = write_report(kept / "results.json", kept / "report.html")
+    _photograph(page, IMAGES / f"{name}.png")
+    if name == FACES:
+        _faces(study, kept, IMAGES / "faces.jpg")
+    write_text(RESULTS / f"{name}.md", "\n".join(_page(study, kept)))
+    first = first_screen(study)
+    fill(ROOT / "README.md", name, f"{first.answer}\n\n*{first.caveat}*")
 
 
-def _section(results: dict, said: str, picture: str) -> Iterator[str]:
-    study, machine = results["study"], results["machine"]
-    minutes = sum(stage["seconds"] for stage in results["stages"]) / 60
-    yield f"**{study['statement']}**"
-    yield ""
-    yield (
-        f"`{study['command']}` on {machine['cores']} cores ({machine['processor']}), "
-        f"{study['finished_at'][:10]}, {minutes:.0f} minutes:"
-    )
-    yield ""
-    if study["name"] == FULL:
-        yield from (markdown_table(results), _verdicts(results))
-    else:
-        yield said
-    yield ""
-    yield f"![Accuracy without and with distillation; simulated faces](docs/images/{picture})"
-    yield ""
-    folder = f"docs/results/{study['name']}"
-    yield (
-        f"All of it: [results.json]({folder}/results.json) and the page "
-        f"[report.html]({folder}/report.html) (download it to see it)."
-    )
+def _keep(study: Results, folder: Path, kept: Path) -> None:
+    """The results, and the sheets of faces that the page shows, as small images."""
+    shutil.rmtree(kept, ignore_errors=True)
+    (kept / "samples").mkdir(parents=True)
+    shutil.copyfile(folder / "results.json", kept / "results.json")
+    for item in shown_sets(study):
+        source = folder / study.samples.get(item.name, "")
+        if source.is_file():
+            with Image.open(source) as sheet:
+                sheet.convert("RGB").save(
+                    kept / "samples" / f"{source.stem}.jpg", quality=85, optimize=True
+                )
 
 
-def _verdicts(results: dict) -> str:
-    """Questions × (teacher, test)."""
-    columns: list[tuple[str, dict[str, str]]] = []
-    for benchmark in (b for b in results["benchmarks"] if b["group_by"]):
-        teachers, found = verdicts(results, benchmark["id"])
-        columns += [
-            (f"{teacher} on {benchmark['id']}", {q: cells[place] for q, cells in found.items()})
-            for place, teacher in enumerate(teachers)
-        ]
-    questions = dict.fromkeys(question for _, column in columns for question in column)
-    rows = [["question", *(title for title, _ in columns)], ["---"] * (len(columns) + 1)]
-    rows += [[q, *(column.get(q, "") for _, column in columns)] for q in questions]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _photograph(page: Path, picture: Path) -> str:
-    """Save the figure of what the study asks; what the page says about it."""
+def _photograph(page: Path, picture: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        tab = browser.new_page(viewport={"width": 1100, "height": 900}, device_scale_factor=1.5)
+        tab = browser.new_page(viewport={"width": 1400, "height": 900}, device_scale_factor=1.5)
         tab.goto(page.resolve().as_uri())
-        section = SHOWN.get(picture.stem, "#summary")
         with atomic_path(picture) as temporary:
-            tab.locator(f"{section} figure:has(.chart)").first.screenshot(path=temporary)
-        said = "\n\n".join(tab.locator(f"p.headline, {section} p.answer").all_inner_texts())
+            tab.locator("#picture-figure").screenshot(path=temporary)
         browser.close()
-    return said
+
+
+def _faces(study: Results, kept: Path, picture: Path) -> None:
+    """A row of faces for each training set, in the order of the study."""
+    rows = []
+    for item in shown_sets(study):
+        path = kept / Path(study.samples.get(item.name, "")).with_suffix(".jpg")
+        if path.is_file():
+            with Image.open(path) as sheet:
+                rows.append(strip_of(sheet.convert("RGB")))
+    found = [row for row in rows if row is not None]
+    if not found:
+        return
+    height = found[0].height
+    image = Image.new("RGB", (found[0].width, (height + 8) * len(found) - 8), "white")
+    for place, row in enumerate(found):
+        image.paste(row, (0, place * (height + 8)))
+    with atomic_path(picture) as temporary:
+        image.save(temporary, "JPEG", quality=90, optimize=True)
+
+
+def _page(study: Results, kept: Path) -> Iterator[str]:
+    """The page of the site: answer, picture, key numbers, tables."""
+    first, of, machine = first_screen(study), study.study, study.machine
+    yield f"# {first.question}"
+    yield f"\n**{first.answer}**\n\n*{first.caveat}*\n"
+    yield f"![{first.question} Simulated faces.](../images/{of.name}.png)\n"
+    yield "| | | |\n| --: | :-- | :-- |"
+    for number in first.numbers:
+        said = "; ".join([number.label, *number.others])
+        yield f"| **{number.value}** | {number.bounds} | {said} |"
+    took = duration(sum(stage.seconds for stage in study.stages))
+    where = f"{machine.get('cores')} cores ({machine.get('processor')})"
+    yield f"\n`{of.command}`, {of.finished_at[:10]}, {took} on {where}.\n"
+    links = [
+        f"[{text}]({of.name}/{file})"
+        for text, file in (
+            ("the page", "report.html"),
+            ("results.json", "results.json"),
+            ("methods", "methods.md"),
+            ("references", "references.bib"),
+        )
+        if (kept / file).exists()
+    ]
+    yield f"All of it: {', '.join(links)}; tables as CSV, Markdown and LaTeX beside them.\n"
+    if study.main:
+        yield "## Accuracy by group\n"
+        yield to_markdown(group_table(study, study.main))
+    yield "## Verdicts\n"
+    yield to_markdown(verdict_table(collect_claims(study)))
+    yield f"## What was measured\n\n{of.statement}\n"
+    if of.stand_ins:
+        yield f"{of.stand_ins}\n"
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_pages_and_generated_references_are_there(site: Path) -> None:
     for path in (ROOT / "docs").rglob("*.md"):
+        if path.parent.name == "tables":
+            continue  # of a study: beside their CSV, no pages of the site
         assert (site / path.relative_to(ROOT / "docs").with_suffix(".html")).is_file(), path
     commands = (site / "reference/commands.html").read_text("utf-8")
     assert "evenface data verification-set" in commands
@@ -59,6 +61,18 @@ def test_pages_and_generated_references_are_there(site: Path) -> None:
         site / "reference/recogniser.html"
     ).read_text("utf-8")
     assert (site / "results/quick/report.html").is_file()
+
+
+@pytest.mark.slow
+def test_pages_have_titles_of_their_own(site: Path) -> None:
+    """From their headings: a page without one would be called by its file."""
+    for page in site.rglob("*.html"):
+        text = page.read_text("utf-8")
+        match = re.search("<title>(.*?)</title>", text, re.DOTALL)
+        assert match, page
+        assert match[1].strip(), page
+        assert page == site / "404.html" or "<h1" in text, page
+    assert not list(site.glob("results/*/tables/*.html"))
 
 
 @pytest.mark.slow
@@ -87,7 +101,11 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_search_works_and_the_browser_asks_nobody_else(address: str, browser: Any) -> None:
+@pytest.mark.parametrize("opened", ["served", "as files"])
+def test_search_works_and_the_browser_asks_nobody_else(
+    address: str, site: Path, browser: Any, opened: str
+) -> None:
+    address = address if opened == "served" else f"{site.as_uri()}/"
     page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from committed import NAMES, RESULTS
 from document import Element, parse
 from fabricated import draw_samples, fabricated_results
 from fabricated_grid import draw_runs, grid_results
@@ -58,3 +59,13 @@ def grid_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grid(grid_path: Path) -> Element:
     """The same, read."""
     return parse(grid_path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session", params=RESULTS, ids=NAMES)
+def committed_page(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The page of each study that the repository holds results of, in a folder of its name."""
+    path: Path = request.param
+    out = tmp_path_factory.mktemp("committed") / path.parent.name / "report.html"
+    return write_report(path, out)

@@ -545,13 +545,13 @@ def fabricated_results() -> dict[str, Any]:
 
 
 def draw_samples(base: Path) -> None:
-    """Sheets of drawn noise where :func:`fabricated_results` expects sample faces."""
+    """Sheets of noise in the layout of sample faces, where the results expect them."""
     folder = base / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     for name in SETS:
         coarse = rng.integers(60, 200, (16, 32, 3), dtype=np.uint8)
-        image = Image.fromarray(coarse).resize((928, 464), Image.Resampling.BICUBIC)
+        image = Image.fromarray(coarse).resize((932, 468), Image.Resampling.BICUBIC)
         image.save(folder / f"{name}.png")
 
 

@@ -85,3 +85,11 @@ def test_print_shows_what_is_folded(browser: Any, audit_path: Path) -> None:
     assert folded.evaluate("e => e.getBoundingClientRect().height") > 0
     assert not page.locator("nav").is_visible()
     page.close()
+
+
+def test_contents_are_beside_the_page_where_there_is_room(browser: Any, audit_path: Path) -> None:
+    opened = browser.new_page(viewport={"width": 1400, "height": 900})
+    opened.goto(audit_path.as_uri())
+    contents, title = (opened.locator(part).bounding_box() for part in ("nav ol", "h1"))
+    opened.close()
+    assert contents["x"] + contents["width"] < title["x"]

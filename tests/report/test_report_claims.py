@@ -1,135 +1,154 @@
-"""Claims on the page: verdicts in word and shape, rule and tests, repeats beside each other."""
+"""Verdicts on the page: one row a question, a column a test, and no more said than is known."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from document import Element, table_rows
+from committed import RESULTS, committed
+from document import Element, parse
+
+from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.names import readable
+from evenface.report.schema import ClaimTest, Results, read_results
+from evenface.report.strip import strips
 
 Write = Callable[[dict[str, Any]], Element]
 
 
-def _main_claims(page: Element) -> list[Element]:
-    return list(page.one("ol", class_="claims").every("li", id="claim-")) or [
-        item for item in page.one("ol", class_="claims").children if isinstance(item, Element)
+def _rows(page: Element, rule: str) -> list[list[str]]:
+    heading = f"rule-{rule}"
+    table = next(t for t in page.every("table") if t.attributes.get("aria-labelledby") == heading)
+    return [
+        [row.one("th").text, *(cell.text for cell in row.every("td"))]
+        for row in table.one("tbody").every("tr")
     ]
 
 
-def test_main_claims_come_first_in_the_order_of_the_results(page: Element) -> None:
-    questions = [item.one("h3").text for item in _main_claims(page)]
-    assert questions == [
-        "Does KD raise accuracy in every group, trained on synthetic faces?",
-        "Does KD lower the unevenness over groups, trained on synthetic faces?",
-        "How much of the gap between synthetic and real faces does KD close?",
-        "Does the mix match real faces, both with KD?",
-        "Does KD help on orl?",
-        "Does KD help on openpeople?",
+def test_each_question_has_a_column_for_each_test(page: Element) -> None:
+    table = page.one("section", id="answers").one("table")
+    assert [heading.text for heading in table.one("thead").every("th")] == [
+        "about",
+        "all tests together",
+        "held-out rendered identities study teacher",
+        "held-out rendered identities SFace",
+        "held-out look: studio study teacher",
+        "held-out look: studio SFace",
     ]
-    answers = page.one("section", id="answers").text
-    assert "held-out rendered identities, KD from study teacher. Each question" in answers
+    assert _rows(page, "kd-raises-accuracy") == [
+        ["synthetic", "supported", *["supported +1.80 [+0.70, +2.90]"] * 4]
+    ]
+    assert _rows(page, "gap-closed")[0][2:] == ["undecided 62.00 % [37.00, 87.00]"] * 4
+    assert _rows(page, "mix-matches-real")[0][1:] == ["undefined"] * 5
+
+
+def test_verdict_that_tests_disagree_on_is_neither_green_nor_red(page: Element) -> None:
+    row = _rows(page, "kd-lowers-unevenness")[0]
+    assert row[1] == "not supported in 1 of 4 tests"
+    assert [cell.split(" ")[0] for cell in row[3:]] == ["undecided"] * 3
+    marks = [span.attributes["class"] for span in page.every("span", class_="verdict")]
+    assert marks[1] == "verdict mixed"
+
+
+def test_verdict_for_one_teacher_says_so(results: dict[str, Any], write: Write) -> None:
+    for claim in results["claims"]:
+        if claim["teacher"] == "sface":
+            claim["verdict"] = "undecided"
+    page = write(results)
+    assert _rows(page, "kd-raises-accuracy")[0][1] == "supported for the study teacher only"
+    assert not list(page.every("span", class_="verdict supported"))
+
+
+def test_verdict_of_the_friendly_teacher_alone_says_that_no_other_was_tried(grid: Element) -> None:
+    assert _rows(grid, "kd-helps-on-average")[0][1] == (
+        "supported with the study teacher, the only one tried"
+    )
+
+
+def test_green_stands_only_where_every_test_agrees(committed_page: Path) -> None:
+    page = parse(committed_page.read_text("utf-8"))
+    tables = list(page.every("table", class_="verdicts"))
+    assert tables
+    for table in tables:
+        for row in table.one("tbody").every("tr"):
+            mark = row.one("span", class_="verdict").attributes["class"].removeprefix("verdict ")
+            verdicts = {
+                re.match(r"supported|not supported|undecided|undefined", cell.text)[0]  # type: ignore[index]
+                for cell in list(row.every("td"))[1:]
+                if cell.text != "–"
+            }
+            if mark in ("supported", "not-supported"):
+                assert verdicts == {mark.replace("-", " ")}
+            if mark == "mixed":
+                assert len(verdicts) > 1
+
+
+def test_every_group_prints_the_interval_of_the_weakest() -> None:
+    study = readable(read_results(committed("quick")))
+    claims = collect_claims(study)
+    rule = next(rule for rule in claims.rules if rule.name == "kd-raises-accuracy")
+    for question in rule.questions:
+        shown = question.claims[0]
+        assert shown is not None
+        low = float(shown.effect.split("[")[1].split(",")[0].replace("−", "-"))
+        lows = [
+            100 * d.low
+            for d in study.differences
+            if (d.set, d.teacher, d.benchmark, d.metric)
+            == (question.subject, "study", "groups", "accuracy")
+            and d.group != "mean"
+            and d.low is not None
+        ]
+        assert low == pytest.approx(min(lows), abs=0.005)
+        assert "weakest group (" in question.figures[0]
+
+
+def test_every_verdict_with_a_figure_draws_its_interval() -> None:
+    for path in RESULTS:
+        for rule in collect_claims(readable(read_results(path))).rules:
+            for question in rule.questions:
+                for drawing in question.figures:
+                    assert drawing.count("<circle") == drawing.count('class="span"')
+                    assert "hollow" not in drawing
+
+
+def test_rule_and_answer_are_folded_below_the_row(page: Element) -> None:
+    claim = page.one(id="claim-1")
+    assert "With KD accuracy is higher in all three groups" in claim.text
+    text = page.one("section", id="answers").text
+    assert "Supported if every interval lies above zero" in text
+    link = next(page.one("table", class_="verdicts").every("a"))
+    assert link.attributes["href"] == "#claim-1"
 
 
 def test_verdicts_are_told_by_word_and_shape(page: Element) -> None:
-    words = [item.one("span", class_="verdict").text for item in _main_claims(page)]
-    shapes = [item.one("use").attributes["href"] for item in _main_claims(page)]
-    verdicts = ["supported", "not supported", "undecided", "undefined", "supported", "supported"]
-    assert words == verdicts
-    assert shapes == [f"#shape-{verdict.replace(' ', '-')}" for verdict in verdicts]
     drawings = {
         tuple(str(sorted(c.attributes.items())) for c in symbol.every() if c.tag != "symbol")
         for symbol in page.every("symbol")
     }
-    assert len(drawings) == 4
-
-
-def test_verdicts_are_counted(page: Element) -> None:
-    tally = [item.text for item in page.one("ul", class_="tally").every("li")]
-    assert tally == ["3 supported", "1 not supported", "1 undecided", "1 undefined"]
-
-
-def test_statement_stands_with_rule_and_tests_behind_it(page: Element) -> None:
-    claim = page.one(id="claim-1")
-    assert "With KD accuracy is higher in all three groups" in claim.text
-    details = claim.one("details")
-    assert "open" not in details.attributes
-    assert "Supported if every interval lies above zero" in details.text
-    assert table_rows(page, "claim-1-tests") == {
-        group: ["+1.80 points [+0.70, +2.90]", "0.004", "0.012"]
-        for group in ("african", "asian", "caucasian")
-    }
-
-
-def test_tests_are_in_the_unit_of_the_claim(page: Element) -> None:
-    assert table_rows(page, "claim-2-tests")["SER"] == ["+0.31 [+0.16, +0.46]", "0.004", "–"]
-    share = table_rows(page, "claim-3-tests")["share of the gap"]
-    assert share == ["62.00 % [37.00, 87.00]", "–", "–"]
-    undefined = table_rows(page, "claim-4-tests")["difference"]
-    assert undefined == ["– 1", "–", "0.012"]
-    assert "An arm is missing." in page.one(id="claim-4-tests").text
-
-
-def test_repeats_stand_beside_each_other(page: Element) -> None:
-    table = page.one("table", class_="agreement")
-    assert [heading.text for heading in table.one("thead").every("th")] == [
-        "question",
-        "held-out rendered identities KD from study teacher",
-        "held-out rendered identities KD from sface",
-        "held-out look: studio KD from study teacher",
-        "held-out look: studio KD from sface",
-    ]
-    rows = [[cell.text for cell in row.every("td")] for row in table.one("tbody").every("tr")]
-    assert rows == [
-        ["supported"] * 4,
-        ["not supported", *["undecided differs"] * 3],
-        ["undecided"] * 4,
-        ["undefined"] * 4,
-        ["supported", "supported", "–", "–"],
-        ["supported", "supported", "–", "–"],
-    ]
-    assert "For 5 of 6 questions all verdicts are the same." in page.one(id="answers").text
-    echoes = [item.one("p", class_="echo").text for item in _main_claims(page)]
-    assert echoes == [
-        "3 of 3 repeats agree",
-        "0 of 3 repeats agree",
-        "3 of 3 repeats agree",
-        "3 of 3 repeats agree",
-        "1 of 1 repeat agrees",
-        "1 of 1 repeat agrees",
-    ]
+    assert len(drawings) == 5
+    for span in page.every("span", class_="verdict"):
+        assert span.text
+        shape = span.one("use").attributes["href"]
+        assert shape == f"#shape-{span.attributes['class'].removeprefix('verdict ')}"
 
 
 def test_further_tests_speak_for_themselves(results: dict[str, Any], write: Write) -> None:
     results["benchmarks"][1] |= {"title": "albums", "statement": "Other photographs."}
     text = write(results).one("section", id="answers").text
-    assert "put again on other test faces and with another teacher." in text
+    assert "the same question on other test faces and with another teacher." in text
     assert "Albums: Other photographs." in text
-    assert "no training set has" not in text
-
-
-def test_further_test_without_groups_is_a_repeat(results: dict[str, Any], write: Write) -> None:
-    results["benchmarks"][1] |= {"group_by": None, "groups": ["african"]}
-    headings = write(results).one("table", class_="agreement").one("thead")
-    assert [h.text for h in headings.every("th")][3] == (
-        "held-out look: studio KD from study teacher"
-    )
-
-
-def test_every_repeat_can_be_read_in_full(page: Element, results: dict[str, Any]) -> None:
-    repeats = list(page.one(id="answers").every("details", class_="repeat"))
-    assert [len(list(repeat.every("h4"))) for repeat in repeats] == [6, 4, 4]
-    anchors = [link.attributes["href"] for link in page.one("table", class_="agreement").every("a")]
-    assert len(set(anchors)) == len(results["claims"])
 
 
 def test_claims_without_repeats(results: dict[str, Any], write: Write) -> None:
     results["claims"] = [
         c for c in results["claims"] if (c["benchmark"], c["teacher"]) == ("groups", "study")
     ]
-    answers = write(results).one(id="answers")
-    assert "Do the repeats agree?" not in answers.text
-    assert "repeats agree" not in answers.text
+    page = write(results)
+    assert len(_rows(page, "kd-raises-accuracy")[0]) == 3
 
 
 def test_claim_of_no_teacher_belongs_to_the_main_one(results: dict[str, Any], write: Write) -> None:
@@ -137,13 +156,32 @@ def test_claim_of_no_teacher_belongs_to_the_main_one(results: dict[str, Any], wr
         {**results["claims"][3], "id": "mix-matches-real-plain", "teacher": None, "tests": []}
     ]
     page = write(results)
-    assert [item.one("h3").text for item in _main_claims(page)] == [
-        "Does the mix match real faces, both with KD?"
+    assert _rows(page, "mix-matches-real-plain") == [
+        ["Does the mix match real faces, both with KD?", "undefined", "undefined"]
     ]
-    assert page.one(id="claim-1").one("summary").text == "Rule"
 
 
-@pytest.mark.parametrize("p", [0.0, 0.0004])
-def test_small_p_values_are_bounded(results: dict[str, Any], write: Write, p: float) -> None:
-    results["claims"][0]["tests"][0]["p_holm"] = p
-    assert table_rows(write(results), "claim-1-tests")["african"][-1] == "< 0.001"
+def test_verdict_table_has_each_question_once(results: dict[str, Any]) -> None:
+    table = verdict_table(collect_claims(readable(Results.model_validate(results))))
+    questions = [row.header for row in table.rows]
+    assert len(questions) == len(set(questions)) == 6
+    assert [cell.text for cell in table.rows[1].cells][:2] == [
+        "not supported in 1 of 4 tests",
+        "not supported",
+    ]
+
+
+def test_figure_of_a_claim_has_its_tests_by_unit() -> None:
+    tests = [
+        ClaimTest(label="a <b>", value=0.01, low=0.004, high=0.02, unit="points"),
+        ClaimTest(label="c", value=-0.3, low=-0.5, high=0.1, unit="ratio"),
+        ClaimTest(label="d", value=None, unit="points"),
+        ClaimTest(label="e", value=0.0, unit="points"),
+    ]
+    points, ratio = strips(tests)
+    assert "a &lt;b&gt; +1.00, e 0.00" in points
+    assert points.count("<circle") == 2
+    assert points.count('class="span"') == 1  # e has no interval
+    assert "percentage points" in points
+    assert "c −0.30" in ratio
+    assert strips([]) == []

@@ -24,9 +24,7 @@ def test_study_without_kd_pairs(results: dict[str, Any], write: Write) -> None:
     results["claims"] = []
     page = write(results)
     assert "draws no conclusion" in page.one("section", id="answers").text
-    slopes = page.one("section", id="slopes").text
-    assert "No training set has students both" in slopes
-    assert "No paired differences" in slopes
+    assert "No training set has students both" in page.one("section", id="groups").text
     assert len(list(page.one("section", id="roc").every("figure"))) == 1
 
 
@@ -45,10 +43,10 @@ def test_one_group_only(results: dict[str, Any], write: Write) -> None:
     assert "KD on synthetic faces closes 62" in page.one(id="claim-1").text
     notes = page.one(id="accuracy-groups").one("ol").text
     assert "There is one group: nothing to compare" in notes
-    assert table_rows(page, "accuracy-groups")["real, KD from sface"][2:] == ["– 1"] * 3
-    assert "– 1" in table_rows(page, "unevenness-groups")["real, KD from sface"]
-    assert "not checked on other faces" in page.one("section", id="other-faces").text
-    assert "one test by group" in page.one("section", id="held-out").text
+    assert table_rows(page, "accuracy-groups")["real, KD from SFace"][2:] == ["– 1"] * 3
+    assert "– 1" in table_rows(page, "unevenness-groups")["real, KD from SFace"]
+    assert "not checked on faces from elsewhere" in page.one("section", id="others").text
+    assert "one test by group" in page.one("section", id="others").text
 
 
 def test_one_teacher_is_not_repeated_in_every_row(results: dict[str, Any], write: Write) -> None:
@@ -59,8 +57,9 @@ def test_one_teacher_is_not_repeated_in_every_row(results: dict[str, Any], write
     assert list(table_rows(page, "differences-groups-accuracy")) == ["real", "synthetic", "mix"]
     assert "KD from study teacher" not in page.one(id="slope-figure").text
     assert "another teacher" not in page.one("section", id="answers").text
-    assert [h.text for h in page.one("table", class_="agreement").one("thead").every("th")] == [
-        "question",
+    assert [h.text for h in page.one("table", class_="verdicts").one("thead").every("th")] == [
+        "about",
+        "all tests together",
         "held-out rendered identities",
         "held-out look: studio",
     ]
@@ -80,7 +79,6 @@ def test_curves_of_unequal_length(results: dict[str, Any], write: Write) -> None
     curves[1] = []
     results["curves"]["mix-plain"][0][-1]["classification"] = None
     page = write(results)
-    assert list(page.one(id="losses-figure").every("svg"))
     assert table_rows(page, "models")["mix, without KD"][-1] == "–"
 
 
@@ -89,9 +87,7 @@ def test_bare_minimum(results: dict[str, Any], write: Write) -> None:
     bare = {key: value for key, value in results.items() if key in kept}
     page = write({**bare, "models": [], "benchmarks": []})
     holes = [hole.text for hole in page.every("p", class_="hole")]
-    assert "This study has no benchmark." in holes
-    assert "No training curves are in the results." in holes
-    assert "No stage times are in the results." in holes
+    assert "This study has no benchmark: there is nothing to sum up." in holes
     assert "No training sets are in the results." in holes
 
 
@@ -126,11 +122,11 @@ def test_undefined_and_infinite_numbers_are_words(results: dict[str, Any], write
     results["curves"]["real-kd-study"][0][3]["classification"] = math.nan
     results["differences"][0] |= {"value": None, "low": None, "high": None}
     page = write(results)
-    accuracy = table_rows(page, "accuracy-groups")["teacher: sface"]
+    accuracy = table_rows(page, "accuracy-groups")["SFace (teacher)"]
     assert accuracy[4] == "undefined [minus infinite, infinite]"
     assert accuracy[5] == "≥ 2.50 1"
     assert "no error seen in asian" in page.one(id="accuracy-groups").one("ol").text
-    unevenness = table_rows(page, "unevenness-groups")["teacher: sface"]
+    unevenness = table_rows(page, "unevenness-groups")["SFace (teacher)"]
     assert unevenness[2] == "≥ 2.50 1"
     assert unevenness[3] == "infinite"
     assert unevenness[6] == "≥ 1.75 2"
@@ -143,7 +139,7 @@ def test_no_real_people(results: dict[str, Any], write: Write) -> None:
     results["benchmarks"] = results["benchmarks"][:2]
     results["claims"] = [c for c in results["claims"] if not c["id"].startswith("real-people")]
     page = write(results)
-    assert "not checked on other faces" in page.one("section", id="other-faces").text
+    assert "not checked on faces from elsewhere" in page.one("section", id="others").text
     assert "ORL, 40" not in page.one("main").text
 
 
@@ -201,3 +197,14 @@ def test_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=r"evenface\[report\]"):
         write_report(results, tmp_path / "report.html")
+
+
+def test_rate_that_a_group_is_too_small_for_is_declined(
+    results: dict[str, Any], write: Write
+) -> None:
+    threshold = results["evaluations"]["real-plain"]["groups"]["global_threshold"]
+    threshold["fmr"]["asian"] = {"value": 0.001, "low": 0.0, "high": 1.0, "note": None}
+    page = write(results)
+    assert table_rows(page, "threshold-groups")["real, without KD"][1] == "– 1"
+    notes = page.one(id="threshold-groups").one("ol").text.replace("\xa0", " ")
+    assert "Too few people or pairs for a rate: its interval would be [0, 100] %." in notes

@@ -34,7 +34,7 @@ def _page(grid_path: Path, model: str) -> Element:
 
 def test_page_has_curves_recipe_fingerprints_and_environment(grid_path: Path) -> None:
     page = _page(grid_path, _SECOND)
-    assert page.one("h1").text == "balanced, mini_l, elasticarcface, KD from study, seed 1"
+    assert page.one("h1").text == "balanced, mini_l, elasticarcface, KD from study teacher, seed 1"
     titles = [p.text for p in page.every("p", class_="panel-title")]
     assert titles == ["Loss", "Learning rate"]
     assert [item.text for item in page.one("ul", class_="legend").every("li")] == [

@@ -49,9 +49,12 @@ def test_the_smallest_fraction_that_is_enough() -> None:
     entry = swept({0.0: 0.70, 0.25: 0.80, 0.5: 0.899, 0.75: 0.90, 1.0: 0.90})
     assert entry["smallest"]["fraction"] == 0.5
     statement = entry["smallest"]["statement"]
-    assert "Allowing a loss of 1 point, 50 % real faces are shown to be enough (" in statement
-    assert "; at 25 % that is not shown (−10." in statement
-    assert statement.endswith("By the values alone it would be 50 %.")
+    assert "With a margin of 1 point, 50 % real faces are enough (" in statement
+    assert "; 25 % are not shown to be enough (−10." in statement
+    assert statement.endswith("Judged by the estimates alone, 50 % would be enough.")
+    change = entry["smallest"]["change"]
+    assert change["low"] <= change["value"] <= change["high"]
+    assert f"({100 * change['value']:+.2f}".replace("-", "−") in statement
     assert (entry["benchmark"], entry["teacher"], entry["levels"]) == ("groups", None, {})
     assert [p["fraction"] for p in entry["points"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
     first = entry["points"][0]
@@ -72,18 +75,20 @@ def test_the_order_of_the_sets_does_not_matter() -> None:
 def test_a_dip_ends_the_search_and_is_seen_in_the_values() -> None:
     entry = swept({0.0: 0.70, 0.25: 0.90, 0.5: 0.86, 0.75: 0.90, 1.0: 0.90}, rng=3)
     assert entry["smallest"]["fraction"] == 0.75
-    assert "at 50 % that is not shown" in entry["smallest"]["statement"]
-    assert entry["smallest"]["statement"].endswith("By the values alone it would be 25 %.")
+    assert "; 50 % are not shown to be enough" in entry["smallest"]["statement"]
+    assert entry["smallest"]["statement"].endswith(
+        "Judged by the estimates alone, 25 % would be enough."
+    )
 
 
 def test_a_better_mean_does_not_make_up_for_the_worst_group() -> None:
     entry = swept({0.0: 0.6, 0.5: [0.80, 0.99, 0.99], 1.0: [0.85, 0.90, 0.92]})
     assert entry["smallest"]["fraction"] is None
     assert (
-        "no smaller real fraction is shown to be enough; at 50 %"
+        "no smaller share of real faces is shown to be enough; 50 %"
         in (entry["smallest"]["statement"])
     )
-    assert entry["smallest"]["statement"].endswith("By the values alone none is.")
+    assert entry["smallest"]["statement"].endswith("Judged by the estimates alone, none is enough.")
 
 
 def test_a_group_may_lose_while_it_stays_above_the_worst() -> None:
@@ -102,8 +107,8 @@ def test_epsilon_is_declared() -> None:
 def test_few_seeds_decide_nothing(seeds: int) -> None:
     smallest = swept({0.0: 0.70, 0.5: 0.90, 1.0: 0.90}, seeds=seeds)["smallest"]
     assert smallest["fraction"] is None
-    assert "nothing is decided: fewer than 3 training seeds" in smallest["statement"]
-    assert "By the values alone" in smallest["statement"]
+    assert "nothing is decided: there are fewer than 3 training seeds" in smallest["statement"]
+    assert "Judged by the estimates alone" in smallest["statement"]
 
 
 def test_without_all_real_training_there_is_nothing_to_compare_with() -> None:

@@ -37,7 +37,8 @@ class _ListsStudies(TyperCommand):
         lines = ["Studies:"]
         for name in list_studies():
             description = recipes.read("study", name)["description"]
-            lines.append(f"{name}: {re.split(r'(?<=[.?]) ', description)[0]}")
+            question_and_design = re.split(r"(?<=[.?]) ", description)[:2]
+            lines.append(f"{name}: {' '.join(question_and_design)}")
         self.epilog = "\n\n".join(lines)
         super().format_help(ctx, formatter)
 
@@ -151,15 +152,13 @@ def report(folder: Folder) -> None:
 
 def _print_tables(folder: Path) -> None:
     from evenface.console import out as console
-    from evenface.files import read_json
-    from evenface.study.results import answers_tables, group_table, real_people_table
+    from evenface.report.terminal import answer_lines, result_tables
     from evenface.study.run import RESULTS_NAME
 
-    results = read_json(folder / RESULTS_NAME)
-    console().print(results["study"]["statement"], style="bold", highlight=False)
-    console().print(group_table(results))
-    people = real_people_table(results)
-    if people is not None:
-        console().print(people)
-    for answers in answers_tables(results):
-        console().print(answers)
+    answer, *numbers, caveat = answer_lines(folder / RESULTS_NAME)
+    console().print(answer, style="bold", markup=False, highlight=False)
+    for number in numbers:
+        console().print(number, markup=False, highlight=False)
+    console().print(caveat, style="bold yellow", markup=False, highlight=False)
+    for table in result_tables(folder / RESULTS_NAME):
+        console().print(table)

@@ -12,7 +12,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.store import IMAGE_SIZE
 from evenface.seeds import derive_seed, generator
 
-_GAP = 4
+GAP = 4
 _PAPER = 255
 
 
@@ -77,12 +77,12 @@ def _some(rows: np.ndarray, count: int, seed: int, name: str) -> np.ndarray:
 
 
 def _draw(manifest: Manifest, rows_of: list[np.ndarray]) -> np.ndarray:
-    step = IMAGE_SIZE + _GAP
+    step = IMAGE_SIZE + GAP
     columns = max(len(rows) for rows in rows_of)
-    shape = (len(rows_of) * step + _GAP, columns * step + _GAP, 3)
+    shape = (len(rows_of) * step + GAP, columns * step + GAP, 3)
     sheet = np.full(shape, _PAPER, dtype=np.uint8)
     for y, rows in enumerate(rows_of):
         for x, image in enumerate(manifest.images(rows)):
-            top, left = y * step + _GAP, x * step + _GAP
+            top, left = y * step + GAP, x * step + GAP
             sheet[top : top + IMAGE_SIZE, left : left + IMAGE_SIZE] = image
     return sheet

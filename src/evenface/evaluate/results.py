@@ -13,11 +13,11 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
 from evenface.evaluate.bootstrap import PairedDifference, paired_difference
@@ -25,6 +25,18 @@ from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
+_Estimate = TypeVar("_Estimate", bound=BaseModel)
+
+
+def containing(estimate: _Estimate) -> _Estimate:
+    """The estimate itself, its bounds moved out to its value where they miss it."""
+    value = getattr(estimate, "value", None)
+    if value is not None:
+        for name, outer in (("low", min), ("high", max)):
+            bound = getattr(estimate, name)
+            if bound is not None:
+                object.__setattr__(estimate, name, outer(bound, value))
+    return estimate
 
 
 class Record(BaseModel):
@@ -34,12 +46,19 @@ class Record(BaseModel):
 
 
 class Estimate(Record):
-    """A number with its bootstrap percentile interval."""
+    """A number with its bootstrap percentile interval, widened where it misses the number.
+
+    Resamples of a ratio of extremes are biased upwards: their percentiles may all be above it.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _interval_holds_value(self) -> Self:
+        return containing(self)
 
 
 class AccuracyEstimate(Estimate):

@@ -13,11 +13,13 @@ from typing import Any
 
 from evenface.files import read_json, write_text
 from evenface.report import by_group, tables
+from evenface.report.claims import collect_claims, verdict_table
 from evenface.report.formats import FORMATS
 from evenface.report.formats.csv import plain_text
 from evenface.report.grid import Pairing, difference, slices
 from evenface.report.methods import write_methods
 from evenface.report.models import NO_GROUP, no_evaluation
+from evenface.report.names import readable
 from evenface.report.numbers import MISSING
 from evenface.report.schema import Benchmark, Estimate, Evaluation, Model, Results, read_results
 from evenface.report.table import Cell, Column, Table, TableRow
@@ -38,8 +40,9 @@ def write_bundle(results: Path, out: Path) -> list[Path]:
     """Write everything that ``results.json`` says as tables and text, atomically.
 
     ``tables/``: each table of the report and the paper's table of each benchmark by group, as .csv,
-    .md and .tex (booktabs); ``tables/tidy/``: models, runs, measures, differences and claims, one
-    record a line, values unrounded and rates as fractions; ``methods.md``, ``references.bib``.
+    .md and .tex (booktabs); ``tables/tidy/``: models, runs, measures, differences, claims and their
+    tests, one record a line under the names of ``results.json``, values unrounded and rates as
+    fractions; ``methods.md``, ``references.bib``.
 
     Args:
         results: path of a ``results.json``.
@@ -51,12 +54,13 @@ def write_bundle(results: Path, out: Path) -> list[Path]:
     Raises:
         DataError: the file is missing, or not the results of a study.
     """
-    study = read_results(results)
+    recorded = read_results(results)
+    study = readable(recorded)
     texts: dict[str, str] = {}
     for table in _tables(study):
         for suffix, form in FORMATS.items():
             texts[f"tables/{_NO_NAME.sub('-', table.id)}.{suffix}"] = form(table)
-    for name, records in _records(study, read_json(results)).items():
+    for name, records in _records(recorded, read_json(results)).items():
         if records:
             texts[f"tables/tidy/{name}.csv"] = _csv(records)
     methods = write_methods(study)
@@ -87,6 +91,8 @@ def _tables(results: Results) -> Iterator[Table]:
     if results.sets:
         yield tables.sets_table(results)
     yield tables.models_table(results)
+    if results.claims:
+        yield verdict_table(collect_claims(results))
 
 
 def paper_table(results: Results, benchmark: Benchmark) -> Table:
@@ -213,6 +219,21 @@ def _records(results: Results, content: Mapping[str, Any]) -> dict[str, list[Rec
                 "rule": claim.rule,
             }
             for claim in results.claims
+        ],
+        "tests": [
+            {
+                "claim": claim.id,
+                "benchmark": claim.benchmark,
+                "teacher": claim.teacher,
+                "test": test.label,
+                "unit": test.unit,
+                **_bounds(test),
+                "p": test.p_value,
+                "p Holm": test.p_holm,
+                "note": test.note,
+            }
+            for claim in results.claims
+            for test in claim.tests
         ],
     }
 

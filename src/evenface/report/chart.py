@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evenface.report import figures
@@ -15,6 +16,8 @@ class Panel:
     title: str
     svg: str
     detail: str = ""
+    narrow: str = ""
+    """The same drawn for a phone, "" where one drawing serves both."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,12 @@ class Chart:
     """Whether the panels have long labels, and need more room."""
     full: bool = False
     """Whether a panel takes the page's whole width."""
-    title: str = ""
-    """Which part of several charts it is."""
+
+    def picture(self, draw: Callable[..., str], *, height: int = 330) -> None:
+        """Add a drawing as wide as the first screen, and the same for a phone."""
+        wide = draw(f"{self.id}-wide", size=(640, height))
+        narrow = draw(f"{self.id}-narrow", size=(360, min(height, 270)))
+        self.panels.append(Panel("", wide, narrow=narrow))
 
     def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
         """Add an entry to the legend."""

@@ -2,117 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
-from evenface.report.figures import Dumbbell, Ends, Line, Row, Slope, Style, finite
-from evenface.report.grid import MANY, Pairing, Slice, difference, mean_difference, slices
+from evenface.report.figures import Dumbbell, Ends, Row, Slope, Style, finite
+from evenface.report.grid import MANY, Pairing, Slice, main_sweep, slices
 from evenface.report.numbers import coverage, percent
 from evenface.report.schema import (
     Benchmark,
-    CurvePoint,
-    Difference,
     Estimate,
     Evaluation,
     Model,
     Results,
     Roc,
 )
-from evenface.report.svg import INK, MUTED, series_colour
-from evenface.study.wording import OVER_GROUPS
+from evenface.report.svg import INK
+from evenface.report.sweeps import worst_group_picture
+
+_Panel = TypeVar("_Panel")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A panel before it has its name: which slice it belongs to, and how it is drawn."""
+def picture(results: Results, benchmark: Benchmark) -> Chart:
+    """The drawing that answers the study's question.
 
-    part: str
-    title: str
-    detail: str
-    draw: Callable[[str], str]
-
-
-def in_panels(chart: Chart, drawings: Sequence[Drawing]) -> list[Chart]:
-    """One chart with all panels; where there are many, one for each slice of the grid."""
-    parts = list(dict.fromkeys(drawing.part for drawing in drawings))
-    if len(drawings) <= MANY or len(parts) == 1:
-        for drawing in drawings:
-            _add(chart, drawing, drawing.detail)
-        return [chart]
-    charts = []
-    for number, part in enumerate(parts, 1):
-        of_part = replace(chart, id=f"{chart.id}-{number}", title=part, panels=[], legend=[])
-        for drawing in drawings:
-            if drawing.part == part:
-                _add(of_part, drawing, "")
-        charts.append(of_part)
-    return charts
-
-
-def _add(chart: Chart, drawing: Drawing, detail: str) -> None:
-    chart.panels.append(Panel(drawing.title, drawing.draw(chart.next_name), detail))
-
-
-def overview(results: Results, benchmark: Benchmark) -> Chart:
-    """Mean accuracy without → with KD of each training set, a panel for each slice of the grid."""
+    A sweep's curve; the slopes of all pairs of a grid; else each training set without and with
+    distillation.
+    """
+    if main_sweep(results, benchmark):
+        return worst_group_picture(results)
     chart = Chart(
-        "overview",
-        "Mean accuracy over groups without KD (hollow) and with KD (filled), a panel for each "
-        "choice of the other factors, all on one scale. Bars are "
-        f"{coverage(results.level)} intervals of each model; whether a pair differs is decided on "
-        "their paired difference, which is surer than the bars suggest.",
+        "picture",
+        f"Bars are {coverage(results.level)} intervals of each model; paired differences are surer "
+        "than they suggest.",
         "No training set has students both without and with KD.",
         simulated=benchmark.simulated,
     )
-    drawn = []
-    for of in slices(results):
-        rows = []
-        for pairing in of.pairings:
-            without, with_kd = (
-                evaluation.overall.accuracy if evaluation else Estimate()
-                for evaluation in _both(results, pairing, benchmark)
-            )
-            paired = mean_difference(results, pairing, benchmark)
-            decided = paired is not None and paired.decided(results.level)
-            style = Style(series_colour(0)) if decided else Style(MUTED)
-            rows.append(Dumbbell(pairing.set, style, without, with_kd))
-        if any(finite(r.without.value) and finite(r.with_kd.value) for r in rows):
-            drawn.append((of, rows))
-    horizontal = figures.limits(
-        e for _, rows in drawn for r in rows for e in (r.without, r.with_kd)
-    )
-    if horizontal is None:
-        return chart
-    labels = [row.label for _, rows in drawn for row in rows]
-    for of, rows in drawn:
-        changes = ", ".join(
-            f"{row.label} {percent(row.without.value)} to {percent(row.with_kd.value)} %"
-            for row in rows
-        )
-        label = f"{of.title or 'Mean accuracy'}: without to with KD: {changes}."
-        drawing = figures.dumbbell_chart(
-            chart.next_name, label, rows, horizontal, unit="mean accuracy, %", beside=labels
-        )
-        chart.panels.append(Panel(of.title, drawing))
-    for text, style in (
-        ("difference decided", Style(series_colour(0))),
-        ("undecided", Style(MUTED)),
-    ):
-        chart.explain(f"with KD, {text}", style, marker=True)
-    chart.explain("without KD", Style().without_kd(), line=False, marker=True)
+    found = [of for of in slices(results) if of.teacher == next(iter(results.distillers), None)]
+    if len(found) > 1:
+        _all_slopes(results, benchmark, chart, found)
+    else:
+        _all_sets(results, benchmark, chart)
     return chart
 
 
-def slope(results: Results, benchmark: Benchmark) -> list[Chart]:
+def _all_slopes(
+    results: Results, benchmark: Benchmark, chart: Chart, found: Sequence[Slice]
+) -> None:
+    sets = {name: Style.of_series(i) for i, name in enumerate(results.training_sets)}
+    slopes, said = [], []
+    for of in found:
+        for pairing in of.pairings:
+            without, with_kd = _means(results, pairing, benchmark)
+            if finite(without.value) and finite(with_kd.value):
+                slopes.append(Slope(sets[pairing.set], without, with_kd))
+                change = f"{percent(without.value)} to {percent(with_kd.value)} %"
+                said.append(f"{', '.join(filter(None, (pairing.set, of.title)))} {change}")
+    vertical = figures.limits(e for s in slopes for e in (s.without, s.with_kd))
+    if vertical is None:
+        return
+    chart.picture(
+        partial(
+            figures.slope_chart,
+            label=f"Mean accuracy without to with KD: {', '.join(said)}.",
+            slopes=slopes,
+            vertical=vertical,
+            unit="mean accuracy, %",
+        )
+    )
+    for name, style in sets.items():
+        chart.explain(name, style, marker=True)
+
+
+def _all_sets(results: Results, benchmark: Benchmark, chart: Chart) -> None:
+    teachers = {t: Style.of_series(i) for i, t in enumerate(results.distillers)}
+    rows, said = [], []
+    for name in results.training_sets:
+        of_set = [p for of in slices(results) for p in of.pairings if p.set == name]
+        plain = Estimate()
+        ends = []
+        for pairing in of_set:
+            without, with_kd = _means(results, pairing, benchmark)
+            plain = without if finite(without.value) else plain
+            if pairing.teacher and finite(with_kd.value):
+                ends.append((with_kd, teachers[pairing.teacher]))
+                who = results.teacher_name(pairing.teacher)
+                said.append(f"{name} with KD from {who} {percent(with_kd.value)} %")
+        if finite(plain.value) and ends:
+            rows.append(Dumbbell(name, [(plain, Style(INK).without_kd()), *ends]))
+            said.append(f"{name} without KD {percent(plain.value)} %")
+    horizontal = figures.limits(e for row in rows for e, _ in row.ends)
+    if horizontal is None:
+        return
+    chart.picture(
+        partial(
+            figures.dumbbell_chart,
+            label=f"Mean accuracy: {', '.join(said)}.",
+            rows=rows,
+            horizontal=horizontal,
+            unit="mean accuracy over groups, %",
+        ),
+        height=60 + max(40, min(85, 400 // len(rows))) * len(rows),
+    )
+    chart.explain("without KD", Style(INK).without_kd(), line=False, marker=True)
+    for teacher, style in teachers.items():
+        name = f"KD from {results.teacher_name(teacher)}"
+        chart.explain(name, style, line=False, marker=True)
+
+
+def _means(results: Results, pairing: Pairing, benchmark: Benchmark) -> tuple[Estimate, Estimate]:
+    """Mean accuracy without and with KD."""
+    without, with_kd = (
+        evaluation.overall.accuracy if evaluation else Estimate()
+        for evaluation in _both(results, pairing, benchmark)
+    )
+    return without, with_kd
+
+
+def few(chart: Chart, panels: Sequence[_Panel]) -> Sequence[_Panel]:
+    """At most ``MANY`` of them; where that leaves some out, the caption says so."""
+    if len(panels) > MANY:
+        chart.caption += f" The first {MANY} of {len(panels)}; the tables have all."
+    return panels[:MANY]
+
+
+def slope(results: Results, benchmark: Benchmark) -> Chart:
     """Accuracy without KD → with KD by group, a panel for each pairing."""
     chart = Chart(
         "slope",
-        "Accuracy without and with KD by group, one panel for each training set, all on one "
-        f"scale. Bars are {coverage(results.level)} intervals; groups are set side by side so "
-        "that intervals do not cover each other.",
+        "Accuracy without and with KD by group, all on one scale, with "
+        f"{coverage(results.level)} intervals.",
         "No training set has students both without and with KD.",
         simulated=benchmark.simulated,
     )
@@ -130,6 +151,7 @@ def slope(results: Results, benchmark: Benchmark) -> list[Chart]:
         ]
         if any(finite(s.without.value) and finite(s.with_kd.value) for s in slopes):
             panels.append((of, pairing, slopes))
+    panels = list(few(chart, panels))
     vertical = figures.limits(
         e
         for *_, slopes in panels
@@ -137,116 +159,51 @@ def slope(results: Results, benchmark: Benchmark) -> list[Chart]:
         for e in (s.without, s.with_kd, *(Estimate(value=v) for ends in s.seeds for v in ends))
     )
     if vertical is None:
-        return [chart]
+        return chart
     if any(s.seeds for *_, slopes in panels for s in slopes):
         chart.caption += " Thin lines are single seeds."
-    drawings = []
     for of, pairing, slopes in panels:
         changes = ", ".join(
             f"{group} {percent(s.without.value)} to {percent(s.with_kd.value)} %"
             for group, s in zip(benchmark.groups, slopes, strict=True)
         )
-        label = f"{_described(results, of, pairing)}: accuracy without to with KD: {changes}."
-        draw = partial(figures.slope_chart, label=label, slopes=slopes, vertical=vertical)
-        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
-    charts = in_panels(chart, drawings)
-    for one in charts:
-        for i, group in enumerate(benchmark.groups):
-            one.explain(group, Style.of_series(i), marker=True)
-    return charts
+        label = f"{_described(of, pairing)}: accuracy without to with KD: {changes}."
+        drawing = figures.slope_chart(chart.next_name, label, slopes, vertical)
+        chart.panels.append(Panel(pairing.set, drawing, of.title))
+    for i, group in enumerate(benchmark.groups):
+        chart.explain(group, Style.of_series(i), marker=True)
+    return chart
 
 
-def differences(results: Results, benchmark: Benchmark) -> list[Chart]:
-    """Paired differences of accuracy with intervals, a panel for each pairing."""
-    chart = Chart(
-        "forest",
-        "Accuracy with KD minus without KD, in percentage points, with paired "
-        f"{coverage(results.level)} intervals from the same resamples of seeds and identities. "
-        "Filled: the interval excludes zero, for a single group after Holm's correction as well. "
-        "Hollow: undecided.",
-        "No paired differences are in the results.",
-        simulated=benchmark.simulated,
-    )
-    found = [
-        (of, pairing, of_pairing)
-        for of, pairing in _every(results)
-        if (of_pairing := _differences(results, pairing, benchmark))
-    ]
-    horizontal = figures.limits((d for *_, of_pairing in found for d in of_pairing), zero=True)
-    if horizontal is None:
-        return [chart]
-    drawings = []
-    for of, pairing, of_pairing in found:
-        rows = [_difference_row(results, benchmark, d) for d in of_pairing]
-        changes = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
-        label = (
-            f"{_described(results, of, pairing)}: change of accuracy with KD in points: {changes}."
-        )
-        draw = partial(
-            figures.interval_chart,
-            label=label,
-            rows=rows,
-            horizontal=horizontal,
-            unit="points of accuracy",
-            zero=True,
-        )
-        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
-    return in_panels(chart, drawings)
-
-
-def _differences(results: Results, pairing: Pairing, benchmark: Benchmark) -> list[Difference]:
-    of_groups = (
-        difference(results, pairing, benchmark, group, "accuracy")
-        for group in dict.fromkeys((*benchmark.groups, OVER_GROUPS))
-    )
-    return [d for d in of_groups if d is not None and finite(d.value)]
-
-
-def _difference_row(results: Results, benchmark: Benchmark, difference: Difference) -> Row:
-    if difference.group in benchmark.groups:
-        style = Style.of_series(benchmark.groups.index(difference.group))
-    else:
-        style = Style(marker="D")
-    if not difference.decided(results.level):
-        style = style.without_kd()
-    label = "mean" if difference.group == OVER_GROUPS else difference.group
-    return Row(label, style, difference)
-
-
-def roc(results: Results, benchmark: Benchmark) -> list[Chart]:
-    """ROC by group: a panel for each pairing, and one for each reference model."""
+def roc(results: Results, benchmark: Benchmark) -> Chart:
+    """ROC by group: a panel for each reference model, then one for each pairing."""
     chart = Chart(
         "roc-curves",
-        "ROC by group on a logarithmic axis of the false match rate. It starts at the lowest rate "
-        "that the impostor pairs can show.",
+        "True match rate against false match rate by group, from the lowest rate that the impostor "
+        "pairs can show.",
         "No ROC is in the results.",
         simulated=benchmark.simulated,
     )
-    panels: list[tuple[str, str, str, list[tuple[Style, Roc]]]] = []
+    panels: list[tuple[str, str, list[tuple[Style, Roc]]]] = []
     for of, pairing in _every(results):
         plain = _rocs(results, pairing.plain, benchmark)
         curves = [(style.without_kd(), curve) for style, curve in plain]
         curves += _rocs(results, pairing.distilled, benchmark)
-        panels.append((of.title, results.set_title(pairing.set), of.title, curves))
-    panels += [
-        ("references", model.title, "", _rocs(results, model, benchmark))
-        for model in results.references
-    ]
-    panels = [panel for panel in panels if panel[-1]]
-    floor = figures.roc_floor(curve for *_, curves in panels for _, curve in curves)
-    drawings = []
-    for part, title, detail, curves in panels:
+        panels.append((pairing.set, of.title, curves))
+    panels += [(m.title, "", _rocs(results, m, benchmark)) for m in results.references]
+    shown = few(chart, [panel for panel in panels if panel[-1]])
+    floor = figures.roc_floor(curve for *_, curves in shown for _, curve in curves)
+    for title, detail, curves in shown:
         label = f"ROC by group: {title} {detail}. True match rate against false match rate."
-        draw = partial(figures.roc_chart, label=label, curves=curves, floor=floor)
-        drawings.append(Drawing(part, title, detail, draw))
-    charts = in_panels(chart, drawings)
-    for one in charts:
-        if one.panels:
-            for i, group in enumerate(benchmark.groups):
-                one.explain(group, Style.of_series(i))
-            one.explain("with KD", Style())
-            one.explain("without KD", Style().without_kd())
-    return charts
+        chart.panels.append(
+            Panel(title, figures.roc_chart(chart.next_name, label, curves, floor), detail)
+        )
+    if chart.panels:
+        for i, group in enumerate(benchmark.groups):
+            chart.explain(group, Style.of_series(i))
+        chart.explain("with KD", Style())
+        chart.explain("without KD", Style().without_kd())
+    return chart
 
 
 def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
@@ -279,7 +236,7 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
             chart.next_name,
             f"Equal error rate on {title}: {rates}.",
             rows,
-            (0.0, horizontal[1]),
+            horizontal,
             unit="equal error rate, %",
             longest=_LONG if chart.full else figures.LABEL_LENGTH,
         )
@@ -287,68 +244,8 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Chart:
     return chart
 
 
-def training(results: Results) -> list[Chart]:
-    """Losses over steps, a panel for each pairing."""
-    chart = Chart(
-        "losses",
-        "Losses during training. Each point is the mean of consecutive log entries. The "
-        "classification loss has the margin in it; the distillation loss has its weight in it.",
-        "No training curves are in the results.",
-    )
-    panels = []
-    for of, pairing in _every(results):
-        lines = [
-            line
-            for model, kd in ((pairing.plain, False), (pairing.distilled, True))
-            if model
-            for line in _losses(results.curves.get(model.id, ()), kd=kd)
-        ]
-        if lines:
-            panels.append((of, pairing, lines))
-    highest = 1.05 * max((max(line.values) for *_, lines in panels for line in lines), default=1.0)
-    many = len(panels) > MANY
-    if many:
-        chart.caption += " Lines are means over seeds."
-    elif any(line.faint for *_, lines in panels for line in lines):
-        chart.caption += " Thick lines are means over seeds, thin lines single seeds."
-    drawings = []
-    for of, pairing, lines in panels:
-        label = f"{_described(results, of, pairing)}: losses over optimiser steps."
-        shown = [line for line in lines if not (many and line.faint)]
-        draw = partial(figures.training_chart, label=label, lines=shown, highest=highest or 1.0)
-        drawings.append(Drawing(of.title, results.set_title(pairing.set), of.title, draw))
-    charts = in_panels(chart, drawings)
-    for one in charts:
-        if one.panels:
-            one.explain("classification, with KD", _CLASSIFICATION)
-            one.explain("classification, without KD", _CLASSIFICATION.without_kd())
-            one.explain("distillation", _DISTILLATION)
-    return charts
-
-
 _LONG = 60
 """Characters of a label that are shown where the panel is as wide as the page."""
-_CLASSIFICATION = Style(INK)
-_DISTILLATION = Style(series_colour(4))
-
-
-def _losses(seeds: Sequence[Sequence[CurvePoint]], *, kd: bool) -> list[Line]:
-    """For each part of the loss a faint line for each seed, and their mean."""
-    lines = []
-    style = _CLASSIFICATION if kd else _CLASSIFICATION.without_kd()
-    for part, look in (("classification", style), ("distillation", _DISTILLATION)):
-        runs = [
-            {p.step: value for p in points if finite(value := getattr(p, part))} for points in seeds
-        ]
-        runs = [run for run in runs if run]
-        if len(runs) > 1:
-            lines += [Line(look, list(run), list(run.values()), faint=True) for run in runs]
-        if runs:
-            # Only steps that all seeds have: elsewhere the mean would jump with who is in it.
-            steps = sorted(set(runs[0]).intersection(*runs[1:]))
-            means = [sum(run[step] for run in runs) / len(runs) for step in steps]
-            lines.append(Line(look, steps, means))
-    return [line for line in lines if line.steps]
 
 
 def _rocs(results: Results, model: Model | None, benchmark: Benchmark) -> list[tuple[Style, Roc]]:
@@ -399,8 +296,8 @@ def _both(
     )
 
 
-def _described(results: Results, of: Slice, pairing: Pairing) -> str:
-    title = f"Trained on {results.set_title(pairing.set)}"
+def _described(of: Slice, pairing: Pairing) -> str:
+    title = f"Trained on {pairing.set}"
     return ", ".join(text for text in (title, of.title) if text)
 
 

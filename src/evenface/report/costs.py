@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Point, Style, finite
-from evenface.report.models import model_row, model_sections
-from evenface.report.numbers import MISSING, count, coverage, duration, number
-from evenface.report.schema import Benchmark, Front, Model, Results
+from evenface.report.numbers import coverage
+from evenface.report.schema import Benchmark, Model, Results
 from evenface.report.svg import INK
-from evenface.report.table import Cell, Column, Table
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,10 @@ _COSTS = (
     _Cost("seconds", "training time, s", lambda model: model.seconds),
     _Cost("energy_wh", "energy of a training, Wh (estimate)", lambda model: model.energy_wh),
 )
+
+
+_APART = 1.5
+"""Largest over smallest cost, below which there is nothing to compare."""
 
 
 def pareto(results: Results, benchmark: Benchmark) -> Chart:
@@ -52,8 +54,9 @@ def pareto(results: Results, benchmark: Benchmark) -> Chart:
             and (evaluation := results.evaluation(model.id, benchmark.id))
             and finite(evaluation.overall.accuracy.value)
         ]
-        # One size for all says nothing.
-        if len({point.cost for point in points}) < 2:
+        # Nearly one size for all says nothing.
+        sizes = [point.cost for point in points]
+        if not sizes or max(sizes) < _APART * min(sizes):
             continue
         label = (
             f"Mean accuracy of {len(points)} models against {cost.axis}; the figures are in the "
@@ -78,49 +81,3 @@ def _style(results: Results, model: Model) -> Style:
 
 def _set_style(results: Results, name: str) -> Style:
     return Style.of_series(results.training_sets.index(name), markers="os^vP")
-
-
-def _axes(front: Front) -> str:
-    names = {cost.name: cost.axis for cost in _COSTS} | {"accuracy": "mean accuracy over groups"}
-    return ", ".join(names.get(axis, axis) for axis in front.axes)
-
-
-def fronts_table(results: Results) -> Table | None:
-    """Models on a front of several costs, as the study found them; None where it gives none."""
-    on = [(front, set(front.models)) for front in results.pareto]
-    if not on:
-        return None
-    titles = {b.id: b.title for b in results.benchmarks}
-    table = Table(
-        "fronts",
-        "Models on the front: none is better on one of the axes and as good on the others.",
-        [
-            Column("model", numeric=False),
-            Column("parameters"),
-            Column("MACs an image", "macs"),
-            Column("training time"),
-            Column("energy, Wh", "energy"),
-            *(Column(titles.get(f.benchmark, f.benchmark), numeric=False) for f, _ in on),
-        ],
-        remarks=[f"Axes: {axes}" for axes in dict.fromkeys(map(_axes, results.pareto)) if axes],
-        interactive=True,
-    )
-    for models in model_sections(results):
-        rows = [
-            model_row(
-                results,
-                model,
-                [
-                    Cell(count(model.parameters)),
-                    Cell(count(model.macs)),
-                    Cell(MISSING if model.seconds is None else duration(model.seconds)),
-                    Cell(number(model.energy_wh)),
-                    *(Cell("on the front" if model.id in ids else "") for _, ids in on),
-                ],
-            )
-            for model in models
-            if any(model.id in ids for _, ids in on)
-        ]
-        if rows:
-            table.sections.append(rows)
-    return table

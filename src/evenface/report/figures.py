@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 _MARKERS = "osD^vPX"
 _CURVE_POINTS = 150
 _ROW_HEIGHT = 26
-_DUMBBELL_HEIGHT = 36
 _TICK_SIZE = 11
-_APART = 0.15
-"""Between a row's middle and its mark without KD above, with KD below."""
+_APART = 0.24
+"""Between a row's middle and its outermost marks."""
 LABEL_LENGTH = 30
 """Characters of a label beside an axis that are shown where nothing else is asked for."""
 _LABEL_WIDTH = 6.2
@@ -98,12 +97,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Dumbbell:
-    """A measure of one model without and with KD."""
+    """A measure of one training set's models: without KD, and with it from each teacher."""
 
     label: str
-    style: Style
-    without: Interval
-    with_kd: Interval
+    ends: Sequence[tuple[Interval, Style]]
 
 
 @dataclass(frozen=True)
@@ -133,12 +130,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a training chart; both sequences of one length. ``faint`` is one seed's."""
+    """One line of a training chart; both sequences of one length."""
 
     style: Style
     steps: Sequence[int]
     values: Sequence[float]
-    faint: bool = False
 
 
 def finite(value: float | None) -> TypeGuard[float]:
@@ -169,14 +165,24 @@ def limits(estimates: Iterable[Interval], *, zero: bool = False) -> Limits | Non
     return low - margin, high + margin
 
 
-def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits) -> str:
-    """Without KD → with KD, a line for each group, with intervals.
+def slope_chart(
+    name: str,
+    label: str,
+    slopes: Sequence[Slope],
+    vertical: Limits,
+    *,
+    unit: str = "accuracy, %",
+    size: tuple[int, int] = (300, 230),
+) -> str:
+    """Without KD → with KD, a line for each group (or pair), with intervals.
 
     Args:
         name: unique within the page.
         label: what is shown, for those who do not see it.
-        slopes: one for each group.
+        slopes: one for each line.
         vertical: range in percent, shared between panels.
+        unit: label of the axis.
+        size: width and height in CSS pixels.
     """
 
     def paint(axes: Axes) -> None:
@@ -199,11 +205,11 @@ def slope_chart(name: str, label: str, slopes: Sequence[Slope], vertical: Limits
         axes.set_xlim(-0.35, 1.35)
         axes.set_ylim(*vertical)
         axes.set_xticks([0, 1], ["without KD", "with KD"])
-        axes.set_ylabel("accuracy, %")
+        axes.set_ylabel(unit)
         axes.grid(axis="x", visible=False)
         few_ticks(axes, "y")
 
-    return draw(name, label, paint, margins=(46, 4, 6, 26))
+    return draw(name, label, paint, size=size, margins=(46, 4, 6, 26))
 
 
 def interval_chart(
@@ -250,40 +256,42 @@ def dumbbell_chart(
     horizontal: Limits,
     *,
     unit: str,
-    beside: Iterable[str] = (),
+    size: tuple[int, int],
 ) -> str:
-    """Without KD → with KD, one row below the other, each end with its interval.
+    """Without KD → with KD from each teacher, one row below the other, each with its interval.
 
     Args:
         name, label: as in :func:`slope_chart`.
-        rows: from top to bottom.
-        horizontal: range in percent, shared between panels.
+        rows: from top to bottom; those without KD first within a row.
+        horizontal: range in percent.
         unit: label of the axis.
-        beside: labels of all panels, so that their axes start at one place.
+        size: width and height in CSS pixels.
     """
 
     def paint(axes: Axes) -> None:
         for y, row in enumerate(rows):
-            ends = (
-                (y - _APART, row.without, row.style.without_kd()),
-                (y + _APART, row.with_kd, row.style),
-            )
-            if finite(row.without.value) and finite(row.with_kd.value):
-                axes.plot(
-                    [100 * row.without.value, 100 * row.with_kd.value],
-                    [y - _APART, y + _APART],
-                    color=row.style.colour,
-                    linewidth=0.9,
-                )
-            for place, estimate, style in ends:
+            places = [
+                y + _APART * (2 * i - len(row.ends) + 1) / max(1, len(row.ends) - 1)
+                for i in range(len(row.ends))
+            ]
+            (first, start), *others = zip(row.ends, places, strict=True)
+            for (estimate, style), place in others:
+                if finite(first[0].value) and finite(estimate.value):
+                    axes.plot(
+                        [100 * first[0].value, 100 * estimate.value],
+                        [start, place],
+                        color=style.colour,
+                        linewidth=0.9,
+                        alpha=0.6,
+                    )
+            for (estimate, style), place in ((first, start), *others):
                 _mark(axes, place, estimate, style, vertical=False)
         _name_rows(axes, [shorten(row.label) for row in rows])
         axes.set_xlim(*horizontal)
         axes.set_xlabel(unit)
         few_ticks(axes, "x")
 
-    left = _label_room(shorten(label) for label in (*beside, *(row.label for row in rows)))
-    size = (220 + left, 50 + _DUMBBELL_HEIGHT * len(rows))
+    left = _label_room(shorten(row.label) for row in rows)
     return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
 
 
@@ -332,6 +340,7 @@ def series_chart(
     vertical: Limits,
     *,
     floors: Sequence[tuple[float, Style]] = (),
+    unit: str = "accuracy, %",
     size: tuple[int, int] = (300, 230),
 ) -> str:
     """Measures over the share of real faces, with intervals.
@@ -340,6 +349,7 @@ def series_chart(
         name, label, vertical: as in :func:`slope_chart`.
         series: one for each condition.
         floors: levels to be reached, drawn dotted.
+        unit: label of the vertical axis.
         size: width and height in CSS pixels.
     """
 
@@ -362,7 +372,7 @@ def series_chart(
         axes.set_ylim(*vertical)
         axes.set_xticks([0, 25, 50, 75, 100])
         axes.set_xlabel("real faces, %")
-        axes.set_ylabel("accuracy, %")
+        axes.set_ylabel(unit)
         few_ticks(axes, "y")
 
     return draw(name, label, paint, size=size, margins=(46, 8, 6, 40))
@@ -486,7 +496,7 @@ def training_chart(
                 _means(line.values, size),
                 color=line.style.colour,
                 linestyle=line.style.line,
-                **(_FAINT if line.faint else {"linewidth": 1.5}),
+                linewidth=1.5,
             )
         axes.set_xlim(left=0)
         axes.set_ylim(0, highest)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evenface.report.schema import Benchmark, Difference, Model, Results
+from evenface.report.schema import Benchmark, Difference, Model, Results, Sweep
+from evenface.study.spec import STUDY_TEACHER
 from evenface.study.wording import OVER_GROUPS
 
 MANY = 12
-"""Panels up to which a page shows all at once; more are folded up, slice by slice."""
+"""Panels that a chart of single pairs has at most; the table beside it has all of them."""
 
+_SHARES = 3
 Levels = Mapping[str, str]
 
 
@@ -64,11 +66,6 @@ def slices(results: Results) -> list[Slice]:
                 )
             )
     return found
-
-
-def pairings(results: Results) -> list[Pairing]:
-    """Those of all slices."""
-    return [pairing for of in slices(results) for pairing in of.pairings]
 
 
 def slice_title(results: Results, levels: Levels, teacher: str | None) -> str:
@@ -149,3 +146,24 @@ def _same(results: Results, found: Levels, sought: Levels) -> bool:
     """Whether levels are the same, where factors that do not vary may be left out."""
     varying = [factor for factor, levels in results.factors.items() if len(levels) > 1]
     return all(found.get(factor) == sought.get(factor) for factor in varying)
+
+
+def main_sweep(results: Results, benchmark: Benchmark) -> Sweep | None:
+    """The sweep that a study is about: of its main teacher, over more shares than any mix needs.
+
+    Synthetic, mixed and real faces are three shares: a comparison of sets, not a sweep.
+    """
+    if len(slices(results)) > max(1, len(results.distillers)):
+        return None
+    teacher = next(iter(results.distillers), None)
+    of_teacher = (s for s in results.sweep if (s.benchmark, s.teacher) == (benchmark.id, teacher))
+    return next((s for s in of_teacher if len({p.fraction for p in s.points}) > _SHARES), None)
+
+
+def friendly_teachers(results: Results) -> frozenset[str]:
+    """Ids of the teachers that learned from the very renderer that made the test faces."""
+    if not results.study.simulated:
+        return frozenset()
+    given = results.study.spec.get("teachers", ())
+    trained = (str(of.get("name")) for of in given if isinstance(of, Mapping) and "set" in of)
+    return frozenset({STUDY_TEACHER, *trained})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from evenface.report import figures
-from evenface.report.chart import Chart
-from evenface.report.charts import Drawing, in_panels
+from evenface.report.chart import Chart, Panel
+from evenface.report.charts import few
 from evenface.report.figures import Marks, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
@@ -16,22 +14,21 @@ from evenface.report.table import Cell, Column, Table, TableRow
 
 ALL_SETS = "all"
 """What the entry over all cells has in place of a training set."""
-_ALL_CELLS = "all cells"
+_ALL_PAIRS = "all pairs"
 _TEACHER = Style(INK, "D")
 _KD = Style(series_colour(0))
 
 
-def inheritance_charts(results: Results, benchmark: Benchmark) -> list[Chart]:
+def inheritance_chart(results: Results, benchmark: Benchmark) -> Chart:
     """Errors of each group, a panel for each training set and slice of the grid."""
     chart = Chart(
         "inherited",
-        "Error in % by group: of the teacher, and of students without and with KD from it. A "
-        "teacher's bias is inherited where the students with KD have its order and its distances "
-        "between groups more than those without.",
+        "Error by group, in %, of the teacher and of students without and with KD from it. A bias "
+        "is inherited where students with KD resemble the teacher more than those without.",
         "No errors by group are in the results.",
         simulated=benchmark.simulated,
     )
-    found = _of(results, benchmark)
+    found = few(chart, _of(results, benchmark))
     every = [
         Estimate(value=value)
         for entry in found
@@ -40,8 +37,7 @@ def inheritance_charts(results: Results, benchmark: Benchmark) -> list[Chart]:
     ]
     horizontal = figures.limits(every, zero=True)
     if horizontal is None:
-        return [chart]
-    drawings = []
+        return chart
     for entry in found:
         rows = [
             Marks(
@@ -60,20 +56,18 @@ def inheritance_charts(results: Results, benchmark: Benchmark) -> list[Chart]:
             for group, e in entry.groups.items()
         )
         part = slice_title(results, entry.levels, entry.teacher)
-        draw = partial(
-            figures.marks_chart,
-            label=f"Errors by group, {_title(results, entry)}: {said}.",
-            rows=rows,
-            horizontal=(max(0.0, horizontal[0]), horizontal[1]),
+        drawing = figures.marks_chart(
+            chart.next_name,
+            f"Errors by group, {_title(entry)}: {said}.",
+            rows,
+            (max(0.0, horizontal[0]), horizontal[1]),
             unit="error, %",
         )
-        drawings.append(Drawing(part, _title(results, entry), part, draw))
-    charts = in_panels(chart, drawings)
-    for one in charts:
-        one.explain("teacher", _TEACHER, line=False, marker=True)
-        one.explain("student without KD", _KD.without_kd(), line=False, marker=True)
-        one.explain("student with KD", _KD, line=False, marker=True)
-    return charts
+        chart.panels.append(Panel(_title(entry), drawing, part))
+    chart.explain("teacher", _TEACHER, line=False, marker=True)
+    chart.explain("student without KD", _KD.without_kd(), line=False, marker=True)
+    chart.explain("student with KD", _KD, line=False, marker=True)
+    return chart
 
 
 def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
@@ -112,21 +106,9 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
         cells.append(_change(entry))
         cells.append(Cell(p_value(entry.p_permutation), number=entry.p_permutation))
         part = slice_title(results, entry.levels, entry.teacher)
-        header = _ALL_CELLS if entry.set == ALL_SETS else entry.set
-        sections.setdefault(part, []).append(TableRow(header, cells, detail=part))
+        sections.setdefault(part, []).append(TableRow(_title(entry), cells, detail=part))
     table.sections = list(sections.values())
     return table
-
-
-def inheritance_said(results: Results, benchmark: Benchmark) -> list[str]:
-    """The answers in words, with what each is about."""
-    said = []
-    for entry in _of(results, benchmark):
-        if entry.statement and entry.set != ALL_SETS:
-            part = slice_title(results, entry.levels, entry.teacher)
-            about = ", ".join(filter(None, (entry.set, part)))
-            said.append(f"{about}: {entry.statement}")
-    return said
 
 
 def inheritance_headlines(results: Results, benchmark: Benchmark) -> list[str]:
@@ -138,8 +120,8 @@ def inheritance_headlines(results: Results, benchmark: Benchmark) -> list[str]:
     ]
 
 
-def _title(results: Results, entry: Inheritance) -> str:
-    return _ALL_CELLS if entry.set == ALL_SETS else results.set_title(entry.set)
+def _title(entry: Inheritance) -> str:
+    return _ALL_PAIRS if entry.set == ALL_SETS else entry.set
 
 
 def _change(entry: Inheritance) -> Cell:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
-from evenface.report.claims import LEVELS_RULE, Shown
+from evenface.report.claims import LEVELS_RULE
 from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
-from evenface.report.schema import Benchmark, ClaimTest, Results
+from evenface.report.schema import Benchmark, Claim, ClaimTest, Results
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
 
@@ -25,19 +25,18 @@ class Comparison:
     """One factor: its further levels against the first, with KD and without."""
 
     title: str
-    claims: list[Shown]
     chart: Chart
     table: Table
 
 
 def comparisons(
-    results: Results, benchmark: Benchmark, claims: Sequence[Shown]
+    results: Results, benchmark: Benchmark, claims: Sequence[Claim]
 ) -> list[Comparison]:
     """All that ``claims`` compare, factor by factor."""
-    factors: dict[str, list[Shown]] = {}
-    for shown in claims:
-        factor = next(iter(shown.claim.levels), shown.subject)
-        factors.setdefault(factor, []).append(shown)
+    factors: dict[str, list[Claim]] = {}
+    for claim in claims:
+        factor = next(iter(claim.levels), "level")
+        factors.setdefault(factor, []).append(claim)
     return [
         _comparison(results, benchmark, place, factor, found)
         for place, (factor, found) in enumerate(factors.items(), 1)
@@ -45,7 +44,7 @@ def comparisons(
 
 
 def _comparison(
-    results: Results, benchmark: Benchmark, place: int, factor: str, claims: list[Shown]
+    results: Results, benchmark: Benchmark, place: int, factor: str, claims: list[Claim]
 ) -> Comparison:
     baseline = next(iter(results.factors.get(factor, ())), "the first level")
     name = factor.replace("_", " ")
@@ -53,21 +52,20 @@ def _comparison(
     chart = Chart(
         f"level-{place}",
         f"Accuracy with another {name} minus {baseline}, in percentage points, over all pairs that "
-        f"differ in nothing else, with paired {coverage(results.level)} intervals. Filled: the "
-        "interval excludes zero.",
+        f"differ in nothing else, with paired {coverage(results.level)} intervals.",
         "No differences between levels are in the results.",
         simulated=benchmark.simulated,
         wide=True,
     )
-    conditions: dict[str, list[Shown]] = {}
-    for shown in claims:
-        conditions.setdefault(_condition(results, shown), []).append(shown)
+    conditions: dict[str, list[Claim]] = {}
+    for claim in claims:
+        conditions.setdefault(_condition(results, claim), []).append(claim)
     panels = {
         condition: [
-            Row(f"{_level(shown)}: {test.label}", _look(test, style), test)
-            for shown in found
+            Row(f"{_level(claim)}: {test.label}", style, test)
+            for claim in found
             for measure, style in _MEASURES.items()
-            if (test := _test(shown, measure)) and finite(test.value)
+            if (test := _test(claim, measure)) and finite(test.value)
         ]
         for condition, found in conditions.items()
     }
@@ -85,18 +83,18 @@ def _comparison(
             zero=True,
         )
         chart.panels.append(Panel(condition, drawing))
-    return Comparison(title, claims, chart, _table(benchmark, place, title, conditions))
+    return Comparison(title, chart, _table(benchmark, place, title, conditions))
 
 
-def _condition(results: Results, shown: Shown) -> str:
-    teacher = shown.claim.teacher
+def _condition(results: Results, claim: Claim) -> str:
+    teacher = claim.teacher
     return f"with KD from {results.teacher_name(teacher)}" if teacher else "without KD"
 
 
 def _table(
-    benchmark: Benchmark, place: int, title: str, conditions: Mapping[str, Sequence[Shown]]
+    benchmark: Benchmark, place: int, title: str, conditions: Mapping[str, Sequence[Claim]]
 ) -> Table:
-    tests = (t for of in conditions.values() for s in of for t in s.claim.tests[1:])
+    tests = (t for of in conditions.values() for c in of for t in c.tests[1:])
     # Single cells, of which a grid has many, stay with the claim.
     labels = [
         label
@@ -109,7 +107,6 @@ def _table(
         [
             Column("level", numeric=False),
             *(Column(label) for label in labels),
-            Column("verdict", "verdict", numeric=False),
         ],
         simulated=benchmark.simulated,
     )
@@ -117,14 +114,13 @@ def _table(
         table.sections.append(
             [
                 TableRow(
-                    _level(shown),
+                    _level(claim),
                     [
-                        *(_cell(_test(shown, label)) for label in labels),
-                        Cell(shown.claim.verdict),
+                        *(_cell(_test(claim, label)) for label in labels),
                     ],
                     detail=condition,
                 )
-                for shown in claims
+                for claim in claims
             ]
         )
     return table
@@ -138,14 +134,9 @@ def _cell(test: ClaimTest | None) -> Cell:
     return Cell(number(scale * test.value, sign=True), (bounds,) if bounds else ())
 
 
-def _test(shown: Shown, label: str) -> ClaimTest | None:
-    return next((test for test in shown.claim.tests if test.label == label), None)
+def _test(claim: Claim, label: str) -> ClaimTest | None:
+    return next((test for test in claim.tests if test.label == label), None)
 
 
-def _level(shown: Shown) -> str:
-    return next(iter(shown.claim.levels.values()), shown.claim.id.removeprefix(f"{LEVELS_RULE}:"))
-
-
-def _look(test: ClaimTest, style: Style) -> Style:
-    excludes = finite(test.low) and finite(test.high) and (test.low > 0 or test.high < 0)
-    return style if excludes else style.without_kd()
+def _level(claim: Claim) -> str:
+    return next(iter(claim.levels.values()), claim.id.removeprefix(f"{LEVELS_RULE}:"))

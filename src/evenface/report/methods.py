@@ -39,8 +39,13 @@ _MOST_NAMED = 4
 """Models that are listed one by one where no factor tells them apart."""
 
 
-def write_methods(results: Results) -> Prose:
-    """How the study was done, section by section, with numbered citations."""
+def write_methods(results: Results, *, rules: bool = True) -> Prose:
+    """How the study was done, section by section, with numbered citations.
+
+    Args:
+        results: the study.
+        rules: whether the rules of the claims are quoted; a page has them beside the verdicts.
+    """
     spec = _spec(results)
     recipes = _recipes(results)
     sections = (
@@ -52,7 +57,7 @@ def write_methods(results: Results) -> Prose:
         Section("Losses", [*_heads(results, recipes), *_distillation(results, recipes)]),
         Section("Optimisation", _optimisation(results, recipes)),
         Section("Evaluation", _evaluation(results, spec)),
-        Section("Statistics", _statistics(results)),
+        Section("Statistics", _statistics(results, rules=rules)),
         Section("Software and machine", _software(results)),
     )
     return Prose(tuple(section for section in sections if section.paragraphs))
@@ -169,7 +174,7 @@ def _face_source(part: AnyFaces) -> str:
 def _training_sets(results: Results, spec: StudySpec | None) -> list[Paragraph]:
     paragraphs: list[Paragraph] = []
     for item in results.sets:
-        wanted = spec.training_sets.get(item.name) if spec else None
+        wanted = spec.training_sets.get(item.key or item.name) if spec else None
         groups = [
             f"{size.identities:,} identities ({size.images:,} images) of {group}"
             for group, size in item.groups.items()
@@ -571,7 +576,7 @@ def _any_evaluation(results: Results, benchmark: Benchmark) -> Evaluation | None
     return next((evaluation for evaluation in found if evaluation), None)
 
 
-def _statistics(results: Results) -> list[Paragraph]:
+def _statistics(results: Results, *, rules: bool) -> list[Paragraph]:
     every = [e for by_benchmark in results.evaluations.values() for e in by_benchmark.values()]
     bootstraps = [e.bootstrap for e in every if e.bootstrap]
     if not bootstraps:
@@ -605,7 +610,7 @@ def _statistics(results: Results) -> list[Paragraph]:
             ".",
         ]
     paragraphs: list[Paragraph] = [pieces]
-    return [*paragraphs, *_rules(results)]
+    return [*paragraphs, *(_rules(results) if rules else ())]
 
 
 def _rules(results: Results) -> list[Paragraph]:

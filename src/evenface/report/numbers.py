@@ -8,6 +8,8 @@ from evenface.study import wording
 from evenface.study.wording import Interval
 
 MISSING = "–"
+TOO_WIDE = 0.5
+"""Width of a rate's interval, a fraction, from which on the rate is declined."""
 
 
 def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
@@ -36,6 +38,12 @@ def interval(estimate: Interval, *, scale: float = 100, digits: int = 2, sign: b
         return missing if value is None else number(scale * value, digits=digits, sign=sign)
 
     return f"[{bound(low, 'no lower bound')}, {bound(high, 'no upper bound')}]"
+
+
+def says_nothing(rate: Interval) -> bool:
+    """Whether a group is too small for a rate: the interval spans half of all possible values."""
+    low, high = rate.low, rate.high
+    return low is not None and high is not None and TOO_WIDE <= high - low < math.inf
 
 
 def count(value: int | None) -> str:

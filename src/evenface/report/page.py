@@ -1,9 +1,8 @@
-"""Assembles the page from results, tables, charts and sentences."""
+"""The page of a study: the answer on the first screen, everything else folded below."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,49 +14,26 @@ from evenface.report import by_group, charts, costs, summary, tables
 from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
-from evenface.report.inherited import (
-    inheritance_charts,
-    inheritance_headlines,
-    inheritance_said,
-    inheritance_table,
-)
+from evenface.report.inherited import inheritance_chart, inheritance_table
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
+from evenface.report.names import readable
 from evenface.report.numbers import coverage
 from evenface.report.run_pages import find_pages, write_run_pages
-from evenface.report.samples import sample_sheets
-from evenface.report.schema import Benchmark, Results, read_results
+from evenface.report.samples import face_strips, sample_sheets
+from evenface.report.schema import Results, read_results
 from evenface.report.sweeps import shown_sweeps
-from evenface.report.table import Table
 from evenface.report.templates import render_template, sentence
-from evenface.study.wording import FEW_SEEDS
+from evenface.study.spec import STUDY_TEACHER
 
 _MACHINE = {"memory_gib": "memory, GiB"}
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A further benchmark by group, with its tables."""
-
-    benchmark: Benchmark
-    accuracy: Table
-    differences: list[Table]
-
-
-@dataclass(frozen=True)
-class People:
-    """A further benchmark without groups, with its tables."""
-
-    benchmark: Benchmark
-    operating: Table
-    differences: Table | None
 
 
 def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None = None) -> Path:
     """Write the study's results as one self-contained HTML file, atomically.
 
     The same results give the same bytes. The page makes no request, and is whole without scripts.
-    Where the runs of the study lie in ``base``, a page for each is written into the folder
+    Where the runs of the study are in ``base``, a page for each is written into the folder
     ``pages`` beside ``out``, and linked.
 
     Args:
@@ -74,7 +50,7 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
         DataError: these are not the results of a study, a sample sheet is unusable, or ``pages``
             holds something else.
     """
-    study = read_results(results)
+    study = readable(read_results(results))
     if base is None:
         base = results.parent if isinstance(results, Path) else out.parent
     pages = find_pages(study, base)
@@ -88,7 +64,7 @@ def render(results: Results, base: Path, pages: Mapping[str, str] | None = None)
     """The page as text. See :func:`write_report`.
 
     Args:
-        results: the study.
+        results: the study, under the names of its pages.
         base: folder that paths in the results are relative to.
         pages: folder of a run → its page, relative to this one.
     """
@@ -103,62 +79,34 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "results": results,
         "study": results.study,
         "main": main,
+        "first": summary.first_screen(results),
+        "said": summary.section_answers(results, claims),
+        "picture": main and charts.picture(results, main),
+        "faces": face_strips(results, base),
         "claims": claims,
-        "headline": main and summary.paragraph(results, main),
-        "cells": main and summary.summary_table(results, main),
-        "overview": main and charts.overview(results, main),
+        "friendly": STUDY_TEACHER in results.distillers and results.study.simulated,
+        "few_seeds": summary.few_seeds(results),
+        "level": coverage(results.level),
         "sweeps": shown_sweeps(results),
         "comparisons": comparisons(results, main, claims.levels) if main else [],
-        "inherited": main and inheritance_charts(results, main),
-        "inheritance": main and inheritance_table(results, main),
-        "inherited_first": inheritance_headlines(results, main) if main else [],
-        "inherited_said": inheritance_said(results, main) if main else [],
-        "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
-        "fronts": costs.fronts_table(results),
-        "failures": tables.failures_table(results) if results.failures else None,
-        "methods": write_methods(results).html(),
-        "few_seeds": _few_seeds(results),
-        "level": coverage(results.level),
         "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
-        "forest": main and charts.differences(results, main),
         "differences": main and by_group.difference_table(results, main, "accuracy"),
-        "eer_differences": main and by_group.difference_table(results, main, "eer"),
         "unevenness": main and by_group.unevenness_table(results, main),
         "unevenness_differences": main and by_group.overall_difference_table(results, main),
         "threshold": main and by_group.threshold_table(results, main),
-        "repeats": [
-            Repeat(
-                benchmark,
-                by_group.group_table(results, benchmark, compact=True),
-                [
-                    table
-                    for table in (
-                        by_group.difference_table(results, benchmark, "accuracy"),
-                        by_group.overall_difference_table(results, benchmark),
-                    )
-                    if table
-                ],
-            )
-            for benchmark in results.repeats
-        ],
+        "inherited": main and inheritance_chart(results, main),
+        "inheritance": main and inheritance_table(results, main),
+        "repeats": [(b, by_group.group_table(results, b, compact=True)) for b in results.repeats],
         "people": tables.people_table(results, results.others),
         "people_chart": charts.people(results, results.others),
-        "others": [
-            People(
-                benchmark,
-                tables.operating_table(results, benchmark),
-                by_group.overall_difference_table(results, benchmark),
-            )
-            for benchmark in results.others
-        ],
         "roc": main and charts.roc(results, main),
-        "operating": main and tables.operating_table(results, main),
-        "distillation": _distillation(results),
-        "training": charts.training(results),
+        "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
         "models": tables.models_table(results, pages),
+        "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
         "samples": sample_sheets(results, base),
+        "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,
         "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),
         "machine": {
@@ -173,47 +121,20 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
     }
 
 
-def _few_seeds(results: Results) -> str:
-    """What several seeds, but few, leave open; "" for one and for enough."""
-    seeds = len(results.study.seeds)
-    if not 1 < seeds < FEW_SEEDS:
-        return ""
-    most = 1 - 2 ** (1 - seeds)
-    held = f"at most {100 * most:.3g} %" if most < results.level else "too few"
-    return (
-        f"Every student was trained {seeds} times, which shows little of the chance in training. "
-        f"Where that chance dominates, {held} of the intervals hold the truth, where "
-        f"{coverage(results.level)} are asked for: verdicts are then wrong more often than their "
-        "rules say."
-    )
-
-
 def _notes(results: Results) -> list[str]:
-    """What the evaluations say about their limits, once each, with the benchmark's title."""
-    notes: dict[str, list[str]] = {}
+    """What the evaluations say about their limits, once each; of which tests, unless of all."""
+    notes: dict[str, dict[str, None]] = {}
     for benchmark in results.benchmarks:
         for model in results.models:
             evaluation = results.evaluation(model.id, benchmark.id)
             for note in evaluation.notes if evaluation else ():
-                notes[note] = [*notes.get(note, []), benchmark.title]
+                notes.setdefault(note, {})[benchmark.title] = None
     return [
-        sentence(f"{', '.join(dict.fromkeys(titles))}: {note}") for note, titles in notes.items()
+        sentence(note if len(of) == len(results.benchmarks) else f"{'; '.join(of)}: {note}")
+        for note, of in notes.items()
     ]
 
 
 def _replicates(results: Results) -> int:
     every = (e for by_benchmark in results.evaluations.values() for e in by_benchmark.values())
     return max((e.bootstrap.replicates for e in every if e.bootstrap), default=0)
-
-
-def _distillation(results: Results) -> str:
-    """The weight of distillation, in cosine terms and as the paper's λ; "" where not known."""
-    weight = results.study.spec.get("distillation_weight")
-    sizes = sorted({t.embedding_size for t in results.teachers if t.embedding_size})
-    if not isinstance(weight, int | float) or not sizes:
-        return ""
-    equal = " and ".join(f"λ = {weight * size / 2:,.0f} for {size}-d embeddings" for size in sizes)
-    return (
-        f"Students with KD add {weight:g} · (1 − cos) between their embedding and the teacher's "
-        f"to the loss. On their mean squared error this equals {equal}."
-    )

@@ -171,7 +171,7 @@ def _facts(results: Results, model: Model, run: Run, record: Mapping[str, Any]) 
     seconds = run.seconds if run.seconds is not None else record.get("seconds")
     seen = run.images_seen if run.images_seen is not None else record.get("images_seen")
     found = {
-        "training set": results.set_title(model.set) if model.set else "",
+        "training set": model.set or "",
         **{factor.replace("_", " "): level for factor, level in model.levels.items()},
         "distillation": results.teacher_name(model.teacher) if model.kd else "none",
         "seed": str(run.seed),

@@ -1,4 +1,4 @@
-"""Sample sheets of the training sets as data URIs."""
+"""Sample faces of the training sets as data URIs: whole sheets, and strips for the first screen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from evenface.data.preview import GAP, IMAGE_SIZE
 from evenface.errors import DataError
-from evenface.report.schema import Results
+from evenface.report.schema import Results, TrainingSet
 
 _WIDEST = 960
 _QUALITY = 85
+_COLUMN = 2
+"""Of a sheet, whose faces are in a strip; a row is a person."""
+_STRIPS = 3
+"""Training sets on the first screen."""
+_SHEETS = 5
+"""Training sets up to which whole sheets of all are shown."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Sample:
 
 
 def sample_sheets(results: Results, base: Path) -> list[Sample]:
-    """The sheets that the results name, in the order of the training sets.
+    """The sheets that the results name, of :func:`shown_sets`.
 
     A set that holds photographs of real people is never shown, whatever the results name.
 
@@ -39,20 +46,61 @@ def sample_sheets(results: Results, base: Path) -> list[Sample]:
     Raises:
         DataError: a path leads out of ``base``, or a file is no image.
     """
-    sheets = []
-    for item in results.sets:
-        if item.origins.get("real"):
-            sheets.append(
-                Sample(item.title, reason="Photographs of real people are not shown in reports.")
-            )
-        elif (path := results.samples.get(item.name)) is None:
-            sheets.append(Sample(item.title, reason="The study made no sample sheet."))
-        else:
-            sheets.append(_sheet(item.title, base, path))
-    return sheets
+    return [_shown(results, item, base) for item in shown_sets(results)]
 
 
-def _sheet(title: str, base: Path, path: str) -> Sample:
+def face_strips(results: Results, base: Path) -> list[Sample]:
+    """A row of faces of each of some training sets: one image of each person of its sheet."""
+    strips = []
+    for item in _few(results):
+        sheet = _read(results, item, base)
+        if isinstance(sheet, Image.Image) and (strip := strip_of(sheet)):
+            strips.append(sample(item.name, strip))
+    return strips
+
+
+def shown_sets(results: Results) -> tuple[TrainingSet, ...]:
+    """The sets whose sheets a page shows: all of a few, else those on the first screen."""
+    return results.sets if len(results.sets) <= _SHEETS else tuple(_few(results))
+
+
+def _few(results: Results) -> list[TrainingSet]:
+    """Of more than three sets, those with the least, the middle and the largest share of real
+    faces.
+    """
+    if len(results.sets) <= _STRIPS:
+        return list(results.sets)
+    ordered = sorted(results.sets, key=lambda item: item.real_fraction or 0.0)
+    return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+
+
+def strip_of(sheet: Image.Image, column: int = _COLUMN) -> Image.Image | None:
+    """One face of each row of a contact sheet, side by side; None where it is no such sheet."""
+    step = IMAGE_SIZE + GAP
+    rows, columns = sheet.height // step, sheet.width // step
+    if sheet.size != (columns * step + GAP, rows * step + GAP) or not rows * columns:
+        return None
+    left = min(column, columns - 1) * step + GAP
+    strip = Image.new("RGB", (rows * step - GAP, IMAGE_SIZE), "white")
+    for row in range(rows):
+        top = row * step + GAP
+        face = sheet.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+        strip.paste(face, (row * step, 0))
+    return strip
+
+
+def _shown(results: Results, item: TrainingSet, base: Path) -> Sample:
+    found = _read(results, item, base)
+    return Sample(item.name, reason=found) if isinstance(found, str) else sample(item.name, found)
+
+
+def _read(results: Results, item: TrainingSet, base: Path) -> Image.Image | str:
+    """A set's sheet, or the reason why there is none."""
+    if item.origins.get("real"):
+        return "Photographs of real people are not shown in reports."
+    path = results.samples.get(item.name)
+    if path is None:
+        return "The study made no sample sheet."
     file = (base / path).resolve()
     if not file.is_relative_to(base.resolve()):
         raise DataError(
@@ -60,13 +108,14 @@ def _sheet(title: str, base: Path, path: str) -> Sample:
             "a report shows only what lies in it"
         )
     if not file.is_file():
-        return Sample(title, reason=f"The sample sheet {path} is missing.")
+        file = file.with_suffix(".jpg")  # as kept beside results, where space is dear
+    if not file.is_file():
+        return f"The sample sheet {path} is missing."
     try:
         with Image.open(file) as opened:
-            image = opened.convert("RGB")
+            return opened.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{file}: not a readable image ({error})") from None
-    return sample(title, image)
 
 
 def sample(title: str, image: Image.Image) -> Sample:

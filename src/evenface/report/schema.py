@@ -7,11 +7,12 @@ an unknown extra key), strict where the page could not be honest without the ent
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
+from evenface.evaluate.results import containing
 from evenface.files import read_json
 from evenface.study.spec import MAIN_BENCHMARK
 
@@ -33,6 +34,10 @@ class Estimate(_Entry):
     low: float | None = None
     high: float | None = None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _interval_holds_value(self) -> Self:
+        return containing(self)
 
 
 UNKNOWN = Estimate(note="not in the results")
@@ -174,6 +179,8 @@ class TrainingSet(_Entry):
     """What a student learned from."""
 
     name: str
+    key: str = ""
+    """Its name in the study's settings, where pages have another for it."""
     title: str
     images: int
     identities: int
@@ -240,6 +247,11 @@ class Benchmark(_Entry):
     def by_group(self) -> bool:
         """Whether groups are told apart in it."""
         return self.group_by is not None or len(self.groups) > 1
+
+    @property
+    def short(self) -> str:
+        """The last part of the title: "camera look"."""
+        return self.title.rpartition(", ")[2]
 
 
 class Difference(Estimate):
@@ -332,6 +344,8 @@ class Smallest(_Entry):
     """The smallest real fraction that is enough, None if none is known to be."""
 
     fraction: float | None = None
+    change: Estimate | None = None
+    """Of the worst group's accuracy at that fraction, against all-real training."""
     statement: str = ""
 
 
@@ -383,14 +397,6 @@ class Inheritance(_Entry):
     statement: str = ""
 
 
-class Front(_Entry):
-    """Ids of the models than which none is better on one of ``axes`` and as good on the others."""
-
-    benchmark: str
-    models: tuple[str, ...]
-    axes: tuple[str, ...] = ()
-
-
 class Results(_Entry):
     """``results.json``."""
 
@@ -410,7 +416,6 @@ class Results(_Entry):
     failures: tuple[Failure, ...] = ()
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
-    pareto: tuple[Front, ...] = ()
 
     @property
     def main(self) -> Benchmark | None:
@@ -492,10 +497,6 @@ class Results(_Entry):
     def failed(self, model: str) -> tuple[Failure, ...]:
         """The runs of a model that failed."""
         return tuple(failure for failure in self.failures if failure.model == model)
-
-    def set_title(self, name: str) -> str:
-        """Title of a training set by its name."""
-        return next((s.title for s in self.sets if s.name == name), name)
 
     def teacher_name(self, identifier: str | None) -> str:
         """Name of a teacher by its id."""

@@ -21,8 +21,8 @@ _UNITS = {"points": "percentage points", "share": "%", "ratio": "ratio or gap"}
 def strips(tests: Sequence[ClaimTest]) -> list[str]:
     """An inline SVG for each unit that tests with a value have; a line in it for each test.
 
-    Filled marks: the interval excludes zero, which a line marks. A value without an interval has no
-    bar.
+    A line marks zero. The mark says nothing of the verdict: an interval may exclude zero and still
+    not settle a question. A value without an interval has no bar.
     """
     by_unit: dict[str, list[ClaimTest]] = {}
     for test in tests:
@@ -58,14 +58,12 @@ def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
     for row, (name, test) in enumerate(zip(names, tests, strict=True)):
         assert test.value is not None
         y = _ROW * row + 12
-        decided = finite(test.low) and finite(test.high) and (test.low > 0 or test.high < 0)
         if finite(test.low) and finite(test.high):
             ends = f"M{place(scale * test.low)} {y}H{place(scale * test.high)}"
             parts.append(f'<path class="span" d="{ends}"/>')
-        look = "dot" if decided else "dot hollow"
         parts.append(
             f'<text class="name" x="{left - 10}" y="{y + 4}">{escape(name)}</text>'
-            f'<circle class="{look}" cx="{place(scale * test.value)}" cy="{y}" r="3.6"/>'
+            f'<circle class="dot" cx="{place(scale * test.value)}" cy="{y}" r="3.6"/>'
         )
         said.append(f"{name} {number(scale * test.value, sign=unit != 'share')}")
     words = _UNITS.get(unit, unit)

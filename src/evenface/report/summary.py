@@ -1,41 +1,53 @@
-"""What a study found, in one paragraph and one table."""
+"""The first screen of a study: question, answer, key numbers, caveat; and a sentence a section."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evenface.report.claims import rule_of, subject_of
+from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
 from evenface.report.figures import finite
 from evenface.report.grid import (
     Pairing,
     difference,
+    friendly_teachers,
     levels_title,
+    main_sweep,
     mean_difference,
     slices,
 )
-from evenface.report.models import facets, no_evaluation
-from evenface.report.numbers import MISSING, coverage, interval, number, percent
-from evenface.report.schema import Benchmark, Claim, Difference, Evaluation, Results
+from evenface.report.inherited import inheritance_headlines
+from evenface.report.names import with_article
+from evenface.report.numbers import count, coverage, duration, interval, number
+from evenface.report.schema import Benchmark, Claim, ClaimTest, Difference, Estimate, Results
 from evenface.report.sweeps import sweep_headline
-from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.study.wording import OVER_GROUPS, change, listed
+from evenface.study.wording import FEW_SEEDS, OVER_GROUPS, listed
 
-_AVERAGE = "kd-helps-on-average"
-_RAISES, _LOWERS = "kd-raises-accuracy", "kd-lowers-unevenness"
-_GAP = {
-    "gap-closed-synthetic": "Of the gap between real and synthetic faces without KD, synthetic "
-    "faces with KD make up",
-    "gap-closed": "With KD on both, that gap shrinks by",
-}
-_MIX = {
-    "mix-matches-real": "With KD, a mix matches real faces with KD",
-    "mix-matches-real-without-kd": "With KD, a mix matches real faces without it",
-}
-_FEW_SWEEPS = 3
+_AVERAGE, _GAP = "kd-helps-on-average", "gap-closed-synthetic"
+_QUESTION = "Does distillation make students more accurate, and for whom?"
 LEAST_SEEDS = 3
 """Training seeds below which nothing is called decided; as in the rules of the claims."""
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """A big figure: "+5.5 points", its interval, what it is, and the same with other teachers."""
+
+    value: str
+    bounds: str
+    label: str
+    others: list[str]
+
+
+@dataclass(frozen=True)
+class First:
+    """What a reader sees in the first ten seconds."""
+
+    question: str
+    answer: str
+    caveat: str
+    numbers: list[KeyNumber]
 
 
 @dataclass(frozen=True)
@@ -47,184 +59,215 @@ class _Compared:
     value: float
 
 
-def paragraph(results: Results, benchmark: Benchmark) -> str:
-    """The study's headline in plain words, of the main teacher on one benchmark.
-
-    Counts, ranges and averages over cells are of what the page shows; what the rules leave open is
-    called undecided.
-    """
-    teacher = next(iter(results.distillers), None)
-    claims = [
-        c
-        for c in results.claims
-        if c.benchmark in (benchmark.id, None) and c.teacher in (teacher, None)
-    ]
-    sentences = [
-        *_effect(results, benchmark, teacher, claims),
-        *_every_group(results, claims),
-        *_gaps(claims),
-        *_mixes(results, claims),
-        *_unevenness(results, benchmark, teacher, claims),
-        *_sweep(results, benchmark),
-        *_holes(results),
-    ]
-    return " ".join(sentences)
-
-
-def _effect(
-    results: Results, benchmark: Benchmark, teacher: str | None, claims: Sequence[Claim]
-) -> Iterator[str]:
-    found = _compared(results, benchmark, teacher)
-    if not found:
-        return
-    values = [c.value for c in found]
-    name = results.teacher_name(teacher)
-    if len(found) == 1:
-        only = found[0].mean
-        undecided = "" if _decided(results, only) else ", which is undecided"
-        yield (
-            f"Distillation from {name} changes mean accuracy over groups by "
-            f"{change(only, 'points')}{undecided}."
-        )
-        return
-    tested = next((c for c in claims if rule_of(c) == _AVERAGE and c.tests), None)
-    average = f"{number(100 * fmean(values), sign=True)} points"
-    verdict = ""
-    if tested:
-        average = change(tested.tests[0], "points")
-        verdict = f" ({tested.verdict})"
-    least, most = min(found, key=lambda c: c.value), max(found, key=lambda c: c.value)
-    yield (
-        f"Distillation from {name} changes mean accuracy over groups by {average} on average over "
-        f"{len(found)} pairs of students without and with it{verdict}: from "
-        f"{number(100 * least.value, sign=True)} ({least.title}) to "
-        f"{number(100 * most.value, sign=True)} ({most.title}). It rises in "
-        f"{_of(sum(v > 0 for v in values), len(found))} pairs, and the difference is decided in "
-        f"{_of(sum(_decided(results, c.mean) for c in found), len(found))}."
+def first_screen(results: Results) -> First:
+    """Question, answer, caveat and key numbers of a study, under the names of its pages."""
+    main = results.main
+    return First(
+        question_of(results),
+        _answer(results, main) if main else "This study has no test, and so no answer.",
+        _caveat(results),
+        _numbers(results, main) if main else [],
     )
-    for other in (t for t in results.distillers if t != teacher):
-        if of_other := _compared(results, benchmark, other):
-            rise = fmean(c.value for c in of_other)
-            beyond = sum(_decided(results, c.mean) for c in of_other)
-            yield (
-                f"From {results.teacher_name(other)} it changes by "
-                f"{number(100 * rise, sign=True)} points on average, decided in "
-                f"{_of(beyond, len(of_other))}."
+
+
+def question_of(results: Results) -> str:
+    """What the study's description asks; else what every study asks."""
+    description = results.study.description
+    end = description.find("?")
+    return description[: end + 1].rpartition(". ")[2].strip() if end > 0 else _QUESTION
+
+
+def _answer(results: Results, benchmark: Benchmark) -> str:
+    if not results.distillers:
+        return "This study has no students with distillation: it only compares training sets."
+    teacher = results.distillers[0]
+    if sweep := main_sweep(results, benchmark):
+        return sweep_headline(results, sweep)
+    said = _effect(results, benchmark, teacher)
+    others = [
+        f"from {_the(results, other)} it {_change(results, found)}"
+        for other in results.distillers[1:]
+        if (found := _compared(results, benchmark, other))
+    ]
+    return f"{'; '.join([said, *others])}."
+
+
+def _effect(results: Results, benchmark: Benchmark, teacher: str) -> str:
+    found = _compared(results, benchmark, teacher)
+    name = _the(results, teacher)
+    if not found:
+        return f"No pair of students shows what distillation from {name} does"
+    average = _average(results, benchmark, teacher)
+    if average is not None and average.tests:
+        claim, test = average, average.tests[0]
+        if claim.verdict == "supported":
+            rises, beyond = sum(c.value > 0 for c in found), _rising(results, found)
+            every = f"all {len(found)}" if rises == len(found) else f"{rises} of {len(found)}"
+            chance = "each time" if beyond == len(found) else f"in {beyond}"
+            return (
+                f"Distillation from {name} raises mean accuracy by {_points(test, sign=False)} on "
+                f"average; it rises in {every} pairs, {chance} by more than chance"
             )
+        lowers = claim.verdict == "not supported"
+        return (
+            f"Distillation from {name} {'lowers' if lowers else 'is not shown to change'} mean "
+            f"accuracy: {_points(test)} on average over {len(found)} pairs"
+        )
+    return f"Distillation from {name} {_change(results, found)}"
+
+
+def _change(results: Results, found: Sequence[_Compared]) -> str:
+    """What distillation does to the mean accuracy of some pairs, with the widest-reaching ends."""
+    rising = _rising(results, found)
+    least, most = _least(found), max(found, key=lambda c: c.value)
+    if rising == len(found) == 1:
+        return f"raises mean accuracy by {_points(least.mean, sign=False)}"
+    if rising == len(found):
+        on = f"on all {len(found)} training sets, by at least {_points(least.mean, sign=False)}"
+        return f"raises mean accuracy {on} ({least.title})"
+    falling = sum(c.value < 0 and _decided(results, c.mean) for c in found)
+    span = f"from {_points(least.mean)} ({least.title}) to {_points(most.mean)} ({most.title})"
+    if len(found) == 1:
+        span = _points(least.mean)
+    if rising or falling:
+        ways = [
+            f"{way} mean accuracy on {part} of {len(found)} training sets"
+            for way, part in (("raises", rising), ("lowers", falling))
+            if part
+        ]
+        return f"{listed(ways)}: {span}"
+    return f"is not shown to change mean accuracy: {span}"
+
+
+def _rising(results: Results, found: Iterable[_Compared]) -> int:
+    return sum(c.value > 0 and _decided(results, c.mean) for c in found)
+
+
+def _least(found: Iterable[_Compared]) -> _Compared:
+    """The one whose interval reaches lowest."""
+    return min(found, key=lambda c: lowest(c.mean))
 
 
 def _decided(results: Results, found: Difference) -> bool:
-    """Whether a difference is told from none; never from fewer seeds than verdicts need."""
+    """Whether a difference is more than chance; never from fewer seeds than verdicts need."""
     return len(results.study.seeds) >= LEAST_SEEDS and found.decided(results.level)
 
 
-def _every_group(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
-    found = [c for c in claims if rule_of(c) == _RAISES]
-    if found:
-        yield f"That every group gains is supported in {_supported(found)}."
-
-
-def _gaps(claims: Sequence[Claim]) -> Iterator[str]:
-    """The share of the gap closed, in both readings."""
-    for rule, reading in _GAP.items():
-        found = [c for c in claims if rule_of(c) == rule]
-        shares = sorted(
-            100 * test.value
-            for claim in found
-            for test in claim.tests
-            if test.unit == "share" and finite(test.value)
-        )
-        if not found:
-            continue
-        if not shares:
-            yield f"{reading} what cannot be told, for no gap was measurable."
-        elif len(shares) == 1 == len(found):
-            test = next(t for t in found[0].tests if t.unit == "share")
-            undecided = "" if found[0].verdict == "supported" else f" ({found[0].verdict})"
-            share = f"{number(shares[0], digits=0)} % {interval(test, digits=0)}"
-            yield f"{reading} {share}{undecided}."
-        else:
-            span = f"{number(shares[0], digits=0)} to {number(shares[-1], digits=0)} %"
-            yield f"{reading} {span}, supported in {_supported(found)}."
-
-
-def _mixes(results: Results, claims: Sequence[Claim]) -> Iterator[str]:
-    for rule, asked in _MIX.items():
-        by_mix: dict[str, list[Claim]] = {}
-        for claim in (c for c in claims if rule_of(c) == rule):
-            by_mix.setdefault(subject_of(results, claim) or "the mix", []).append(claim)
-        if by_mix:
-            parts = [f"{name} {_verdicts(found)}" for name, found in by_mix.items()]
-            yield f"{asked}: {listed(parts)}."
-
-
-def _verdicts(claims: Sequence[Claim]) -> str:
-    """One verdict; or in how many claims it is "supported", and the other verdicts."""
-    if len(claims) == 1:
-        return f"({claims[0].verdict})"
-    return f"in {_supported(claims, brackets=True)}"
-
-
-def _unevenness(
-    results: Results, benchmark: Benchmark, teacher: str | None, claims: Sequence[Claim]
-) -> Iterator[str]:
+def _caveat(results: Results) -> str:
+    study = results.study
     parts = []
-    for metric, name in (("std_sample", "STD"), ("ser", "SER")):
-        found = [
-            d
-            for of in slices(results)
-            if of.teacher == teacher
-            for pairing in of.pairings
-            if (d := difference(results, pairing, benchmark, OVER_GROUPS, metric))
-            and finite(d.value)
-        ]
-        if found:
-            falls = sum(d.value is not None and d.value < 0 for d in found)
-            decided = sum(
-                d.value is not None and d.value < 0 and _decided(results, d) for d in found
+    if study.simulated:
+        parts.append("Simulated: faces are computer renders, and nothing follows for real people.")
+        friendly = [t for t in results.distillers if t in friendly_teachers(results)]
+        if friendly:
+            names = listed([_the(results, t) for t in friendly])
+            parts.append(
+                f"{names[:1].upper()}{names[1:]} learned from the same renderer as the test faces."
             )
-            beyond = f"{decided} beyond chance" if decided else "none beyond chance"
-            parts.append(f"{name} falls in {_of(falls, len(found))} ({beyond})")
-    asked = [c for c in claims if rule_of(c) == _LOWERS]
-    if not parts:
-        return
-    verdict = ""
-    if asked:
-        verdict = f"; that groups become more alike is supported in {_supported(asked)}"
-    yield f"As for unevenness, {listed(parts)}{verdict}."
-
-
-def _sweep(results: Results, benchmark: Benchmark) -> Iterator[str]:
-    """The answers of sweeps, where they are few."""
-    found = [sweep for sweep in results.sweep if sweep.benchmark == benchmark.id]
-    if len(found) <= _FEW_SWEEPS:
-        yield from (sweep_headline(results, sweep) for sweep in found)
     else:
-        yield "For how many real faces are enough, see the sweep."
-
-
-def _holes(results: Results) -> Iterator[str]:
+        parts.append("Groups are the labels that the data declare, no one's judgement.")
+    if len(study.seeds) < LEAST_SEEDS:
+        seeds = "one training seed" if len(study.seeds) == 1 else f"{len(study.seeds)} seeds"
+        parts.append(f"With {seeds}, nothing is decided.")
     if results.failures:
         runs = len(results.failures)
-        yield (
-            f"{runs} run{'' if runs == 1 else 's'} failed: "
-            "what they leave open is marked in every table."
-        )
+        parts.append(f"{runs} run{'' if runs == 1 else 's'} failed.")
+    return " ".join(parts)
 
 
-def _supported(claims: Sequence[Claim], *, brackets: bool = False) -> str:
-    """In how many claims the verdict is "supported", then the others: "3 of 5; undecided in 2"."""
-    words = ("undecided", "not supported", "undefined")
-    counts = {word: sum(c.verdict == word for c in claims) for word in words}
-    others = listed([f"{word} in {count}" for word, count in counts.items() if count])
-    held = _of(sum(c.verdict == "supported" for c in claims), len(claims))
-    if not others:
-        return held
-    return f"{held} ({others})" if brackets else f"{held}; {others}"
+def few_seeds(results: Results) -> str:
+    """What several seeds, but few, leave open; "" for one and for enough."""
+    seeds = len(results.study.seeds)
+    if not 1 < seeds < FEW_SEEDS:
+        return ""
+    most = 1 - 2 ** (1 - seeds)
+    held = f"at most {100 * most:.3g} %" if most < results.level else "too few"
+    return (
+        f"Every student was trained {seeds} times, which shows little of the chance in training. "
+        f"Where that chance dominates, {held} of the intervals hold the truth instead of "
+        f"{coverage(results.level)}: verdicts are then wrong more often than their rules say."
+    )
 
 
-def _of(part: int, whole: int) -> str:
-    return f"{part} of {whole}"
+def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
+    """Gain of the mean, gain of the weakest group, share of the gap closed."""
+    kinds = (_mean_gain, _group_gain, _gap_closed)
+    found = []
+    for kind in kinds:
+        by_teacher = {t: kind(results, benchmark, t) for t in results.distillers}
+        if not by_teacher or (first := next(iter(by_teacher.values()))) is None:
+            continue
+        estimate, label, unit = first
+        others = [
+            f"with {results.teacher_name(t)}: {_valued(other[0], unit)}"
+            for t, other in list(by_teacher.items())[1:]
+            if other
+        ]
+        value, _, bounds = _valued(estimate, unit).partition(" [")
+        found.append(KeyNumber(value, f"[{bounds}" if bounds else "", label, others))
+    return found
+
+
+_DIGITS = {" points": 1, " %": 0}
+_Number = tuple[Estimate, str, str]
+"""Estimate, label, unit."""
+
+
+def _valued(estimate: Estimate, unit: str) -> str:
+    assert estimate.value is not None
+    digits, sign = _DIGITS[unit], unit != " %"
+    value = f"{number(100 * estimate.value, digits=digits, sign=sign)}{unit}"
+    return f"{value} {interval(estimate, digits=digits, sign=sign)}".rstrip()
+
+
+def _mean_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
+    average = _average(results, benchmark, teacher)
+    found = _compared(results, benchmark, teacher)
+    if average is not None and average.tests and finite(average.tests[0].value):
+        label = f"mean accuracy, average of {len(found)} pairs"
+        return average.tests[0], f"{_gain(average.tests[0])} {label}", " points"
+    if not found:
+        return None
+    least = _least(found)
+    least_of = f", least of {len(found)} training sets" if len(found) > 1 else ""
+    label = f"{_gain(least.mean)} mean accuracy{least_of} ({least.title})"
+    return least.mean, label, " points"
+
+
+def _gain(found: Estimate) -> str:
+    return "gain in" if lowest(found) > 0 else "change in"
+
+
+def _group_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
+    found = weakest(results, benchmark.id, teacher) if len(benchmark.groups) > 1 else None
+    if found is None:
+        return None
+    where = ", ".join(filter(None, (found.group, found.set, levels_title(results, found.levels))))
+    word = "gain" if lowest(found) > 0 else "change"
+    return found, f"{word} of the weakest group ({where})", " points"
+
+
+def _gap_closed(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
+    tests = [
+        test
+        for claim in _claims(results, benchmark, teacher, _GAP)
+        for test in claim.tests
+        if test.unit == "share" and finite(test.value)
+    ]
+    if not tests:
+        return None
+    least = min(tests, key=lowest)
+    several = f" (least of {len(tests)})" if len(tests) > 1 else ""
+    return least, f"of the gap between synthetic and real faces closed{several}", " %"
+
+
+def _average(results: Results, benchmark: Benchmark, teacher: str) -> Claim | None:
+    return next(iter(_claims(results, benchmark, teacher, _AVERAGE)), None)
+
+
+def _claims(results: Results, benchmark: Benchmark, teacher: str | None, rule: str) -> list[Claim]:
+    of = (benchmark.id, teacher, rule)
+    return [c for c in results.claims if (c.benchmark, c.teacher, rule_of(c)) == of]
 
 
 def _compared(results: Results, benchmark: Benchmark, teacher: str | None) -> list[_Compared]:
@@ -238,117 +281,110 @@ def _compared(results: Results, benchmark: Benchmark, teacher: str | None) -> li
     return found
 
 
-def summary_table(results: Results, benchmark: Benchmark) -> Table | None:
-    """Cells of the grid: without KD → with KD; None without a teacher."""
-    if not results.distillers:
-        return None
-    table = Table(
-        "cells",
-        "Accuracy in % without → with KD: mean over groups, with the paired difference in "
-        f"percentage points, and the worst group: {benchmark.title}.",
-        [
-            Column("training set", numeric=False),
-            Column("mean without KD", "accuracy"),
-            Column("mean with KD", "accuracy"),
-            Column("difference", "paired"),
-            Column("verdict", "verdict", numeric=False),
-            Column("worst group without KD", "worst-group"),
-            Column("worst group with KD", "worst-group"),
-            Column("groups that gain"),
-            Column("STD", "std"),
-        ],
-        remarks=[
-            f"Decided: the {coverage(results.level)} interval of the difference excludes zero, "
-            f"from {LEAST_SEEDS} training seeds at least. In brackets behind the groups that gain: "
-            "those beyond chance after Holm's correction."
-        ],
-        simulated=benchmark.simulated,
-        interactive=True,
-    )
-    for of in slices(results):
-        rows = [
-            TableRow(
-                pairing.set,
-                _summary_cells(table, results, benchmark, pairing),
-                detail=of.title,
-                facets=_facets(results, pairing),
-            )
-            for pairing in of.pairings
+def _points(test: ClaimTest | Difference, *, sign: bool = True) -> str:
+    value = None if test.value is None else 100 * test.value
+    bounds = interval(test, digits=1, sign=sign)
+    return f"{number(value, digits=1, sign=sign)} points {bounds}".strip()
+
+
+def _the(results: Results, teacher: str | None) -> str:
+    return with_article(results.teacher_name(teacher))
+
+
+def section_answers(results: Results, claims: Claims) -> dict[str, str]:
+    """The one-sentence answer of each section, by the section's id; "" where it has none."""
+    main = results.main
+    found = {
+        "answers": _verdicts(results, claims),
+        "sweep": next((sweep_headline(results, s) for s in results.sweep if s.teacher), ""),
+        "levels": _levels(claims),
+        "inheritance": next(iter(inheritance_headlines(results, main) if main else ()), ""),
+        "groups": _every_group(results, main) if main else "",
+        "unevenness": _unevenness(results, main) if main else "",
+        "others": _elsewhere(results),
+        "training": _costs(results),
+        "sets": _sizes(results),
+        "repeat": _time(results),
+    }
+    first = {name: said.partition(". ")[0].rstrip(".") for name, said in found.items()}
+    return {name: f"{said}." if said else "" for name, said in first.items()}
+
+
+def _verdicts(results: Results, claims: Claims) -> str:
+    parts = []
+    for circle in claims.circles:
+        if circle.benchmark is claims.circles[0].benchmark and circle.claims:
+            name = results.teacher_name(circle.teacher)
+            about = f"with {with_article(name)}, " if name else ""
+            parts.append(f"{about}{tally(circle.claims)}")
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}"
+
+
+def _levels(claims: Claims) -> str:
+    said = [f"{' '.join(c.levels.values())} {c.verdict}" for c in claims.levels if c.teacher]
+    return f"Better than the first network or loss: {', '.join(said)}" if said else ""
+
+
+def _every_group(results: Results, benchmark: Benchmark) -> str:
+    found = [weakest(results, benchmark.id, teacher) for teacher in results.distillers]
+    parts = [
+        f"{_points(d)} with {_the(results, d.teacher)} ({d.group}, {d.set})" for d in found if d
+    ]
+    return f"The weakest gain of any group: {'; '.join(parts)}" if parts else ""
+
+
+def _unevenness(results: Results, benchmark: Benchmark) -> str:
+    teacher = next(iter(results.distillers), None)
+    pairs: list[Pairing] = [
+        p for of in slices(results) if of.teacher == teacher for p in of.pairings
+    ]
+    parts = []
+    for metric, name in (
+        ("std_sample", "the standard deviation over groups (STD)"),
+        ("ser", "the ratio of the highest to the lowest group error (SER)"),
+    ):
+        found = [
+            d
+            for p in pairs
+            if (d := difference(results, p, benchmark, OVER_GROUPS, metric)) and finite(d.value)
         ]
-        table.sections.append(rows)
-    return table
+        falls = [d for d in found if d.value is not None and d.value < 0]
+        beyond = sum(_decided(results, d) for d in falls)
+        if found:
+            chance = f"{beyond} beyond chance" if beyond else "never beyond chance"
+            parts.append(f"{name} falls in {len(falls)} of {len(found)} pairs, {chance}")
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}"
 
 
-def _facets(results: Results, pairing: Pairing) -> dict[str, str]:
-    """What pairings can be filtered by; see :func:`evenface.report.models.facets`."""
-    model = pairing.distilled or pairing.plain
-    found = facets(results, model) if model else {}
-    return {**found, "KD": f"KD from {results.teacher_name(pairing.teacher)}"}
+def _elsewhere(results: Results) -> str:
+    titles = [b.short for b in results.repeats]
+    titles += [b.title.partition(",")[0] for b in results.others]
+    if not titles:
+        return "No other test faces: nothing says whether the findings hold elsewhere"
+    return f"The same students on other faces: {listed(titles)}"
 
 
-def _summary_cells(
-    table: Table, results: Results, benchmark: Benchmark, pairing: Pairing
-) -> list[Cell]:
-    arms = (pairing.plain, pairing.distilled)
-    plain, distilled = (results.evaluation(m.id, benchmark.id) if m else None for m in arms)
-    missing = [
-        table.note(no_evaluation(results, model) if model else "no such model in the study")
-        if evaluation is None
-        else None
-        for model, evaluation in zip(arms, (plain, distilled), strict=True)
-    ]
-    mean = mean_difference(results, pairing, benchmark)
-    change_, verdict = Cell(MISSING), Cell(MISSING)
-    if mean is not None and finite(mean.value):
-        verdict = Cell("decided" if _decided(results, mean) else "undecided")
-        bounds = interval(mean, sign=True)
-        change_ = Cell(
-            percent(mean.value, sign=True),
-            (bounds,) if bounds else (),
-            table.note(mean.note),
-            figure=mean,
-        )
-    return [
-        _mean(plain, missing[0]),
-        _mean(distilled, missing[1]),
-        change_,
-        verdict,
-        _worst(plain, missing[0]),
-        _worst(distilled, missing[1]),
-        _gaining(results, benchmark, pairing),
-        _spread(plain, distilled),
-    ]
+def _costs(results: Results) -> str:
+    sizes = sorted({m.parameters for m in results.students if m.parameters})
+    seconds = [m.seconds for m in results.students if finite(m.seconds)]
+    if not sizes:
+        return ""
+    span = " to ".join(count(n) for n in dict.fromkeys((sizes[0], sizes[-1])))
+    took = f", trained in {duration(fmean(seconds))} on average" if seconds else ""
+    return f"{len(results.students)} kinds of student of {span} parameters{took}"
 
 
-def _mean(evaluation: Evaluation | None, note: int | None) -> Cell:
-    if evaluation is None:
-        return Cell(MISSING, note=note)
-    return Cell(percent(evaluation.overall.accuracy.value), figure=evaluation.overall.accuracy)
+def _sizes(results: Results) -> str:
+    images = sorted({s.images for s in results.sets})
+    if not images:
+        return ""
+    span = " to ".join(count(n) for n in dict.fromkeys((images[0], images[-1])))
+    sets = len(results.sets)
+    return f"{sets} training set{'' if sets == 1 else 's'} of {span} images"
 
 
-def _worst(evaluation: Evaluation | None, note: int | None) -> Cell:
-    worst = evaluation.overall.worst_group.value if evaluation else None
-    if evaluation is None or worst is None or worst not in evaluation.groups:
-        return Cell(MISSING, note=note)
-    accuracy = evaluation.groups[worst].accuracy
-    return Cell(percent(accuracy.value), (worst,), figure=accuracy)
-
-
-def _gaining(results: Results, benchmark: Benchmark, pairing: Pairing) -> Cell:
-    found = [
-        d
-        for group in benchmark.groups
-        if (d := difference(results, pairing, benchmark, group, "accuracy")) and finite(d.value)
-    ]
-    if not found:
-        return Cell(MISSING)
-    gaining = [d for d in found if d.value is not None and d.value > 0]
-    decided = sum(_decided(results, d) for d in gaining)
-    return Cell(f"{_of(len(gaining), len(found))} ({decided})")
-
-
-def _spread(plain: Evaluation | None, distilled: Evaluation | None) -> Cell:
-    values = [e.overall.std_sample.value if e else None for e in (plain, distilled)]
-    if None in values:
-        return Cell(MISSING)
-    return Cell(" → ".join(percent(value) for value in values))
+def _time(results: Results) -> str:
+    total = sum(stage.seconds for stage in results.stages)
+    return f"One command, {duration(total)}" if results.stages else "One command"

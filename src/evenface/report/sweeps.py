@@ -10,10 +10,20 @@ from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Series, Style, finite
 from evenface.report.grid import slice_title
-from evenface.report.numbers import MISSING, coverage, number, percent
-from evenface.report.schema import UNKNOWN, Benchmark, Estimate, Results, Sweep, SweepPoint
+from evenface.report.names import with_article
+from evenface.report.numbers import MISSING, coverage, interval, number, percent
+from evenface.report.schema import (
+    UNKNOWN,
+    Benchmark,
+    Estimate,
+    Results,
+    Smallest,
+    Sweep,
+    SweepPoint,
+)
 from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.wording import points
 
 
 @dataclass(frozen=True)
@@ -23,39 +33,35 @@ class ShownSweep:
     title: str
     answers: list[str]
     chart: Chart
-    by_group: Chart
     table: Table
 
 
 def shown_sweeps(results: Results) -> list[ShownSweep]:
     """All sweeps, in the order of the results."""
-    together: dict[tuple[str, tuple[tuple[str, str], ...]], list[Sweep]] = {}
+    return [_shown(results, place, of) for place, of in enumerate(_together(results), 1)]
+
+
+def _together(results: Results) -> list[list[Sweep]]:
+    """The sweeps of one benchmark and levels together, that without KD first."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], list[Sweep]] = {}
     apart = results.distillation_factors
     for sweep in results.sweep:
         shared = tuple(sorted((f, v) for f, v in sweep.levels.items() if f not in apart))
-        together.setdefault((sweep.benchmark, shared), []).append(sweep)
-    return [
-        _shown(results, number, key[0], dict(key[1]), sweeps)
-        for number, (key, sweeps) in enumerate(together.items(), 1)
-    ]
+        found.setdefault((sweep.benchmark, shared), []).append(sweep)
+    return [sorted(of, key=lambda s: s.teacher is not None) for of in found.values()]
 
 
-def _shown(
-    results: Results,
-    place: int,
-    benchmark: str,
-    levels: dict[str, str],
-    sweeps: Sequence[Sweep],
-) -> ShownSweep:
+def _shown(results: Results, place: int, sweeps: Sequence[Sweep]) -> ShownSweep:
+    benchmark = sweeps[0].benchmark
     tested = next((b for b in results.benchmarks if b.id == benchmark), None)
     where = tested.title if tested else benchmark
-    parts = [where, slice_title(results, levels, None)]
-    sweeps = sorted(sweeps, key=lambda s: s.teacher is not None)
+    apart = results.distillation_factors
+    shared = {f: level for f, level in sweeps[0].levels.items() if f not in apart}
+    parts = [where, slice_title(results, shared, None)]
     return ShownSweep(
         ", ".join(filter(None, parts)),
         [answer for s in sweeps for answer in _answers(results, s)],
         _over_groups(results, f"sweep-{place}", sweeps, tested),
-        _by_group(results, f"sweep-{place}-groups", sweeps, tested),
         _table(results, f"sweep-{place}-table", sweeps, where, simulated=_simulated(tested)),
     )
 
@@ -72,22 +78,75 @@ def _answers(results: Results, sweep: Sweep) -> list[str]:
 
 def sweep_headline(results: Results, sweep: Sweep) -> str:
     """In a sentence: the smallest share of real faces that is shown to be enough."""
-    condition = _condition(results, sweep)
     smallest = sweep.smallest_against_plain or sweep.smallest
-    against = " without KD" if sweep.smallest_against_plain else ""
+    condition = "Without distillation"
+    if sweep.teacher is not None:
+        condition = f"With distillation from {with_article(results.teacher_name(sweep.teacher))}"
+    extra = slice_title(results, _apart(results, sweep), None)
+    condition = ", ".join(filter(None, (condition, extra)))
+    keeps, stays = "up with", "keeps up with"
+    if sweep.epsilon is not None:
+        keeps = f"within {points(sweep.epsilon)} of"
+        stays = f"stays {keeps}"
+    against = "training on real faces alone"
+    if sweep.smallest_against_plain:
+        against += " without distillation"
     if smallest.fraction is None:
-        found = "no share of real faces is shown to keep"
-    elif smallest.fraction == 0:
-        found = "synthetic faces alone are shown to keep"
-    else:
-        found = f"{percent(smallest.fraction, digits=0)} % real faces are shown to keep"
-    margin = (
-        "" if sweep.epsilon is None else f" within {number(100 * sweep.epsilon, digits=1)} points"
-    )
+        return (
+            f"{condition}, no share of real faces below 100 % is shown to keep the worst group "
+            f"{keeps} {against}."
+        )
+    share = f"{percent(smallest.fraction, digits=0)} % real faces are"
+    found = "synthetic faces alone are" if smallest.fraction == 0 else share
     return (
-        f"{condition[:1].upper()}{condition[1:]}, {found} the worst group{margin} of all-real "
-        f"training{against}."
+        f"{condition}, {found} enough: the worst group {stays} {against}"
+        f"{_measured(sweep, smallest)}."
     )
+
+
+def _measured(sweep: Sweep, smallest: Smallest) -> str:
+    """The figure behind it, with its interval: " (+4.9 points [+1.0, +8.5])"."""
+    if smallest.change is not None and finite(smallest.change.value):
+        bounds = interval(smallest.change, digits=1, sign=True)
+        return f" ({number(100 * smallest.change.value, digits=1, sign=True)} points {bounds})"
+    at = next((p.worst for p in sweep.points if p.fraction == smallest.fraction), UNKNOWN)
+    if not finite(at.value):
+        return ""
+    return f" and reaches {percent(at.value, digits=1)} % {interval(at, digits=1)}".rstrip()
+
+
+def worst_group_picture(results: Results) -> Chart:
+    """The curve that a sweep is about: the worst group over the share of real faces."""
+    first = next(iter(results.sweep), None)
+    benchmark = next((b for b in results.benchmarks if first and b.id == first.benchmark), None)
+    chart = Chart(
+        "picture",
+        f"Accuracy of the worst group, with {coverage(results.level)} intervals. Dotted: training "
+        "on real faces alone, less the margin.",
+        "The sweep has no accuracies.",
+        simulated=_simulated(benchmark),
+    )
+    sweeps = _together(results)[0] if first else []
+    series = [_series(place, sweep, lambda p: p.worst) for place, sweep in enumerate(sweeps)]
+    vertical = figures.limits(e for s in series for _, e in s.points)
+    if vertical is None:
+        return chart
+    floors = [
+        (floor, one.style)
+        for sweep, one in zip(sweeps, series, strict=True)
+        if finite(floor := _floor(sweep))
+    ]
+    draw = partial(
+        figures.series_chart,
+        label=f"Worst group over the share of real faces: {_said(results, sweeps, series)}.",
+        series=series,
+        vertical=vertical,
+        floors=floors,
+        unit="accuracy of the worst group, %",
+    )
+    chart.picture(draw)
+    _explain(results, chart, sweeps)
+    return chart
 
 
 def _simulated(benchmark: Benchmark | None) -> bool:
@@ -95,12 +154,16 @@ def _simulated(benchmark: Benchmark | None) -> bool:
 
 
 def _condition(results: Results, sweep: Sweep) -> str:
-    """ "without KD", "KD from study", with the levels that only students with KD have."""
+    """ "without KD", "KD from study teacher", with the levels that only students with KD have."""
     if sweep.teacher is None:
         return "without KD"
-    apart = {f: v for f, v in sweep.levels.items() if f in results.distillation_factors}
-    extra = slice_title(results, apart, None)
+    extra = slice_title(results, _apart(results, sweep), None)
     return ", ".join(filter(None, (f"KD from {results.teacher_name(sweep.teacher)}", extra)))
+
+
+def _apart(results: Results, sweep: Sweep) -> dict[str, str]:
+    """The levels that only students with KD have."""
+    return {f: v for f, v in sweep.levels.items() if f in results.distillation_factors}
 
 
 def _style(place: int, sweep: Sweep) -> Style:
@@ -112,10 +175,9 @@ def _over_groups(
 ) -> Chart:
     chart = Chart(
         identifier,
-        "Accuracy of students over the share of real faces in their training set, in the mean over "
-        f"groups and in the worst group, with {coverage(results.level)} intervals. Dotted: the "
-        "worst group of all-real training, with the same teacher or none, less the margin that "
-        "counts as none.",
+        f"Accuracy over the share of real faces in training, with {coverage(results.level)} "
+        "intervals. Dotted: the worst group of training on real faces alone, with the same teacher "
+        "or none, less the margin.",
         "The sweep has no accuracies.",
         simulated=_simulated(benchmark),
         wide=True,
@@ -149,44 +211,10 @@ def _over_groups(
     return chart
 
 
-def _by_group(
-    results: Results, identifier: str, sweeps: Sequence[Sweep], benchmark: Benchmark | None
-) -> Chart:
-    chart = Chart(
-        identifier,
-        "The same by group, all on one scale.",
-        "The sweep has no accuracies by group.",
-        simulated=_simulated(benchmark),
-    )
-    found = dict.fromkeys(group for s in sweeps for p in s.points for group in p.groups)
-    groups = [g for g in (benchmark.groups if benchmark else ()) if g in found] or list(found)
-
-    def of_group(group: str, point: SweepPoint) -> Estimate:
-        return point.groups.get(group, UNKNOWN)
-
-    panels = [
-        (group, [_series(i, s, partial(of_group, group)) for i, s in enumerate(sweeps)])
-        for group in groups
-    ]
-    vertical = figures.limits(e for _, series in panels for s in series for _, e in s.points)
-    if vertical is None:
-        return chart
-    for group, series in panels:
-        drawing = figures.series_chart(
-            chart.next_name,
-            f"{group}: accuracy over the share of real faces: {_said(results, sweeps, series)}.",
-            series,
-            vertical,
-        )
-        chart.panels.append(Panel(group, drawing))
-    _explain(results, chart, sweeps)
-    return chart
-
-
 def _series(place: int, sweep: Sweep, pick: Callable[[SweepPoint], Estimate]) -> Series:
     ordered = sorted(sweep.points, key=lambda point: point.fraction)
-    points = [(p.fraction, e) for p in ordered if finite((e := pick(p)).value)]
-    return Series(_style(place, sweep), points)
+    found = [(p.fraction, e) for p in ordered if finite((e := pick(p)).value)]
+    return Series(_style(place, sweep), found)
 
 
 def _floor(sweep: Sweep) -> float | None:
@@ -226,7 +254,7 @@ def _table(
         simulated=simulated,
     )
     for sweep in sweeps:
-        points = sorted(sweep.points, key=lambda point: point.fraction)
+        ordered = sorted(sweep.points, key=lambda point: point.fraction)
         table.sections.append(
             [
                 TableRow(
@@ -238,15 +266,15 @@ def _table(
                         table.estimate(point.worst),
                         *(table.estimate(point.groups.get(g, UNKNOWN)) for g in groups),
                     ],
-                    span=0 if place else len(points),
+                    span=0 if place else len(ordered),
                 )
-                for place, point in enumerate(points)
+                for place, point in enumerate(ordered)
             ]
         )
     margins = sorted({s.epsilon for s in sweeps if s.epsilon is not None})
     if margins:
         sizes = " and ".join(number(100 * margin, digits=1) for margin in margins)
-        table.remarks.append(f"Margin that counts as none: {sizes} points")
+        table.remarks.append(f"Margin: a loss of {sizes} points counts as none")
     return table
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from evenface.report.numbers import MISSING, interval, number
+from evenface.report.numbers import MISSING, interval, number, says_nothing
 from evenface.study.wording import Interval
 
 
@@ -105,7 +105,14 @@ class Table:
         return self.notes.index(text) + 1
 
     def estimate(self, estimate: Estimate, *, scale: float = 100, digits: int = 2) -> Cell:
-        """A cell with value, interval and note; "≥ low" where the lower bound is all there is."""
+        """A cell with value, interval and note; "≥ low" where the lower bound is all there is.
+
+        A rate (of scale 100) whose interval says nothing is declined.
+        """
+        if scale == 100 and says_nothing(estimate):
+            bounds = interval(estimate, digits=0)
+            why = f"too few people or pairs for a rate: its interval would be {bounds} %"
+            return Cell(MISSING, note=self.note(why), figure=estimate)
         note = self.note(estimate.note)
         if estimate.value is None and estimate.high is None and estimate.low is not None:
             bound = f"≥ {number(scale * estimate.low, digits=digits)}"

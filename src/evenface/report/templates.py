@@ -40,6 +40,7 @@ def render_template(name: str, context: dict[str, Any], **filters: Callable[...,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters |= {
+        "capitalised": lambda text: text[:1].upper() + text[1:],
         "count": count,
         "moment": moment,
         "paragraphs": paragraphs,

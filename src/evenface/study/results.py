@@ -1,4 +1,4 @@
-"""What a study found: the layout of ``results.json``, and the tables printed at its end."""
+"""What a study found: the layout of ``results.json``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.box import SIMPLE
-from rich.table import Table
 
 from evenface import __version__
 from evenface.assets import ASSETS
@@ -25,7 +23,6 @@ from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
-    MAIN_BENCHMARK,
     STUDY_TEACHER,
     FolderFaces,
     MixedSet,
@@ -271,102 +268,3 @@ def _samples(findings: Findings) -> dict[str, str]:
             Image.fromarray(preview.sheet).save(temporary)
         samples[name] = path.relative_to(findings.log.folder).as_posix()
     return samples
-
-
-def group_table(results: dict[str, Any]) -> Table:
-    """The result in the terminal: models × groups, accuracy in % with its interval."""
-    benchmark = next(b for b in results["benchmarks"] if b["id"] == MAIN_BENCHMARK)
-    table = Table(title=f"Accuracy in %, {benchmark['title']}", title_justify="left")
-    table.add_column("model")
-    for group in benchmark["groups"]:
-        table.add_column(group, justify="right")
-    for heading in ("mean", "STD", "SER"):
-        table.add_column(heading, justify="right")
-    for index, model in enumerate(results["models"]):
-        evaluation = results["evaluations"][model["id"]][MAIN_BENCHMARK]
-        cells = [_percent(evaluation["groups"][g]["accuracy"]) for g in benchmark["groups"]]
-        overall = evaluation["overall"]
-        cells += [
-            _percent(overall["accuracy"]),
-            _number(overall["std_sample"]["value"], 100),
-            _number(overall["ser"]["value"], 1),
-        ]
-        table.add_row(model["title"], *cells, end_section=_ends_section(results["models"], index))
-    return table
-
-
-def real_people_table(results: dict[str, Any]) -> Table | None:
-    """Equal error rates on people that were not rendered, or None where none were asked for."""
-    benchmarks = [
-        b for b in results["benchmarks"] if b["group_by"] is None and b["id"] != MAIN_BENCHMARK
-    ]
-    if not benchmarks:
-        return None
-    table = Table(title="Equal error rate in % (lower is better)", title_justify="left")
-    table.add_column("model")
-    for benchmark in benchmarks:
-        table.add_column(benchmark["title"], justify="right")
-    for index, model in enumerate(results["models"]):
-        evaluations = results["evaluations"][model["id"]]
-        cells = []
-        for benchmark in benchmarks:
-            # These benchmarks are of one group.
-            group = next(iter(evaluations[benchmark["id"]]["groups"].values()))
-            cells.append(_percent(group["eer"]))
-        table.add_row(model["title"], *cells, end_section=_ends_section(results["models"], index))
-    return table
-
-
-def verdicts(results: dict[str, Any], benchmark: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Which verdict a question got on one benchmark.
-
-    Returns:
-        Teachers ("no KD" for questions about students without one), and question → the verdict
-        with each of them ("" where it was not asked).
-    """
-    found: dict[str, dict[str, str]] = {}
-    for claim in results["claims"]:
-        if claim["benchmark"] == benchmark:
-            teacher = claim["teacher"] or "no KD"
-            found.setdefault(claim["question"], {})[teacher] = claim["verdict"]
-    teachers = list(
-        dict.fromkeys(teacher for of_question in found.values() for teacher in of_question)
-    )
-    return teachers, {q: [of.get(teacher, "") for teacher in teachers] for q, of in found.items()}
-
-
-def answers_tables(results: dict[str, Any]) -> list[Table]:
-    """Verdicts on each test: questions × teachers."""
-    tables = []
-    for benchmark in results["benchmarks"]:
-        teachers, found = verdicts(results, benchmark["id"])
-        title = f"Answers: {benchmark['title']} (rules and numbers in the report)"
-        table = Table(title=title, title_justify="left", box=SIMPLE)
-        table.add_column("question")
-        for teacher in teachers:
-            table.add_column(teacher, no_wrap=True)
-        for question, cells in found.items():
-            table.add_row(question, *cells)
-        if found:
-            tables.append(table)
-    return tables
-
-
-def _ends_section(models: list[dict[str, Any]], index: int) -> bool:
-    """Whether the next model is of another kind or training set."""
-    following = models[index + 1 : index + 2]
-    return any(
-        (model["kind"], model["set"]) != (models[index]["kind"], models[index]["set"])
-        for model in following
-    )
-
-
-def _percent(estimate: dict[str, Any]) -> str:
-    value = _number(estimate["value"], 100)
-    if estimate["low"] is None or estimate["high"] is None:
-        return value
-    return f"{value}\n[{_number(estimate['low'], 100)}, {_number(estimate['high'], 100)}]"
-
-
-def _number(value: float | None, scale: float) -> str:
-    return "–" if value is None else f"{scale * value:.2f}"

@@ -138,32 +138,36 @@ def _smallest(
     by_value = [s for s in steps if s.loss.value is not None and s.loss.value >= -settings.epsilon]
     worst = figure(grid.whole(reference), WORST)
     said = (
-        f"Worst-group accuracy of {against} is {number(100 * (worst.value or 0.0))} %. "
-        f"Allowing a loss of {points(settings.epsilon)}, "
+        f"The worst group's accuracy is {number(100 * (worst.value or 0.0))} % with {against}. "
+        f"With a margin of {points(settings.epsilon)}, "
     )
     if seeds < settings.seeds:
-        said += f"nothing is decided: fewer than {settings.seeds} training seeds."
+        said += f"nothing is decided: there are fewer than {settings.seeds} training seeds."
         shown = None
     elif shown is None:
-        said += "no smaller real fraction is shown to be enough"
+        said += "no smaller share of real faces is shown to be enough"
     else:
         said += (
-            f"{_percent(shown.fraction)} real faces are shown to be enough "
+            f"{_percent(shown.fraction)} real faces are enough "
             f"({change(shown.loss.contrast(), 'points')})"
         )
     if seeds >= settings.seeds:
         said += (
-            f"; at {_percent(failed.fraction)} that is not shown "
+            f"; {_percent(failed.fraction)} are not shown to be enough "
             f"({change(failed.loss.contrast(), 'points')})."
             if failed
             else "."
         )
     if by_value:
         least = min(by_value, key=lambda step: step.fraction)
-        said += f" By the values alone it would be {_percent(least.fraction)}."
+        said += f" Judged by the estimates alone, {_percent(least.fraction)} would be enough."
     else:
-        said += " By the values alone none is."
-    return {"fraction": None if shown is None else shown.fraction, "statement": said}
+        said += " Judged by the estimates alone, none is enough."
+    if shown is None:
+        return {"fraction": None, "change": None, "statement": said}
+    found = shown.loss.contrast()
+    bounds = {"value": found.value, "low": found.low, "high": found.high}
+    return {"fraction": shown.fraction, "change": bounds, "statement": said}
 
 
 def _in_sequence(steps: Sequence[_Step]) -> tuple[_Step | None, _Step | None]:

@@ -11,7 +11,7 @@ from evenface.report.audit.chapter import Chapter, SearchChapter, operating_poin
 from evenface.report.audit.comparisons import worded
 from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.audit.results import Compared
-from evenface.report.numbers import coverage, interval, number, p_value, percent
+from evenface.report.numbers import coverage, interval, number, p_value, percent, says_nothing
 from evenface.study.wording import listed
 
 
@@ -60,11 +60,10 @@ def _of_model(chapter: Chapter, model: str, evaluation: Evaluation) -> Iterator[
 
 
 def _range_of_groups(evaluation: Evaluation) -> Iterator[str]:
-    accuracy = {g: result.accuracy for g, result in evaluation.groups.items()}
-    known = {g: e for g, e in accuracy.items() if e.value is not None}
+    known, small = _known({g: result.accuracy for g, result in evaluation.groups.items()})
     if known:
         low, high = _ends(known)
-        yield f"By group: from {_rate(known[low])} ({low}) to {_rate(known[high])} ({high})."
+        yield f"By group: from {_rate(known[low])} ({low}) to {_rate(known[high])} ({high}){small}."
 
 
 def _one_group(evaluation: Evaluation) -> Iterator[str]:
@@ -102,13 +101,13 @@ def _evenness(model: str, evaluation: Evaluation) -> Answer:
     return Answer(
         question,
         f"No difference is shown: {said}",
-        ("This does not show that the groups are alike, only that these data cannot tell.", *more),
+        ("This does not show that the groups are alike: the data may be too few.", *more),
     )
 
 
 def _one_threshold(model: str, evaluation: Evaluation, point: OperatingPoint) -> Answer:
     digits = rate_digits(point.target_fmr)
-    question = f"With one threshold for everyone, who bears the errors of {model}?"
+    question = f"With one threshold for everyone, which group bears the errors of {model}?"
     false_matches = _extremes(point.fmr, digits)
     rejections = _extremes(point.fnmr, 2)
     where = "folds" if point.chosen_on == "other folds" else "people"
@@ -121,16 +120,30 @@ def _one_threshold(model: str, evaluation: Evaluation, point: OperatingPoint) ->
 
 
 def _extremes(rates: dict[str, Estimate], digits: int) -> str:
-    known = {g: e for g, e in rates.items() if e.value is not None}
+    known, small = _known(rates)
     if not known:
-        return "at a rate that is undefined"
+        return f"at a rate that is not known{small}"
     low, high = _ends(known)
     if known[low].value == known[high].value:
-        return f"in {_rate(known[low], digits)} of cases in every group"
+        # What is said of every group is as sure as the least sure of them.
+        widest = max(known.values(), key=_width)
+        every = "every other group" if small else "every group"
+        return f"in {_rate(widest, digits)} of cases in {every}{small}"
     return (
         f"most often for {high}, in {_rate(known[high], digits)} of cases, and least often for "
-        f"{low}, in {_rate(known[low], digits)}"
+        f"{low}, in {_rate(known[low], digits)}{small}"
     )
+
+
+def _known(rates: Mapping[str, Estimate]) -> tuple[dict[str, Estimate], str]:
+    """The rates that are known, and in words which groups are too small for one."""
+    small = [group for group, rate in rates.items() if says_nothing(rate)]
+    known = {g: e for g, e in rates.items() if e.value is not None and g not in small}
+    return known, f"; too few people or pairs for a rate in {listed(small)}" if small else ""
+
+
+def _width(rate: Estimate) -> float:
+    return 0.0 if rate.low is None or rate.high is None else rate.high - rate.low
 
 
 def _ratios(point: OperatingPoint) -> Iterator[str]:
@@ -183,7 +196,7 @@ def _by_group(second: str, accuracy: ComparedMeasure) -> str:
     ]
     rest = len(accuracy.groups) - len(better) - len(worse)
     if not said:
-        return "In no single group can the two be told apart (Holm’s correction)."
+        return "In no single group do the two differ beyond chance (Holm’s correction)."
     others = f"; not distinguishable in the other {rest}" if rest else ""
     return f"{second} is {listed(said)}{others} (Holm’s correction)."
 
@@ -191,7 +204,7 @@ def _by_group(second: str, accuracy: ComparedMeasure) -> str:
 def _evener(second: str, spread: ComparedOverall) -> str:
     words = {"better": "smaller", "worse": "larger"}.get(worded(spread.measure, spread.answer))
     if words is None:
-        return f"Whether the STD over groups differs cannot be told: {_difference(spread)}."
+        return f"These data do not show whether the STD over groups differs: {_difference(spread)}."
     return f"{second} has a {words} STD over groups: {_difference(spread)}."
 
 
@@ -205,7 +218,8 @@ def _difference(found: ComparedOverall) -> str:
 
 def _groups_of_search(rates: dict[str, Estimate]) -> Iterator[str]:
     if len(rates) > 1:
-        yield "By group: " + "; ".join(f"{g} {_rate(rate)}" for g, rate in rates.items()) + "."
+        known, small = _known(rates)
+        yield f"By group: {'; '.join(f'{g} {_rate(rate)}' for g, rate in known.items())}{small}."
 
 
 def _ends(known: Mapping[str, Estimate]) -> tuple[str, str]:
@@ -217,6 +231,8 @@ def _ends(known: Mapping[str, Estimate]) -> tuple[str, str]:
 def _rate(estimate: Estimate, digits: int = 2) -> str:
     if estimate.value is None:
         return "an undefined share"
+    if says_nothing(estimate):
+        return f"a share that so little data does not show ({_bounds(estimate, 100, 0).strip()} %)"
     return f"{percent(estimate.value, digits=digits)} %{_bounds(estimate, 100, digits)}"
 
 

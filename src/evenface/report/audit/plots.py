@@ -11,7 +11,7 @@ from evenface.report.audit.chapter import Chapter, operating_point
 from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Row, Style, finite
-from evenface.report.numbers import coverage, number, percent
+from evenface.report.numbers import coverage, number, percent, says_nothing
 from evenface.report.svg import SERIES
 
 _OVER_TARGETS = {
@@ -51,7 +51,8 @@ def error_rates(chapter: Chapter) -> Chart:
             for model, evaluation in chapter.models.items()
             if (point := operating_point(evaluation, key))
         }
-        span = figures.limits((e for rates in found.values() for e in rates.values()), zero=True)
+        every = (e for rates in found.values() for e in rates.values() if not says_nothing(e))
+        span = figures.limits(every, zero=True)
         if span is None or key is None:
             continue
         digits = rate_digits(float(key))
@@ -59,6 +60,7 @@ def error_rates(chapter: Chapter) -> Chart:
             rows = [
                 Row(group, Style.of_series(i), rates[group])
                 for i, group in enumerate(chapter.groups)
+                if not says_nothing(rates[group])
             ]
             said = ", ".join(
                 f"{row.label} {percent(row.estimate.value, digits=digits)} %" for row in rows

@@ -1,0 +1,66 @@
+"""A study's results in the terminal: the page's first screen in text, then its main tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenface.report import by_group, tables
+from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.names import readable
+from evenface.report.schema import read_results
+from evenface.report.summary import first_screen
+from evenface.report.table import Cell, Table
+
+if TYPE_CHECKING:
+    from rich import table as rich_table
+
+
+def answer_lines(results: dict[str, Any] | Path) -> list[str]:
+    """The answer, the key numbers and the caveat, as the page's first screen has them.
+
+    Raises:
+        DataError: these are not the results of a study.
+    """
+    first = first_screen(readable(read_results(results)))
+    return [
+        first.answer,
+        *(
+            " ".join([f"  {n.value} {n.bounds}", "; ".join([n.label, *n.others])])
+            for n in first.numbers
+        ),
+        first.caveat,
+    ]
+
+
+def result_tables(results: dict[str, Any] | Path) -> Iterator[rich_table.Table]:
+    """Accuracy by group, equal error rates on other people, verdicts.
+
+    Raises:
+        DataError: these are not the results of a study.
+    """
+    study = readable(read_results(results))
+    if study.main:
+        yield _drawn(by_group.group_table(study, study.main, compact=True))
+    if study.others:
+        yield _drawn(tables.people_table(study, study.others))
+    if study.claims:
+        yield _drawn(verdict_table(collect_claims(study)))
+
+
+def _drawn(table: Table) -> rich_table.Table:
+    from rich import table as rich_table
+
+    drawn = rich_table.Table(title=table.caption, title_justify="left")
+    for column in table.columns:
+        drawn.add_column(column.text, justify="right" if column.numeric else "left")
+    for section in table.sections:
+        for place, row in enumerate(section, 1):
+            header = "\n".join(filter(None, (row.header, row.detail)))
+            drawn.add_row(header, *map(_text, row.cells), end_section=place == len(section))
+    return drawn
+
+
+def _text(cell: Cell) -> str:
+    return "\n".join([cell.text, *cell.details])
