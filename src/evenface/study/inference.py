@@ -18,14 +18,14 @@ small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import PairedDifference, paired_difference
+from evenface.evaluate.bootstrap import Figure, PairedDifference
 
 MEAN = "overall.accuracy"
 WORST = "worst-group accuracy"
@@ -120,54 +120,14 @@ class Contrast(PairedDifference):
         return by_t if at_its_least else max(p, by_t)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A number about arms: on the data, in each replicate, and for each training seed alone.
-
-    Attributes:
-        value: None where undefined.
-        samples: (R,) joint replicates.
-        models: (n,) of each seed's model; NaN where undefined, empty without seeds.
-        level: of the intervals.
-    """
-
-    value: float | None
-    samples: NDArray[np.float64]
-    models: NDArray[np.float64]
-    level: float
-
-    def __sub__(self, other: Figure | float) -> Figure:
-        if not isinstance(other, Figure):
-            value = None if self.value is None else self.value - other
-            return Figure(value, self.samples - other, self.models - other, self.level)
-        with np.errstate(invalid="ignore"):
-            return Figure(
-                None if self.value is None or other.value is None else self.value - other.value,
-                self.samples - other.samples,
-                self.models - other.models,
-                self.level,
-            )
-
-    def contrast(self) -> Contrast:
-        """The figure, being a difference, against 0."""
-        nothing = np.zeros_like(self.samples)
-        start = None if self.value is None else 0.0
-        return _with_spread(
-            paired_difference(nothing, self.samples, start, self.value, self.level),
-            self.samples,
-            self.models,
-            self.level,
-        )
-
-
-def mean_of(figures: Sequence[Figure]) -> Figure:
-    """Their mean, replicate by replicate and seed by seed; all of arms with the same seeds."""
-    values = [figure.value for figure in figures if figure.value is not None]
-    return Figure(
-        float(np.mean(values)) if len(values) == len(figures) else None,
-        np.mean([figure.samples for figure in figures], axis=0),
-        np.mean([figure.models for figure in figures], axis=0),
-        figures[0].level,
+def contrast(figure: Figure) -> Contrast:
+    """A figure that is a difference, against 0."""
+    return Contrast(
+        **asdict(figure.difference()),
+        seeds=len(figure.models),
+        replicates=len(figure.people),
+        spread=None if figure.value is None else _spread(figure.samples, figure.models),
+        level=figure.level,
     )
 
 
@@ -177,11 +137,7 @@ def figure(arm: ArmEvaluation, measure: str, group: str | None = None) -> Figure
     The lowest of several accuracies is biased downwards, the more so the more alike they are in
     truth, in the data and once more in the replicates: for a test use :func:`worst_group_p`.
     """
-    level = arm.bootstrap.level
-    if measure != WORST:
-        value = arm.estimate(measure, group).value
-        return Figure(value, arm.samples(measure, group), of_models(arm, measure, group), level)
-    return lowest(by_group(arm))
+    return lowest(by_group(arm)) if measure == WORST else arm.figure(measure, group)
 
 
 def by_group(arm: ArmEvaluation) -> dict[str, Figure]:
@@ -192,7 +148,7 @@ def by_group(arm: ArmEvaluation) -> dict[str, Figure]:
 def lowest(groups: Mapping[str, Figure]) -> Figure:
     """The lowest of some figures, on the data, in each replicate, and for each seed."""
     figures = list(groups.values())
-    return Figure(
+    return Figure.settled(
         min(of.value for of in figures if of.value is not None),
         np.min([of.samples for of in figures], axis=0),
         np.min([of.models for of in figures], axis=0),
@@ -222,7 +178,7 @@ def worst_group_p(
         min(
             1.0,
             *(
-                (one - (other - margin)).contrast().sure_greater / shares[group == against]
+                contrast(one - (other - margin)).sure_greater / shares[group == against]
                 for against, other in first.items()
             ),
         )
@@ -230,38 +186,16 @@ def worst_group_p(
     )
 
 
-def of_models(arm: ArmEvaluation, measure: str, group: str | None = None) -> NDArray[np.float64]:
-    """(n,) the measure of each seed's model, NaN where undefined; empty without seeds."""
-    values = [model.estimate(measure, group).value for model in arm.models[: len(arm.seeds)]]
-    return np.array([np.nan if value is None else value for value in values])
-
-
 def compare(
     first: ArmEvaluation, second: ArmEvaluation, measure: str, group: str | None = None
 ) -> Contrast:
-    """``second − first`` as :meth:`Evaluation.compare` has it, with the t interval beside it."""
-    if measure == WORST:
-        return (figure(second, WORST) - figure(first, WORST)).contrast()
-    with np.errstate(invalid="ignore"):
-        samples = second.samples(measure, group) - first.samples(measure, group)
-        own = of_models(second, measure, group) - of_models(first, measure, group)
-    difference = first.compare(second, measure, group=group)
-    return _with_spread(difference, samples, own, first.bootstrap.level)
+    """``second − first`` as :meth:`Evaluation.compare` has it, with the t interval beside it.
 
-
-def _with_spread(
-    difference: PairedDifference,
-    samples: NDArray[np.float64],
-    own: NDArray[np.float64],
-    level: float,
-) -> Contrast:
-    return Contrast(
-        **asdict(difference),
-        seeds=len(own),
-        replicates=len(samples),
-        spread=_spread(samples, own) if difference.value is not None else None,
-        level=level,
-    )
+    Raises:
+        ValueError: the evaluations cannot be paired, or the measure or group is unknown.
+    """
+    first.check_pairing(second)
+    return contrast(figure(second, measure, group) - figure(first, measure, group))
 
 
 def _spread(samples: NDArray[np.float64], own: NDArray[np.float64]) -> Spread | None:
