@@ -425,7 +425,7 @@ def fabricated_results() -> dict[str, Any]:
             "spec": {
                 "name": "quick",
                 "seed": 0,
-                "distillation_weight": 39.06,
+                "distillation_weight": 39.0625,
                 "mix": {"real_fraction": 0.7},
             },
         },

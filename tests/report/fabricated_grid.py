@@ -101,7 +101,7 @@ def _model(name: str, levels: dict[str, str], *, kd: bool) -> dict[str, Any]:
 
 def recipe(identifier: str, levels: dict[str, str], *, kd: bool) -> dict[str, Any]:
     """A resolved recipe without paths."""
-    distill = {"distill": {"name": "template", "weight": 39.06}} if kd else {}
+    distill = {"distill": {"name": "template", "weight": 39.0625}} if kd else {}
     return {
         "name": f"{identifier}-s0",
         "seed": 0,

@@ -77,8 +77,8 @@ def test_recipes_of_a_grid_are_told(results: dict[str, Any]) -> None:
     assert "s = 32, m = 0.3, std = 0.0125" in losses
     assert "Students of head adaface: cross-entropy of AdaFace" in losses
     assert "s = 32, m = 0.3, h = 0.333, t\\_alpha = 0.01" in losses
-    assert "39.06 times 1 − cos(f, f\\_t)" in losses
-    assert "λ = 39.06 · D / 2 = 2,500" in losses  # λ = 10,000 at 512 dimensions
+    assert "39.0625 times 1 − cos(f, f\\_t)" in losses
+    assert "λ = 39.0625 · D / 2 = 2,500" in losses  # λ = 10,000 at 512 dimensions
     assert "learning rate 0.8 · 64/512 = 0.1" in optimisation
     assert "500 steps, the rate rising over the first 30 steps" in optimisation
     assert "computed in bf16" in optimisation

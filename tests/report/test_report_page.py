@@ -280,8 +280,8 @@ def test_stage_times_have_a_total(page: Element) -> None:
 
 
 def test_distillation_weight_is_shown_as_lambda_too(page: Element) -> None:
-    # 39.06 · 128 / 2 = 2499.84
-    assert "39.06 · (1 − cos)" in page.one("section", id="training").text
+    # 39.0625 · 128 / 2 = 2500
+    assert "39.0625 · (1 − cos)" in page.one("section", id="training").text
     assert "λ = 2,500 for 128-d embeddings" in page.one("section", id="training").text
 
 

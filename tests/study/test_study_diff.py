@@ -61,11 +61,11 @@ def test_a_study_is_the_same_as_itself():
 
 def test_a_weight_changes_distilled_runs_only(tmp_path):
     found = diff_studies("quick", study_file(tmp_path, "b", distillation_weight=10.0))
-    assert found.settings == {"distillation_weight": Change(39.06, 10.0)}
+    assert found.settings == {"distillation_weight": Change(39.0625, 10.0)}
     changed = found.named("changed")
     assert all("-kd-" in name for name in changed)
     assert len(changed) == 18
-    assert found.runs[changed[0]].changes == {"distill.weight": Change(39.06, 10.0)}
+    assert found.runs[changed[0]].changes == {"distill.weight": Change(39.0625, 10.0)}
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_the_command(tmp_path):
     other = study_file(tmp_path, "b", distillation_weight=10.0)
     done = CliRunner().invoke(build_app(), ["study", "diff", "quick", other])
     assert done.exit_code == 0, done.output
-    assert "distill.weight: 39.06 → 10.0" in done.output
+    assert "distill.weight: 39.0625 → 10.0" in done.output
     assert "Runs: 9 the same (9 by settings alone, not by fingerprints), 18 changed." in done.output
     done = CliRunner().invoke(build_app(), ["study", "diff", "quick", other, "--json"])
     content = json.loads(done.stdout)
-    assert content["settings"] == {"distillation_weight": {"first": 39.06, "second": 10.0}}
+    assert content["settings"] == {"distillation_weight": {"first": 39.0625, "second": 10.0}}

@@ -73,7 +73,7 @@ def test_what_is_there_is_told_from_what_is_not(prepared, face_folders, teacher_
     assert (first.step, first.steps, first.left) == (6, 6, 0.0)
     assert second.step == 4
     assert second.left == pytest.approx(first.spent / 6 * 2)
-    assert third.changes == {"distill.name": "template", "distill.weight": 39.06}
+    assert third.changes == {"distill.name": "template", "distill.weight": 39.0625}
     assert third.left == pytest.approx(first.spent)  # no other pace is known
     assert plan.seconds == pytest.approx(together([r.left for r in plan.runs[1:]], plan.workers))
     assert plan.pace == "finished runs of this study"

@@ -57,11 +57,11 @@ def test_a_recipe_trains_with_keys_changed(run, recipe_file, tmp_path):
 def test_explaining_shows_rate_length_and_lambda(run, recipe_file, cache, tmp_path):
     code, out, _ = run(recipe_file, "--set", f"distill.cache={cache.folder}", "--explain")
     assert code == 0
-    assert yaml.safe_load(out)["distill"]["weight"] == 39.06
+    assert yaml.safe_load(out)["distill"]["weight"] == 39.0625
     assert "# learning rate: 0.05 at its highest" in out
     assert "# training set: 30 images of 6 identities" in out
     assert "# length: 10 steps of 8 images = 80 images, 3.3 epochs" in out
-    assert "# distillation: 39.06 · (1 − cos), that is λ = 156.24 on the MSE" in out
+    assert "# distillation: 39.0625 · (1 − cos), that is λ = 156.25 on the MSE" in out
 
 
 def test_losses_are_listed_with_options_and_needs(run):
@@ -72,7 +72,7 @@ def test_losses_are_listed_with_options_and_needs(run):
     assert "s 64, m 0.35, std 0.05" in rows["elasticcosface"]
     assert "centres, labels" in rows["proxylesskd"]
     assert "student_layer (required)" in rows["fitnet"]
-    assert rows["template"].split()[1] == "39.06"
+    assert rows["template"].split()[1] == "39.0625"
 
 
 def test_explaining_tells_every_loss(run):
@@ -82,7 +82,7 @@ def test_explaining_tells_every_loss(run):
     assert code == 0
     assert "# distillation: rkd, its own weight" in out
     assert "# distillation: sp, weight 7" in out
-    assert "# distillation: 39.06 · (1 − cos), that is λ = 9,999.36 on the MSE" in out
+    assert "# distillation: 39.0625 · (1 − cos), that is λ = 10,000 on the MSE" in out
 
 
 def test_explaining_a_named_recipe_needs_no_data(run):
@@ -90,7 +90,7 @@ def test_explaining_a_named_recipe_needs_no_data(run):
     assert code == 0
     assert "# learning rate: 0.025 at its highest" in out
     assert "# backbone: 43.59 M parameters, 512 dimensions" in out
-    assert "λ = 9,999.36 on the MSE" in out
+    assert "λ = 10,000 on the MSE" in out
     code, out, _ = run(
         "student-cpu", "--set", "distill.cache=c", "--set", "backbone.embedding_size=", "--explain"
     )

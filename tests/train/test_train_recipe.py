@@ -56,7 +56,7 @@ def test_overrides_reach_nested_keys():
     assert recipe.head.options["s"] == 32.0
     assert recipe.optimizer.lr == 0.01
     assert recipe.distill is not None
-    assert recipe.distill.weight == 39.06
+    assert recipe.distill.weight == 39.0625
 
 
 def test_overrides_are_left_as_they_were():

@@ -96,7 +96,7 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
 
     resolved = yaml.safe_load((out / "recipe.yaml").read_text())
     assert load_recipe(str(out / "recipe.yaml")) == recipe
-    assert resolved["distill"]["weight"] == 39.06
+    assert resolved["distill"]["weight"] == 39.0625
     assert steps_saved(out) == [9, 10]
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1

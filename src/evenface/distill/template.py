@@ -5,7 +5,7 @@ over batch *and* dimensions. Since ‖f_t − f_s‖² = 2 (1 − cos), that equ
 
     2 λ / D · mean(1 − cos),
 
-so that λ = 10,000 means 39.06 for D = 512 and 156.25 for D = 128. Here the weight is that of
+so that λ = 10,000 means 39.0625 for D = 512 and 156.25 for D = 128. Here the weight is that of
 (1 − cos), which means the same for every embedding size.
 """
 
@@ -18,8 +18,8 @@ from torch import Tensor
 from evenface.distill.base import SampleDistillation
 from evenface.distill.registry import DISTILLATIONS
 
-PAPER_WEIGHT = 39.06
-"""2 · 10,000 / 512: the paper's λ in terms of 1 − cos."""
+PAPER_WEIGHT = 2 * 10_000 / 512
+"""39.0625: the paper's λ at 512 dimensions in terms of 1 − cos."""
 
 
 @DISTILLATIONS.register("template")

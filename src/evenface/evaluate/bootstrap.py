@@ -139,6 +139,26 @@ def shrinkage(people: NDArray[np.float64], pairs: NDArray[np.float64]) -> NDArra
     return np.where(over_people > 0, np.minimum(factor, 1.0), 1.0)
 
 
+def expansion(identities: int | None, level: float) -> float:
+    """By how much percentiles of a bootstrap over so many identities are too narrow.
+
+    √(n / (n − 1)) · t / z: the variance of n drawn values is (n − 1)/n of what it should be, and
+    being estimated it asks for Student's t (Hesterberg, *What Teachers Should Know About the
+    Bootstrap*, The American Statistician 69, 2015: "expanded percentile interval").
+
+    Args:
+        identities: n; 1 is returned where it is not known, or below 2.
+        level: coverage of the interval.
+    """
+    if identities is None or identities < 2:
+        return 1.0
+    from scipy.special import ndtri, stdtrit
+
+    share = (1 + level) / 2
+    ratio = float(stdtrit(identities - 1, share) / ndtri(share))
+    return math.sqrt(identities / (identities - 1)) * ratio
+
+
 def _variance(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.isfinite(replicates)
     count = np.maximum(finite.sum(axis=0), 1)
@@ -303,6 +323,7 @@ class Figure:
         training: (R,) deviations from the mean over training seeds, the seeds resampled; 0 without.
         models: (n,) of each training seed's model; NaN where undefined, empty without seeds.
         level: of intervals.
+        expansion: what shrunk replicates are multiplied by, see :func:`expansion`.
     """
 
     value: float | None
@@ -311,6 +332,7 @@ class Figure:
     training: NDArray[np.float64]
     models: NDArray[np.float64]
     level: float
+    expansion: float = 1.0
 
     @classmethod
     def settled(
@@ -329,7 +351,7 @@ class Figure:
         with np.errstate(invalid="ignore"):
             if self.value is None:
                 return self.people + self.training
-            factor = shrinkage(self.people, self.pairs)
+            factor = shrinkage(self.people, self.pairs) * self.expansion
             return shrink(self.value, self.people, factor) + self.training
 
     def __sub__(self, other: Figure | float) -> Figure:
@@ -372,4 +394,5 @@ def _combined(figures: Sequence[Figure], weights: Sequence[float]) -> Figure:
         total([of.training for of in figures]),
         total([of.models for of in figures]),
         figures[0].level,
+        max(of.expansion for of in figures),
     )

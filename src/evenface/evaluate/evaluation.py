@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import count_chunks
 from evenface.evaluate.cross import (
     IMAGES_A_GROUP,
     KEYS,
@@ -63,9 +62,6 @@ from evenface.seeds import generator
 
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
-
-# Weights of the cross-table held at a time.
-_CROSS_CHUNK = 2_000_000
 
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
 _ONE_GROUP = "there is one group: nothing to compare"
@@ -188,7 +184,9 @@ def evaluate_groups(
         replicates = resampled(
             {**observed.by_group, **of_folds},
             *scorers.replicates(bootstrap.replicates, bootstrap.seed),
-            fold_pairs,
+            fold_pairs=fold_pairs,
+            identities=[scorer.facts.identities for scorer in scorers.groups],
+            level=bootstrap.level,
         )
     summary = Summary(names, replicates.replicates, bootstrap.level)
     plots = Plots(scorers.groups) if detail else None
@@ -355,9 +353,7 @@ def _compare_across(
 
 def _across_note(protocol: Protocol, images: int | None) -> str:
     chosen = "all images" if images is None else f"at most {images:,} images a group, drawn"
-    return (
-        f"all pairs of different people among {chosen}; the threshold stays as it is in resamples"
-    )
+    return f"all pairs of different people among {chosen}; intervals hold the threshold fixed"
 
 
 def _cross_tables(
@@ -374,20 +370,11 @@ def _cross_tables(
     if across is None or not wanted or len(groups) < 2:
         return []
     cells = across.compare(min(threshold for _, threshold in wanted))
-    most = max(len(scores.scores) for scores in cells.values())
-    resamples = count_chunks(
-        [data.units for data in groups],
-        [data.facts.name for data in groups],
-        bootstrap.replicates,
-        bootstrap.seed,
-        max(1, _CROSS_CHUNK // max(1, most)),
-    )
     return cross_tables(
         cells,
         [data.facts.name for data in groups],
-        resamples,
         wanted,
-        level=bootstrap.level,
+        level=bootstrap.level if bootstrap.replicates else None,
         note=across.note,
     )
 

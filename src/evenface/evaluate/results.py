@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import Figure, PairedDifference, shrink
+from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, shrink
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
@@ -304,11 +304,11 @@ class Evaluation(Record):
     and "own.fnmr@1e-3" of a group, "fdr@1e-3" over groups. NaN or infinite where undefined. Not
     part of the JSON, as the next two."""
     pair_replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
-    """Measure → replicates that resample pairs of two people, (K, G) or (K,): of groups' measures
-    and their means. Spreads and ratios are computed from replicates that are shrunk already."""
+    """Measure → replicates that resample pairs of two people, (K, G) or (K,): of what is shrunk by
+    itself. Spreads and ratios of accuracies and d′ are computed from shrunk replicates instead."""
     shrinkage: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
-    """Measure → by how much its replicates were shrunk, (G,) or (): see
-    :func:`evenface.evaluate.bootstrap.shrinkage`."""
+    """Measure → what its replicates' deviations were multiplied by, (G,) or (): see ``shrinkage``
+    and ``expansion`` in :mod:`evenface.evaluate.bootstrap`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""
@@ -392,7 +392,11 @@ class Evaluation(Record):
         if value is not None:
             samples = shrink(value, samples, 1 / factor)
         whole = Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
-        return replace(whole, pairs=pairs)
+        if measure not in self.pair_replicates:
+            return whole
+        known = [of.identities for of in self.groups.values() if of.identities is not None]
+        people = self.groups[group].identities if group else min(known, default=None)
+        return replace(whole, pairs=pairs, expansion=expansion(people, self.bootstrap.level))
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""

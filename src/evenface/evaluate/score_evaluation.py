@@ -40,7 +40,7 @@ _REVERSED = (
     "genuine pairs score lower than impostor pairs on average: if the scores are distances, say so "
     "(--distance)"
 )
-_FIXED = "the threshold stays as it is in resamples"
+_FIXED = "intervals hold the threshold fixed"
 
 
 def evaluate_scores(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evenface.evaluate import fairness
 from evenface.evaluate.bootstrap import (
+    expansion,
     percentile_interval,
     shrink,
     shrinkage,
@@ -57,20 +58,8 @@ _RATES = (
     "error",
 )
 """Shares of pairs, their scope and level left out: their intervals are Wilson's."""
-
-
-def means_over_groups(
-    by_group: Mapping[str, NDArray[np.float64]],
-) -> dict[str, NDArray[np.float64]]:
-    """Means over groups, (R,) by name; arguments as in :func:`over_groups`."""
-    means = {"overall.accuracy": by_group["accuracy"].mean(axis=1)}
-    for measure, values in by_group.items():
-        name, _, key = measure.partition("@")
-        if name in AVERAGED:
-            means[f"mean.{measure}"] = values.mean(axis=1)
-        elif name in ("fmr", "fnmr") and key:
-            means[f"mean_{measure}"] = values.mean(axis=1)
-    return means
+_OF_INDEPENDENT = tuple(f"overall.{name}" for name in ("std_", "ser", "gap", "dprime_", "probit_"))
+"""How measures over groups begin that are computed from figures with a threshold for each."""
 
 
 def over_groups(
@@ -83,8 +72,14 @@ def over_groups(
             measured "fmr@…" and "fnmr@…" at operating points and "worst_case.error".
         fold_pairs: (G,) pairs behind each accuracy.
     """
-    means = means_over_groups(by_group)
     accuracy, dprime, fmr, fnmr = (by_group[m] for m in ("accuracy", "dprime", "fmr", "fnmr"))
+    means = {"overall.accuracy": accuracy.mean(axis=1)}
+    for measure, values in by_group.items():
+        name, _, key = measure.partition("@")
+        if name in AVERAGED:
+            means[f"mean.{measure}"] = values.mean(axis=1)
+        elif name in ("fmr", "fnmr") and key:
+            means[f"mean_{measure}"] = values.mean(axis=1)
     if accuracy.shape[1] < 2:
         return means
     more = {
@@ -124,23 +119,45 @@ def resampled(
     observed: Mapping[str, NDArray[np.float64]],
     people: Mapping[str, NDArray[np.float64]],
     pairs: Mapping[str, NDArray[np.float64]],
+    *,
     fold_pairs: Sequence[int],
+    identities: Sequence[int | None],
+    level: float,
 ) -> Resampled:
-    """Shrink the replicates of groups and of their means, then compute spreads and ratios of these.
+    """Replicates of all measures, shrunk.
+
+    Measures of groups and their means are shrunk, and so are measures over groups at one
+    threshold, which all groups share. Other spreads and ratios are computed from the shrunk
+    replicates of the groups, which are independent of each other.
 
     Args:
         observed: (1, G) of each measure of a group.
         people, pairs: (R, G) and (K, G) replicates of the same.
         fold_pairs: (G,) pairs behind each accuracy.
+        identities: (G,), None where not known.
+        level: of the intervals.
     """
-    values, raw, of_pairs = ({**of, **means_over_groups(of)} for of in (observed, people, pairs))
-    factors = {measure: shrinkage(raw[measure], of_pairs[measure]) for measure in raw}
+    values, raw, of_pairs = (_shrunk_themselves(of, fold_pairs) for of in (observed, people, pairs))
+    each = np.array([expansion(n, level) for n in identities])
+    factors = {
+        measure: np.asarray(
+            shrinkage(samples, of_pairs[measure]) * (each if samples.ndim == 2 else each.max())
+        )
+        for measure, samples in raw.items()
+    }
     shrunk = {
         measure: shrink(values[measure][0], samples, factors[measure])
         for measure, samples in raw.items()
     }
     by_group = {measure: shrunk[measure] for measure in people}
     return Resampled({**over_groups(by_group, fold_pairs), **shrunk}, of_pairs, factors)
+
+
+def _shrunk_themselves(
+    by_group: Mapping[str, NDArray[np.float64]], fold_pairs: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    over = over_groups(by_group, fold_pairs)
+    return {**by_group, **{m: of for m, of in over.items() if not m.startswith(_OF_INDEPENDENT)}}
 
 
 class Summary:

@@ -129,7 +129,7 @@ TEMPLATE = "template"
 
 DISTILLATIONS: dict[str, Part] = {
     TEMPLATE: Part(
-        "template distillation", ("huber2021maskinv", "neto2024"), "1 − cos(f, f_t)", {}, 39.06
+        "template distillation", ("huber2021maskinv", "neto2024"), "1 − cos(f, f_t)", {}, 39.0625
     ),
     "rkd": Part(
         "relational distillation",

@@ -235,7 +235,7 @@ class StudySpec(_Part):
     teachers: tuple[str | TrainedTeacher, ...] = Field(default=("sface",), min_length=1)
     """What students are distilled from, each in turn: names, ONNX files, run folders, or a recipe
     and a training set."""
-    distillation_weight: float = Field(default=39.06, gt=0)
+    distillation_weight: float = Field(default=39.0625, gt=0)
     student: StudentSpec
     factors: dict[FactorName, dict[LevelName, dict[str, Any]]] = Field(default_factory=dict)
     """Factor → level → what it changes in the student's recipe (dotted keys). A factor whose levels

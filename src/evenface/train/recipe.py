@@ -159,7 +159,7 @@ class DistillationRecipe(_Part):
     """Instead of a cache."""
     name: str | None = None
     weight: float | None = Field(default=None, gt=0)
-    """Template: of (1 − cos), 39.06 if not given, which is the paper's λ = 10,000 at 512
+    """Template: of (1 − cos), 39.0625 if not given, which is the paper's λ = 10,000 at 512
     dimensions. Others: None for the loss's own."""
     options: Options = Field(default_factory=dict)
     losses: tuple[DistillationLossRecipe, ...] = ()
@@ -180,7 +180,7 @@ class DistillationRecipe(_Part):
         name = content.get("name") or "template"
         weight = content.get("weight")
         if weight is None and name == "template":
-            weight = 39.06
+            weight = 2 * 10_000 / 512
         return {**content, "name": name, "weight": weight}
 
     @model_validator(mode="after")
