@@ -76,15 +76,18 @@ class ArmEvaluation(Evaluation):
         """The mean over models, with the chance in training as the seeds show it."""
         if not self._models:
             return super().figure(measure, group)
-        mean = mean_figure([model.figure(measure, group) for model in self._models])
-        value = self.estimate(measure, group).value
-        values = [model.estimate(measure, group).value for model in self._models]
-        models = np.array([np.nan if v is None else v for v in values])
+        figures = [model.figure(measure, group) for model in self._models]
+        return replace(self.averaged(figures), value=self.estimate(measure, group).value)
+
+    def averaged(self, figures: Sequence[Figure]) -> Figure:
+        """The mean of a figure of each model, with the chance in training as the seeds show it."""
+        mean = mean_figure(figures)
+        models = np.array([np.nan if of.value is None else of.value for of in figures])
         return replace(
             mean,
-            value=value,
             training=_of_training(models, len(mean.people), self.bootstrap.seed),
             models=models[: len(self.seeds)],
+            level=self.bootstrap.level,
         )
 
     def _pairing(self) -> tuple[object, ...]:

@@ -23,7 +23,12 @@ from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.wording import OVER_GROUPS, change, listed
 
 _AVERAGE = "kd-helps-on-average"
-_RAISES, _LOWERS = "kd-raises-accuracy", "kd-lowers-unevenness"
+_RAISES = "kd-raises-accuracy"
+_LOWERS = {
+    "kd-lowers-absolute-unevenness": "that groups come nearer to each other in points",
+    "kd-lowers-relative-unevenness": "that the worst group errs fewer times as often as the best",
+    "kd-lowers-unevenness": "that groups become more alike",  # of older results
+}
 _GAP = {
     "gap-closed-synthetic": "Of the gap between real and synthetic faces without KD, synthetic "
     "faces with KD make up",
@@ -185,13 +190,13 @@ def _unevenness(
             )
             beyond = f"{decided} beyond chance" if decided else "none beyond chance"
             parts.append(f"{name} falls in {_of(falls, len(found))} ({beyond})")
-    asked = [c for c in claims if rule_of(c) == _LOWERS]
     if not parts:
         return
-    verdict = ""
-    if asked:
-        verdict = f"; that groups become more alike is supported in {_supported(asked)}"
-    yield f"As for unevenness, {listed(parts)}{verdict}."
+    verdicts = ""
+    for rule, words in _LOWERS.items():
+        asked = [c for c in claims if rule_of(c) == rule]
+        verdicts += f"; {words} is supported in {_supported(asked)}" if asked else ""
+    yield f"As for unevenness, {listed(parts)}{verdicts}."
 
 
 def _sweep(results: Results, benchmark: Benchmark) -> Iterator[str]:

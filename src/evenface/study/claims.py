@@ -16,13 +16,12 @@ from dataclasses import replace
 import numpy as np
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import Figure, PairedDifference, against_zero
+from evenface.evaluate.bootstrap import Figure, against_zero
 from evenface.evaluate.evaluation import FEW_IDENTITIES
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.claim import (
     Claim,
     Evidence,
-    Unit,
     Verdict,
     alpha_of,
     decide,
@@ -30,20 +29,10 @@ from evenface.study.claim import (
     evidence,
 )
 from evenface.study.inference import MEAN, Contrast, compare, contrast, figure
-from evenface.study.wording import change, listed, number, p, percent, points
+from evenface.study.wording import change, listed, p, percent, points
 
 MARGIN = 0.01
 """Loss of mean accuracy, one percentage point, below which two training sets count as equal."""
-LEAST_SCALES = 3
-"""Scales of unevenness that must be defined for a verdict, STD among them."""
-
-_SCALES: dict[str, tuple[str, Unit]] = {
-    "STD of accuracy": ("overall.std_sample", "points"),
-    "SER": ("overall.ser", "ratio"),
-    "d′ gap": ("overall.dprime_gap", "ratio"),
-    "probit gap": ("overall.probit_gap", "ratio"),
-    "FNMR ratio": ("global.fnmr_ratio", "ratio"),
-}
 
 
 def kd_raises_accuracy(
@@ -115,79 +104,6 @@ def kd_raises_accuracy(
             ),
             evidence("mean over groups", mean),
             *(evidence(g, d, p_holm=adjusted[g]) for g, d in found.items()),
-        ),
-    )
-
-
-def kd_lowers_unevenness(
-    plain: ArmEvaluation,
-    distilled: ArmEvaluation,
-    *,
-    training_set: str,
-    benchmark: str,
-    teacher: str,
-) -> Claim:
-    """Whether distillation makes the groups more alike, on every scale that can be measured.
-
-    Noise alone makes groups look uneven on every scale, and there may be less noise with
-    distillation: lower scales show groups more alike only if the groups differed without it.
-    """
-    found = {
-        scale: (compare(plain, distilled, measure), unit)
-        for scale, (measure, unit) in _SCALES.items()
-    }
-    # The t interval is for STD, a scale like a mean's. Ratios and gaps of quantiles are too skewed
-    # for it; as all scales must agree, holding STD to it keeps the level of the whole.
-    measured = {
-        scale: of if scale == "STD of accuracy" else replace(of, spread=None)
-        for scale, (of, _) in found.items()
-        if of.value is not None
-    }
-    alpha, excess = alpha_of(plain), plain.overall.std_excess_p
-    measurable = excess is not None and excess < alpha
-
-    def rule(scales: Sequence[Contrast]) -> Verdict:
-        if len(measured) < LEAST_SCALES or "STD of accuracy" not in measured:
-            return "undefined"
-        if measurable and all(d.below(0) for d in scales):
-            return "supported"
-        return "not supported" if all(d.above(0) for d in scales) else "undecided"
-
-    verdict, held_back = decide(rule, list(measured.values()))
-    return Claim(
-        id=f"kd-lowers-unevenness:{training_set}",
-        question=f"Does distillation make groups more alike (training set {training_set})?",
-        benchmark=benchmark,
-        teacher=teacher,
-        verdict=verdict,
-        statement=(
-            f"Trained on “{training_set}”, with KD from {teacher} against without: "
-            f"{_directions(found)}. {_against_equal_groups(plain, distilled)}"
-            + (
-                ""
-                if measurable
-                else " Without KD no unevenness was measurable that could be lowered."
-            )
-            + held_back
-        ),
-        rule=(
-            "Supported if the interval lies below 0 on every scale that is defined and STD without "
-            f"KD exceeds that of equal groups (p below {alpha:.3g}); not supported if above 0 on "
-            f"every one; at least {LEAST_SCALES} of {len(_SCALES)} must be defined, STD among "
-            "them, or the verdict is undefined; else undecided. The scales are not independent: "
-            "STD, SER and probit gap come from the same accuracies, all of them from the same "
-            "scores."
-        ),
-        tests=tuple(
-            evidence(
-                scale,
-                difference,
-                unit=unit,
-                note=None
-                if difference.value is not None
-                else _why_undefined(scale, plain, distilled),
-            )
-            for scale, (difference, unit) in found.items()
         ),
     )
 
@@ -450,45 +366,3 @@ def _gap_claim(
             other,
         ),
     )
-
-
-def _directions(found: Mapping[str, tuple[PairedDifference, Unit]]) -> str:
-    """Which scales fell, which rose, which are undefined, with numbers."""
-    words: dict[str, list[str]] = {"lower": [], "higher": [], "unchanged": []}
-    undefined = []
-    for scale, (difference, unit) in found.items():
-        if difference.value is None:
-            undefined.append(scale)
-            continue
-        kind = "unchanged" if difference.value == 0 else "lower"
-        kind = "higher" if difference.value > 0 else kind
-        words[kind].append(f"{scale} {change(difference, unit)}")
-    said = [f"{kind} on {listed(scales)}" for kind, scales in words.items() if scales]
-    if words["lower"] and words["higher"]:
-        said[0] = f"the scales disagree: {said[0]}"
-    if undefined:
-        said.append(f"undefined on {listed(undefined)}")
-    return "; ".join(said)
-
-
-def _against_equal_groups(plain: ArmEvaluation, distilled: ArmEvaluation) -> str:
-    parts = []
-    for arm, condition in ((plain, "without KD"), (distilled, "with KD")):
-        overall = arm.overall
-        std, expected = overall.std_sample.value, overall.std_expected.value
-        values = [None if value is None else 100 * value for value in (std, expected)]
-        parts.append(
-            f"{number(values[0])} points {condition}, where equal groups would show on average "
-            f"about {number(values[1])} (an upper estimate) by chance ({p(overall.std_excess_p)})"
-        )
-    return f"STD is {', and '.join(parts)}."
-
-
-def _why_undefined(scale: str, plain: ArmEvaluation, distilled: ArmEvaluation) -> str | None:
-    measure, _ = _SCALES[scale]
-    notes = [
-        f"{condition}: {estimate.note}"
-        for arm, condition in ((plain, "without KD"), (distilled, "with KD"))
-        if (estimate := arm.estimate(measure)).value is None
-    ]
-    return "; ".join(notes) or None

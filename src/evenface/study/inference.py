@@ -18,14 +18,16 @@ small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import Figure, PairedDifference
+from evenface.evaluate.bootstrap import Figure, PairedDifference, shrinkage
+from evenface.evaluate.fairness import std_if_equal, std_sample
 
 MEAN = "overall.accuracy"
 WORST = "worst-group accuracy"
@@ -154,6 +156,72 @@ def lowest(groups: Mapping[str, Figure]) -> Figure:
         np.min([of.models for of in figures], axis=0),
         figures[0].level,
     )
+
+
+def over_groups(
+    arm: ArmEvaluation, measure: str, statistic: Callable[[NDArray[np.float64]], Any]
+) -> Figure:
+    """A statistic over groups of a measure of the groups, of each model and then averaged.
+
+    Args:
+        arm: its models have the measure.
+        measure: of a group. For "accuracy", of which each group has a threshold of its own, the
+            statistic is taken of shrunk replicates; rates at one threshold hang together, and the
+            statistic itself is shrunk.
+        statistic: reduces the last axis, the groups. Undefined for the arm where it is not finite
+            for a model.
+    """
+    figures = []
+    for model in arm.models:
+        groups = [model.figure(measure, group) for group in model.groups]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = [np.nan if of.value is None else of.value for of in groups]
+            value = float(statistic(np.array(values)))
+            if measure == "accuracy":
+                people, pairs = statistic(_columns(groups, "samples")), np.empty(0)
+            else:
+                people = statistic(_columns(groups, "people"))
+                pairs = statistic(_columns(groups, "pairs"))
+        figures.append(
+            replace(
+                groups[0],
+                value=value if np.isfinite(value) else None,
+                people=people,
+                pairs=pairs,
+                expansion=max(of.expansion for of in groups) if len(pairs) else 1.0,
+            )
+        )
+    return arm.averaged(figures)
+
+
+def uneven_p(arm: ArmEvaluation, measure: str) -> float | None:
+    """p of an STD over groups as large as this one were the groups equal; None where undefined.
+
+    As :func:`evenface.evaluate.fairness.std_if_equal`, averaged over models. What moves all groups
+    alike, as one threshold does, is taken out first.
+    """
+    if measure == "accuracy":
+        return arm.overall.std_excess_p
+    observed, null = [], []
+    for model in arm.models:
+        groups = [model.figure(measure, group) for group in model.groups]
+        values = [of.value for of in groups if of.value is not None]
+        if len(values) < max(2, len(groups)):
+            return None
+        observed.append(float(std_sample(values)))
+        people, pairs = (
+            of - of.mean(axis=1, keepdims=True)
+            for of in (_columns(groups, "people"), _columns(groups, "pairs"))
+        )
+        factor = shrinkage(people, pairs) if len(pairs) else 1.0
+        null.append(std_if_equal(people * factor * max(of.expansion for of in groups)))
+    samples = np.mean(null, axis=0)
+    reached = int(np.count_nonzero(np.isnan(samples) | (samples >= np.mean(observed))))
+    return (1 + reached) / (len(samples) + 1)
+
+
+def _columns(groups: Sequence[Figure], of: str) -> NDArray[np.float64]:
+    return np.stack([getattr(group, of) for group in groups], axis=-1)
 
 
 def worst_group_p(
