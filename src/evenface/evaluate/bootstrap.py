@@ -113,7 +113,7 @@ def pair_draws(
     for start in range(0, replicates, size):
         rows = min(size, replicates - start)
         yield [
-            2 * rng.integers(0, 2, size=(rows, n), dtype=np.uint16)
+            rng.integers(0, 2, size=(rows, n), dtype=np.uint8) << 1
             for rng, n in zip(draws, pairs, strict=True)
         ]
 

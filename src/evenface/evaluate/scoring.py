@@ -37,7 +37,7 @@ FAR_LEVELS = {f"1e-{n}": 10.0**-n for n in range(1, 6)}
 TARGET_FMR = 1e-2
 """Mean FMR over groups at which the one global threshold is set."""
 
-PAIR_REPLICATES = 100
+PAIR_REPLICATES = 150
 """Most replicates that resample dyads: their variance is all that is taken from them."""
 
 # Weights held at a time by each thread.
