@@ -58,8 +58,10 @@ def test_groups_that_come_closer_in_both_ways() -> None:
     absolute, relative = lowers(UNEVEN, even)
     assert (absolute.verdict, relative.verdict) == ("supported", "supported")
     assert "Both kinds of unevenness fall." in absolute.statement
-    assert "STD of accuracy is 5.00 points without KD" in absolute.statement
-    assert "SER is 2.00 without KD" in relative.statement
+    assert (
+        "lie 5.00 points from their mean without KD and 0.50 points with KD" in absolute.statement
+    )
+    assert "errs 2.00 times as often as the best without KD and 1.10 times" in relative.statement
     assert absolute.tests[0].note == "decides"
     assert [test.label for test in absolute.tests] == [
         "STD of accuracy",

@@ -82,14 +82,14 @@ class Kind:
 
     Attributes:
         question: with the training set to come.
-        error: what differs between groups, in words.
+        answer: in words, with the value without KD, that with KD, and the teacher to come.
         primary: decides.
         secondary: shown beside it.
         logarithm: of the primary scale where that is a ratio, whose test needs it.
     """
 
     question: str
-    error: str
+    answer: str
     primary: Scale
     secondary: tuple[Scale, ...]
     logarithm: Scale | None = None
@@ -105,13 +105,15 @@ KINDS: dict[str, tuple[str, Kind, Kind]] = {
         "accuracy",
         Kind(
             "Does distillation bring the groups' errors nearer to each other, in points",
-            "error",
+            "accuracies of the groups lie {} points from their mean without KD and {} points with "
+            "KD from {} (STD)",
             _STD,
             (_GAP, _FNMR["worst"], _FMR["worst"]),
         ),
         Kind(
             "Does distillation make the worst group err fewer times as often as the best",
-            "error",
+            "the worst group errs {} times as often as the best without KD and {} times with KD "
+            "from {} (SER)",
             _SER,
             (_FNMR["ratio"], _FMR["ratio"]),
             _logarithm("accuracy", fairness.skewed_error_ratio),
@@ -123,14 +125,16 @@ KINDS: dict[str, tuple[str, Kind, Kind]] = {
             Kind(
                 f"At one threshold for all groups: does distillation bring their {name} nearer to "
                 "each other, in points",
-                name,
+                f"at one threshold, {name}s of the groups lie {{}} points from their mean without "
+                "KD and {} points with KD from {} (STD)",
                 scales["std"],
                 (scales["gap"], scales["worst"]),
             ),
             Kind(
                 "At one threshold for all groups: does distillation lower the worst group's "
                 f"{name} as a multiple of the groups' geometric mean",
-                name,
+                f"at one threshold, the worst group's {name} is {{}} times the groups' geometric "
+                "mean without KD and {} times with KD from {}",
                 scales["ratio"],
                 (scales["max-min"],),
                 _logarithm(error, fairness.worst_to_geometric_mean),
@@ -217,15 +221,13 @@ def kd_lowers_unevenness(
         primary = kind.primary
         found = contrast(primary.figure(distilled) - primary.figure(plain))
         values = [_value(primary.figure(arm), primary.unit) for arm in (plain, distilled)]
-        unit = " points" if primary.unit == "points" else ""
         statement = (
-            f"Trained on “{training_set}”, {primary.label} is {values[0]}{unit} without KD and "
-            f"{values[1]}{unit} with KD from {teacher}: {change(found, primary.unit)}. That groups "
-            f"are alike and differ so by chance: {p(chance['without'])} without KD, "
-            f"{p(chance['with'])} with it."
+            f"Trained on “{training_set}”, {kind.answer.format(*values, teacher)}: "
+            f"{change(found, primary.unit)}. Were groups alike, chance would make them differ as "
+            f"much with {p(chance['without'])} without KD and {p(chance['with'])} with it."
         )
         if not any(uneven.values()):
-            statement += f" No unevenness of {kind.error} is beyond chance, so none can fall."
+            statement += " No unevenness is beyond chance, so none can fall."
         claims.append(
             Claim(
                 id=f"{name}{ending}:{training_set}",
