@@ -149,7 +149,9 @@ def test_margin_in_both_modes_and_none_without_labels(name):
     if name == "normface":
         torch.testing.assert_close(in_evaluation, plain)
     else:
-        assert (in_evaluation[own] < plain[own]).all()
+        # With its easy margin MagFace leaves cosines at or below 0 as they are.
+        margin = plain[own] > 0 if name == "magface" else torch.ones(len(labels), dtype=torch.bool)
+        assert (in_evaluation[own] < plain[own])[margin].all()
     if name != "curricularface":  # which changes hard negatives too
         torch.testing.assert_close(in_evaluation[~own], plain[~own])
     if name not in ("adaface", "curricularface"):  # whose statistics move in training
