@@ -113,7 +113,8 @@ def pair_draws(
     for start in range(0, replicates, size):
         rows = min(size, replicates - start)
         yield [
-            rng.integers(0, 2, size=(rows, n), dtype=np.uint8) << 1
+            # Rows of whole 32-bit words, which bytes are drawn from: parts join without a seam.
+            rng.integers(0, 2, size=(rows, -(-n // 4) * 4), dtype=np.uint8)[:, :n] << 1
             for rng, n in zip(draws, pairs, strict=True)
         ]
 

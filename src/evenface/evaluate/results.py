@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, shrink
+from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
+_AVERAGED = {"overall.accuracy": "accuracy"}
+"""Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
 
 
@@ -305,7 +307,7 @@ class Evaluation(Record):
     part of the JSON, as the next two."""
     pair_replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → replicates that resample pairs of two people, (K, G) or (K,): of what is shrunk by
-    itself. Spreads and ratios of accuracies and d′ are computed from shrunk replicates instead."""
+    itself. Means and spreads of accuracies and d′ are computed from shrunk replicates instead."""
     shrinkage: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → what its replicates' deviations were multiplied by, (G,) or (): see ``shrinkage``
     and ``expansion`` in :mod:`evenface.evaluate.bootstrap`."""
@@ -384,6 +386,10 @@ class Evaluation(Record):
     def figure(self, measure: str, group: str | None = None) -> Figure:
         """A measure with the replicates that differences need; arguments as in :meth:`compare`."""
         samples, value = self.samples(measure, group), self.estimate(measure, group).value
+        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
+        if group is None and averaged != measure and averaged in self.pair_replicates:
+            mean = mean_figure([self.figure(averaged, of_group) for of_group in self.groups])
+            return replace(mean, value=value)
         pairs, factor = np.empty(0), 1.0
         if measure in self.pair_replicates:
             column = ... if group is None else (..., list(self.groups).index(group))

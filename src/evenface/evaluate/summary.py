@@ -58,7 +58,7 @@ _RATES = (
     "error",
 )
 """Shares of pairs, their scope and level left out: their intervals are Wilson's."""
-_OF_INDEPENDENT = tuple(f"overall.{name}" for name in ("std_", "ser", "gap", "dprime_", "probit_"))
+_OF_INDEPENDENT = ("overall.", "mean.")
 """How measures over groups begin that are computed from figures with a threshold for each."""
 
 
@@ -126,9 +126,9 @@ def resampled(
 ) -> Resampled:
     """Replicates of all measures, shrunk.
 
-    Measures of groups and their means are shrunk, and so are measures over groups at one
-    threshold, which all groups share. Other spreads and ratios are computed from the shrunk
-    replicates of the groups, which are independent of each other.
+    Measures of groups are shrunk, and so are measures over groups at one threshold, which all
+    groups share. Other means, spreads and ratios are computed from the shrunk replicates of the
+    groups, which are independent of each other.
 
     Args:
         observed: (1, G) of each measure of a group.
