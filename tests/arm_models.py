@@ -49,6 +49,12 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
         }
         groups[name] = result.model_copy(update={**changed, "fold_pairs": FOLD_PAIRS})
     overall, one = template.overall, template.global_threshold
+    for error in ("fmr", "fnmr"):
+        rates = {
+            name: of.model_copy(update={"value": float(observed[error][0, g]), "note": None})
+            for g, (name, of) in enumerate(getattr(one, error).items())
+        }
+        one = one.model_copy(update={error: rates})
     for key, value in over.items():
         scope, name = key.split(".")
         if scope == "mean":
@@ -70,6 +76,8 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
             "overall": overall,
             "global_threshold": one,
             "replicates": replicates,
+            "pair_replicates": {},
+            "shrinkage": {},
         }
     )
 

@@ -29,7 +29,7 @@ def test_equals_lambda_times_mse(size, dtype):
 
 
 def test_the_papers_lambda():
-    assert weight_of_lambda(10_000, 512) == pytest.approx(39.0625, abs=0)
+    assert weight_of_lambda(10_000, 512) == 39.0625
     assert weight_of_lambda(10_000, 128) == pytest.approx(156.25)
     assert create_distillation("template").weight == 39.0625
 

@@ -14,6 +14,7 @@ from simulated_faces import faces
 from arm_models import arm, model
 from evenface.evaluate import Evaluation, evaluate_embeddings, protocol_from_manifest
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm, seed_weights
+from evenface.evaluate.bootstrap import expansion, shrinkage
 
 SEEDS = (0, 1, 2)
 
@@ -65,17 +66,34 @@ def test_unevenness_is_that_of_models_not_of_their_average() -> None:
     assert both.overall.gap.value == pytest.approx(0.1)
 
 
-def test_replicates_average_the_drawn_seeds(
+def test_replicates_are_of_people_and_of_drawn_seeds(
     models: list[Evaluation], combined: ArmEvaluation
 ) -> None:
+    """The mean over seeds under resample r, plus what drawing two of the three seeds changes."""
     weights = seed_weights(3, 150, bootstrap_seed=0)
-    for measure in ("accuracy", "overall.ser", "global.fnmr_ratio"):
+    for measure in ("overall.ser", "overall.gap"):
+        values = np.array([of.estimate(measure).value for of in models])
+        people = np.mean([of.replicates[measure] for of in models], axis=0)
         for r in (0, 50, 149):
-            drawn = [np.full(round(2 * share), s) for s, share in enumerate(weights[r])]
-            chosen = np.concatenate(drawn)
-            assert len(chosen) == 2
-            expected = np.mean([models[s].replicates[measure][r] for s in chosen], axis=0)
-            np.testing.assert_allclose(combined.replicates[measure][r], expected)
+            drawn = np.repeat(values, np.round(2 * weights[r]).astype(int))
+            assert len(drawn) == 2
+            expected = people[r] + drawn.mean() - values.mean()
+            assert combined.replicates[measure][r] == pytest.approx(expected)
+
+
+def test_replicates_of_people_are_shrunk_as_those_of_the_mean(
+    models: list[Evaluation], combined: ArmEvaluation
+) -> None:
+    figures = [of.figure("accuracy", "b") for of in models]
+    people = np.mean([of.people for of in figures], axis=0)
+    factor = shrinkage(people, np.mean([of.pairs for of in figures], axis=0))
+    assert 0 < factor < 1
+    factor = factor * expansion(24, 0.95)
+    values = np.array([of.value for of in figures])
+    expected = values.mean() + factor * (people - values.mean())
+    expected = expected + seed_weights(3, 150, 0) @ (values - values.mean())
+    np.testing.assert_allclose(combined.replicates["accuracy"][:, 1], expected)
+    np.testing.assert_allclose(combined.figure("accuracy", "b").samples, expected)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -145,12 +163,11 @@ def test_a_bound_of_an_arm_is_the_mean_of_its_models_bounds() -> None:
     assert clean.overall.ser.low == 1.5
 
 
-def test_undefined_replicates_of_seeds_not_drawn_do_not_matter() -> None:
+def test_a_replicate_that_is_undefined_for_a_model_is_undefined() -> None:
     samples = np.full((200, 2), 0.9)
     broken = np.where(np.arange(200)[:, None] < 100, np.nan, samples)
     both = evaluate_arm([model([0.9, 0.9], samples), model([0.9, 0.9], broken)], [0, 1])
-    drawn = seed_weights(2, 200, bootstrap_seed=0)[:, 1] > 0
-    np.testing.assert_array_equal(np.isnan(both.replicates["accuracy"][:100, 0]), drawn[:100])
+    np.testing.assert_array_equal(np.isnan(both.replicates["accuracy"][:, 0]), np.arange(200) < 100)
 
 
 def test_differences_are_paired_by_seed() -> None:

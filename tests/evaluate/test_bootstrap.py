@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evenface.evaluate.bootstrap import (
+    Figure,
     count_chunks,
+    expansion,
     identity_counts,
+    mean_figure,
+    pair_draws,
     pair_weights,
     paired_difference,
     percentile_interval,
+    shrink,
+    shrinkage,
+    wilson_interval,
     zero_error_limit,
 )
 
@@ -163,3 +170,130 @@ def test_chunks_are_parts_of_the_same_draw(size: int) -> None:
         found = np.concatenate([chunk[g] for chunk in chunks])
         np.testing.assert_array_equal(found, identity_counts(identities, 50, 4, group))
     assert not list(count_chunks([30], ["a"], 0, seed=4, size=size))
+
+
+def weighed(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(R,) means under weights (R, P)."""
+    w = weights.astype(np.float64)
+    return (w @ errors) / w.sum(axis=1)
+
+
+def pairs_of_people(rng: np.random.Generator, people: int) -> tuple[np.ndarray, ...]:
+    """Genuine and impostor pairs, several of one two people, with errors that people share."""
+    i, j = np.triu_indices(people)
+    i, j = np.repeat(i, 2), np.repeat(j, 2)
+    clumsy = rng.normal(size=people)
+    errors = (clumsy[i] + clumsy[j] + rng.normal(size=len(i)) > 1.5).astype(np.float64)
+    return i, j, errors
+
+
+def test_both_kinds_of_replicates_have_the_variances_they_should() -> None:
+    """Against sums over all pairs of pairs that share a person: brute force."""
+    rng = np.random.default_rng(0)
+    i, j, errors = pairs_of_people(rng, 40)
+    centred = errors - errors.mean()
+    shared = (i[:, None] == i) | (i[:, None] == j) | (j[:, None] == i) | (j[:, None] == j)
+    robust = centred @ shared @ centred / len(i) ** 2
+    same = (i != j)[:, None] & (i[:, None] == i) & (j[:, None] == j)
+    specific = centred @ same @ centred / len(i) ** 2
+
+    people = weighed(errors, pair_weights(identity_counts(40, 4000, 0, "g"), i, j))
+    dyads, number = np.unique(i * 40 + j, return_inverse=True)
+    (drawn,) = next(pair_draws([len(dyads)], ["g"], 4000, 0, 4000))
+    weights = drawn[:, number]
+    weights[:, i == j] = 1
+    pairs = weighed(errors, weights)
+    # Dyadic-robust variance: every pair of pairs that shares a person, each once.
+    assert pairs.var() == pytest.approx(specific, rel=0.1)
+    assert people.var() == pytest.approx(robust + 2 * specific, rel=0.1)
+    found = shrink(float(errors.mean()), people, shrinkage(people, pairs))
+    assert found.var() == pytest.approx(robust, rel=0.15)
+
+
+def test_without_effects_of_people_what_is_left_is_the_variance_of_independent_pairs() -> None:
+    """The limit of weak people: product weights alone give three times the variance."""
+    ratios = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        i, j = np.triu_indices(60, k=1)
+        errors = (rng.random(len(i)) < 0.1).astype(np.float64)
+        people = weighed(errors, pair_weights(identity_counts(60, 500, seed, "g"), i, j))
+        (drawn,) = next(pair_draws([len(i)], ["g"], 100, seed, 100))
+        true = 0.1 * 0.9 / len(i)
+        ratios.append(
+            (people.var() / true, (people * shrinkage(people, weighed(errors, drawn))).var() / true)
+        )
+    raw, shrunk = np.mean(ratios, axis=0)
+    assert raw == pytest.approx(3, rel=0.1)
+    assert 0.9 < shrunk < 1.35  # above 1 for the clamp
+
+
+def test_draws_of_pairs_come_in_the_same_parts_whatever_the_size() -> None:
+    whole = next(pair_draws([9, 4], ["a", "b"], 30, 1, 30))
+    parts = list(pair_draws([9, 4], ["a", "b"], 30, 1, 10))
+    for g in range(2):
+        np.testing.assert_array_equal(np.concatenate([part[g] for part in parts]), whole[g])
+    assert set(np.unique(whole[0])) == {0, 2}
+
+
+def test_replicates_are_never_stretched_and_undefined_ones_stay() -> None:
+    people = np.array([0.1, 0.2, np.nan, 0.3, np.inf])
+    assert shrinkage(people, np.zeros(5)) == 1
+    assert shrinkage(people, np.array([-9.0, 9.0])) == 1
+    assert shrinkage(people, np.empty(0)) == 1
+    assert shrinkage(np.full(9, 0.5), np.zeros(5)) == 1
+    np.testing.assert_allclose(shrink(0.2, people, 0.5), [0.15, 0.2, np.nan, 0.25, np.inf])
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_wilson_interval_is_scipys(errors: int, more: int) -> None:
+    trials = errors + more
+    rate = errors / trials
+    expected = stats.binomtest(errors, trials).proportion_ci(0.9, method="wilson")
+    found = wilson_interval(rate, rate * (1 - rate) / trials, 0.9)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_wilson_interval_without_variance_has_no_width() -> None:
+    assert wilson_interval(0.0, 0.0) == (0.0, 0.0)
+    assert wilson_interval(1.0, 0.1) == (1.0, 1.0)
+
+
+def test_expansion_makes_a_bootstrap_of_a_mean_the_t_interval() -> None:
+    values = np.random.default_rng(0).normal(size=8)
+    bootstrapped = stats.norm.ppf(0.975) * values.std() / np.sqrt(8)
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert expansion(8, 0.95) * bootstrapped == pytest.approx((high - low) / 2)
+    assert expansion(None, 0.95) == expansion(1, 0.95) == 1
+    assert expansion(100_000, 0.95) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_difference_is_shrunk_by_what_is_specific_to_pairs_in_the_difference() -> None:
+    """Two models that share what people do: what is left of the difference is specific to pairs."""
+    rng = np.random.default_rng(1)
+    common = 3 * rng.normal(size=2000)
+    first, second = (
+        Figure(
+            0.0,
+            common + np.sqrt(3) * rng.normal(size=2000),
+            rng.normal(size=2000),
+            np.zeros(2000),
+            np.empty(0),
+            0.95,
+        )
+        for _ in range(2)
+    )
+    assert first.samples.var() == pytest.approx(9 + 3 - 2, rel=0.1)
+    difference = second - first
+    assert difference.people.var() == pytest.approx(6, rel=0.1)
+    assert difference.samples.var() == pytest.approx(2, rel=0.15)
+    assert (difference - 0.5).value == -0.5
+    assert mean_figure([first, second]).value == 0
+
+
+def test_a_false_match_takes_two_people() -> None:
+    """Among n people with the share q alike to all, P(no false match) = (1 − q)^n: n/2 trials."""
+    limit = zero_error_limit(60 // 2, 0.025)
+    assert limit == pytest.approx(0.1157, abs=5e-5)
+    q = 1 - np.sqrt(1 - limit)
+    assert (1 - q) ** 60 == pytest.approx(0.025)

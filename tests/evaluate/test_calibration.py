@@ -105,6 +105,17 @@ def test_bad_input_is_refused(scores, genuine, message: str) -> None:
         LogisticCalibration.fit(scores, genuine)
 
 
+def test_beta_without_either_exponent_is_the_mean_target() -> None:
+    """Scores that tell the wrong way round: what is left is the intercept, Platt's mean target."""
+    genuine = np.arange(90) < 30
+    scores = np.where(genuine, -0.5, 0.5) + np.random.default_rng(0).uniform(-0.4, 0.4, 90)
+    fitted = BetaCalibration.fit(scores, genuine)
+    share = (31 / 32 + 1 / 62) / 2
+    assert (fitted.a, fitted.b) == (0, 0)
+    assert fitted.c == pytest.approx(np.log(share / (1 - share)), abs=1e-6)
+    assert fitted.c != 0
+
+
 def test_beta_takes_cosines_only() -> None:
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         BetaCalibration.fit([3.0, 0.2], [True, False])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evenface.evaluate.bootstrap import zero_error_limit
+from evenface.evaluate.bootstrap import expansion, wilson_interval, zero_error_limit
 from evenface.evaluate.cross import CrossPair, CrossScores, compare_across, cross_tables
 from evenface.evaluate.results import CrossCell
 
@@ -27,11 +27,7 @@ def faces() -> tuple[NDArray, list[NDArray], list[NDArray]]:
 def test_every_cell_counts_its_pairs(faces) -> None:
     embeddings, rows, people = faces
     cells = compare_across(embeddings, rows, people, 0.3, images=None)
-    counts = [
-        np.random.default_rng(g).integers(1, 4, (50, p.max() + 1)) for g, p in enumerate(people)
-    ]
-    chunks = [[of[:20] for of in counts], [of[20:] for of in counts]]
-    tables = cross_tables(cells, GROUPS, chunks, [(0.2, 0.3), (0.1, 0.4)], level=0.9)
+    tables = cross_tables(cells, GROUPS, [(0.2, 0.3), (0.1, 0.4)], level=0.9)
     table = tables[1]
     assert [(t.target_fmr, t.threshold) for t in tables] == [(0.2, 0.3), (0.1, 0.4)]
     cosine = embeddings @ embeddings.T
@@ -47,12 +43,34 @@ def test_every_cell_counts_its_pairs(faces) -> None:
         assert (cell.pairs, cell.matches) == (len(pairs), sum(matched))
         assert cell.value == pytest.approx(np.mean(matched))
         assert table.cells[GROUPS[h]][GROUPS[g]] == cell
-        weights = np.array(
-            [counts[g][:, people[g][i]] * counts[h][:, people[h][j]] for i, j in pairs]
-        )
-        rates = (weights * np.array(matched)[:, None]).sum(axis=0) / weights.sum(axis=0)
-        assert cell.low == pytest.approx(np.quantile(rates, 0.05, method="inverted_cdf"))
-        assert cell.high == pytest.approx(np.quantile(rates, 0.95, method="inverted_cdf"))
+        ends = [(("ab"[g], people[g][i]), ("ab"[h], people[h][j])) for i, j in pairs]
+        variance = dyadic_variance(np.array(matched) - np.mean(matched), ends)
+        trials = people[g].max() + 1
+        trials = trials // 2 if g == h else min(trials, people[h].max() + 1)
+        expected = wilson_interval(cell.value, variance * expansion(trials, 0.9) ** 2, 0.9)
+        assert (cell.low, cell.high) == pytest.approx(expected)
+
+
+def test_pairs_of_a_table_have_the_same_variance(faces) -> None:
+    embeddings, rows, people = faces
+    (i, j), (a, b) = np.triu_indices(35, 1), (people[0], people[0])
+    apart = a[i] != b[j]
+    i, j = i[apart], j[apart]
+    scores = (embeddings[rows[0][i]] * embeddings[rows[0][j]]).sum(axis=1)
+    order = np.argsort(-scores)
+    table = CrossScores(scores[order], a[i][order], b[j][order])
+    whole = compare_across(embeddings, rows, people, 0.4, images=None)[CrossPair(0, 0)]
+    matches = int((scores >= 0.4).sum())
+    expected = whole.variance(matches, matches / len(i), within=True)
+    assert table.variance(matches, matches / len(i), within=True) == pytest.approx(expected)
+
+
+def dyadic_variance(errors: NDArray, ends: list[tuple[object, object]]) -> float:
+    """By brute force: products of the errors of all pairs of pairs that share a person."""
+    shared = np.array([[bool(set(one) & set(other)) for other in ends] for one in ends])
+    alike = np.array([[set(one) == set(other) for other in ends] for one in ends])
+    products = errors[:, None] * errors
+    return max(products[shared].sum(), products[alike].sum()) / len(errors) ** 2
 
 
 def test_images_are_spread_over_people(faces) -> None:
@@ -66,20 +84,16 @@ def test_images_are_spread_over_people(faces) -> None:
     assert len(cells[CrossPair(0, 1)].scores) == 64
 
 
-def at(threshold: float, pairs: CrossScores, replicates: int) -> CrossCell:
-    counts = [np.ones((replicates, units), dtype=np.int64) for units in (2, 3)]
-    chunks = [counts] if replicates else []
-    table = cross_tables({CrossPair(0, 1): pairs}, GROUPS, chunks, [(0.1, threshold)], level=0.95)[
-        0
-    ]
+def at(threshold: float, pairs: CrossScores, level: float | None = 0.95) -> CrossCell:
+    (table,) = cross_tables({CrossPair(0, 1): pairs}, GROUPS, [(0.1, threshold)], level=level)
     assert list(table.cells["a"]) == ["b"]
     return table.cells["a"]["b"]
 
 
 def test_pairs_of_a_table_and_no_match() -> None:
     pairs = CrossScores(np.array([0.9, 0.2]), np.array([0, 1]), np.array([2, 0]))
-    assert at(0.5, pairs, 5).value == 0.5
-    nothing = at(0.95, pairs, 5)
+    assert at(0.5, pairs).value == 0.5
+    nothing = at(0.95, pairs)
     assert (nothing.value, nothing.low) == (0, 0)
     assert nothing.high == pytest.approx(zero_error_limit(2, 0.025))
     assert "none seen" in (nothing.note or "")
@@ -87,5 +101,5 @@ def test_pairs_of_a_table_and_no_match() -> None:
 
 def test_without_resamples_there_are_no_intervals() -> None:
     pairs = CrossScores(np.array([0.9, 0.2]), np.array([0, 1]), None)
-    cell = at(0.5, pairs, 0)
+    cell = at(0.5, pairs, None)
     assert (cell.value, cell.low, cell.high) == (0.5, None, None)

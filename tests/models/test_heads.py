@@ -149,7 +149,9 @@ def test_margin_in_both_modes_and_none_without_labels(name):
     if name == "normface":
         torch.testing.assert_close(in_evaluation, plain)
     else:
-        assert (in_evaluation[own] < plain[own]).all()
+        # With its easy margin MagFace leaves cosines at or below 0 as they are.
+        margin = plain[own] > 0 if name == "magface" else torch.ones(len(labels), dtype=torch.bool)
+        assert (in_evaluation[own] < plain[own])[margin].all()
     if name != "curricularface":  # which changes hard negatives too
         torch.testing.assert_close(in_evaluation[~own], plain[~own])
     if name not in ("adaface", "curricularface"):  # whose statistics move in training
@@ -361,8 +363,10 @@ def test_curricularface_equals_its_formula_and_moves_its_mean():
     assert float(head.t) == pytest.approx(t)
 
 
-def test_magface_equals_its_formulas():
-    head = make("magface")
+@pytest.mark.parametrize("easy", [True, False])
+def test_magface_equals_its_formulas(easy):
+    """Easy: MagLinear of the authors' models/magface.py, which leaves cosines ≤ 0 alone."""
+    head = make("magface", easy_margin=easy)
     embeddings, labels = batch(scale=20.0)
     embeddings[0] *= 0.01  # below the range
     embeddings[1] *= 100  # above it
@@ -371,7 +375,11 @@ def test_magface_equals_its_formulas():
     theta, own = own_angles(head, embeddings, labels)
     inside = own + margins < np.pi
     logits = head(embeddings, labels).detach().numpy()
-    expected = 64 * with_target(theta, labels, np.cos(own + margins))
+    reduced = np.cos(own + margins)
+    if easy:
+        reduced = np.where(np.cos(own) > 0, reduced, np.cos(own))
+        assert 0 < (np.cos(own) <= 0).sum() < B
+    expected = 64 * with_target(theta, labels, reduced)
     np.testing.assert_allclose(logits[inside], expected[inside], atol=1e-9)
     assert inside.sum() > B / 2
     assert float(head.penalty(embeddings)) == pytest.approx(35 * (1 / a + a / 110**2).mean())

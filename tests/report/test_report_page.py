@@ -27,7 +27,8 @@ Write = Callable[[dict[str, Any]], Element]
 def test_fabricated_evaluations_have_every_entry_of_real_ones() -> None:
     for of_model in fabricated_results()["evaluations"].values():
         for evaluation in of_model.values():
-            assert set(Evaluation.model_fields) <= {*evaluation, "replicates"}
+            apart = {"replicates", "pair_replicates", "shrinkage"}
+            assert set(Evaluation.model_fields) <= {*evaluation, *apart}
             for part in ("overall", "global_threshold"):
                 model = Evaluation.model_fields[part].annotation
                 assert isinstance(model, type)

@@ -252,7 +252,7 @@ def test_the_first_losses_stay_what_they_were(make_recipe, manifest, cache, back
     recipe = make_recipe(
         backbone={"name": backbone, "embedding_size": 8},
         head={"name": "arcface", "options": {"s": 16.0, "m": 0.3}},
-        distill={"cache": cache.folder},
+        distill={"cache": cache.folder, "weight": 39.06},
         precision="fp64",
     )
     _, losses = steps(recipe, manifest, cache, count=5)

@@ -22,7 +22,8 @@ class CorrelationDistillation(Distillation):
     Args:
         weight: of the loss.
         gamma: γ of the kernel, positive.
-        order: last power of the series, an integer of at least 1.
+        order: last power of the series, the P of equation 11, an integer of at least 1. TFace's
+            ``P_order`` counts terms from power 0: its 2 is an order of 1 here.
     """
 
     source = "Peng et al., ICCV 2019"

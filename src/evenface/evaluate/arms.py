@@ -7,12 +7,13 @@ each training seed, become one evaluation:
 - Values are means over seeds. A measure that is no average of its parts (STD, SER, gaps, ratios) is
   computed for each model and then averaged: a group is served by a model, not by the average of
   several, and averaging accuracies first would hide unevenness that differs between seeds.
-- Replicates resample seeds and identities jointly. Replicate r takes identity resample r, the same
-  for all seeds, and averages n − 1 draws with replacement from the n seeds. Drawing n would
-  understate the variance of a mean over few seeds by the factor (n − 1)/n; n − 1 sets it right
-  (Rao & Wu, *Resampling Inference with Complex Survey Data*, JASA 83, 1988). What differs between
-  seeds *and* identities at once is counted more than once, which errs on the wide side (Owen, *The
-  pigeonhole bootstrap*, AoAS 1, 2007).
+- Replicates resample identities and seeds. Replicate r is the mean over seeds under identity
+  resample r, the same for all seeds, plus the deviation of the mean of n − 1 seeds, drawn with
+  replacement, from that of all n. Drawing n would understate the variance of a mean over few seeds
+  by the factor (n − 1)/n; n − 1 sets it right (Rao & Wu, *Resampling Inference with Complex Survey
+  Data*, JASA 83, 1988). What differs between seeds *and* identities at once is in both parts and
+  counted twice, which errs on the wide side; drawing seeds within resamples of identities would
+  count it more often (Owen, *The pigeonhole bootstrap*, AoAS 1, 2007).
 - Only the core is averaged: no operating points, cross-table, calibration or plots.
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
@@ -26,12 +27,14 @@ say so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr
 
+from evenface.evaluate.bootstrap import Figure, mean_figure
 from evenface.evaluate.results import (
     AccuracyEstimate,
     Bootstrap,
@@ -69,6 +72,24 @@ class ArmEvaluation(Evaluation):
         """The evaluations it was made of, in the order of ``seeds``; not part of the JSON."""
         return self._models
 
+    def figure(self, measure: str, group: str | None = None) -> Figure:
+        """The mean over models, with the chance in training as the seeds show it."""
+        if not self._models:
+            return super().figure(measure, group)
+        figures = [model.figure(measure, group) for model in self._models]
+        return replace(self.averaged(figures), value=self.estimate(measure, group).value)
+
+    def averaged(self, figures: Sequence[Figure]) -> Figure:
+        """The mean of a figure of each model, with the chance in training as the seeds show it."""
+        mean = mean_figure(figures)
+        models = np.array([np.nan if of.value is None else of.value for of in figures])
+        return replace(
+            mean,
+            training=_of_training(models, len(mean.people), self.bootstrap.seed),
+            models=models[: len(self.seeds)],
+            level=self.bootstrap.level,
+        )
+
     def _pairing(self) -> tuple[object, ...]:
         return *super()._pairing(), tuple(model.seed for model in self.seeds)
 
@@ -102,11 +123,8 @@ def evaluate_arm(
                 f"and {other.bootstrap}"
             )
     bootstrap = first.bootstrap
-    weights = seed_weights(len(evaluations), bootstrap.replicates, bootstrap.seed)
     samples = {
-        measure: _mean_of_drawn([e.replicates[measure] for e in evaluations], weights)
-        for measure in first.replicates
-        if _averaged(measure)
+        measure: _joint(evaluations, measure) for measure in first.replicates if _averaged(measure)
     }
     arm = _Arm(evaluations, Summary(list(first.groups), samples, bootstrap.level))
     several = len(evaluations) > 1
@@ -151,15 +169,28 @@ def seed_weights(seeds: int, replicates: int, bootstrap_seed: int) -> NDArray[np
     return rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=replicates) / (seeds - 1)
 
 
-def _mean_of_drawn(
-    replicates: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]
+def _of_training(
+    models: NDArray[np.float64], replicates: int, bootstrap_seed: int
 ) -> NDArray[np.float64]:
-    """Means over seeds, (R, …). A seed that was not drawn does not matter, undefined or not."""
-    total = np.zeros_like(replicates[0])
-    for of_seed, column in zip(replicates, weights.T, strict=True):
-        share = column.reshape(-1, *[1] * (of_seed.ndim - 1))
-        total += share * np.where(share > 0, of_seed, 0.0)
-    return total
+    """(R, …) deviations of the mean of drawn seeds; 0 where a model (n, …) is undefined."""
+    deviations = np.nan_to_num(models - models.mean(axis=0), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.tensordot(seed_weights(len(models), replicates, bootstrap_seed), deviations, axes=1)
+
+
+def _joint(evaluations: Sequence[Evaluation], measure: str) -> NDArray[np.float64]:
+    """(R, …) joint replicates of the mean over models."""
+    first = evaluations[0]
+    if len(evaluations) == 1:
+        return first.replicates[measure]
+    groups: list[str | None] = list(first.groups) if first.replicates[measure].ndim == 2 else [None]
+    columns = []
+    for group in groups:
+        figures = [evaluation.figure(measure, group) for evaluation in evaluations]
+        models = np.array([np.nan if of.value is None else of.value for of in figures])
+        mean = mean_figure(figures)
+        training = _of_training(models, len(mean.people), first.bootstrap.seed)
+        columns.append(replace(mean, training=training).samples)
+    return columns[0] if groups == [None] else np.stack(columns, axis=1)
 
 
 class _Arm:

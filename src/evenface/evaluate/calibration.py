@@ -81,14 +81,13 @@ class BetaCalibration:
             raise ValueError("beta calibration takes scores in [-1, 1]; use logistic or isotonic")
         features = _beta_features(values)
         used = [0, 1]
-        while used:
+        while True:
             *found, c = _logistic(features[:, used], labels)
             negative = [i for i, weight in zip(used, found, strict=True) if weight < 0]
             if not negative:
                 weights = dict(zip(used, found, strict=True))
                 return cls(weights.get(0, 0.0), weights.get(1, 0.0), c)
             used.remove(negative[0])
-        return cls(0.0, 0.0, 0.0)
 
     def predict(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities in (0, 1) of scores (P,)."""

@@ -6,14 +6,14 @@ impostors hides the pairs at which a system fails. Here every pair of groups has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.bootstrap import pair_weights, percentile_interval, zero_error_limit
+from evenface.evaluate.bootstrap import expansion, wilson_interval, zero_error_limit
 from evenface.evaluate.results import CrossCell, CrossTable
 from evenface.seeds import generator
 
@@ -46,41 +46,68 @@ class CrossScores:
     """Images of each unit of either group, where every pair of images was compared; None where
     ``scores`` are all pairs."""
 
-    @property
-    def unit(self) -> str:
-        """What is resampled."""
-        return "pairs" if self.second is None else "identities"
-
-    def people(self) -> int:
-        """Number of units compared, of the smaller group: the trials of a rate of zero."""
-        if self.images is not None:
-            return int(min(np.count_nonzero(of) for of in self.images))
+    def trials(self, *, within: bool) -> int:
+        """Independent trials: pairs that share no unit."""
         if self.second is None:
             return len(self.first)
-        return min(len(np.unique(end)) for end in (self.first, self.second))
+        if self.images is not None:
+            people = int(min(np.count_nonzero(of) for of in self.images))
+        else:
+            people = min(len(np.unique(end)) for end in (self.first, self.second))
+            if within:
+                people = len(np.unique(np.concatenate([self.first, self.second])))
+        return people // 2 if within else people
 
-    def highest(self, count: int) -> CrossScores:
-        """So many pairs of the highest scores."""
-        second = None if self.second is None else self.second[:count]
-        return CrossScores(self.scores[:count], self.first[:count], second, self.images)
+    def variance(self, matches: int, rate: float, *, within: bool) -> float:
+        """Dyadic-robust variance of the rate, the first so many pairs matching.
 
-    def total(self, counts: tuple[NDArray[Any], NDArray[Any]], within: bool) -> NDArray[np.float64]:
-        """(R,) weight of all pairs under counts of the units of either group, (R, units) each."""
-        if self.images is None:
-            return self.weights(counts, within).sum(axis=1, dtype=np.float64)
-        (a, b), (n, m) = counts, self.images
-        of_first = a.astype(np.float64) @ n
-        if not within:
-            return of_first * (b.astype(np.float64) @ m)
-        return (of_first**2 - a.astype(np.float64) ** 2 @ n**2) / 2
-
-    def weights(self, counts: tuple[NDArray[Any], NDArray[Any]], within: bool) -> NDArray[Any]:
-        """(R, H) weights of the pairs."""
+        (ΣS² − ΣT²) / P² and at least ΣT² / P², with S the summed centred matches of a person's
+        pairs and T those of two people: see :mod:`evenface.evaluate.bootstrap`.
+        """
+        total = self.pairs(within=within)
+        first = self.first[:matches]
         if self.second is None:
-            return counts[0][:, self.first]
+            return rate * (1 - rate) / total
+        second = self.second[:matches]
         if within:
-            return pair_weights(counts[0], self.first, self.second)
-        return counts[0][:, self.first] * counts[1][:, self.second]
+            first, second = np.minimum(first, second), np.maximum(first, second)
+        width = int(max(end.max(initial=0) for end in (self.first, self.second))) + 1
+        keys, hits = np.unique(first * width + second, return_counts=True)
+        a, b = keys // width, keys % width
+        if self.images is not None:
+            n, m = (of.astype(np.float64) for of in self.images)
+            of_a, of_b = (n * (n.sum() - n),) * 2 if within else (n * m.sum(), m * n.sum())
+            of_hits = n[a] * m[b]
+            squares = (n**2).sum() * (m**2).sum()
+            if within:
+                squares = (squares - (n**4).sum()) / 2
+        else:
+            low, high = (self.first, self.second)
+            if within:
+                low, high = np.minimum(low, high), np.maximum(low, high)
+            every, compared = np.unique(low * width + high, return_counts=True)
+            of_hits = compared[np.searchsorted(every, keys)].astype(np.float64)
+            squares = (compared.astype(np.float64) ** 2).sum()
+            of_a, of_b = np.bincount(low, minlength=width), np.bincount(high, minlength=width)
+            if within:
+                of_a = of_b = of_a + of_b
+        hit_a = np.bincount(a, hits, len(of_a))
+        hit_b = np.bincount(b, hits, len(of_b))
+        sums = (
+            [hit_a + hit_b - rate * of_a] if within else [hit_a - rate * of_a, hit_b - rate * of_b]
+        )
+        over_people = sum(float((of**2).sum()) for of in sums)
+        over_pairs = float((hits**2 - 2 * rate * hits * of_hits).sum() + rate**2 * squares)
+        return max(over_people - over_pairs, over_pairs) / total**2
+
+    def pairs(self, *, within: bool) -> int:
+        """How many were compared."""
+        if self.images is None:
+            return len(self.scores)
+        n, m = self.images
+        if not within:
+            return int(n.sum() * m.sum())
+        return int((n.sum() ** 2 - (n**2).sum()) // 2)
 
 
 def compare_across(
@@ -143,85 +170,45 @@ def compare_across(
 def cross_tables(
     cells: dict[CrossPair, CrossScores],
     groups: Sequence[str],
-    resamples: Iterable[Sequence[NDArray[Any]]],
     operating_points: Sequence[tuple[float, float]],
     *,
-    level: float,
+    level: float | None,
     note: str | None = None,
 ) -> list[CrossTable]:
-    """FMR of every pair of groups at each threshold, with intervals at that threshold.
+    """FMR of every pair of groups at each threshold, with Wilson intervals at that threshold.
 
     Args:
         cells: pairs of each two groups; two groups without any have no cell.
         groups: their names.
-        resamples: counts (R, units) of the units of each group, some replicates at a time; none
-            for no intervals.
         operating_points: (target FMR, threshold); scores at or above a threshold match.
-        level: coverage.
+        level: coverage; None for no intervals.
         note: what a reader must know.
     """
-    thresholds = [threshold for _, threshold in operating_points]
-    measured = [_Cell(pair, scores, thresholds) for pair, scores in cells.items()]
-    measured = [cell for cell in measured if cell.pairs]
-    for counts in resamples:
-        for cell in measured:
-            cell.resample((counts[cell.pair.first], counts[cell.pair.second]))
     tables = []
-    for t, (target, threshold) in enumerate(operating_points):
+    for target, threshold in operating_points:
         table: dict[str, dict[str, CrossCell]] = {name: {} for name in groups}
-        for cell in measured:
-            first, second = groups[cell.pair.first], groups[cell.pair.second]
-            table[first][second] = table[second][first] = cell.at(t, level)
+        for pair, scores in cells.items():
+            if scores.pairs(within=pair.first == pair.second):
+                cell = _cell(scores, threshold, level, within=pair.first == pair.second)
+                first, second = groups[pair.first], groups[pair.second]
+                table[first][second] = table[second][first] = cell
         tables.append(CrossTable(target_fmr=target, threshold=threshold, cells=table, note=note))
     return tables
 
 
-class _Cell:
-    """Two groups: pairs, and the FMR at each threshold in every replicate seen so far."""
-
-    def __init__(self, pair: CrossPair, scores: CrossScores, thresholds: Sequence[float]) -> None:
-        self.pair = pair
-        self._scores = scores
-        self._within = pair.first == pair.second
-        if scores.images is None:
-            self.pairs = len(scores.scores)
-        else:
-            ones = [np.ones((1, len(of)), dtype=np.int64) for of in scores.images]
-            self.pairs = round(float(scores.total((ones[0], ones[1]), self._within)[0]))
-        self._matches = [int(np.count_nonzero(scores.scores >= t)) for t in thresholds]
-        self._hits = scores.highest(max(self._matches, default=0))
-        self._samples: list[NDArray[np.float64]] = []
-
-    def resample(self, counts: tuple[NDArray[Any], NDArray[Any]]) -> None:
-        """Measure under counts of the units of either group, (R, units) each."""
-        weights = self._hits.weights(counts, self._within)
-        total = self._scores.total(counts, self._within)
-        matched = [weights[:, :m].sum(axis=1, dtype=np.float64) for m in self._matches]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._samples.append(np.stack(matched, axis=1) / total[:, None])
-
-    def at(self, t: int, level: float) -> CrossCell:
-        """The cell at a threshold, by index."""
-        matches = self._matches[t]
-        low = high = note = None
-        if self._samples:
-            samples = np.concatenate(self._samples)[:, t]
-            low, high = percentile_interval(samples, level, floor=0.0, ceiling=1.0)
-            if not matches:
-                people = self._scores.people()
-                high = max(high, zero_error_limit(people, (1 - level) / 2))
-                note = (
-                    f"none seen: the upper bound is that of no failure among {people:,} "
-                    f"{self._scores.unit}"
-                )
-        return CrossCell(
-            value=matches / self.pairs,
-            low=low,
-            high=high,
-            note=note,
-            pairs=self.pairs,
-            matches=matches,
-        )
+def _cell(scores: CrossScores, threshold: float, level: float | None, *, within: bool) -> CrossCell:
+    pairs = scores.pairs(within=within)
+    matches = int(np.count_nonzero(scores.scores >= threshold))
+    rate = matches / pairs
+    low = high = note = None
+    if level is not None:
+        trials = scores.trials(within=within)
+        variance = scores.variance(matches, rate, within=within)
+        low, high = wilson_interval(rate, variance * expansion(trials, level) ** 2, level)
+        if not matches:
+            high = zero_error_limit(max(1, trials), (1 - level) / 2)
+            note = f"none seen: the upper bound is that of none in {trials:,} independent trials"
+    return CrossCell(value=rate, low=low, high=high, note=note, pairs=pairs, matches=matches)
 
 
 def _spread(

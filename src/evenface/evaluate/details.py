@@ -88,8 +88,8 @@ def _operating_point(
             worst_fnmr=nobody,
             note=note,
         )
-    identities = [scorer.facts.identities for scorer in scorers]
-    trials = [scorer.facts.trials for scorer in scorers]
+    of_fmr = [scorer.facts.impostor_trials for scorer in scorers]
+    of_fnmr = [scorer.facts.genuine_trials for scorer in scorers]
     notes = [note] if note else []
     thresholds = [float(t) if np.isfinite(t) else None for t in chosen[key]]
     found = [t for t in thresholds if t is not None]
@@ -97,13 +97,13 @@ def _operating_point(
         notes.append("no threshold keeps the target: impostors have the highest score")
     measures: dict[str, Estimate] = {}
     if len(groups) > 1:
-        measures = summary.at_operating_point(key, fmr, fnmr, (identities, trials))
+        measures = summary.at_operating_point(key, fmr, fnmr, (of_fmr, of_fnmr))
 
     def by_group(
-        measure: str, rates: NDArray[np.float64], people: Sequence[int | None]
+        measure: str, rates: NDArray[np.float64], trials: Sequence[int | None]
     ) -> dict[str, Estimate]:
         return {
-            name: summary.rate(measure, float(rates[g]), group=g, identities=people[g])
+            name: summary.rate(measure, float(rates[g]), group=g, trials=trials[g])
             for g, name in enumerate(groups)
         }
 
@@ -113,8 +113,8 @@ def _operating_point(
         chosen_on=chosen_on,
         threshold=float(np.mean(found)) if len(found) == len(thresholds) else None,
         thresholds=thresholds,
-        fmr=by_group(f"fmr@{key}", fmr, identities),
-        fnmr=by_group(f"fnmr@{key}", fnmr, trials),
+        fmr=by_group(f"fmr@{key}", fmr, of_fmr),
+        fnmr=by_group(f"fnmr@{key}", fnmr, of_fnmr),
         mean_fmr=summary.estimate(f"mean_fmr@{key}", float(fmr.mean())),
         mean_fnmr=summary.estimate(f"mean_fnmr@{key}", float(fnmr.mean())),
         own=own,
@@ -143,12 +143,12 @@ def _own_threshold(
         nothing = Estimate(value=None, low=None, high=None, note=note)
         return OwnThreshold(threshold=None, fmr=nothing, fnmr=nothing)
     threshold = float(chosen[f"own.{key}"][g].mean())
-    people = {"fmr": scorer.facts.identities, "fnmr": scorer.facts.trials}
+    trials = {"fmr": scorer.facts.impostor_trials, "fnmr": scorer.facts.genuine_trials}
     return OwnThreshold(
         threshold=threshold if np.isfinite(threshold) else None,
         **{
             name: summary.rate(
-                f"own.{name}@{key}", float(rate), group=g, identities=people[name], note=note
+                f"own.{name}@{key}", float(rate), group=g, trials=trials[name], note=note
             )
             for name, rate in rates.items()
         },

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import count_chunks
 from evenface.evaluate.cross import (
     IMAGES_A_GROUP,
     KEYS,
@@ -50,19 +49,21 @@ from evenface.evaluate.scoring import (
     ScoredPairs,
     Scorers,
 )
-from evenface.evaluate.summary import NO_ERRORS, Summary, over_groups, thin_roc
+from evenface.evaluate.summary import (
+    NO_ERRORS,
+    Resampled,
+    Summary,
+    over_groups,
+    resampled,
+    thin_roc,
+)
 from evenface.evaluate.verification import far_support
 from evenface.seeds import generator
 
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
-# Weights of the cross-table held at a time.
-_CROSS_CHUNK = 2_000_000
-
 _SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
-_UPPER = "an upper estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
-_LOWER = "a lower estimate: replicates of accuracy scatter up to 1.6 times as much as they should"
 _ONE_GROUP = "there is one group: nothing to compare"
 _NOT_ON_GRID = "with exact thresholds: the reference grid is one of squared distances"
 
@@ -172,12 +173,22 @@ def evaluate_groups(
     """
     scorers = Scorers(groups, detail=detail)
     observed = scorers.observed()
-    resampled = scorers.replicates(bootstrap.replicates, bootstrap.seed)
     names = [data.facts.name for data in groups]
     fold_pairs = [scorer.fold_pairs for scorer in scorers.groups]
+    of_folds = {
+        measure: np.array([[folds[measure][0].mean() for folds in observed.folds]])
+        for measure in observed.folds[0]
+    }
+    replicates = Resampled({}, {}, {})
     if bootstrap.replicates:
-        resampled |= over_groups(resampled, fold_pairs)
-    summary = Summary(names, resampled, bootstrap.level)
+        replicates = resampled(
+            {**observed.by_group, **of_folds},
+            *scorers.replicates(bootstrap.replicates, bootstrap.seed),
+            fold_pairs=fold_pairs,
+            identities=[scorer.facts.identities for scorer in scorers.groups],
+            level=bootstrap.level,
+        )
+    summary = Summary(names, replicates.replicates, bootstrap.level)
     plots = Plots(scorers.groups) if detail else None
     results = {
         scorer.name: _group_result(scorer, g, scorers, observed, summary, plots)
@@ -196,6 +207,8 @@ def evaluate_groups(
         ),
         notes=[*notes, *_notes(scorers.groups, bootstrap.replicates)],
         replicates=summary.samples,
+        pair_replicates=replicates.pair_replicates,
+        shrinkage=replicates.shrinkage,
     )
     if scorers.held_out is None or scorers.calibration is None:
         return evaluation
@@ -313,7 +326,7 @@ def _group_data(
             images=counts.images,
             identities=counts.identities,
             single_image_identities=counts.single_image_identities,
-            trials=counts.identities - counts.single_image_identities,
+            mated_identities=counts.identities - counts.single_image_identities,
         ),
         units=len(present),
         fold_pairs=scored(folds, -squared_distances(double, folds.a, folds.b), folds.fold),
@@ -340,9 +353,7 @@ def _compare_across(
 
 def _across_note(protocol: Protocol, images: int | None) -> str:
     chosen = "all images" if images is None else f"at most {images:,} images a group, drawn"
-    return (
-        f"all pairs of different people among {chosen}; the threshold stays as it is in resamples"
-    )
+    return f"all pairs of different people among {chosen}; intervals hold the threshold fixed"
 
 
 def _cross_tables(
@@ -359,20 +370,11 @@ def _cross_tables(
     if across is None or not wanted or len(groups) < 2:
         return []
     cells = across.compare(min(threshold for _, threshold in wanted))
-    most = max(len(scores.scores) for scores in cells.values())
-    resamples = count_chunks(
-        [data.units for data in groups],
-        [data.facts.name for data in groups],
-        bootstrap.replicates,
-        bootstrap.seed,
-        max(1, _CROSS_CHUNK // max(1, most)),
-    )
     return cross_tables(
         cells,
         [data.facts.name for data in groups],
-        resamples,
         wanted,
-        level=bootstrap.level,
+        level=bootstrap.level if bootstrap.replicates else None,
         note=across.note,
     )
 
@@ -400,7 +402,7 @@ def _group_result(
                 f"tar@far={key}",
                 float(observed.by_group[f"tar@far={key}"][0, g]),
                 group=g,
-                identities=scorer.facts.trials,
+                trials=scorer.facts.genuine_trials,
                 note=note,
             )
             if measurable
@@ -438,8 +440,8 @@ def _accuracy(
     measure: str, g: int, folds: dict[str, NDArray[np.float64]], summary: Summary
 ) -> AccuracyEstimate:
     of_folds = folds[measure][0]
-    low, high = summary.interval(measure, g)
     accuracy = float(of_folds.mean())
+    low, high = summary.interval(measure, accuracy, g)
     return AccuracyEstimate(
         value=accuracy,
         low=low,
@@ -479,17 +481,14 @@ def _overall(
     }
     expected = Estimate(value=None, low=None, high=None, note="no replicates to expect it from")
     corrected = expected
-    errors = None
     if "accuracy" in summary.samples:
-        errors = 1 - summary.samples["accuracy"]
         summary.samples["overall.std_expected"], value = summary.std_expected()
-        expected = summary.estimate("overall.std_expected", value, note=_UPPER)
+        expected = summary.estimate("overall.std_expected", value)
         corrected = summary.estimate(
             "overall.std_corrected",
             summary.std_corrected(float(values["overall.std_sample"][0])),
-            note=_LOWER,
         )
-    identities = [scorer.facts.trials for scorer in scorers]
+    trials = [scorer.facts.impostor_trials for scorer in scorers]
     return Overall(
         accuracy=mean,
         means=means,
@@ -497,7 +496,7 @@ def _overall(
         std_expected=expected,
         std_corrected=corrected,
         std_excess_p=summary.std_excess_p(float(values["overall.std_sample"][0])),
-        ser=summary.ratio("overall.ser", 1 - accuracies, errors, identities, "error"),
+        ser=summary.ratio("overall.ser", 1 - accuracies, "error", trials, "error"),
         worst_group=summary.worst_group(accuracies),
     )
 
@@ -552,14 +551,14 @@ def _global_threshold(
     fmr, fnmr = observed.by_group["fmr"][0], observed.by_group["fnmr"][0]
 
     def by_group_of(
-        measure: str, rates: NDArray[np.float64], people: Sequence[int | None]
+        measure: str, rates: NDArray[np.float64], trials: Sequence[int | None]
     ) -> dict[str, Estimate]:
         return {
-            name: summary.rate(measure, float(rates[g]), group=g, identities=people[g])
+            name: summary.rate(measure, float(rates[g]), group=g, trials=trials[g])
             for g, name in enumerate(summary.groups)
         }
 
-    trials = [scorer.facts.trials for scorer in scorers]
+    genuine_trials = [scorer.facts.genuine_trials for scorer in scorers]
     over = dict.fromkeys(
         ("fdr", "garbe", "fnmr_ratio"), Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
     )
@@ -569,13 +568,13 @@ def _global_threshold(
             for name in ("fdr", "garbe")
         }
         over["fnmr_ratio"] = summary.ratio(
-            "global.fnmr_ratio", fnmr, summary.samples.get("fnmr"), trials, "false non-match"
+            "global.fnmr_ratio", fnmr, "fnmr", genuine_trials, "false non-match"
         )
     return GlobalThreshold(
         target_fmr=TARGET_FMR,
         threshold=cosine if np.isfinite(cosine) else None,
-        fmr=by_group_of("fmr", fmr, [scorer.facts.identities for scorer in scorers]),
-        fnmr=by_group_of("fnmr", fnmr, trials),
+        fmr=by_group_of("fmr", fmr, [scorer.facts.impostor_trials for scorer in scorers]),
+        fnmr=by_group_of("fnmr", fnmr, genuine_trials),
         **over,
         note="; ".join(notes),
     )

@@ -12,8 +12,6 @@ are here, under names that say which.
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -85,11 +83,9 @@ def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
 
 def probit(shares: ArrayLike) -> NDArray[np.float64]:
     """Φ⁻¹ of shares in (0, 1), to full precision; NaN stays NaN."""
-    # The base install has no scipy.
-    inverse = NormalDist().inv_cdf
-    values = np.asarray(shares, dtype=np.float64)
-    flat = [inverse(share) if share == share else np.nan for share in values.ravel().tolist()]
-    return np.array(flat, dtype=np.float64).reshape(values.shape)
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(np.asarray(shares, dtype=np.float64)))
 
 
 def rate_ratio(rates: ArrayLike) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast
 
@@ -20,11 +21,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
-from evenface.evaluate.bootstrap import PairedDifference, paired_difference
+from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
+_AVERAGED = {"overall.accuracy": "accuracy"}
+"""Means over groups that are not called "mean.<measure>"."""
+_PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
 _Estimate = TypeVar("_Estimate", bound=BaseModel)
 
 
@@ -46,9 +50,10 @@ class Record(BaseModel):
 
 
 class Estimate(Record):
-    """A number with its bootstrap percentile interval, widened where it misses the number.
+    """A number with its interval: Wilson's for rates, else percentiles of the bootstrap.
 
-    Resamples of a ratio of extremes are biased upwards: their percentiles may all be above it.
+    An interval that misses its number is widened to it: resamples of a ratio of extremes are biased
+    upwards, so all of their percentiles may be above it.
     """
 
     value: float | None
@@ -319,7 +324,13 @@ class Evaluation(Record):
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
     (R,) for "overall.…" and "global.…". At operating points the names end in its key: "fnmr@1e-3"
     and "own.fnmr@1e-3" of a group, "fdr@1e-3" over groups. NaN or infinite where undefined. Not
-    part of the JSON."""
+    part of the JSON, as the next two."""
+    pair_replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
+    """Measure → replicates that resample pairs of two people, (K, G) or (K,): of what is shrunk by
+    itself. Means and spreads of accuracies and d′ are computed from shrunk replicates instead."""
+    shrinkage: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
+    """Measure → what its replicates' deviations were multiplied by, (G,) or (): see ``shrinkage``
+    and ``expansion`` in :mod:`evenface.evaluate.bootstrap`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""
@@ -328,7 +339,10 @@ class Evaluation(Record):
     def write(self, folder: Path) -> None:
         """Write ``evaluation.json`` and ``replicates.npz`` into ``folder``, each atomically."""
         with atomic_path(folder / REPLICATES_FILE) as temporary, open(temporary, "wb") as handle:
-            np.savez_compressed(handle, **cast("dict[str, Any]", self.replicates))
+            arrays = dict(self.replicates)
+            for prefix, more in ((_PAIRS, self.pair_replicates), (_SHRINKAGE, self.shrinkage)):
+                arrays |= {f"{prefix}{measure}": values for measure, values in more.items()}
+            np.savez_compressed(handle, **cast("dict[str, Any]", arrays))
         write_json(folder / EVALUATION_FILE, self.to_dict())
 
     @classmethod
@@ -343,13 +357,22 @@ class Evaluation(Record):
         try:
             # Opened here because np.load leaves the file open when it is no archive.
             with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
-                replicates = dict(archive)
+                arrays = dict(archive)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: not readable ({error})") from None
+        parts: dict[str, dict[str, Any]] = {"": {}, _PAIRS: {}, _SHRINKAGE: {}}
+        for name, values in arrays.items():
+            prefix = next((p for p in (_PAIRS, _SHRINKAGE) if name.startswith(p)), "")
+            parts[prefix][name.removeprefix(prefix)] = values
+        replicates = {
+            "replicates": parts[""],
+            "pair_replicates": parts[_PAIRS],
+            "shrinkage": parts[_SHRINKAGE],
+        }
         try:
-            return cls.model_validate({**summary, "replicates": replicates})
+            return cls.model_validate({**summary, **replicates})
         except (ValidationError, TypeError) as error:
             raise DataError(f"{folder / EVALUATION_FILE}: not an evaluation ({error})") from None
 
@@ -368,19 +391,38 @@ class Evaluation(Record):
         Raises:
             ValueError: the evaluations cannot be paired, or the measure or group is unknown.
         """
+        self.check_pairing(other)
+        return (other.figure(measure, group) - self.figure(measure, group)).difference()
+
+    def check_pairing(self, other: Evaluation) -> None:
+        """ValueError where the two are of other pairs or resamples."""
         mine, theirs = self._pairing(), other._pairing()
         if mine != theirs:
             raise ValueError(
                 "evaluations on different protocols, seeds or replicates cannot be paired: "
                 f"{mine} and {theirs}"
             )
-        return paired_difference(
-            self.samples(measure, group),
-            other.samples(measure, group),
-            self.estimate(measure, group).value,
-            other.estimate(measure, group).value,
-            self.bootstrap.level,
-        )
+
+    def figure(self, measure: str, group: str | None = None) -> Figure:
+        """A measure with the replicates that differences need; arguments as in :meth:`compare`."""
+        samples, value = self.samples(measure, group), self.estimate(measure, group).value
+        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
+        if group is None and averaged != measure and averaged in self.pair_replicates:
+            mean = mean_figure([self.figure(averaged, of_group) for of_group in self.groups])
+            return replace(mean, value=value)
+        pairs, factor = np.empty(0), 1.0
+        if measure in self.pair_replicates:
+            column = ... if group is None else (..., list(self.groups).index(group))
+            pairs = self.pair_replicates[measure][column]
+            factor = float(self.shrinkage[measure][column])
+        if value is not None:
+            samples = shrink(value, samples, 1 / factor)
+        whole = Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
+        if measure not in self.pair_replicates:
+            return whole
+        known = [of.identities for of in self.groups.values() if of.identities is not None]
+        people = self.groups[group].identities if group else min(known, default=None)
+        return replace(whole, pairs=pairs, expansion=expansion(people, self.bootstrap.level))
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""

@@ -40,7 +40,7 @@ _REVERSED = (
     "genuine pairs score lower than impostor pairs on average: if the scores are distances, say so "
     "(--distance)"
 )
-_FIXED = "the threshold stays as it is in resamples"
+_FIXED = "intervals hold the threshold fixed"
 
 
 def evaluate_scores(
@@ -205,17 +205,17 @@ class _Table:
             )
         first, second = (unit[chosen] for unit in (self._first, self._second))
         scores, genuine = self.score[chosen], self.genuine[chosen]
-        people = trials = None
+        people = mated = None
         if self.named:
             people = len(np.unique(self._identity[:, chosen]))
-            trials = len(np.unique(self._identity[0, chosen & self.genuine]))
+            mated = len(np.unique(self._identity[0, chosen & self.genuine]))
         return GroupData(
             facts=GroupFacts(
                 name=self.groups[g],
                 images=None,
                 identities=people,
                 single_image_identities=None,
-                trials=trials,
+                mated_identities=mated,
             ),
             units=self._unit_counts[g],
             fold_pairs=ScoredPairs(

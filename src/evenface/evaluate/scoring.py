@@ -1,21 +1,22 @@
 """Scored pairs of each group, sorted once, and every measure of them under any resample.
 
 What is resampled are *units*: identities, or, where none are known, the pairs themselves. Every
-pair names the unit of either end; see :mod:`evenface.evaluate.bootstrap` for the weights.
+pair names the unit of either end. To see how much of the scatter is specific to two units, the
+pairs of two units (*dyads*) are resampled too; see :mod:`evenface.evaluate.bootstrap`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.bootstrap import count_chunks, pair_weights
+from evenface.evaluate.bootstrap import count_chunks, pair_draws, pair_weights
 from evenface.evaluate.exact import ExactFoldSearch
 from evenface.evaluate.operating import HeldOutThresholds, SplitScores
 from evenface.evaluate.reliability import CalibrationScorer
@@ -36,8 +37,21 @@ FAR_LEVELS = {f"1e-{n}": 10.0**-n for n in range(1, 6)}
 TARGET_FMR = 1e-2
 """Mean FMR over groups at which the one global threshold is set."""
 
+PAIR_REPLICATES = 150
+"""Most replicates that resample dyads: their variance is all that is taken from them."""
+
 # Weights held at a time by each thread.
 _CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Resample:
+    """How often each unit of a group counts, or each dyad: one of both."""
+
+    units: NDArray[Any] | None = None
+    """(R, units)."""
+    dyads: NDArray[Any] | None = None
+    """(R, dyads); pairs within one unit count once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +67,41 @@ class ScoredPairs:
     """Unit of the other end; equal to ``first`` where one unit decides alone."""
     part: NDArray[np.int64]
     """Fold, or part of the split that thresholds are chosen on; −1 for none."""
+    dyad: NDArray[np.int64] | None = None
+    """Number of the pair's two units among the group's dyads; −1 within one unit."""
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, rows: NDArray[Any]) -> ScoredPairs:
         """The pairs of a mask or of indices."""
-        return ScoredPairs(*(getattr(self, field.name)[rows] for field in fields(self)))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{n: of[rows] for n, of in columns.items() if of is not None})
 
-    def weights(self, counts: NDArray[Any]) -> Weights:
-        """(R, P) under counts of the units, (R, units)."""
-        return pair_weights(counts, self.first, self.second)
+    def weights(self, resample: Resample) -> Weights:
+        """(R, P)."""
+        if resample.units is not None:
+            return pair_weights(resample.units, self.first, self.second)
+        if resample.dyads is None or self.dyad is None:
+            raise ValueError("nothing is resampled, or the pairs' dyads are not numbered")
+        dyads = resample.dyads
+        with_one = np.concatenate([dyads, np.ones((len(dyads), 1), dtype=dyads.dtype)], axis=1)
+        return np.take(with_one, self.dyad, axis=1)
+
+
+def number_dyads(*parts: ScoredPairs) -> tuple[int, list[ScoredPairs]]:
+    """How many dyads there are, and the same pairs with theirs."""
+    low = np.concatenate([np.minimum(pairs.first, pairs.second) for pairs in parts])
+    high = np.concatenate([np.maximum(pairs.first, pairs.second) for pairs in parts])
+    apart = low != high
+    distinct, number = np.unique(
+        low[apart] * (int(high.max()) + 1) + high[apart], return_inverse=True
+    )
+    dyad = np.full(len(low), -1, dtype=np.int64)
+    dyad[apart] = number
+    ends = np.cumsum([len(pairs) for pairs in parts])[:-1]
+    numbered = zip(parts, np.split(dyad, ends), strict=True)
+    return len(distinct), [replace(pairs, dyad=of) for pairs, of in numbered]
 
 
 @dataclass(frozen=True)
@@ -74,8 +112,18 @@ class GroupFacts:
     images: int | None
     identities: int | None
     single_image_identities: int | None
-    trials: int | None
-    """Identities that a genuine pair can fail for."""
+    mated_identities: int | None
+    """Those with a genuine pair."""
+
+    @property
+    def genuine_trials(self) -> int | None:
+        """Independent trials behind an error of genuine pairs: no two of a person's are."""
+        return self.mated_identities
+
+    @property
+    def impostor_trials(self) -> int | None:
+        """Independent trials behind an error of impostor pairs: each takes two people."""
+        return None if self.identities is None else self.identities // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +154,10 @@ class GroupScorer:
         self.data = data
         self.facts = data.facts
         self.name = data.facts.name
-        self.once = np.ones((1, data.units), dtype=np.int64)
+        self.once = Resample(np.ones((1, data.units), dtype=np.int64))
 
-        folds, pairs = data.fold_pairs, data.score_pairs
+        self.dyads, (folds, pairs) = number_dyads(data.fold_pairs, data.score_pairs)
+        self._folds, self.score_pairs = folds, pairs
         self.fold_pairs = len(folds)
         self._grid = None
         if data.on_grid:
@@ -131,10 +180,10 @@ class GroupScorer:
     @property
     def pairs(self) -> int:
         """Number of score pairs."""
-        return len(self.data.score_pairs)
+        return len(self.score_pairs)
 
     def accuracies(
-        self, counts: NDArray[Any]
+        self, resample: Resample
     ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Weight of correct decisions and of all pairs, by fold, each (R, F), by measure.
 
@@ -143,23 +192,22 @@ class GroupScorer:
         """
         found = {}
         if self._grid is not None:
-            genuine, impostor = (ends.weights(counts) for ends in self._grid_ends)
+            genuine, impostor = (ends.weights(resample) for ends in self._grid_ends)
             found["accuracy"] = self._grid.held_out(genuine, impostor)
         if self._exact is not None:
-            exact = self._exact.held_out(self.data.fold_pairs.weights(counts))
+            exact = self._exact.held_out(self._folds.weights(resample))
             found["accuracy_exact"] = exact
             found.setdefault("accuracy", exact)
         return found
 
-    def sums(self, counts: NDArray[Any]) -> Sums:
+    def sums(self, resample: Resample) -> Sums:
         """Cumulative weights of the ranked pairs."""
-        return Sums(
-            *self.ranking.cumulate(self._genuine.weights(counts), self._impostor.weights(counts))
-        )
+        kinds = (self._genuine, self._impostor)
+        return Sums(*self.ranking.cumulate(*(kind.weights(resample) for kind in kinds)))
 
-    def dprime(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+    def dprime(self, resample: Resample) -> NDArray[np.float64]:
         """(R,) d′."""
-        return dprime_of_moments(*(moments.sums(counts) for moments in self._moments))
+        return dprime_of_moments(*(moments.sums(resample) for moments in self._moments))
 
     def roc(self) -> RocCurve:
         """The ROC of the data, every pair counted once."""
@@ -177,17 +225,18 @@ class _Moments:
     def __init__(self, pairs: ScoredPairs, middle: float) -> None:
         low = np.minimum(pairs.first, pairs.second)
         high = np.maximum(pairs.first, pairs.second)
-        width = int(high.max()) + 1
-        units, group = np.unique(low * width + high, return_inverse=True)
-        self._low, self._high = units // width, units % width
+        _, first, group = np.unique(
+            low * (int(high.max()) + 1) + high, return_index=True, return_inverse=True
+        )
+        self._decided = pairs.select(first)
         powers = powers_of(pairs.scores.astype(np.float64) - middle)
         self._sums = np.stack(
-            [np.bincount(group, weights=power, minlength=len(units)) for power in powers.T], axis=1
+            [np.bincount(group, weights=power, minlength=len(first)) for power in powers.T], axis=1
         )
 
-    def sums(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+    def sums(self, resample: Resample) -> NDArray[np.float64]:
         """(R, 3)."""
-        return pair_weights(counts, self._low, self._high).astype(np.float64) @ self._sums
+        return self._decided.weights(resample).astype(np.float64) @ self._sums
 
 
 class OneThreshold:
@@ -257,7 +306,7 @@ class Scorers:
             self.held_out = HeldOutThresholds(
                 [
                     SplitScores(p.scores, p.genuine, p.part)
-                    for p in (data.score_pairs for data in groups)
+                    for p in (scorer.score_pairs for scorer in self.groups)
                 ]
             )
             self.calibration = CalibrationScorer(self.held_out.splits)
@@ -266,11 +315,11 @@ class Scorers:
         """Every pair counted once."""
         return self.measure([scorer.once for scorer in self.groups])
 
-    def measure(self, counts: Sequence[NDArray[Any]]) -> Measured:
-        """All measures of all groups under counts of their units: one (R, units) array a group."""
+    def measure(self, resamples: Sequence[Resample]) -> Measured:
+        """All measures of all groups, each under a resample of its own with the same R."""
         columns: dict[str, list[NDArray[np.float64]]] = {}
         folds, sums = [], []
-        for scorer, of_group in zip(self.groups, counts, strict=True):
+        for scorer, of_group in zip(self.groups, resamples, strict=True):
             by_fold = {}
             measures = {}
             for name, (correct, total) in scorer.accuracies(of_group).items():
@@ -299,32 +348,42 @@ class Scorers:
         by_group |= {"fmr": fmr, "fnmr": fnmr}
         if self.held_out is not None and self.calibration is not None:
             weights = [
-                scorer.data.score_pairs.weights(of_group)
-                for scorer, of_group in zip(self.groups, counts, strict=True)
+                scorer.score_pairs.weights(of_group)
+                for scorer, of_group in zip(self.groups, resamples, strict=True)
             ]
             by_group |= self.held_out.measure(weights)
             by_group |= self.calibration.measure(weights)
         return Measured(by_group, folds, index)
 
-    def replicates(self, replicates: int, seed: int) -> dict[str, NDArray[np.float64]]:
+    def replicates(
+        self, replicates: int, seed: int
+    ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
         """Measures of the groups in every replicate: (R, G) by name; empty without replicates.
 
         Replicates are computed in several threads where there are cores to spare. Each depends on
         its own counts only, so the result does not depend on the number of threads.
+
+        Returns:
+            Replicates that resample units, and at most :data:`PAIR_REPLICATES` that resample dyads.
         """
-        pairs = sum(scorer.pairs for scorer in self.groups)
-        chunks = count_chunks(
-            [scorer.data.units for scorer in self.groups],
-            [scorer.name for scorer in self.groups],
-            replicates,
-            seed,
-            max(1, min(64, _CHUNK // pairs)),
+        names = [scorer.name for scorer in self.groups]
+        size = max(1, min(64, _CHUNK // sum(scorer.pairs for scorer in self.groups)))
+        units = count_chunks(
+            [scorer.data.units for scorer in self.groups], names, replicates, seed, size
         )
+        fewer = min(replicates, PAIR_REPLICATES)
+        dyads = pair_draws([scorer.dyads for scorer in self.groups], names, fewer, seed, size)
+        return (
+            self._measure_all([Resample(units=of) for of in chunk] for chunk in units),
+            self._measure_all([Resample(dyads=of) for of in chunk] for chunk in dyads),
+        )
+
+    def _measure_all(self, chunks: Iterator[list[Resample]]) -> dict[str, NDArray[np.float64]]:
         threads = spare_threads()
         parts: list[dict[str, NDArray[np.float64]]] = []
         with ThreadPoolExecutor(threads) as pool:
             while wave := list(islice(chunks, threads)):
-                parts += pool.map(lambda counts: self.measure(counts).by_group, wave)
+                parts += pool.map(lambda resamples: self.measure(resamples).by_group, wave)
         if not parts:
             return {}
         return {name: np.concatenate([of[name] for of in parts]) for name in parts[0]}

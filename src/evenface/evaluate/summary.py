@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.evaluate import fairness
-from evenface.evaluate.bootstrap import percentile_interval, zero_error_limit
+from evenface.evaluate.bootstrap import (
+    expansion,
+    percentile_interval,
+    shrink,
+    shrinkage,
+    wilson_interval,
+    zero_error_limit,
+)
 from evenface.evaluate.results import Estimate, Roc, WorstGroup
 
 ROC_POINTS = 200
@@ -36,6 +44,22 @@ _RANGES = {
     **dict.fromkeys(_RATIOS, (1.0, np.inf)),
 }
 """What a measure can be at all, its operating point left out; all others are in [0, 1]."""
+
+
+_RATES = (
+    "accuracy",
+    "accuracy_exact",
+    "eer",
+    "tar",
+    "fmr",
+    "fnmr",
+    "mean_fmr",
+    "mean_fnmr",
+    "error",
+)
+"""Shares of pairs, their scope and level left out: their intervals are Wilson's."""
+_OF_INDEPENDENT = ("overall.", "mean.")
+"""How measures over groups begin that are computed from figures with a threshold for each."""
 
 
 def over_groups(
@@ -82,6 +106,60 @@ def over_groups(
     }
 
 
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Replicates of every measure, as :class:`evenface.evaluate.results.Evaluation` holds them."""
+
+    replicates: dict[str, NDArray[np.float64]]
+    pair_replicates: dict[str, NDArray[np.float64]]
+    shrinkage: dict[str, NDArray[np.float64]]
+
+
+def resampled(
+    observed: Mapping[str, NDArray[np.float64]],
+    people: Mapping[str, NDArray[np.float64]],
+    pairs: Mapping[str, NDArray[np.float64]],
+    *,
+    fold_pairs: Sequence[int],
+    identities: Sequence[int | None],
+    level: float,
+) -> Resampled:
+    """Replicates of all measures, shrunk.
+
+    Measures of groups are shrunk, and so are measures over groups at one threshold, which all
+    groups share. Other means, spreads and ratios are computed from the shrunk replicates of the
+    groups, which are independent of each other.
+
+    Args:
+        observed: (1, G) of each measure of a group.
+        people, pairs: (R, G) and (K, G) replicates of the same.
+        fold_pairs: (G,) pairs behind each accuracy.
+        identities: (G,), None where not known.
+        level: of the intervals.
+    """
+    values, raw, of_pairs = (_shrunk_themselves(of, fold_pairs) for of in (observed, people, pairs))
+    each = np.array([expansion(n, level) for n in identities])
+    factors = {
+        measure: np.asarray(
+            shrinkage(samples, of_pairs[measure]) * (each if samples.ndim == 2 else each.max())
+        )
+        for measure, samples in raw.items()
+    }
+    shrunk = {
+        measure: shrink(values[measure][0], samples, factors[measure])
+        for measure, samples in raw.items()
+    }
+    by_group = {measure: shrunk[measure] for measure in people}
+    return Resampled({**over_groups(by_group, fold_pairs), **shrunk}, of_pairs, factors)
+
+
+def _shrunk_themselves(
+    by_group: Mapping[str, NDArray[np.float64]], fold_pairs: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    over = over_groups(by_group, fold_pairs)
+    return {**by_group, **{m: of for m, of in over.items() if not m.startswith(_OF_INDEPENDENT)}}
+
+
 class Summary:
     """Replicates of every measure and the intervals they give.
 
@@ -110,7 +188,7 @@ class Summary:
         if value is not None and not np.isfinite(value):
             value = None
             note = note or "undefined: no scatter among these pairs"
-        low, high = self.interval(measure, group)
+        low, high = self.interval(measure, value, group)
         return Estimate(value=value, low=low, high=high, note=note)
 
     def rate(
@@ -119,37 +197,36 @@ class Summary:
         value: float,
         *,
         group: int,
-        identities: int | None,
+        trials: int | None,
         note: str | None = None,
     ) -> Estimate:
         """An error rate of a group; where nothing was seen, ``high`` is what that cannot exclude.
 
         No resample holds an error that the sample does not, so the replicates of a rate of zero
-        have no width. In their place comes :func:`zero_error_limit`, over people as in
-        :meth:`ratio`.
+        have no width. In their place comes :func:`zero_error_limit`.
 
         Args:
             measure: the rate's name.
             value: observed.
             group: index.
-            identities: those that a pair of this kind can fail for; None if not known.
+            trials: independent ones behind it; None if not known.
             note: what else to say.
         """
         estimate = self.estimate(measure, value, group=group, note=note)
         if value > 0 or estimate.high is None:
             return estimate
-        if not identities:
+        if not trials:
             said = NO_ERRORS if note is None else f"{note}; {NO_ERRORS}"
             return estimate.model_copy(update={"note": said})
-        high = max(estimate.high, zero_error_limit(identities, (1 - self.level) / 2))
+        high = max(estimate.high, zero_error_limit(trials, (1 - self.level) / 2))
         none_seen = (
-            f"none seen: the upper bound is that of no failure among {identities:,} identities"
+            f"none seen: the upper bound is that of no error in {trials:,} independent trials"
         )
         said = none_seen if note is None else f"{note}; {none_seen}"
         return Estimate(value=value, low=0.0, high=high, note=said)
 
     def tar(
-        self, measure: str, value: float, *, group: int, identities: int | None, note: str | None
+        self, measure: str, value: float, *, group: int, trials: int | None, note: str | None
     ) -> Estimate:
         """A share of genuine pairs accepted, bounded as :meth:`rate` bounds the share rejected."""
         estimate = self.estimate(measure, value, group=group, note=note)
@@ -157,46 +234,61 @@ class Summary:
             return estimate
         said = NO_ERRORS
         low = estimate.low
-        if identities:
-            low = min(low, 1 - zero_error_limit(identities, (1 - self.level) / 2))
-            said = f"none missed: the lower bound is that of no failure among {identities:,} people"
+        if trials:
+            low = min(low, 1 - zero_error_limit(trials, (1 - self.level) / 2))
+            said = (
+                f"none missed: the lower bound is that of no error in {trials:,} independent trials"
+            )
         said = said if note is None else f"{note}; {said}"
         return estimate.model_copy(update={"low": low, "note": said})
 
-    def interval(self, measure: str, group: int | None = None) -> tuple[float | None, float | None]:
-        """Bounds from the replicates, None where there are none or they are infinite."""
+    def interval(
+        self,
+        measure: str,
+        value: float | None,
+        group: int | None = None,
+        *,
+        level: float | None = None,
+    ) -> tuple[float | None, float | None]:
+        """Bounds by the replicates, None where there are none or they are infinite.
+
+        Wilson's for a rate, else percentiles; at the level of the whole unless another is given.
+        """
         if measure not in self.samples:
             return None, None
-        floor, ceiling = _RANGES.get(measure.partition("@")[0], (0.0, 1.0))
+        name = measure.partition("@")[0]
         samples = self.samples[measure] if group is None else self.samples[measure][:, group]
-        low, high = percentile_interval(samples, self.level, floor=floor, ceiling=ceiling)
+        if value is not None and name.rpartition(".")[2] in _RATES and len(samples) > 1:
+            variance = float(samples.var(ddof=1))
+            if np.isfinite(variance):
+                return wilson_interval(value, variance, level or self.level)
+        floor, ceiling = _RANGES.get(name, (0.0, 1.0))
+        low, high = percentile_interval(samples, level or self.level, floor=floor, ceiling=ceiling)
         return low if np.isfinite(low) else None, high if np.isfinite(high) else None
 
     def ratio(
         self,
         measure: str,
         rates: NDArray[np.float64],
-        replicates: NDArray[np.float64] | None,
-        identities: Sequence[int | None],
+        rate: str,
+        trials: Sequence[int | None],
         event: str,
     ) -> Estimate:
         """Largest over smallest rate; with a bound in its place where a group's rate is zero.
 
         The lower bound then divides the lower bound of the largest rate by the upper limit of a
-        rate of which nothing was seen, :func:`zero_error_limit`. Trials are identities, not
-        pairs: a person's pairs are not independent, and the share of a person's pairs that fail
-        is at most one, so what limits the share of people with a failure limits the rate. Each
-        of both limits takes half of the error probability, so the bound holds at the level.
+        rate of which nothing was seen, :func:`zero_error_limit`. Each of both limits takes half of
+        the error probability, so the bound holds at the level.
 
         Args:
             measure: the ratio's name.
             rates: (G,) observed.
-            replicates: (R, G) of the rates; None without.
-            identities: (G,) identities of the groups with genuine pairs.
+            rate: the name of the rates; "error" for 1 − accuracy.
+            trials: (G,) independent trials behind each rate.
             event: what a rate counts, as "error".
         """
         value = float(fairness.rate_ratio(rates))
-        low, high = self.interval(measure)
+        low, high = self.interval(measure, None)
         if np.isfinite(value):
             unbounded = low is not None and high is None
             note = _UNBOUNDED if unbounded else None
@@ -204,26 +296,33 @@ class Summary:
         clean = np.flatnonzero(rates == 0)
         names = ", ".join(self.groups[g] for g in clean)
         note = f"undefined: no {event} seen in {names}"
-        trials = [identities[int(g)] for g in clean]
-        if replicates is None or None in trials:
+        of_clean = [trials[int(g)] for g in clean]
+        worst = int(np.argmax(rates))
+        highest, _ = self._rate_interval(rate, float(rates[worst]), worst)
+        if highest is None or None in of_clean:
             return Estimate(value=None, low=None, high=None, note=note)
-        most = max(n for n in trials if n is not None)
+        most = max(n for n in of_clean if n is not None)
         limit = zero_error_limit(most, (1 - self.level) / 2)
-        highest, _ = percentile_interval(
-            replicates[:, int(np.argmax(rates))], self.level, floor=0.0, ceiling=1.0
-        )
         note += (
             f"; the lower bound takes its rate as {100 * limit:.2f} %, the upper limit where "
-            f"none of {most} identities fails"
+            f"none of {most} independent trials fails"
         )
         return Estimate(value=None, low=max(1.0, highest / limit), high=None, note=note)
+
+    def _rate_interval(
+        self, rate: str, value: float, group: int
+    ) -> tuple[float | None, float | None]:
+        if rate != "error":
+            return self.interval(rate, value, group)
+        low, high = self.interval("accuracy", 1 - value, group)
+        return None if high is None else 1 - high, None if low is None else 1 - low
 
     def at_operating_point(
         self,
         key: str,
         fmr: NDArray[np.float64],
         fnmr: NDArray[np.float64],
-        identities: tuple[Sequence[int | None], Sequence[int | None]],
+        trials: tuple[Sequence[int | None], Sequence[int | None]],
     ) -> dict[str, Estimate]:
         """The measures of :func:`fairness.at_a_threshold` with intervals.
 
@@ -235,10 +334,10 @@ class Summary:
         Args:
             key: of the operating point.
             fmr, fnmr: (G,) observed.
-            identities: (G,) of each error, those that a pair of that kind can fail for.
+            trials: (G,) independent ones behind each error.
         """
         values = fairness.at_a_threshold(fmr, fnmr)
-        bounds = self._bounds_of_ratios(key, (fmr, fnmr), identities)
+        bounds = self._bounds_of_ratios(key, (fmr, fnmr), trials)
         clean = [
             (event, ", ".join(self.groups[g] for g in np.flatnonzero(rates == 0)))
             for event, rates in (("false match", fmr), ("false non-match", fnmr))
@@ -265,22 +364,20 @@ class Summary:
         self,
         key: str,
         rates: tuple[NDArray[np.float64], NDArray[np.float64]],
-        identities: tuple[Sequence[int | None], Sequence[int | None]],
+        trials: tuple[Sequence[int | None], Sequence[int | None]],
     ) -> dict[str, float]:
-        limits = 2 * 2 * len(self.groups)
-        tail = (1 - self.level) / limits
+        # Limits that must hold together: lower and upper, of both errors, of every group.
+        tail = (1 - self.level) / (2 * 2 * len(self.groups))
         ratio, to_mean = {}, {}
-        for error, observed, trials in zip(("fmr", "fnmr"), rates, identities, strict=True):
-            samples = self.samples.get(f"{error}@{key}")
-            if samples is None or any(n is None or n < 1 for n in trials):
-                return {}
+        for error, observed, of_error in zip(("fmr", "fnmr"), rates, trials, strict=True):
             lows, highs = [], []
-            for g, n in enumerate(trials):
-                low, high = percentile_interval(samples[:, g], 1 - 2 * tail, floor=0.0, ceiling=1.0)
-                if observed[g] == 0 and n is not None:
-                    low, high = 0.0, zero_error_limit(n, tail)
+            for g, n in enumerate(of_error):
+                rate = float(observed[g])
+                low, high = self.interval(f"{error}@{key}", rate, g, level=1 - 2 * tail)
+                if low is None or high is None or n is None or n < 1:
+                    return {}
                 lows.append(low)
-                highs.append(high)
+                highs.append(zero_error_limit(n, tail) if rate == 0 else high)
             highest = max(lows)
             ratio[error] = max(1.0, highest / min(highs)) if min(highs) > 0 else 1.0
             mean = float(np.exp(np.mean(np.log(highs)))) if min(highs) > 0 else np.inf

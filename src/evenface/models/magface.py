@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from evenface.models.draws import Randomness
@@ -22,7 +23,8 @@ class MagFace(MarginHead):
 
     m(a) = (u_m − l_m) / (u_a − l_a) · (a − l_a) + l_m rises with the magnitude, which is clamped
     to [l_a, u_a]; g(a) = 1/a + a/u_a² falls up to u_a (sections 3.1 and 3.2). Gradients flow
-    through a, as in the authors' code.
+    through a, as in the authors' code. By its default, ``easy_margin``, targets with cos θ ≤ 0,
+    about half of them with a fresh head, get no margin; the paper has no such exception.
 
     Args:
         embedding_size: number of dimensions D.
@@ -31,6 +33,7 @@ class MagFace(MarginHead):
         l_a, u_a: range of magnitudes, 0 < l_a < u_a.
         l_m, u_m: margins in radians at its ends, 0 ≤ l_m ≤ u_m ≤ π.
         lambda_g: weight of the penalty, at least 0.
+        easy_margin: whether the margin is added only where cos θ > 0.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class MagFace(MarginHead):
         l_m: float = 0.45,
         u_m: float = 0.8,
         lambda_g: float = 35.0,
+        easy_margin: bool = True,
     ) -> None:
         super().__init__(embedding_size, num_identities, s)
         if not 0 < l_a < u_a:
@@ -55,12 +59,14 @@ class MagFace(MarginHead):
         self.u_m = check_margin("u_m", u_m, math.pi)
         self.l_m = check_margin("l_m", l_m, u_m)
         self.lambda_g = lambda_g
+        self.easy_margin = easy_margin
 
     def margin(self, target: Tensor, norms: Tensor, generator: Randomness) -> Tensor:
-        """cos(θ + m(a))."""
+        """cos(θ + m(a)); cos θ where it is not above 0, with ``easy_margin``."""
         slope = (self.u_m - self.l_m) / (self.u_a - self.l_a)
         margins = slope * (norms.clamp(self.l_a, self.u_a) - self.l_a) + self.l_m
-        return additive_angular_margin(target, margins)
+        reduced = additive_angular_margin(target, margins)
+        return torch.where(target > 0, reduced, target) if self.easy_margin else reduced
 
     def penalty(self, embeddings: Tensor) -> Tensor:
         """λ_g · mean(1/a + a/u_a²)."""

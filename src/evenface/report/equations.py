@@ -118,8 +118,17 @@ HEADS: dict[str, Part] = {
         "MagFace",
         ("meng2021magface",),
         "s cos(θ + m(a)), with a the norm of the embedding in [l_a, u_a] and m(a) linear from l_m "
-        "to u_m; λ_g (1/a + a/u_a²) is added to the loss",
-        {"s": 64.0, "l_a": 10.0, "u_a": 110.0, "l_m": 0.45, "u_m": 0.8, "lambda_g": 35.0},
+        "to u_m, and s cos θ where cos θ ≤ 0 (easy_margin); λ_g (1/a + a/u_a²) is added to the "
+        "loss",
+        {
+            "s": 64.0,
+            "l_a": 10.0,
+            "u_a": 110.0,
+            "l_m": 0.45,
+            "u_m": 0.8,
+            "lambda_g": 35.0,
+            "easy_margin": True,
+        },
     ),
 }
 """Heads by the names of recipes; the formula is the logit of the image's own class."""

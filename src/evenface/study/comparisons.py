@@ -8,11 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from evenface.evaluate.bootstrap import mean_figure
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.arm import Arm
 from evenface.study.claim import Claim, Verdict, decide, evidence
 from evenface.study.grid import Grid, Levels, Pair
-from evenface.study.inference import MEAN, Contrast, compare, figure, lowest, mean_of, worst_group_p
+from evenface.study.inference import (
+    MEAN,
+    Contrast,
+    compare,
+    contrast,
+    figure,
+    lowest,
+    worst_group_p,
+)
 from evenface.study.wording import change, listed, points
 
 STD = "overall.std_sample"
@@ -41,7 +50,7 @@ def _which_mixes(
     margin = grid.settings.margin
     reference, *evaluations = found
     losses = [figure(mix, MEAN) - figure(reference, MEAN) - (-margin) for mix in evaluations]
-    contrasts = [loss.contrast() for loss in losses]
+    contrasts = [contrast(loss) for loss in losses]
     tail = (1 - grid.settings.level) / 2
 
     def rule(found: Sequence[Contrast]) -> Verdict:
@@ -55,7 +64,7 @@ def _which_mixes(
     short = holm([of.sure_less for of in contrasts])
     equal = [f"“{name}”" for name, q in zip(mixes, adjusted, strict=True) if q < tail]
     below = [f"“{name}”" for name, q in zip(mixes, short, strict=True) if q < tail]
-    differences = [(loss - margin).contrast() for loss in losses]
+    differences = [contrast(loss - margin) for loss in losses]
     condition = "with KD" if real[1] else "without KD"
     each = listed([f"“{n}” {change(d, 'points')}" for n, d in zip(mixes, differences, strict=True)])
     several = len(grid.of_kind("real")) > 1
@@ -126,13 +135,15 @@ class _Compared:
         self.mean = over_cells(cells, MEAN)
         first, second = (
             {
-                group: mean_of([figure(pair[arm], "accuracy", group) for pair in cells.values()])
+                group: mean_figure(
+                    [figure(pair[arm], "accuracy", group) for pair in cells.values()]
+                )
                 for group in next(iter(cells.values()))[0].groups
             }
             for arm in (0, 1)
         )
-        self.groups = {group: (second[group] - first[group]).contrast() for group in first}
-        self.worst = (lowest(second) - lowest(first)).contrast()
+        self.groups = {group: contrast(second[group] - first[group]) for group in first}
+        self.worst = contrast(lowest(second) - lowest(first))
         self.worst_better = worst_group_p(first, second)
         self.worst_worse = worst_group_p(second, first)
 
@@ -245,4 +256,4 @@ def over_cells(cells: Mapping[str, Pair], measure: str, group: str | None = None
         figure(second, measure, group) - figure(first, measure, group)
         for first, second in cells.values()
     ]
-    return mean_of(differences).contrast()
+    return contrast(mean_figure(differences))

@@ -18,14 +18,16 @@ small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import PairedDifference, paired_difference
+from evenface.evaluate.bootstrap import Figure, PairedDifference, shrinkage
+from evenface.evaluate.fairness import std_if_equal, std_sample
 
 MEAN = "overall.accuracy"
 WORST = "worst-group accuracy"
@@ -120,54 +122,14 @@ class Contrast(PairedDifference):
         return by_t if at_its_least else max(p, by_t)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A number about arms: on the data, in each replicate, and for each training seed alone.
-
-    Attributes:
-        value: None where undefined.
-        samples: (R,) joint replicates.
-        models: (n,) of each seed's model; NaN where undefined, empty without seeds.
-        level: of the intervals.
-    """
-
-    value: float | None
-    samples: NDArray[np.float64]
-    models: NDArray[np.float64]
-    level: float
-
-    def __sub__(self, other: Figure | float) -> Figure:
-        if not isinstance(other, Figure):
-            value = None if self.value is None else self.value - other
-            return Figure(value, self.samples - other, self.models - other, self.level)
-        with np.errstate(invalid="ignore"):
-            return Figure(
-                None if self.value is None or other.value is None else self.value - other.value,
-                self.samples - other.samples,
-                self.models - other.models,
-                self.level,
-            )
-
-    def contrast(self) -> Contrast:
-        """The figure, being a difference, against 0."""
-        nothing = np.zeros_like(self.samples)
-        start = None if self.value is None else 0.0
-        return _with_spread(
-            paired_difference(nothing, self.samples, start, self.value, self.level),
-            self.samples,
-            self.models,
-            self.level,
-        )
-
-
-def mean_of(figures: Sequence[Figure]) -> Figure:
-    """Their mean, replicate by replicate and seed by seed; all of arms with the same seeds."""
-    values = [figure.value for figure in figures if figure.value is not None]
-    return Figure(
-        float(np.mean(values)) if len(values) == len(figures) else None,
-        np.mean([figure.samples for figure in figures], axis=0),
-        np.mean([figure.models for figure in figures], axis=0),
-        figures[0].level,
+def contrast(figure: Figure) -> Contrast:
+    """A figure that is a difference, against 0."""
+    return Contrast(
+        **asdict(figure.difference()),
+        seeds=len(figure.models),
+        replicates=len(figure.people),
+        spread=None if figure.value is None else _spread(figure.samples, figure.models),
+        level=figure.level,
     )
 
 
@@ -177,11 +139,7 @@ def figure(arm: ArmEvaluation, measure: str, group: str | None = None) -> Figure
     The lowest of several accuracies is biased downwards, the more so the more alike they are in
     truth, in the data and once more in the replicates: for a test use :func:`worst_group_p`.
     """
-    level = arm.bootstrap.level
-    if measure != WORST:
-        value = arm.estimate(measure, group).value
-        return Figure(value, arm.samples(measure, group), of_models(arm, measure, group), level)
-    return lowest(by_group(arm))
+    return lowest(by_group(arm)) if measure == WORST else arm.figure(measure, group)
 
 
 def by_group(arm: ArmEvaluation) -> dict[str, Figure]:
@@ -192,12 +150,78 @@ def by_group(arm: ArmEvaluation) -> dict[str, Figure]:
 def lowest(groups: Mapping[str, Figure]) -> Figure:
     """The lowest of some figures, on the data, in each replicate, and for each seed."""
     figures = list(groups.values())
-    return Figure(
+    return Figure.settled(
         min(of.value for of in figures if of.value is not None),
         np.min([of.samples for of in figures], axis=0),
         np.min([of.models for of in figures], axis=0),
         figures[0].level,
     )
+
+
+def over_groups(
+    arm: ArmEvaluation, measure: str, statistic: Callable[[NDArray[np.float64]], Any]
+) -> Figure:
+    """A statistic over groups of a measure of the groups, of each model and then averaged.
+
+    Args:
+        arm: its models have the measure.
+        measure: of a group. For "accuracy", of which each group has a threshold of its own, the
+            statistic is taken of shrunk replicates; rates at one threshold hang together, and the
+            statistic itself is shrunk.
+        statistic: reduces the last axis, the groups. Undefined for the arm where it is not finite
+            for a model.
+    """
+    figures = []
+    for model in arm.models:
+        groups = [model.figure(measure, group) for group in model.groups]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = [np.nan if of.value is None else of.value for of in groups]
+            value = float(statistic(np.array(values)))
+            if measure == "accuracy":
+                people, pairs = statistic(_columns(groups, "samples")), np.empty(0)
+            else:
+                people = statistic(_columns(groups, "people"))
+                pairs = statistic(_columns(groups, "pairs"))
+        figures.append(
+            replace(
+                groups[0],
+                value=value if np.isfinite(value) else None,
+                people=people,
+                pairs=pairs,
+                expansion=max(of.expansion for of in groups) if len(pairs) else 1.0,
+            )
+        )
+    return arm.averaged(figures)
+
+
+def uneven_p(arm: ArmEvaluation, measure: str) -> float | None:
+    """p of an STD over groups as large as this one were the groups equal; None where undefined.
+
+    As :func:`evenface.evaluate.fairness.std_if_equal`, averaged over models. What moves all groups
+    alike, as one threshold does, is taken out first.
+    """
+    if measure == "accuracy":
+        return arm.overall.std_excess_p
+    observed, null = [], []
+    for model in arm.models:
+        groups = [model.figure(measure, group) for group in model.groups]
+        values = [of.value for of in groups if of.value is not None]
+        if len(values) < max(2, len(groups)):
+            return None
+        observed.append(float(std_sample(values)))
+        people, pairs = (
+            of - of.mean(axis=1, keepdims=True)
+            for of in (_columns(groups, "people"), _columns(groups, "pairs"))
+        )
+        factor = shrinkage(people, pairs) if len(pairs) else 1.0
+        null.append(std_if_equal(people * factor * max(of.expansion for of in groups)))
+    samples = np.mean(null, axis=0)
+    reached = int(np.count_nonzero(np.isnan(samples) | (samples >= np.mean(observed))))
+    return (1 + reached) / (len(samples) + 1)
+
+
+def _columns(groups: Sequence[Figure], of: str) -> NDArray[np.float64]:
+    return np.stack([getattr(group, of) for group in groups], axis=-1)
 
 
 def worst_group_p(
@@ -222,7 +246,7 @@ def worst_group_p(
         min(
             1.0,
             *(
-                (one - (other - margin)).contrast().sure_greater / shares[group == against]
+                contrast(one - (other - margin)).sure_greater / shares[group == against]
                 for against, other in first.items()
             ),
         )
@@ -230,38 +254,16 @@ def worst_group_p(
     )
 
 
-def of_models(arm: ArmEvaluation, measure: str, group: str | None = None) -> NDArray[np.float64]:
-    """(n,) the measure of each seed's model, NaN where undefined; empty without seeds."""
-    values = [model.estimate(measure, group).value for model in arm.models[: len(arm.seeds)]]
-    return np.array([np.nan if value is None else value for value in values])
-
-
 def compare(
     first: ArmEvaluation, second: ArmEvaluation, measure: str, group: str | None = None
 ) -> Contrast:
-    """``second − first`` as :meth:`Evaluation.compare` has it, with the t interval beside it."""
-    if measure == WORST:
-        return (figure(second, WORST) - figure(first, WORST)).contrast()
-    with np.errstate(invalid="ignore"):
-        samples = second.samples(measure, group) - first.samples(measure, group)
-        own = of_models(second, measure, group) - of_models(first, measure, group)
-    difference = first.compare(second, measure, group=group)
-    return _with_spread(difference, samples, own, first.bootstrap.level)
+    """``second − first`` as :meth:`Evaluation.compare` has it, with the t interval beside it.
 
-
-def _with_spread(
-    difference: PairedDifference,
-    samples: NDArray[np.float64],
-    own: NDArray[np.float64],
-    level: float,
-) -> Contrast:
-    return Contrast(
-        **asdict(difference),
-        seeds=len(own),
-        replicates=len(samples),
-        spread=_spread(samples, own) if difference.value is not None else None,
-        level=level,
-    )
+    Raises:
+        ValueError: the evaluations cannot be paired, or the measure or group is unknown.
+    """
+    first.check_pairing(second)
+    return contrast(figure(second, measure, group) - figure(first, measure, group))
 
 
 def _spread(samples: NDArray[np.float64], own: NDArray[np.float64]) -> Spread | None:

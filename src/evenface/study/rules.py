@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
-from evenface.study import claims
+from evenface.study import claims, unevenness
 from evenface.study.arm import Kind
 from evenface.study.claim import Claim
 from evenface.study.comparisons import level_beats_baseline, which_mixes_match
 from evenface.study.everywhere import kd_everywhere, kd_on_average
-from evenface.study.grid import Grid
+from evenface.study.grid import Grid, Levels, Pair
 
 Rule = Callable[[Grid, str | None], Iterable[Claim]]
 
@@ -45,15 +46,46 @@ def _kd_raises_accuracy(grid: Grid, teacher: str | None) -> Iterator[Claim]:
         yield grid.answer(claim, pair, levels)
 
 
-def _kd_lowers_unevenness(grid: Grid, teacher: str | None) -> Iterator[Claim]:
-    # One group cannot be uneven.
+def _kd_lowers_unevenness(rule: str, grid: Grid, teacher: str | None) -> Iterator[Claim]:
+    absolute = rule in unevenness.ABSOLUTE
+    ending = (unevenness.ABSOLUTE if absolute else unevenness.RELATIVE)[rule]
+    for teacher_id, levels, name, pair in _uneven_pairs(grid, teacher):
+        both = unevenness.kd_lowers_unevenness(
+            *pair,
+            ending=ending,
+            training_set=name,
+            benchmark=grid.benchmark,
+            teacher=teacher_id,
+        )
+        yield grid.answer(both[0 if absolute else 1], pair, levels)
+
+
+def _worst_group_better_off(grid: Grid, teacher: str | None) -> Iterator[Claim]:
+    for teacher_id, levels, name, pair in _uneven_pairs(grid, teacher):
+        claim = unevenness.worst_group_better_off(
+            *pair, training_set=name, benchmark=grid.benchmark, teacher=teacher_id
+        )
+        yield grid.answer(claim, pair, levels)
+
+
+def _no_group_worse_off(grid: Grid, teacher: str | None) -> Iterator[Claim]:
+    for teacher_id, levels, name, pair in _uneven_pairs(grid, teacher):
+        claim = unevenness.no_group_worse_off(
+            *pair,
+            training_set=name,
+            benchmark=grid.benchmark,
+            teacher=teacher_id,
+            margin=grid.settings.margin,
+        )
+        yield grid.answer(claim, pair, levels)
+
+
+def _uneven_pairs(grid: Grid, teacher: str | None) -> Iterator[tuple[str, Levels, str, Pair]]:
+    """Students without and with the teacher; none with one group, which cannot be uneven."""
     if teacher is None or grid.of_others or len(grid.groups) < 2:
         return
     for levels, name, pair in grid.kd_pairs(teacher):
-        claim = claims.kd_lowers_unevenness(
-            *pair, training_set=name, benchmark=grid.benchmark, teacher=teacher
-        )
-        yield grid.answer(claim, pair, levels)
+        yield teacher, levels, name, pair
 
 
 def _gap_closed(grid: Grid, teacher: str | None) -> Iterator[Claim]:
@@ -163,7 +195,13 @@ def _named(claim: Claim, name: str, *, in_question: bool = True) -> Claim:
 
 RULES: dict[str, Rule] = {
     "kd-raises-accuracy": _kd_raises_accuracy,
-    "kd-lowers-unevenness": _kd_lowers_unevenness,
+    **{
+        rule: partial(_kd_lowers_unevenness, rule)
+        for both in zip(unevenness.ABSOLUTE, unevenness.RELATIVE, strict=True)
+        for rule in both
+    },
+    "worst-group-better-off": _worst_group_better_off,
+    "no-group-worse-off": _no_group_worse_off,
     "gap-closed": _gap_closed,
     "gap-closed-synthetic": _gap_closed_synthetic,
     "mix-matches-real": _mix_matches_real,

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import percentile_interval
+from evenface.evaluate.bootstrap import Figure, percentile_interval
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
-from evenface.study.inference import WORST, Figure, by_group, figure, worst_group_p
+from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p
 from evenface.study.wording import change, number, points
 
 LEAST_FRACTIONS = 3
@@ -149,12 +149,12 @@ def _smallest(
     else:
         said += (
             f"{_percent(shown.fraction)} real faces are enough "
-            f"({change(shown.loss.contrast(), 'points')})"
+            f"({change(contrast(shown.loss), 'points')})"
         )
     if seeds >= settings.seeds:
         said += (
             f"; {_percent(failed.fraction)} are not shown to be enough "
-            f"({change(failed.loss.contrast(), 'points')})."
+            f"({change(contrast(failed.loss), 'points')})."
             if failed
             else "."
         )
@@ -165,7 +165,7 @@ def _smallest(
         said += " Judged by the estimates alone, none is enough."
     if shown is None:
         return {"fraction": None, "change": None, "statement": said}
-    found = shown.loss.contrast()
+    found = contrast(shown.loss)
     bounds = {"value": found.value, "low": found.low, "high": found.high}
     return {"fraction": shown.fraction, "change": bounds, "statement": said}
 

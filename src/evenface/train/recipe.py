@@ -183,7 +183,7 @@ class DistillationRecipe(_Part):
         name = content.get("name") or "template"
         weight = content.get("weight")
         if weight is None and name == "template":
-            weight = 39.0625
+            weight = 2 * 10_000 / 512
         return {**content, "name": name, "weight": weight}
 
     @model_validator(mode="after")
