@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ STATISTICS = [
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
+@settings(deadline=None)  # the first probit imports scipy
 @given(rates=RATES, seed=st.integers(0, 99))
 def test_order_of_groups_does_not_matter(statistic, rates: NDArray, seed: int) -> None:
     shuffled = np.random.default_rng(seed).permutation(rates)
