@@ -12,6 +12,7 @@ from evenface import __version__
 from evenface.cli import main as main_module
 from evenface.cli.main import main
 from evenface.errors import DataError, MissingDependencyError, UsageError
+from evenface.study.spec import list_studies
 
 
 def run(capsys, *arguments):
@@ -58,6 +59,14 @@ def test_help_names_the_nouns(capsys, option):
     assert code == 0
     for noun in ("assets", "teacher", "compare", "verify", "demo-app", "doctor", "study run quick"):
         assert noun in out
+
+
+def test_help_of_study_run_lists_the_studies(capsys):
+    code, out, _ = run(capsys, "study", "run", "--help")
+    assert code == 0
+    for name in list_studies():
+        assert f"{name}: " in out
+    assert "sweep: How much real data is needed?" in out
 
 
 @pytest.mark.parametrize(
@@ -140,7 +149,7 @@ def test_an_error_that_a_signal_ended_as_is_an_interruption(capsys, monkeypatch)
     monkeypatch.setattr(main_module, "build_app", failing_app(Swallowed()))
     code, _, err = run(capsys, "fail")
     assert code == 130
-    assert "interrupted; the same command, given again, continues" in err
+    assert "Interrupted. Rerun the same command to continue" in err
     assert "half imported" not in err
 
 
@@ -159,5 +168,5 @@ def test_interruption_exits_with_130(capsys, failing):
     failing.append(KeyboardInterrupt())
     code, _, err = run(capsys, "fail")
     assert code == 130
-    assert err.startswith("interrupted; the same command, given again, continues")
+    assert err.startswith("Interrupted. Rerun the same command to continue")
     assert "Traceback" not in err

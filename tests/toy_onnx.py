@@ -36,6 +36,7 @@ def write_recogniser(
     ending: str = "plain",
     weights_as_inputs: bool = False,
     side: int | str = 112,
+    dimensions: int = DIMENSIONS,
     seed: int = 0,
 ) -> ToyRecogniser:
     """Write the model.
@@ -50,9 +51,10 @@ def write_recogniser(
             "inverse" one over it.
         weights_as_inputs: also list the weights among the inputs, as old exporters do.
         side: declared height and width.
+        dimensions: of an embedding.
         seed: of the weights.
     """
-    matrix = np.random.default_rng(seed).normal(size=(48, DIMENSIONS)).astype(dtype)
+    matrix = np.random.default_rng(seed).normal(size=(48, dimensions)).astype(dtype)
     shape = [batch, 3, side, side] if layout == "NCHW" else [batch, side, side, 3]
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes, weights = [], [numpy_helper.from_array(matrix, "matrix")]
@@ -67,14 +69,14 @@ def write_recogniser(
         helper.make_node("Flatten", ["cells"], ["flat"]),
         helper.make_node("MatMul", ["flat", "matrix"], ["plain"]),
     ]
-    output = [batch, DIMENSIONS]
+    output = [batch, dimensions]
     if ending == "nan":
         weights.append(numpy_helper.from_array(np.array(-1, dtype), "minus"))
         nodes.append(helper.make_node("Abs", ["plain"], ["size"]))
         nodes.append(helper.make_node("Mul", ["size", "minus"], ["negative"]))
         nodes.append(helper.make_node("Log", ["negative"], ["nan"]))
     elif ending == "reshape":
-        weights.append(numpy_helper.from_array(np.array([batch, DIMENSIONS]), "sizes"))
+        weights.append(numpy_helper.from_array(np.array([batch, dimensions]), "sizes"))
         nodes.append(helper.make_node("Reshape", ["plain", "sizes"], ["reshape"]))
     elif ending == "mix":
         weights.append(numpy_helper.from_array(np.array(0.5, dtype), "half"))
@@ -88,9 +90,9 @@ def write_recogniser(
     elif ending == "inverse":
         nodes.append(helper.make_node("Reciprocal", ["plain"], ["inverse"]))
     elif ending == "image":
-        weights.append(numpy_helper.from_array(np.array([0, DIMENSIONS, 1, 1]), "sizes"))
+        weights.append(numpy_helper.from_array(np.array([0, dimensions, 1, 1]), "sizes"))
         nodes.append(helper.make_node("Reshape", ["plain", "sizes"], ["image"]))
-        output = [batch, DIMENSIONS, 1, 1]
+        output = [batch, dimensions, 1, 1]
     inputs = [helper.make_tensor_value_info("face", element, shape)]
     if weights_as_inputs:
         inputs += [helper.make_tensor_value_info(w.name, w.data_type, w.dims) for w in weights]

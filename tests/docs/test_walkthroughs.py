@@ -1,6 +1,7 @@
 """Commands of the pages, run as they stand, on tiny faces under the names that the pages use.
 
-A training is run with ``--explain``, which refuses whatever the training would.
+A training is run with ``--explain``, which refuses whatever the training would. README's walk is
+run whole in ``test_readme_walk.py``.
 """
 
 from __future__ import annotations
@@ -71,13 +72,6 @@ def embedded(data: str, cache: str, size: int = 128) -> None:
     cached_embeddings(NoiseTeacher(size), Manifest.read(data), cache)
 
 
-def readme() -> None:
-    for name in ("real", "dcface", "rfw"):
-        write_folder(f"faces/{name}", name)
-    teacher()
-    write_run(Path("runs/student"))
-
-
 def own_data_page() -> None:
     write_folder("BUPT-BalancedFace/race_per_7000", "real")
     for name in ("dcface_0.5m", "idiff-face"):
@@ -100,15 +94,9 @@ def own_data_page() -> None:
         pairs = Path("RFW/txts", group, f"{group}_pairs.txt")
         pairs.parent.mkdir(parents=True)
         pairs.write_text("\n".join(chain(*zip(lines, impostors, strict=True))), encoding="utf-8")
-    teacher()
+    toy_onnx.write_recogniser(Path("teacher.onnx"))
     for name in ("mix", "mix-plain"):
         write_run(Path("runs", name))
-
-
-def teacher() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(toy_onnx, "DIMENSIONS", 512)  # as student-paper has
-        toy_onnx.write_recogniser(Path("teacher.onnx"))
 
 
 def training(size: int = 128) -> None:
@@ -155,7 +143,6 @@ def teachers() -> None:
 
 # Page → what lies there, beginnings of the commands that are run in the page's order.
 WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
-    "README.md": (readme, ["data import", "data mix", "teacher embed", "train", "evaluate"]),
     "docs/own-data.md": (
         own_data_page,
         ["data", "teacher embed", "train", "evaluate"],

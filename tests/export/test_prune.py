@@ -180,7 +180,6 @@ def test_a_recipe_may_start_from_a_run(run_folder, calibration, tmp_path):
         "student-mini",
         {
             "backbone.start": str(tmp_path / "pruned"),
-            "backbone.embedding_size": None,
             "schedule.steps": 1,
             "schedule.warmup_steps": 0,
             "optimizer.lr": 1e-9,

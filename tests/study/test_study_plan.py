@@ -200,6 +200,7 @@ def test_paces_are_of_the_like():
 
 def test_a_measurement_needs_no_head():
     recipe = load_recipe("student-mini", {"head": None, "distill.cache": "c", "batch_size": 4})
+    recipe = recipe.with_embedding_size(128)
     assert measure(recipe, 5, threads=1).seconds > 0
 
 
@@ -216,7 +217,7 @@ def test_a_training_is_weighed():
 
     from evenface.models import create_backbone
 
-    recipe = load_recipe("student-mini")
+    recipe = load_recipe("student-mini").with_embedding_size(128)
     weight = weigh(recipe, 100)
     with torch.device("meta"):
         backbone = create_backbone("mini_s", embedding_size=128)

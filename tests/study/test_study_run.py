@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from evenface.errors import DataError, UsageError
+from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
 from evenface.train.lock import RunLock
@@ -123,7 +124,9 @@ def test_repeating_keeps_what_is_finished(finished, face_folders, teacher_file):
     assert without_clock(after) == without_clock(before)
 
 
-def test_killed_study_continues_to_the_same_results(finished, face_folders, teacher_file, tmp_path):
+def test_killed_study_continues_to_the_same_results(
+    finished, face_folders, teacher_file, tmp_path, capsys
+):
     """SIGTERM while students train; what the second call makes equals an uninterrupted study."""
     out = tmp_path / "killed"
     settings = [f"--set={key}={json.dumps(value)}" for key, value in OVERRIDES.items()]
@@ -139,12 +142,31 @@ def test_killed_study_continues_to_the_same_results(finished, face_folders, teac
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command, given again, continues" in said
+    assert "Interrupted. Rerun the same command to continue" in said
     assert "Traceback" not in said
     assert not (out / "results.json").exists()
 
+    capsys.readouterr()
     run_study(own_study(face_folders, teacher_file), out, command="evenface study run smoke …")
+    assert re.search(r"^real-plain-s0: resumed at step \d+ of \d+$", capsys.readouterr().err, re.M)
     assert without_clock(results_of(out)) == without_clock(results_of(finished))
+
+
+def test_assets_that_cannot_be_fetched_stop_the_study_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EVENFACE_CACHE_DIR", str(tmp_path / "empty"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    refused = pytest.raises(EvenfaceError, match="asset 'orl' could not be fetched")
+    with refused as stopped:
+        run_study(load_study("quick"), tmp_path / "out", command="")
+    assert str(stopped.value).endswith(
+        "Or run the study without them: --teacher study --set evaluation.real_people=[]"
+    )
+    said = capsys.readouterr().err.splitlines()
+    announced = [line.split(":")[0] for line in said if line.startswith("Fetching")]
+    assert announced[:2] == ["Fetching orl", "Fetching openpeople"]
+    assert "Fetching sface" in announced
+    assert not (tmp_path / "out" / "data").exists()
 
 
 def test_another_study_in_the_same_folder_is_refused(finished, face_folders, teacher_file):

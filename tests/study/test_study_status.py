@@ -166,6 +166,31 @@ def test_the_table_shows_every_run(folder, capsys):
     ]
 
 
+def test_a_study_is_found_by_its_name(tmp_path, capsys, monkeypatch):
+    study(tmp_path / "studies" / "mine", ("a",))
+    study(tmp_path / "studies" / "quick", ("b", "c"))
+    monkeypatch.chdir(tmp_path)
+    assert "1 runs" in shown(capsys, "mine")
+    assert shown(capsys, "quick") == shown(capsys, "studies/quick")
+    (tmp_path / "quick").mkdir()  # a path comes first
+    with pytest.raises(SystemExit):
+        main(["study", "status", "quick"])
+    assert "no study has begun there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "work", "report", "bundle"])
+def test_other_names_list_the_studies_there_are(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for there, names in (("none", ()), ("mine, quick", ("quick", "mine"))):
+        for name in names:
+            (tmp_path / "studies" / name).mkdir(parents=True)
+        with pytest.raises(SystemExit) as ended:
+            main(["study", command, "other"])
+        assert ended.value.code == 2
+        expected = f"error: other: no such study folder. Studies under ./studies: {there}\n"
+        assert capsys.readouterr().err == expected
+
+
 def test_json_has_what_the_table_has(folder, capsys):
     told = json.loads(shown(capsys, str(folder), "--json"))
     assert [run["state"] for run in told["runs"]][:2] == ["done", "running"]
@@ -184,12 +209,9 @@ def test_watching_without_a_terminal_says_a_line_a_change_and_ends(tmp_path, cap
 
     monkeypatch.setattr("time.sleep", go_on)
     lines = shown(capsys, str(tmp_path), "--watch").splitlines()
-    assert [line.split(";")[0] for line in lines] == [
-        "2 runs: 1 waiting, 1 done",
-        "2 runs: 2 done",
-        "2 runs: 2 done",
-    ]
-    assert "finished, see" in lines[-1]
+    idle = ". Not running. Rerun the command to continue."
+    assert lines[:2] == [f"2 runs: 1 waiting, 1 done{idle}", f"2 runs: 2 done{idle}"]
+    assert lines[2].startswith("2 runs: 2 done; finished, see")
 
 
 def test_where_rows_are_few_those_that_matter_come_first():

@@ -272,7 +272,7 @@ def test_logits_need_a_head(recipe, caches):
 
 
 def test_another_size_is_refused_with_the_remedies(recipe, caches):
-    with pytest.raises(UsageError, match=r"is 8, but the teacher 'wide' has 12 .*projection: tr"):
+    with pytest.raises(UsageError, match=r"is 8, but the teacher 'wide' has 12 .*projection=true"):
         Job.open(recipe(distill={"cache": caches["wide"]}))
 
 

@@ -8,7 +8,9 @@ import torch
 
 from evenface.errors import UsageError
 from evenface.models import create_head, list_heads
-from evenface.train import load_recipe
+from evenface.study.spec import load_study
+from evenface.study.students import teacher_recipe
+from evenface.train import list_recipes, load_recipe
 from evenface.train.batches import BatchSource
 
 # Point of docs/faithful.md → key → (faithful, corrected). Point 7, which teacher, is the caller's.
@@ -63,6 +65,24 @@ def test_recipes_differ_in_the_named_options_and_nothing_else(role, head):
     if role == "student":
         expected |= STUDENT
     assert differences(role, {"head.name": head}) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if "paper" in name])
+@pytest.mark.parametrize(("teacher", "expected"), [(None, 512), (512, 512), (128, 128)])
+def test_the_embedding_size_follows_the_teacher(name, teacher, expected):
+    """512, as in the paper, unless the teacher has another."""
+    recipe = load_recipe(name)
+    assert recipe.backbone.embedding_size is None
+    settled = recipe.with_embedding_size(teacher)
+    assert settled.backbone.embedding_size == expected
+    assert settled.model_dump(exclude={"backbone"}) == recipe.model_dump(exclude={"backbone"})
+
+
+def test_studies_settle_the_size_of_a_teacher_that_they_train():
+    (given,) = (spec := load_study("paper")).teachers
+    assert teacher_recipe(spec, given).backbone.embedding_size == 512
+    started = given.model_copy(update={"overrides": {"backbone.start": "runs/a"}})
+    assert teacher_recipe(spec, started).backbone.embedding_size is None  # that run's
 
 
 @pytest.mark.parametrize("head", [name for name in HEADS if HEADS[name]])

@@ -14,6 +14,7 @@ import yaml
 
 from evenface.cli.main import main
 from evenface.distill import list_distillations
+from evenface.files import read_json
 from evenface.models import list_heads
 
 
@@ -78,6 +79,7 @@ def test_losses_are_listed_with_options_and_needs(run):
 def test_explaining_tells_every_loss(run):
     losses = "[{name: rkd}, {name: sp, weight: 7}, {name: template}]"
     arguments = ("--set", "distill.cache=c", "--set", f"distill.losses={losses}")
+    arguments += ("--set", "backbone.embedding_size=512")
     code, out, _ = run("student-paper", *arguments, "--explain")
     assert code == 0
     assert "# distillation: rkd, its own weight" in out
@@ -86,14 +88,14 @@ def test_explaining_tells_every_loss(run):
 
 
 def test_explaining_a_named_recipe_needs_no_data(run):
-    code, out, _ = run("student-paper", "--set", "distill.cache=c", "--explain")
+    code, out, _ = run("student-paper", "--explain")
     assert code == 0
     assert "# learning rate: 0.025 at its highest" in out
     assert "# backbone: 43.59 M parameters, 512 dimensions" in out
     assert "λ = 10,000 on the MSE" in out
-    code, out, _ = run(
-        "student-cpu", "--set", "distill.cache=c", "--set", "backbone.embedding_size=", "--explain"
-    )
+    code, out, _ = run("student-paper", "--set", "distill.cache=c", "--explain")
+    assert code == 0
+    assert yaml.safe_load(out)["backbone"]["embedding_size"] is None  # the teacher's
     assert "λ = 19.53 · dimensions on the MSE" in out
 
 
@@ -144,10 +146,13 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(recipe_file, tmp_pat
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "stopped by SIGTERM; what was saved is kept, the same command goes on" in err
+    assert "stopped by SIGTERM. Rerun the same command to continue from the last check" in err
     assert "Traceback" not in err
     assert not (out / "run.json").exists()
-    assert list((out / "checkpoints").iterdir())
+    saved = max((out / "checkpoints").iterdir()).stem.removeprefix("step-")
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{out}: resumed at step {int(saved)} of 300" in again.stderr
+    assert read_json(out / "run.json")["finished"]
 
 
 def test_sigterm_exits_with_75_whatever_error_it_ends_as(run, recipe_file, tmp_path, monkeypatch):
@@ -166,12 +171,12 @@ def test_sigterm_exits_with_75_whatever_error_it_ends_as(run, recipe_file, tmp_p
     ("arguments", "message"),
     [
         (["nothing", "--out", "x"], "no train recipe or file called 'nothing'"),
-        (["student-cpu"], "--out FOLDER is missing"),
+        (["student-cpu"], "--out is missing"),
         (["student-cpu", "--out", "x"], "names no training set"),
         (["student-cpu", "--set", "sed=1", "--explain"], "did you mean 'seed'?"),
         (["student-cpu", "--set", "head.name=x", "--explain"], "unknown head 'x'"),
-        (["--explain"], "which recipe?"),
-        (["student-cpu", "--probe"], "--probe belongs to --explain"),
+        (["--explain"], "RECIPE is missing"),
+        (["student-cpu", "--probe"], "--probe needs --explain"),
         (["student-cpu", "--set", "augment.mosaic={}", "--explain"], "unknown augmentation"),
         (["student-cpu", "--set", "micro_batches=3", "--explain"], "cut into 3 micro-batches"),
         (

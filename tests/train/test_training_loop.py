@@ -150,6 +150,8 @@ def test_the_embedding_size_is_the_teachers_unless_given(make_recipe, cache, tmp
         schedule={"steps": 1},
     )
     assert train(recipe, tmp_path / "run")["embedding_size"] == 8
+    resolved = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text("utf-8"))
+    assert resolved["backbone"]["embedding_size"] == 8
     alone = recipe.model_copy(update={"distill": None})
     assert train(alone, tmp_path / "alone")["embedding_size"] == 512
 
@@ -350,7 +352,8 @@ def test_a_teacher_of_another_size_is_refused(make_recipe, cache, tmp_path):
         backbone={"name": "mini_s", "embedding_size": 16},
         distill={"cache": cache.folder},
     )
-    with pytest.raises(UsageError, match=r"embedding_size is 16, but the teacher 'pixels' has 8"):
+    refused = r"embedding_size is 16, but the teacher 'pixels' has 8 .*backbone.embedding_size=null"
+    with pytest.raises(UsageError, match=refused):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

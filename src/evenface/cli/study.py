@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from evenface.cli import study_plan, study_runs
 from evenface.cli.study_options import (
+    STUDIES,
     Assignments,
+    Folder,
     Out,
     Real,
     Synthetic,
     Teachers,
     Test,
     chosen_study,
+    study_folder,
 )
 
 
+class _ListsStudies(TyperCommand):
+    """A command whose help ends with the studies that come with the package."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Read the studies only when the help is asked for: that takes pydantic."""
+        from evenface import recipes
+        from evenface.study.spec import list_studies
+
+        lines = ["Studies:"]
+        for name in list_studies():
+            description = recipes.read("study", name)["description"]
+            lines.append(f"{name}: {re.split(r'(?<=[.?]) ', description)[0]}")
+        self.epilog = "\n\n".join(lines)
+        super().format_help(ctx, formatter)
+
+
 class Phase(StrEnum):
-    """A part of a study that can be run alone."""
+    """The part of a study after which it stops."""
 
     prepare = "prepare"
 
@@ -32,7 +53,7 @@ def register(app: typer.Typer) -> None:
     study = typer.Typer(
         help="Studies: from faces to a report with per-group answers.", no_args_is_help=True
     )
-    study.command("run")(run)
+    study.command("run", cls=_ListsStudies)(run)
     study.command("list")(list_all)
     study.command("report")(report)
     study_runs.register(study)
@@ -42,7 +63,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="quick, smoke, or a study file (YAML).")
+        str,
+        typer.Argument(metavar="STUDY", help="A study listed below, or a study file (YAML)."),
     ],
     out: Out = None,
     real: Real = None,
@@ -53,14 +75,14 @@ def run(
     only: Annotated[
         Phase | None,
         typer.Option(
-            "--only", help="Stop once everything is prepared that the students are trained on."
+            "--only", help="Stop before the students are trained, with everything prepared for it."
         ),
     ] = None,
     executor: Annotated[
         str,
         typer.Option(
             "--executor",
-            help="Where students are trained and evaluated: local (this machine's cores or GPUs) "
+            help="Where to train and evaluate the students: local (this machine's cores or GPUs) "
             "or ray (a running Ray cluster whose nodes share the study's folder).",
         ),
     ] = "local",
@@ -69,18 +91,17 @@ def run(
         typer.Option(
             "--reuse",
             metavar="FOLDER",
-            help="Another study, whose finished parts are taken where they are the same; may be "
-            "repeated.",
+            help="Folder of another study to copy finished, identical parts from; may be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Run a study; the same command continues an interrupted one."""
+    """Run a study and write its report; rerun the same command after an interruption."""
     from evenface.console import out as console
     from evenface.study.executors import create_executor
     from evenface.study.run import run_study
 
     spec = chosen_study(name, real, synthetic, test, teachers, assignments)
-    target = out or Path("studies") / spec.name
+    target = out or STUDIES / spec.name
     options = [
         ("--out", out),
         ("--real", real),
@@ -98,7 +119,7 @@ def run(
         target,
         command=shlex.join(command),
         executor=create_executor(executor, spec.workers),
-        reuse=reuse or [],
+        reuse=[study_folder(folder) for folder in reuse or []],
         prepare_only=only is not None,
     )
     if only is not None:
@@ -117,13 +138,12 @@ def list_all() -> None:
         console().print(f"{name}: {load_study(name).description}", highlight=False)
 
 
-def report(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a finished study.")],
-) -> None:
-    """Build the report of a finished study anew from its results.json."""
+def report(folder: Folder) -> None:
+    """Rebuild the report of a finished study from its results.json."""
     from evenface.console import out as console
     from evenface.study.run import build_report
 
+    folder = study_folder(folder)
     page = build_report(folder)
     _print_tables(folder)
     console().print(f"Report: {page}", highlight=False)

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenface.errors import UsageError
+
 if TYPE_CHECKING:
     from evenface.study.spec import StudySpec
 
+STUDIES = Path("studies")
+"""Where studies are written and found by their names."""
+
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help="Folder of a study, or its name under ./studies."),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder of the study; studies/STUDY if not given.")
 ]
@@ -43,6 +52,32 @@ Teachers = Annotated[
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the study, e.g. --set seed=1.")
 ]
+
+
+def study_folder(given: Path) -> Path:
+    """The folder of a study that is given as such, or by its name under ./studies.
+
+    Raises:
+        UsageError: there is no such folder; lists the studies under ./studies.
+    """
+    for folder in (given, STUDIES / given):
+        if folder.is_dir():
+            return folder
+    found = sorted(path.name for path in STUDIES.glob("*") if path.is_dir())
+    listed = ", ".join(found) or "none"
+    raise UsageError(f"{given}: no such study folder. Studies under ./{STUDIES}: {listed}")
+
+
+def existing_study(source: str) -> Path | None:
+    """The folder that ``source`` names: its path, or the name of a study of one's own under
+    ./studies. None for a study of the package and for a file.
+    """
+    from evenface.study.spec import list_studies
+
+    if Path(source).is_dir():
+        return Path(source)
+    own = STUDIES / source
+    return own if source not in list_studies() and own.is_dir() else None
 
 
 def chosen_study(

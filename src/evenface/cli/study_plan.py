@@ -10,13 +10,17 @@ import typer
 
 from evenface.cli.common import AsJson, print_table
 from evenface.cli.study_options import (
+    STUDIES,
     Assignments,
+    Folder,
     Out,
     Real,
     Synthetic,
     Teachers,
     Test,
     chosen_study,
+    existing_study,
+    study_folder,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ def register(study: typer.Typer) -> None:
 
 def plan(
     name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study by name, or a study file (YAML).")
+        str, typer.Argument(metavar="STUDY", help="Name of a study, or a study file (YAML).")
     ],
     out: Out = None,
     real: Real = None,
@@ -44,15 +48,15 @@ def plan(
     measure: Annotated[
         bool,
         typer.Option(
-            "--measure", help="Time a few steps here where no finished run tells the time."
+            "--measure", help="Time a few training steps where no finished run gives the time."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a study would do, before anything starts: runs, stages, time, disk, memory.
+    """Show what a study would do before it starts: runs, stages, time, disk, memory.
 
-    Nothing is written, and the data need not be there. A run is finished, started (at a step), to
-    do, or unknown: there, but whether from these inputs shows only once they are made.
+    Writes nothing, and works without the data. A run is finished, started (at a step), to do, or
+    unknown: its folder exists, but its inputs cannot be compared until they are made.
     """
     import dataclasses
     import json
@@ -60,7 +64,7 @@ def plan(
     from evenface.study.plan import plan_study
 
     spec = chosen_study(name, real, synthetic, test, teachers, assignments)
-    found = plan_study(spec, out or Path("studies") / spec.name, measuring=measure)
+    found = plan_study(spec, out or STUDIES / spec.name, measuring=measure)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
         return
@@ -165,7 +169,7 @@ def _summary(found: Plan) -> list[str]:
 
 
 def _duration(seconds: float | None) -> str:
-    from evenface.report.numbers import duration
+    from evenface.console import duration
 
     return "unknown" if seconds is None else duration(seconds)
 
@@ -179,17 +183,18 @@ def _bytes(count: int) -> str:
 
 def diff(
     first: Annotated[
-        str, typer.Argument(metavar="A", help="A study by name, file (YAML) or folder.")
+        str, typer.Argument(metavar="A", help="A study: its name, file (YAML) or folder.")
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="The one to compare with it.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The study to compare with A.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say how two studies differ: settings, runs and, where both have them, results."""
+    """Compare two studies: settings, runs and, where both have them, results."""
     import dataclasses
     import json
 
     from evenface.study.diff import diff_studies
 
+    first, second = (str(existing_study(study) or study) for study in (first, second))
     found = diff_studies(first, second)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
@@ -257,9 +262,9 @@ def _figures(first: float | None, second: float | None) -> tuple[str, str, str]:
 
 
 def bundle(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a finished study.")],
+    folder: Folder,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write; FOLDER if not given.")
+        Path | None, typer.Option("--out", help="Where to write. Default: the study's folder.")
     ] = None,
 ) -> None:
     """Write a study's tables (CSV, Markdown, LaTeX), methods section and references as files."""
@@ -267,6 +272,7 @@ def bundle(
     from evenface.report.bundle import write_bundle
     from evenface.study.run import RESULTS_NAME
 
+    folder = study_folder(folder)
     target = out or folder
     written = write_bundle(folder / RESULTS_NAME, target)
     console().print(f"Written: {len(written)} files in {target}", markup=False, highlight=False)

@@ -9,21 +9,23 @@ import typer
 
 from evenface.cli.common import resumable
 from evenface.cli.study_options import (
+    STUDIES,
     Assignments,
+    Folder,
     Out,
     Real,
     Synthetic,
     Teachers,
     Test,
     chosen_study,
+    existing_study,
+    study_folder,
 )
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from evenface.study.status import RunStatus, StudyStatus
-
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a study.")]
 
 _EVERY = 1.0
 """Seconds between two looks at a study's folder."""
@@ -40,13 +42,14 @@ def register(study: typer.Typer) -> None:
 def status(
     folder: Folder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every second, until it is finished.")
+        bool, typer.Option("--watch", help="Update every second until the study is finished.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say how far a study is that runs elsewhere, or ran; Ctrl-C ends watching, not the study.
+    """Show how far a study is, also while another process runs it.
 
-    A run is waiting, running, interrupted (the study's command goes on with it), failed or done.
+    A run is waiting, running, interrupted, failed or done. Rerun the study's command to continue
+    interrupted runs. Ctrl-C ends --watch, not the study.
     """
     import dataclasses
     import json
@@ -56,7 +59,8 @@ def status(
     from evenface.study.status import read_status
 
     if watch and as_json:
-        raise UsageError("--watch and --json exclude each other")
+        raise UsageError("give --watch or --json, not both")
+    folder = study_folder(folder)
     now = read_status(folder)
     if as_json:
         runs = [{**dataclasses.asdict(run), "eta": run.eta} for run in now.runs]
@@ -75,18 +79,19 @@ def work(
     folder: Folder,
     index: Annotated[
         int | None,
-        typer.Option("--index", help="Which run, counted from 0, as $SLURM_ARRAY_TASK_ID."),
+        typer.Option("--index", help="Number of the run, from 0, such as $SLURM_ARRAY_TASK_ID."),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Which run, by its name.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Name of the run.")] = None,
 ) -> None:
-    """Do one run of a prepared study, as a job of a cluster does; many may work at once.
+    """Do one run of a prepared study, such as in a cluster's job. Several may work at once.
 
-    Prepare the study first: evenface study run STUDY --only prepare. Exits with 75 when SIGTERM
-    ended it after saving; the same command goes on. A finished run is not repeated.
+    Prepare the study first: evenface study run STUDY --only prepare. SIGTERM saves a checkpoint and
+    exits with 75; rerun the same command to continue. A finished run is not repeated.
     """
     from evenface.console import note, out
     from evenface.study import runs
 
+    folder = study_folder(folder)
     listed = runs.read_runs(folder)
     chosen = runs.choose_run(listed, index=index, name=run)
     if chosen is None:  # an array may be larger than the list, where arms turned out to be equal
@@ -101,12 +106,10 @@ def submit(
     study: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY", help="A study by name, a study file (YAML), or a study's folder."
+            metavar="STUDY", help="Name of a study, a study file (YAML), or a study's folder."
         ),
     ],
-    slurm: Annotated[
-        bool, typer.Option("--slurm", help="Write a job array for SLURM (the one scheduler known).")
-    ] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Write a job array for SLURM.")] = False,
     out: Out = None,
     real: Real = None,
     synthetic: Synthetic = None,
@@ -114,7 +117,7 @@ def submit(
     teachers: Teachers = None,
     assignments: Assignments = None,
     partition: Annotated[
-        str | None, typer.Option("--partition", help="SLURM's partition; its default if not given.")
+        str | None, typer.Option("--partition", help="SLURM's partition. Default: SLURM's.")
     ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each job.")] = 0,
     cpus: Annotated[int, typer.Option("--cpus", min=1, help="Cores of each job.")] = 1,
@@ -125,19 +128,19 @@ def submit(
         str | None, typer.Option("--time", help="Longest time of each job, e.g. 04:00:00.")
     ] = None,
     max_parallel: Annotated[
-        int | None, typer.Option("--max-parallel", min=1, help="Runs at once; all if not given.")
+        int | None, typer.Option("--max-parallel", min=1, help="Runs at once. Default: all.")
     ] = None,
     setup: Annotated[
         str | None,
-        typer.Option("--setup", help="Shell line that every job begins with, e.g. module load …"),
+        typer.Option("--setup", help="First shell line of every job, e.g. module load …"),
     ] = None,
-    go: Annotated[bool, typer.Option("--go", help="Submit the jobs, too.")] = False,
+    go: Annotated[bool, typer.Option("--go", help="Submit the jobs as well.")] = False,
 ) -> None:
-    """Write the scripts of a study's jobs: prepare, an array with one job a run, collect.
+    """Write job scripts for a study: prepare, an array with one job per run, collect.
 
-    They lie in the study's folder, which all nodes must share, under slurm/. Nothing is submitted
-    without --go. A job that SIGTERM ends (as before its time is up) saves, is put back into the
-    queue and goes on from there.
+    The scripts go to slurm/ in the study's folder, which all nodes must share. Nothing is submitted
+    without --go. A job that receives SIGTERM (as SLURM sends before the time limit) saves a
+    checkpoint, is put back into the queue and continues from there.
     """
     from evenface.console import out as console
     from evenface.errors import UsageError
@@ -146,12 +149,12 @@ def submit(
     from evenface.study.students import number_of_runs
 
     if not slurm:
-        raise UsageError("for which scheduler? --slurm is the one that is known")
-    place = Path(study)
-    if place.is_dir():
+        raise UsageError("name the scheduler; --slurm is the only one")
+    place = existing_study(study)
+    if place is not None:
         out, study = out or place, str(place / SPEC_NAME)
     spec = chosen_study(study, real, synthetic, test, teachers, assignments)
-    target = out or Path("studies") / spec.name
+    target = out or STUDIES / spec.name
     record_study(spec, target)
     resources = jobs.Resources(partition, gpus, cpus, memory, time, max_parallel, setup)
     script = jobs.write_scripts(target, spec.name, number_of_runs(spec), resources)
@@ -163,18 +166,21 @@ def submit(
 
 
 def summary(now: StudyStatus) -> str:
-    """How many runs are in which state, when they will be done, and what is under way besides."""
+    """How many runs are in which state, the time left, and the stage at work."""
+    from evenface.console import duration
+
     counts = [f"{now.count(state)} {state}" for state in _STATES if now.count(state)]
     parts = [f"{len(now.runs)} runs: {', '.join(counts)}"] if now.runs else ["being prepared"]
     if now.eta is not None:
-        parts.append(f"runs done in about {_duration(now.eta)}")
+        parts.append(f"runs done in about {duration(now.eta)}")
     if now.stage is not None:
         parts.append(f"now: {now.stage}")
     if now.finished:
         parts.append(f"finished, see {now.folder / 'report.html'}")
-    elif now.holder is None and not now.count("running"):
-        parts.append("no process is at it; the study's command goes on")
-    return "; ".join(parts)
+    text = "; ".join(parts)
+    if not now.finished and now.holder is None and not now.count("running"):
+        text += ". Not running. Rerun the command to continue."
+    return text
 
 
 _STATES: tuple[Any, ...] = ("running", "failed", "interrupted", "waiting", "done")
@@ -185,6 +191,8 @@ def _table(runs: list[RunStatus], most: int | None = None) -> RenderableType:
     """The runs; where there are more than ``most``, those that matter first."""
     from rich.table import Table
     from rich.text import Text
+
+    from evenface.console import duration
 
     table = Table(box=None, pad_edge=False, show_header=bool(runs))
     for heading in ("run", "state", "step", "images/s", "loss", "ETA", ""):
@@ -199,7 +207,7 @@ def _table(runs: list[RunStatus], most: int | None = None) -> RenderableType:
             f"{run.step:,}/{run.steps:,}",
             "–" if run.images is None else f"{run.images:,.1f}",
             "–" if run.loss is None else f"{run.loss:.4g}",
-            "–" if run.eta is None else _duration(run.eta),
+            "–" if run.eta is None else duration(run.eta),
             Text(run.message),
         )
     if len(shown) < len(runs):
@@ -243,9 +251,3 @@ def _watch_plainly(folder: Path, now: StudyStatus) -> None:
             return
         time.sleep(_EVERY)
         now = read_status(folder)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

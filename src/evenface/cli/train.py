@@ -75,9 +75,9 @@ def train(
         typer.echo(_losses())
         return
     if recipe is None:
-        raise UsageError("which recipe? 'evenface train --list' lists the named ones")
+        raise UsageError("RECIPE is missing. 'evenface train --list' lists the named ones")
     if probing and not explain_only:
-        raise UsageError("--probe belongs to --explain")
+        raise UsageError("--probe needs --explain")
     overrides = parse_overrides(assignments or [])
     resolved = load_recipe(recipe, overrides)
     if explain_only:
@@ -86,7 +86,7 @@ def train(
         typer.echo(explain(resolved, value_origins(recipe, overrides), probing=probing))
         return
     if out is None:
-        raise UsageError("--out FOLDER is missing: where shall the run be written?")
+        raise UsageError("--out is missing. Name the run folder to write: --out FOLDER")
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     with resumable(out, speaks=first):
         with _extra():
@@ -97,11 +97,13 @@ def train(
 
 
 def _summary(out: Path, result: RunResult) -> str:
+    from evenface.console import duration
+
     losses = ", ".join(f"{name} {value:.4g}" for name, value in result["final"].items())
     return (
         f"{out}: {result['backbone']} ({result['parameters'] / 1e6:.2f} M parameters, "
         f"{result['embedding_size']}-d), {result['steps']:,} steps of {result['batch_size']} "
-        f"images in {result['seconds']:,.0f} s\n"
+        f"images in {duration(result['seconds'])}\n"
         f"last step: {losses}"
     )
 

@@ -50,11 +50,8 @@ from evenface.study.students import processes, student_recipe, teacher_recipe
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.cache import CacheRecord
 from evenface.train.log import last_record
-from evenface.train.recipe import TrainRecipe
+from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe
 from evenface.train.run import LOG_NAME
-
-_SIZE = 512
-"""Dimensions of an embedding where nothing says another number."""
 
 
 def plan_study(spec: StudySpec, out: Path, *, measuring: bool = False) -> Plan:
@@ -235,7 +232,7 @@ class _Planner:
                 note = "" if state == "finished" else "is not there"
                 self.stages.append(PlannedStage(f"teacher: {name}", state, needs, note))
             sizes += self._embeddings(name, given)
-        return sizes[0] if sizes else _SIZE
+        return sizes[0] if sizes else DEFAULT_EMBEDDING_SIZE
 
     def _trained_teacher(self, given: TrainedTeacher) -> tuple[State, int]:
         at, name = f"teachers/{given.name}", f"train teacher: {given.name}"
@@ -248,10 +245,8 @@ class _Planner:
                 state = "finished"
             except NotBuilt:
                 state = "to do"
-        size = recipe.backbone.embedding_size or _SIZE
-        backbone = recipe.backbone.model_copy(update={"embedding_size": size})
-        self.teacher_recipes[at] = recipe.model_copy(update={"backbone": backbone})
-        return state, size
+        self.teacher_recipes[at] = recipe = recipe.with_embedding_size()
+        return state, recipe.backbone.embedding_size or DEFAULT_EMBEDDING_SIZE
 
     def _trained(self) -> list[PlannedRun]:
         """The trainings of teachers."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from evenface.assets import ASSETS, get_asset
+from evenface.assets import ASSETS, get_assets
 from evenface.console import note
-from evenface.errors import DataError, MissingDependencyError, UsageError
+from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
@@ -204,5 +204,14 @@ def _assets(spec: StudySpec) -> list[str]:
 
 
 def _fetch(spec: StudySpec) -> None:
-    for name in _assets(spec):
-        get_asset(name)
+    """Fetch the study's assets; EvenfaceError says how to do without those that cannot be had."""
+    try:
+        get_assets(_assets(spec))
+    except EvenfaceError as error:
+        without = []
+        if any(isinstance(teacher, str) and teacher in ASSETS for teacher in spec.teachers):
+            without.append("--teacher study")
+        if spec.evaluation.real_people:
+            without.append("--set evaluation.real_people=[]")
+        remedy = f"\nOr run the study without them: {' '.join(without)}" if without else ""
+        raise EvenfaceError(f"{error}{remedy}") from None

@@ -64,7 +64,7 @@ def train_run(folder: Path, recipe: TrainRecipe, *, quiet: bool = True) -> None:
     """Train, or go on from the last checkpoint in ``folder``."""
     from evenface.train.loop import train
 
-    write_json(folder / BEGUN_NAME, {"step": _checkpointed(folder)})
+    write_json(folder / BEGUN_NAME, {"step": checkpointed_step(folder)})
     train(recipe, folder, quiet=quiet)
 
 
@@ -201,7 +201,7 @@ def _placed(value: Any, root: str) -> Any:
     return value
 
 
-def _checkpointed(folder: Path) -> int:
+def checkpointed_step(folder: Path) -> int:
     """The step of the newest checkpoint, by its name; 0 without one."""
     names = [path.name for path in (folder / CHECKPOINTS_NAME).glob("step-*")]
     return max((int(re.sub(r"\D", "", name.split(".")[0])) for name in names), default=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenface.console import note, warn
+from evenface.console import heartbeat, note, warn
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
@@ -244,7 +244,8 @@ class StageLog:
         write_json(self._file, self._records)
         start = time.monotonic()
         try:
-            yield
+            with heartbeat(name):
+                yield
         finally:
             record["seconds"] = round(record["seconds"] + time.monotonic() - start, 2)
             write_json(self._file, self._records)

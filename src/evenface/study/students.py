@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evenface.console import progress
+from evenface.console import note, progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.executors import default_workers
-from evenface.study.runs import StudyRun, write_runs
+from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
 from evenface.teachers import load_teacher
@@ -166,7 +166,8 @@ def teacher_recipe(
         "seed": teacher.seed,
         "data": None if data is None else str(data),
     }
-    return load_recipe(spec.recipe_name(teacher.recipe), overrides)
+    recipe = load_recipe(spec.recipe_name(teacher.recipe), overrides)
+    return recipe if recipe.backbone.start else recipe.with_embedding_size()
 
 
 def embed_sources(
@@ -251,6 +252,10 @@ def train_students(
     write_runs(log.folder, list(trained.values()))
     if prepare_only:
         return arms, []
+    for run in trained.values():
+        step = checkpointed_step(log.folder / run.at)
+        if step and not log.finished([run.stage()]):
+            note(f"{run.name}: resumed at step {step:,} of {run.steps:,}")
     title = f"train {len(stages)} students"
     steps = sum(run.steps for run in trained.values())
     with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:

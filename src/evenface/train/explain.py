@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import torch
 import yaml
 
+from evenface.console import duration
 from evenface.distill import mse_lambda
 from evenface.distill.template import PAPER_WEIGHT
 from evenface.train.augment import create_augmenter
@@ -50,10 +50,12 @@ def explain(
     job = None
     if recipe.data is not None:
         job = Job.open(recipe)
-        if recipe.backbone.embedding_size is None and job.cache:
+        if recipe.backbone.embedding_size is None and job.teacher:
             origins["backbone.embedding_size"] = "teacher"
         recipe = job.recipe
         facts += _length(job)
+    elif recipe.distill is None:
+        recipe = recipe.with_embedding_size()
     size = recipe.backbone.embedding_size
     if size is not None:
         with torch.device("meta"):  # sizes without memory
@@ -156,7 +158,7 @@ def _time(job: Job) -> list[str]:
     seconds = schedule.steps * source.batch_size / found.rate
     return [
         f"time, measured over a few steps on {found.device}: {found.rate:,.0f} images/s, so "
-        f"{timedelta(seconds=round(seconds))} in all; peak memory {_bytes(found.memory)}"
+        f"{duration(seconds)} in all; peak memory {_bytes(found.memory)}"
     ]
 
 

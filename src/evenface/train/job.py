@@ -16,8 +16,6 @@ from evenface.train.samplers import Order, create_sampler
 from evenface.train.supply import Supply, open_supply
 from evenface.train.targets import Targets
 
-_DEFAULT_EMBEDDING_SIZE = 512
-
 
 @dataclass(frozen=True)
 class Job:
@@ -92,7 +90,9 @@ class Job:
             )
         _check_size(recipe, len(manifest), num_identities)
         supply = open_supply(recipe, manifest)
-        recipe = _with_embedding_size(recipe, supply)
+        start = recipe.backbone.start
+        size = supply.embedding_size if start is None else _size_of_start(recipe, start)
+        recipe = recipe.with_embedding_size(size)
         if recipe.distill is not None:
             from evenface.train.needs import check_needs
 
@@ -112,15 +112,6 @@ def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
             f"recipe '{recipe.name}': the training set's {images} images are less than a batch "
             f"and cannot be cut into {recipe.micro_batches} micro-batches of one size"
         )
-
-
-def _with_embedding_size(recipe: TrainRecipe, supply: Supply) -> TrainRecipe:
-    size = recipe.backbone.embedding_size
-    if recipe.backbone.start is not None:
-        size = _size_of_start(recipe, recipe.backbone.start)
-    size = size or supply.embedding_size or _DEFAULT_EMBEDDING_SIZE
-    backbone = recipe.backbone.model_copy(update={"embedding_size": size})
-    return recipe.model_copy(update={"backbone": backbone})
 
 
 def _size_of_start(recipe: TrainRecipe, start: Path) -> int:

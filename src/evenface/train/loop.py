@@ -12,7 +12,7 @@ from typing import cast
 import torch
 import yaml
 
-from evenface.console import warn
+from evenface.console import note, warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError
@@ -77,7 +77,7 @@ def train(
             with RunLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
-                progress = run.resume()
+                progress = run.resume(quiet=quiet or not world.first)
                 while progress.step < run.schedule.steps:
                     try:
                         progress = run.go_on(progress, quiet=quiet or not world.first)
@@ -120,7 +120,7 @@ class _Run:
         watch = Watch(out, source.rows, 0)
         return cls(job, out, device, learner, source, schedule, checkpoints, watch, world)
 
-    def resume(self) -> Progress:
+    def resume(self, *, quiet: bool) -> Progress:
         """Go back to the newest checkpoint, or begin."""
         now = environment(self.job.recipe, self.device)
         progress = Progress()
@@ -129,6 +129,8 @@ class _Run:
             self.learner.load_state_dict(checkpoint.learner)
             if self.world.first:
                 warn_of_changes(checkpoint.environment, now)
+            if not quiet and progress.step:
+                note(f"{self.out}: resumed at step {progress.step:,} of {self.schedule.steps:,}")
         elif self.job.recipe.recovery:
             self._save(progress)  # to go back to
         if self.world.first:

@@ -51,8 +51,8 @@ def check_needs(recipe: TrainRecipe, supply: Supply) -> None:
         raise UsageError(
             f"{where}: backbone.embedding_size is {size}, but the teacher '{supply.teacher}' has "
             f"{supply.embedding_size} dimensions, and '{comparing[0]}' distillation needs them "
-            "equal: leave embedding_size out to take the teacher's, or declare a learned map with "
-            "distill.projection: true"
+            "equal. Take the teacher's with --set backbone.embedding_size=null, or learn a linear "
+            "map between the two with --set distill.projection=true"
         )
 
 

@@ -33,7 +33,7 @@ class BackboneRecipe(_Part):
 
     name: str
     embedding_size: PositiveInt | None = None
-    """None: the teacher's, or 512 without one."""
+    """None: the teacher's, or 512 without a teacher."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["published"] = 0.0
     """Before the embedding layer. "published": 0.4 for IResNet-50 and 0 for others, as published
     code has it."""
@@ -47,6 +47,9 @@ class BackboneRecipe(_Part):
             return _PUBLISHED_DROPOUT.get(self.name, 0.0)
         return self.dropout
 
+
+DEFAULT_EMBEDDING_SIZE = 512
+"""Of recipes that declare none and have no teacher."""
 
 _PUBLISHED_DROPOUT = {"iresnet50": 0.4}
 
@@ -368,6 +371,16 @@ class TrainRecipe(_Part):
                 "augment.jpeg needs images that pass the CPU: loader 'stream' or 'auto'"
             )
         return self
+
+    def with_embedding_size(self, teacher: int | None = None) -> Self:
+        """The recipe with its embedding size settled: its own, else the teacher's, else 512.
+
+        Args:
+            teacher: dimensions of the teacher's embeddings; None without a teacher.
+        """
+        size = self.backbone.embedding_size or teacher or DEFAULT_EMBEDDING_SIZE
+        backbone = self.backbone.model_copy(update={"embedding_size": size})
+        return self.model_copy(update={"backbone": backbone})
 
     def fingerprint(self, data: str, teacher: str | None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
