@@ -235,6 +235,7 @@ class Benchmark(_Entry):
     identities: int | None = None
     notes: tuple[str, ...] = ()
     statement: str = ""
+    pairs: Literal["published", "drawn"] | None = None
 
     @property
     def by_group(self) -> bool:

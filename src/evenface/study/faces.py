@@ -14,6 +14,7 @@ from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
 from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
+from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
 from evenface.study.spec import (
     FolderFaces,
@@ -25,6 +26,9 @@ from evenface.study.spec import (
     WholeSet,
 )
 from evenface.study.stages import StageLog
+
+_KEPT_VERSION = 2
+"""Of how a verification set is kept: 2 keeps the names of its people."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +171,13 @@ def obtain(
 
 
 def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
-    path = Path(part.spec.partition("@")[0])
+    path = spec_path(part.spec)
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder (given as the {role} faces)")
     settings: dict[str, Any] = {"folds": spec.evaluation.folds, "seed": spec.seed}
+    if part.spec.startswith(DRAW):
+        settings["group_by"] = spec.faces.group_by
+        settings["pairs_per_group"] = spec.evaluation.pairs_per_group
 
     def build(folder: Path) -> None:
         from evenface.study.published import keep_verification_set
@@ -178,7 +185,12 @@ def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Ma
         simulated = part.origin == "synthetic"
         keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
 
-    inputs = {"faces": part.model_dump(mode="json"), "files": _listing(path), **settings}
+    inputs = {
+        "faces": part.model_dump(mode="json"),
+        "files": _listing(path),
+        "version": _KEPT_VERSION,
+        **settings,
+    }
     return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
 
 
@@ -227,6 +239,12 @@ def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
 def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:
     if not part.path.exists():
         raise UsageError(f"{part.path}: no such folder (given as the {role} faces)")
+    if role not in ("real", "synthetic") and kept_pairs(part.path):
+        raise UsageError(
+            f"{part.path}: holds pairs of its own, and faces of kind 'folder' get drawn ones "
+            f"(given as the {role} faces). Use its pairs with {{kind: protocol, spec: "
+            f"{part.path}}}, or draw new ones with {{kind: protocol, spec: '{DRAW}{part.path}'}}"
+        )
     if part.path.suffix == ".parquet" or (part.path / MANIFEST_NAME).is_file():
         return Manifest.read(part.path)
 

@@ -16,6 +16,7 @@ from evenface.assets.cache import state as asset_state
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import EvenfaceError, MissingDependencyError
+from evenface.evaluate.protocol_specs import spec_path
 from evenface.parallel import usable_cores
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
@@ -454,7 +455,7 @@ def _path(part: AnyFaces) -> Path | None:
     """Where faces lie that are not made by the study."""
     if isinstance(part, FolderFaces):
         return part.path
-    return Path(part.spec.partition("@")[0]) if isinstance(part, PublishedFaces) else None
+    return spec_path(part.spec) if isinstance(part, PublishedFaces) else None
 
 
 def _is_dataset(path: Path) -> bool:

@@ -79,11 +79,13 @@ class HeldOutFaces(_Part):
 
 
 class PublishedFaces(_Part):
-    """A published verification set with its own pairs and, where it has some, groups."""
+    """A verification set with its own pairs and, where it has some, groups; or a data set of which
+    pairs are drawn (``draw:DATASET``)."""
 
     kind: Literal["protocol"] = "protocol"
     spec: str
-    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder."""
+    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder, a
+    folder that ``evenface data verification-set`` wrote."""
     origin: Literal["real", "synthetic"] = "real"
 
 
@@ -372,9 +374,14 @@ def own_faces(
 
 
 def _test_faces(path: Path) -> dict[str, Any]:
-    """A folder of faces, or published pairs: a file, RFW's folder, or one of its ``.bin`` files."""
+    """A folder of faces, or a verification set: a file of pairs, a folder with RFW's files, with
+    ``.bin`` files or with ``protocol.parquet``; or a data set after ``draw:``."""
+    from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
+
+    if str(path).startswith(DRAW):
+        return {"kind": "protocol", "spec": f"{DRAW}{spec_path(str(path)).resolve()}"}
     published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
-    if published:
+    if published or kept_pairs(path):
         return {"kind": "protocol", "spec": str(path.resolve())}
     return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
 
