@@ -94,7 +94,7 @@ def own_data_page() -> None:
         pairs = Path("RFW/txts", group, f"{group}_pairs.txt")
         pairs.parent.mkdir(parents=True)
         pairs.write_text("\n".join(chain(*zip(lines, impostors, strict=True))), encoding="utf-8")
-    toy_onnx.write_recogniser(Path("teacher.onnx"))
+    toy_onnx.write_recogniser(Path("teacher.onnx"), dimensions=128)
     for name in ("mix", "mix-plain"):
         write_run(Path("runs", name))
 

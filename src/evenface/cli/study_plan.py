@@ -127,6 +127,8 @@ def _tree(found: Plan) -> Any:
 
     tree = Tree(line("faces"))
     tree.add(line("pairs"))
+    if any(stage.name.startswith("labels") for stage in found.stages):
+        tree.add(line("labels"))
     runs = (
         tree.add(line("set"))
         .add(line("teacher"))

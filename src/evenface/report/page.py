@@ -24,6 +24,7 @@ from evenface.report.inherited import (
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.numbers import coverage
+from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import sample_sheets
 from evenface.report.schema import Benchmark, Results, read_results
@@ -158,6 +159,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "training": charts.training(results),
         "models": tables.models_table(results, pages),
         "sets": tables.sets_table(results) if results.sets else None,
+        "labels": labels_table(results),
         "samples": sample_sheets(results, base),
         "stages": tables.stages_table(results) if results.stages else None,
         "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),

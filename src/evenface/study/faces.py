@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from evenface.console import note, warn
+from evenface.console import warn
+from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
 from evenface.data.splits import split_by_identity
@@ -41,6 +42,8 @@ class StudyFaces:
     more_tests: dict[str, Manifest]
     group_by: str | None
     real_people: dict[str, Manifest]
+    labels: LabelReport | None = None
+    """How groups of synthetic identities were predicted."""
 
 
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
@@ -99,12 +102,17 @@ def _keep_apart(
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
-    """The training sets by name. A mix of no given size is as large as ``real`` alone."""
+    """The training sets by name. A mix of no given size is as large as ``real`` alone.
+
+    Raises:
+        UsageError: see :func:`check_groups`.
+    """
+    check_groups(spec, faces)
     whole = {"real": faces.real, "synthetic": faces.synthetic}
     sets: dict[str, Manifest] = {}
     for name, wanted in spec.training_sets.items():
         inputs = {
-            "set": wanted.model_dump(mode="json"),
+            "set": _as_input(wanted),
             "sources": [m.fingerprint for m in whole.values()],
             "group_by": faces.group_by,
             "seed": spec.seed,
@@ -123,15 +131,52 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     return sets
 
 
+def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
+    """The set's settings without those that are newer than finished studies, where not used."""
+    unused = isinstance(wanted, MixedSet) and not wanted.wrong_labels
+    return wanted.model_dump(mode="json", exclude={"wrong_labels"} if unused else None)
+
+
+def check_groups(spec: StudySpec, faces: StudyFaces) -> None:
+    """Refuse mixes that balance groups which the synthetic faces do not declare.
+
+    Raises:
+        UsageError: names the training sets, the faces, the attribute and the remedy.
+    """
+    attribute = faces.group_by
+    if attribute is None or attribute in faces.synthetic.attributes:
+        return
+    balanced = [
+        name
+        for name, wanted in spec.training_sets.items()
+        if isinstance(wanted, MixedSet) and (wanted.balance != "none" or wanted.wrong_labels)
+    ]
+    if balanced:
+        raise UsageError(
+            f"training sets {', '.join(balanced)} balance '{attribute}', but the synthetic faces "
+            f"({', '.join(sorted(set(faces.synthetic.column('dataset'))))}) declare no "
+            f"'{attribute}'. Let the study predict it with faces.synthetic_labels="
+            "{kind: classifier} (or {kind: predictions, path: SCORES.csv}), label the faces with "
+            "'evenface data label', or mix without groups (training_sets."
+            f"{balanced[0]}.balance=none)"
+        )
+
+
 def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Manifest, MixReport]:
     shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
-    if isinstance(wanted, MixedSet) and faces.group_by is not None and not shared:
-        note(
-            f"the synthetic faces declare no '{faces.group_by}': the mix keeps its real share "
-            "overall, but cannot balance it per group"
-        )
     # None would group by another attribute, or fail.
     group_by = (faces.group_by,) if shared and faces.group_by else ()
+    real, synthetic = faces.real, faces.synthetic
+    if isinstance(wanted, MixedSet) and wanted.wrong_labels and group_by:
+        from evenface.study.labels import mislabelled
+
+        (name,) = group_by
+        group_by = (f"{name}_drawn",)  # the labels themselves stay as they are
+        drawn, _ = mislabelled(synthetic, name, wanted.wrong_labels, seed=seed)
+        synthetic = synthetic.with_attribute(group_by[0], drawn, source="predicted")
+        real = real.with_attribute(
+            group_by[0], real.column(name), source=real.column(f"{name}_source")
+        )
     rules = MixRules(
         real_fraction=wanted.real_fraction,
         balance=wanted.balance if isinstance(wanted, MixedSet) else "none",
@@ -142,8 +187,8 @@ def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Man
         min_cell=0,
     )
     sources = [
-        Source("real", "real", faces.real),
-        Source("synthetic", "synthetic", faces.synthetic),
+        Source("real", "real", real),
+        Source("synthetic", "synthetic", synthetic),
     ]
     mixed, report = mix_sources(sources, rules)
     if wanted.identities is not None:

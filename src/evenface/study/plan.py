@@ -29,7 +29,15 @@ from evenface.study.estimates import (
     together,
     weigh,
 )
-from evenface.study.faces import StudyFaces, hold_out, obtain, real_people, training_sets
+from evenface.study.faces import (
+    StudyFaces,
+    check_groups,
+    hold_out,
+    obtain,
+    real_people,
+    training_sets,
+)
+from evenface.study.labels import label_synthetic
 from evenface.study.look import LookLog, NotBuilt
 from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
@@ -41,6 +49,7 @@ from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
     HeldOutFaces,
+    PredictionsFile,
     PublishedFaces,
     RenderedFaces,
     StudySpec,
@@ -90,7 +99,8 @@ class _Planner:
         spec, folder = self.spec, self.log.folder
         self._check_inputs()
         self._look_at_faces()
-        self._look_at_sets()
+        labelled = self._look_at_labels()
+        self._look_at_sets(labelled)
         size = self._look_at_teachers()
         recipes = self._recipes(size)
         runs = [*self._trained(), *self._look_at_runs(recipes)]
@@ -194,8 +204,37 @@ class _Planner:
         given = self.spec.faces.group_by
         return given or next(iter(self.faces["real"].attributes), None)
 
-    def _look_at_sets(self) -> None:
+    def _look_at_labels(self) -> bool:
+        """Whether the synthetic faces have the groups that mixes need, as far as it can be told."""
+        labels = self.spec.faces.synthetic_labels
         known = {"real", "synthetic"} <= self.faces.keys()
+        if isinstance(labels, PredictionsFile) and not labels.path.is_file():
+            self.missing.append(f"labels: {labels.path} is not there")
+        if not known:
+            if labels is not None:
+                self.stages.append(PlannedStage("labels: synthetic", "to do"))
+            return labels is None
+        faces = self._study_faces()
+        try:
+            faces = label_synthetic(self.spec, faces, self.log)
+            check_groups(self.spec, faces)
+        except NotBuilt:
+            self.stages.append(PlannedStage("labels: synthetic", "to do"))
+            return False
+        except EvenfaceError as error:
+            self.missing.append(str(error))
+            return False
+        if labels is not None:
+            self.stages.append(PlannedStage("labels: synthetic", "finished"))
+            self.faces["synthetic"] = faces.synthetic
+        return True
+
+    def _study_faces(self) -> StudyFaces:
+        real, synthetic = self.faces["real"], self.faces["synthetic"]
+        return StudyFaces(real, synthetic, real, {}, self._group_by(), {})
+
+    def _look_at_sets(self, labelled: bool) -> None:
+        known = labelled and {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
             self.sizes[f"set {name}"] = set_size(
                 wanted, self.sizes["real"], self.sizes["synthetic"]
@@ -203,8 +242,7 @@ class _Planner:
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
                 state = "to do"
-                real, synthetic = self.faces["real"], self.faces["synthetic"]
-                faces = StudyFaces(real, synthetic, real, {}, self._group_by(), {})
+                faces = self._study_faces()
                 alone = self.spec.model_copy(update={"training_sets": {name: wanted}})
                 try:
                     found = training_sets(alone, faces, self.log)[name]

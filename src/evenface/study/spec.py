@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evenface import recipes
+from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -99,6 +100,28 @@ AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
+class ClassifierLabels(_Part):
+    """Groups of synthetic identities by a classifier on a teacher's embeddings, which learns from
+    the real training faces; see :func:`evenface.data.labels.label_dataset`."""
+
+    kind: Literal["classifier"]
+    teacher: str | None = None
+    """One of the study's teachers, as results call it; None: the first."""
+    abstain: float = Field(default=ABSTAIN, ge=0, le=1)
+    """An identity whose best score is lower gets no label."""
+    max_images: PositiveInt = MAX_IMAGES
+    """Images of an identity to learn from at most."""
+
+
+class PredictionsFile(_Part):
+    """Groups of synthetic identities by the scores of an outside classifier."""
+
+    kind: Literal["predictions"]
+    path: Path
+    """CSV as ``evenface data label --predictions`` takes it."""
+    abstain: float = Field(default=ABSTAIN, ge=0, le=1)
+
+
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
@@ -111,6 +134,10 @@ class FacesSpec(_Part):
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
+    synthetic_labels: Annotated[
+        ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
+    ] = None
+    """How groups of synthetic identities that declare none are predicted; None: not at all."""
 
     def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
@@ -143,6 +170,9 @@ class MixedSet(MixSpec):
     kind: Literal["mix"] = "mix"
     identities: PositiveInt | None = None
     """How many in all groups together, or the most that are fewer where images are balanced."""
+    wrong_labels: float = Field(default=0.0, ge=0, le=1)
+    """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
+    much does the mix depend on the labels?"""
 
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -321,6 +351,7 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
+        self._check_labels()
         recipes_ = [
             self.student.recipe,
             *(t.recipe for t in self.teachers if not isinstance(t, str)),
@@ -328,6 +359,26 @@ class StudySpec(_Part):
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_labels(self) -> None:
+        """The teacher of the labels has to be there before any mix."""
+        labels = self.faces.synthetic_labels
+        if not isinstance(labels, ClassifierLabels):
+            return
+        ids = [teacher_id(teacher) for teacher in self.teachers]
+        name = labels.teacher or ids[0]
+        if name not in ids:
+            raise ValueError(
+                f"faces.synthetic_labels.teacher: no teacher '{name}'; there are {', '.join(ids)}"
+            )
+        teacher = self.teachers[ids.index(name)]
+        if isinstance(teacher, TrainedTeacher):
+            learnt = self.training_sets[teacher.set]
+            if learnt.kind != "real":
+                raise ValueError(
+                    f"faces.synthetic_labels: the teacher '{name}' learns from '{teacher.set}', "
+                    "which may need the labels first. Choose a teacher of real faces"
+                )
 
     def recipe_name(self, given: str) -> str:
         """A recipe's name with the study's variant put in."""
