@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,14 @@ def test_a_file_of_predictions(spec_of, faces: StudyFaces, tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(UsageError, match=r"scores\.csv: no such file"):
         label_synthetic(spec, faces, StageLog(tmp_path / "study"))
+
+
+def test_groups_that_are_there_are_kept(spec_of, faces: StudyFaces, tmp_path: Path) -> None:
+    spec, log = spec_of(**CLASSIFIER), StageLog(tmp_path / "study")
+    found = label_synthetic(spec, faces, log)
+    again = label_synthetic(spec, replace(found, labels=None), StageLog(tmp_path / "again"))
+    assert again.labels is None
+    assert again.synthetic is found.synthetic
 
 
 def test_real_faces_without_groups_teach_nothing(

@@ -236,7 +236,7 @@ def _published(
 
 def _trained_looks(spec: StudySpec) -> set[str]:
     """Looks that a student, or the teacher that comes with the package, has seen."""
-    parts = (spec.faces.real, spec.faces.synthetic)
+    parts = (spec.faces.real, *spec.faces.synthetic_parts().values())
     looks = {part.look for part in parts if isinstance(part, RenderedFaces)}
     return looks | ({"camera"} if STUDY_TEACHER in spec.teachers else set())
 

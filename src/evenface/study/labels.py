@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evenface.console import note
 from evenface.data.embedded import EmbeddedRows
 from evenface.data.labels import LabelReport, label_manifest
 from evenface.data.labels.dataset import REPORT_NAME
@@ -16,7 +17,7 @@ from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import read_json, sha256_file
 from evenface.seeds import derive_seed, generator
-from evenface.study.faces import StudyFaces, training_sets
+from evenface.study.faces import StudyFaces, training_sets, without_groups
 from evenface.study.spec import PredictionsFile, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageLog
 from evenface.study.students import embed_sources, open_teachers
@@ -26,11 +27,12 @@ def label_synthetic(spec: StudySpec, faces: StudyFaces, log: StageLog) -> StudyF
     """The faces with groups predicted for the synthetic identities, as the study declares it.
 
     A classifier learns from the real training faces, on the embeddings of one of the study's
-    teachers; a teacher that the study trains is trained first.
+    teachers; a teacher that the study trains is trained first. Nothing is predicted where every
+    synthetic source has the groups.
 
     Raises:
-        UsageError: the real faces declare no attribute, or every synthetic identity declares it;
-            see :func:`evenface.data.labels.label_manifest`.
+        UsageError: the real faces declare no attribute; see
+            :func:`evenface.data.labels.label_manifest`.
         DataError: a file of predictions that cannot be read.
     """
     wanted = spec.faces.synthetic_labels
@@ -42,6 +44,9 @@ def label_synthetic(spec: StudySpec, faces: StudyFaces, log: StageLog) -> StudyF
             "faces.synthetic_labels: the real faces declare no attribute that could be predicted. "
             "Import them with groups, or set faces.group_by"
         )
+    if not without_groups(spec, faces.synthetic, attribute):
+        note(f"the synthetic faces have '{attribute}' already: nothing is predicted")
+        return faces
     settings: dict[str, Any] = {"attribute": attribute, "abstain": wanted.abstain}
     inputs = {"synthetic": faces.synthetic.fingerprint, **settings}
     if isinstance(wanted, PredictionsFile):

@@ -16,7 +16,6 @@ from evenface.assets.cache import state as asset_state
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import EvenfaceError, MissingDependencyError
-from evenface.evaluate.protocol_specs import spec_path
 from evenface.parallel import usable_cores
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
@@ -33,8 +32,11 @@ from evenface.study.faces import (
     StudyFaces,
     check_groups,
     hold_out,
+    join_sources,
     obtain,
+    path_of,
     real_people,
+    source_sizes,
     training_sets,
 )
 from evenface.study.labels import label_synthetic
@@ -43,10 +45,9 @@ from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
-from evenface.study.sizes import Size, faces_size, set_size, share
+from evenface.study.sizes import Size, faces_size, set_size, share, shortfalls, total
 from evenface.study.spec import (
     MAIN_BENCHMARK,
-    AnyFaces,
     FolderFaces,
     HeldOutFaces,
     PredictionsFile,
@@ -142,7 +143,7 @@ class _Planner:
 
     def _check_inputs(self) -> None:
         for role, part in self.spec.faces.by_role().items():
-            path = _path(part)
+            path = path_of(part)
             if path is not None and not path.exists():
                 self.missing.append(f"{role} faces: {path} is not there")
         for teacher in self.spec.teachers:
@@ -157,10 +158,13 @@ class _Planner:
         for role, part in self.spec.faces.by_role().items():
             if isinstance(part, HeldOutFaces):
                 continue
-            self.sizes[role] = faces_size(part)
+            path = path_of(part)
+            prepared = path is not None and _is_dataset(path)  # it is read and counted below
+            self.sizes[role] = Size() if prepared else faces_size(part)
             manifest = self._faces_of(role, part)
             if manifest is not None:
                 self.faces[role] = manifest
+        self._join_sources()
         if isinstance(held := self.spec.faces.test, HeldOutFaces):
             whole = self.sizes["real"]
             self.sizes["test"] = share(whole, held.fraction)
@@ -179,10 +183,25 @@ class _Planner:
             except NotBuilt:
                 self.stages.append(PlannedStage(f"faces: {name}", "to do"))
 
+    def _join_sources(self) -> None:
+        roles = list(self.spec.faces.synthetic_parts())
+        if roles != ["synthetic"]:
+            there = all(role in self.faces for role in roles)
+            if there:
+                self.faces["synthetic"] = join_sources(self.spec, self.faces)
+            needs = tuple(f"faces: {role}" for role in roles)
+            state: State = "finished" if there else "to do"
+            self.stages.append(PlannedStage("faces: synthetic", state, needs))
+        for role in ("real", *roles):
+            if manifest := self.faces.get(role):
+                self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
+        self.sizes["synthetic"] = total(self.sizes[role] for role in roles)
+        self.missing += shortfalls(self.spec, source_sizes(self.spec, self.sizes))
+
     def _faces_of(
         self, role: str, part: RenderedFaces | FolderFaces | PublishedFaces
     ) -> Manifest | None:
-        path, manifest, note = _path(part), None, ""
+        path, manifest, note = path_of(part), None, ""
         there = path is None or path.exists()
         imported = (self.log.folder / "data" / role).exists()
         prepared = path is not None and _is_dataset(path)
@@ -470,7 +489,7 @@ class _Planner:
         parts = self.spec.faces.by_role()
         for role, part in parts.items():
             # Those held out lie with the real ones.
-            path = _path(parts["real"] if isinstance(part, HeldOutFaces) else part)
+            path = path_of(parts["real"] if isinstance(part, HeldOutFaces) else part)
             if path is None or not _is_dataset(path):
                 images = self.sizes[role].images
                 yield None if images is None else images * IMAGE_BYTES, role in self.faces
@@ -487,13 +506,6 @@ class _Planner:
                 images = self.sizes[f"set {set_}"].images
                 folder = self.log.folder / "sets" / set_ / f"embeddings-{name}"
                 yield (None if images is None else embedding_bytes(images, size)), folder.exists()
-
-
-def _path(part: AnyFaces) -> Path | None:
-    """Where faces lie that are not made by the study."""
-    if isinstance(part, FolderFaces):
-        return part.path
-    return spec_path(part.spec) if isinstance(part, PublishedFaces) else None
 
 
 def _is_dataset(path: Path) -> bool:

@@ -29,8 +29,10 @@ from evenface.study.rules import check_rules
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     STUDY_TEACHER,
+    AnyFaces,
     FolderFaces,
     MixedSet,
+    SeveralFaces,
     StudySpec,
     TrainedTeacher,
     teacher_id,
@@ -148,7 +150,7 @@ def statement(spec: StudySpec) -> str:
         )
     parts = {
         "training faces called real": spec.faces.real,
-        "synthetic training faces": spec.faces.synthetic,
+        **_named_sources(spec),
         "test faces": spec.faces.test,
     }
     rendered = [name for name, part in parts.items() if part.kind == "render"]
@@ -179,6 +181,15 @@ def statement(spec: StudySpec) -> str:
         if repeats:
             sentences.append(f"Therefore every contrast is repeated {listed(repeats)}.")
     return " ".join(sentences)
+
+
+def _named_sources(spec: StudySpec) -> dict[str, AnyFaces]:
+    parts = spec.faces.synthetic_parts()
+    if len(parts) == 1:
+        return {"synthetic training faces": next(iter(parts.values()))}
+    return {
+        f"synthetic training faces ({role.partition('-')[2]})": part for role, part in parts.items()
+    }
 
 
 def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
@@ -291,6 +302,8 @@ def _title(spec: StudySpec, name: str) -> str:
         wrong = f", {100 * wanted.wrong_labels:g} % of labels wrong" if wanted.wrong_labels else ""
         return f"mix of {share} % real and {100 - share} % synthetic{balance}{wrong}"
     part = spec.faces.real if wanted.kind == "real" else spec.faces.synthetic
+    if isinstance(part, SeveralFaces):
+        return f"{name}: {listed([source.name for source in part.sources])}"
     if isinstance(part, FolderFaces):
         return f"{name}: {part.path.name}"
     stand_in = " (rendered stand-in for photographs)" if wanted.kind == "real" else " (rendered)"

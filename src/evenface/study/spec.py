@@ -100,6 +100,44 @@ AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
+class SyntheticSource(_Part):
+    """One of several synthetic sets. In a study file the keys of its faces stand beside these."""
+
+    name: TestName
+    """Enters the seed of every choice from it, and the names of its people (``name:person``)."""
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the synthetic identities, relative to the other sources'; None: in proportion to
+    what each has."""
+    faces: Faces
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "faces" in content:
+            return content
+        own = {key: content[key] for key in ("name", "weight") if key in content}
+        faces = {key: value for key, value in content.items() if key not in own}
+        if "name" not in own and (path := faces.get("path")):
+            own["name"] = plain_name(str(path))
+        return own | {"faces": faces}
+
+
+class SeveralFaces(_Part):
+    """Synthetic faces of several sources; in a study file a list."""
+
+    kind: Literal["sources"] = "sources"
+    sources: tuple[SyntheticSource, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of sources are not all different: {', '.join(names)}")
+        if len({source.weight is None for source in self.sources}) > 1:
+            raise ValueError("give a weight to every source, or to none")
+        return self
+
+
 class ClassifierLabels(_Part):
     """Groups of synthetic identities by a classifier on a teacher's embeddings, which learns from
     the real training faces; see :func:`evenface.data.labels.label_dataset`."""
@@ -126,7 +164,8 @@ class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
     real: Faces
-    synthetic: Faces
+    synthetic: RenderedFaces | FolderFaces | SeveralFaces = Field(discriminator="kind")
+    """One set, or a list of several with names and weights."""
     test: TestFaces
     more_tests: dict[TestName, RenderedFaces | FolderFaces | PublishedFaces] = Field(
         default_factory=dict
@@ -141,7 +180,18 @@ class FacesSpec(_Part):
 
     def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
-        return {"real": self.real, "synthetic": self.synthetic, "test": self.test} | self.more_tests
+        return {"real": self.real, **self.synthetic_parts(), "test": self.test, **self.more_tests}
+
+    def synthetic_parts(self) -> dict[str, RenderedFaces | FolderFaces]:
+        """Those of the synthetic faces."""
+        if not isinstance(self.synthetic, SeveralFaces):
+            return {"synthetic": self.synthetic}
+        return {f"synthetic-{source.name}": source.faces for source in self.synthetic.sources}
+
+    @field_validator("synthetic", mode="before")
+    @classmethod
+    def _a_list(cls, value: Any) -> Any:
+        return {"kind": "sources", "sources": value} if isinstance(value, list | tuple) else value
 
 
 class MixSpec(_Part):
@@ -317,7 +367,7 @@ class StudySpec(_Part):
         ):
             raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
         names = {"real", "synthetic", "test", MAIN_BENCHMARK, *self.evaluation.real_people}
-        taken = names & set(self.faces.more_tests)
+        taken = (names | set(self.faces.synthetic_parts())) & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
         return self
@@ -446,9 +496,12 @@ def brings_published_tests(source: str) -> bool:
 
 def teacher_id(teacher: str | TrainedTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
-    if isinstance(teacher, TrainedTeacher):
-        return teacher.name
-    return re.sub(r"[^a-z0-9]+", "-", Path(teacher).stem.lower()).strip("-") or "teacher"
+    return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
+
+
+def plain_name(path: str) -> str:
+    """The stem of a path in lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(path).stem.lower()).strip("-")
 
 
 def list_studies() -> list[str]:
