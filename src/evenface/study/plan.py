@@ -57,7 +57,7 @@ from evenface.study.spec import (
     TrainedTeacher,
     teacher_id,
 )
-from evenface.study.students import processes, student_recipe, teacher_recipe
+from evenface.study.students import processes, student_recipe, teacher_recipe, too_few_seeds
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.cache import CacheRecord
 from evenface.train.log import last_record
@@ -139,6 +139,7 @@ class _Planner:
             disk_left=disk_left,
             free=_free(folder),
             memory=max(memory, default=None),
+            warnings=() if (few := too_few_seeds(spec)) is None else (few,),
         )
 
     def _check_inputs(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from evenface.assets import ASSETS, get_assets
-from evenface.console import note
+from evenface.console import note, warn
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
@@ -26,6 +26,7 @@ from evenface.study.students import (
     embed_sources,
     open_teachers,
     teacher_arm,
+    too_few_seeds,
     train_students,
     untrained_students,
 )
@@ -74,6 +75,8 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
     check_claims(spec)
     check_models(spec)
+    if few := too_few_seeds(spec):
+        warn(few)
     faces = label_synthetic(spec, prepare_faces(spec, log), log)
     check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
