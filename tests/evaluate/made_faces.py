@@ -39,6 +39,27 @@ def write_set(path: Path, *, first: int = 0, folds: int = 10, people: int = 2) -
     write_bin(path, [encoded(image) for image in images], genuine)
 
 
+def write_rfw(root: Path, races: tuple[str, ...] = ("African", "Asian")) -> Path:
+    """RFW's folders, 20 people a race, and in each of 10 folds 2 genuine and 2 impostor pairs."""
+    for place, race in enumerate(races):
+        numbers = range(100 * place, 100 * place + 20)
+        names = {number: f"m.0{number:03d}" for number in numbers}
+        for number, name in names.items():
+            for take in (0, 1):
+                path = root / "images" / race / name / f"{name}_{take + 1:04d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(encoded(person(number, take)))
+        lines = []
+        for first in numbers[::2]:
+            one, other = names[first], names[first + 1]
+            lines += [f"{one}\t1\t2", f"{other}\t1\t2"]
+            lines += [f"{one}\t1\t{other}\t2", f"{other}\t1\t{one}\t2"]
+        pairs = root / "txts" / race / f"{race}_pairs.txt"
+        pairs.parent.mkdir(parents=True)
+        pairs.write_text("\n".join(lines) + "\n")
+    return root
+
+
 class PixelModel:
     """Embeds by coarse pixels; counts how often it sees each image."""
 

@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.made_faces import PixelModel, write_set
+from evaluate.made_faces import PixelModel, write_rfw, write_set
 from evenface.data.manifest import Manifest
+from evenface.data.published_sets import find_published_set
+from evenface.data.verification_sets import prepare_verification_set
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Protocol, evaluate_model
+from evenface.evaluate.prepared_sets import write_protocol
 from evenface.evaluate.protocol_specs import tasks_of
 from evenface.evaluate.tasks import Settings
+from evenface.study.benchmarks import draw_benchmarks
+from evenface.study.faces import StudyFaces, obtain
 from evenface.study.published import keep_verification_set
-from evenface.study.spec import load_study
+from evenface.study.spec import load_study, own_faces
+from evenface.study.stages import StageLog
 
 KEEP = {"simulated": False, "folds": 10, "seed": 0}
 
@@ -78,3 +84,61 @@ def test_the_paper_declares_its_grid(name, students):
     plain = {(c.set, *c.levels.values()) for c in grid if c.teacher is None}
     assert plain == {(c.set, *c.levels.values()) for c in grid if c.teacher}
     assert load_study(name, {"variant": "faithful"}).recipe_name("a-{variant}") == "a-faithful"
+
+
+@pytest.fixture
+def prepared(tmp_path) -> Path:
+    """A small RFW as ``evenface data verification-set`` prepares it."""
+    published = find_published_set(write_rfw(tmp_path / "RFW"))
+    folder = tmp_path / "data" / "rfw"
+    write_protocol(
+        prepare_verification_set(published, folder, dataset="rfw", licence="none"), folder
+    )
+    return folder
+
+
+def test_a_study_keeps_the_pairs_of_a_prepared_folder(prepared, tmp_path):
+    given = own_faces(test=prepared)
+    assert given["faces.test"] == {"kind": "protocol", "spec": str(prepared)}
+    spec = load_study("quick", given)
+    log = StageLog(tmp_path / "study")
+    manifest = obtain(spec.faces.test, "test", spec, log)
+    assert set(manifest.identities()) == set(Manifest.read(prepared).identities())
+    faces = StudyFaces(manifest, manifest, manifest, {}, None, {})
+    (benchmark,) = draw_benchmarks(spec, faces, log)
+    assert benchmark.describe()["pairs"] == "published"
+    assert benchmark.statement.startswith("Published pairs.")
+    kept, published = benchmark.protocol, Protocol.read(prepared / "protocol.parquet")
+    for field in ("a", "b", "genuine", "group", "fold"):
+        np.testing.assert_array_equal(
+            getattr(kept.fold_pairs, field), getattr(published.fold_pairs, field)
+        )
+
+
+def test_a_study_draws_new_pairs_by_name(prepared, tmp_path):
+    settings = {"evaluation.pairs_per_group": 40, "faces.group_by": "ethnicity"}
+    given = own_faces(test=Path(f"draw:{prepared}"))
+    assert given["faces.test"] == {"kind": "protocol", "spec": f"draw:{prepared}"}
+    spec = load_study("quick", given | settings)
+    log = StageLog(tmp_path / "study")
+    manifest = obtain(spec.faces.test, "test", spec, log)
+    faces = StudyFaces(manifest, manifest, manifest, {}, None, {})
+    (benchmark,) = draw_benchmarks(spec, faces, log)
+    assert benchmark.describe()["pairs"] == "drawn"
+    assert benchmark.title == "pairs drawn from rfw"
+    assert benchmark.protocol.groups == ("African", "Asian")
+    assert len(benchmark.protocol.fold_pairs) == 2 * 40
+
+
+def test_a_folder_with_pairs_is_no_folder_of_test_faces(prepared, tmp_path):
+    spec = load_study(
+        "quick", {"faces.test": {"kind": "folder", "path": str(prepared), "origin": "real"}}
+    )
+    with pytest.raises(UsageError, match=r"holds pairs of its own.*draw:"):
+        obtain(spec.faces.test, "test", spec, StageLog(tmp_path / "study"))
+
+
+def test_people_of_pairs_files_keep_their_names(prepared, tmp_path):
+    keep_verification_set(str(tmp_path / "RFW"), "test", tmp_path / "kept", **KEEP)
+    names = {name.partition(":")[2] for name in Manifest.read(tmp_path / "kept").identities()}
+    assert names == set(Manifest.read(prepared).identities())

@@ -10,6 +10,7 @@ import pytest
 
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
+from evenface.errors import UsageError
 from evenface.study.faces import StudyFaces, training_sets
 from evenface.study.spec import load_study
 from evenface.study.stages import StageLog
@@ -35,13 +36,6 @@ def people(folder: Path, origin: str, attributes: dict[str, list[str]]) -> Manif
     ("real", "synthetic", "groups"),
     [
         ({"race": ["a", "a", "b", "b"]}, {"race": ["a", "a", "b", "b"]}, {"a", "b"}),
-        ({"race": ["a", "a", "b", "b"]}, {}, {"all"}),
-        ({"race": ["a", "a", "b", "b"]}, {"sex": ["f", "f", "m", "m"]}, {"all"}),
-        (
-            {"race": ["a", "a", "b", "b"], "sex": ["f", "f", "m", "m"]},
-            {"sex": ["f", "f", "m", "m"]},
-            {"all"},
-        ),
         ({}, {"race": ["a", "a", "b", "b"]}, {"all"}),
         ({}, {}, {"all"}),
     ],
@@ -56,3 +50,18 @@ def test_the_mix_is_by_the_group_that_both_declare_or_overall(
     report = json.loads((tmp_path / "study" / "sets" / "mix" / "mix-report.json").read_text())
     assert set(report["groups"]) == groups
     assert report["total"] == 4
+
+
+@pytest.mark.parametrize("synthetic", [{}, {"sex": ["f", "f", "m", "m"]}])
+def test_a_mix_by_groups_that_the_synthetic_faces_lack_is_refused(
+    synthetic: dict, tmp_path: Path
+) -> None:
+    race = {"race": ["a", "a", "b", "b"], "sex": ["f", "f", "m", "m"]}
+    parts = people(tmp_path / "r", "real", race), people(tmp_path / "s", "synthetic", synthetic)
+    spec = load_study("smoke", {"training_sets": ["mix"], "mix.real_fraction": 0.5})
+    faces = StudyFaces(*parts, parts[0], {}, "race", {})
+    with pytest.raises(UsageError, match=r"mix balance 'race', .*\(synthetic\) declare no 'race'"):
+        training_sets(spec, faces, StageLog(tmp_path / "study"))
+    spec = load_study("smoke", {"training_sets": ["mix"], "mix.balance": "none"})
+    (mix,) = training_sets(spec, faces, StageLog(tmp_path / "study")).values()
+    assert len(mix) == 4

@@ -20,6 +20,7 @@ from evenface.study.runs import read_runs, work
 from evenface.study.sizes import Size
 from evenface.study.spec import StudySpec, load_study, own_faces
 from evenface.study.stage import Mark
+from evenface.study.students import too_few_seeds
 from evenface.train.recipe import load_recipe
 
 SMALL = {"schedule.steps": 6, "schedule.warmup_steps": 1, "batch_size": 8, "log_every": 2}
@@ -257,3 +258,23 @@ def test_an_impossible_study_is_refused(tmp_path):
     spec = load_study("smoke", {"student.overrides": {"backbone.name": "nothing"}})
     with pytest.raises(UsageError, match="nothing"):
         plan_study(spec, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "needed"), [("paper", 33, 97), ("paper-full", 61, 181), ("smoke", 12, 18)]
+)
+def test_too_few_seeds_are_said_with_what_more_would_take(name, now, needed):
+    said = too_few_seeds(load_study(name))
+    assert "every verdict will be 'undecided': 3 are needed" in said
+    assert f"training_seeds=[0,1,2] takes {needed} trainings instead of {now}" in said
+    assert too_few_seeds(load_study(name, {"training_seeds": [0, 1, 2]})) is None
+    assert too_few_seeds(load_study(name, {"claims": []})) is None
+
+
+def test_the_plan_of_the_paper_warns_before_a_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(build_app(), ["study", "plan", "paper"])
+    said = " ".join(result.output.split())
+    assert "Warning: with 1 training seed every verdict will be 'undecided'" in said
+    for role in ("real", "synthetic-dcface", "synthetic-idiff", "test"):
+        assert f"Missing: {role} faces: data/" in said

@@ -47,7 +47,8 @@ def evaluate(
             help="Models: sface, study, an ONNX or TorchScript file, a run folder or the weights "
             "in one, module:function, embeddings (.npy, .npz, .parquet, a folder of .npy); or "
             "tables of scores (.csv, .tsv, .parquet with 'score' and 'genuine'). Without "
-            "--protocol the last is a dataset folder or manifest with identities.",
+            "--protocol the last is a dataset folder or manifest with identities; draw:DATASET "
+            "draws new pairs from one that holds published pairs.",
         ),
     ],
     protocol: Annotated[
@@ -56,8 +57,10 @@ def evaluate(
             "--protocol",
             help="What to evaluate on; may be given several times: a .bin file or a folder of "
             "them (<group>_test.bin are groups of one), a pairs file (PAIRS@IMAGES where images "
-            "are elsewhere), RFW's or IJB's folder, a dataset, protocol.parquet@DATASET, "
-            "identify:DATASET (splits gallery and probe) or identify:GALLERY,PROBES.",
+            "are elsewhere), RFW's or IJB's folder, a dataset (its own pairs where it holds "
+            "protocol.parquet, else drawn ones), draw:DATASET (always drawn), "
+            "protocol.parquet@DATASET, identify:DATASET (splits gallery and probe) or "
+            "identify:GALLERY,PROBES.",
         ),
     ] = None,
     group_by: Annotated[
@@ -162,7 +165,7 @@ def evaluate(
         )
     elif len(inputs) == 2:
         results = _one(
-            inputs[0], Path(inputs[1]), drawing, settings, options, out, cache, check_colours, json
+            inputs[0], inputs[1], drawing, settings, options, out, cache, check_colours, json
         )
     else:
         raise UsageError("give MODEL and DATASET, or models and --protocol")
@@ -252,7 +255,7 @@ def _suite(
 
 def _one(
     model: str,
-    dataset: Path,
+    dataset: str,
     drawing: ProtocolOptions,
     settings: Settings,
     options: dict[str, Any],
@@ -267,7 +270,7 @@ def _one(
     from evenface.evaluate.subjects import load_subject
     from evenface.evaluate.suite import write_result
 
-    task = dataset_task(dataset, drawing, name=str(dataset))
+    task = dataset_task(dataset, drawing, name=dataset)
     subject = load_subject(model, **options)
     note(f"{subject.name}: {_said(subject.details)}")
     if check_colours:
@@ -328,7 +331,7 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
     for table in _group_tables(evaluation):
         console.print(table)
     console.print(_overall_table(evaluation))
-    for remark in [*summary.notes, *evaluation.notes]:
+    for remark in filter(None, [summary.pairs_statement, *summary.notes, *evaluation.notes]):
         console.print(f"• {remark}", markup=False, highlight=False)
 
 

@@ -38,7 +38,8 @@ Test = Annotated[
     typer.Option(
         "--test",
         help="Your test faces, laid out alike, or a published verification set (a .bin, a file of "
-        "pairs, RFW's folder), instead of held-out real ones.",
+        "pairs, RFW's folder, a folder of 'evenface data verification-set'), instead of held-out "
+        "real ones; draw:FOLDER draws new pairs.",
     ),
 ]
 Teachers = Annotated[

@@ -127,6 +127,8 @@ def _tree(found: Plan) -> Any:
 
     tree = Tree(line("faces"))
     tree.add(line("pairs"))
+    if any(stage.name.startswith("labels") for stage in found.stages):
+        tree.add(line("labels"))
     runs = (
         tree.add(line("set"))
         .add(line("teacher"))
@@ -165,7 +167,8 @@ def _summary(found: Plan) -> list[str]:
         f"Disk: {disk}; {_bytes(found.free)} free.",
         f"Device memory of the largest training: {memory}; work space comes on top.",
     ]
-    return [*lines, *(f"Missing: {what}." for what in found.missing)]
+    lines += [f"Missing: {what}." for what in found.missing]
+    return [*lines, *(f"Warning: {what}." for what in found.warnings)]
 
 
 def _duration(seconds: float | None) -> str:

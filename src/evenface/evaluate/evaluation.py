@@ -592,6 +592,7 @@ def protocol_summary(protocol: Protocol) -> ProtocolSummary:
         origins=protocol.origins,
         simulated=protocol.simulated,
         notes=list(protocol.notes),
+        pairs=protocol.pairs,
     )
 
 

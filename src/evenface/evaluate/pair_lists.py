@@ -124,6 +124,7 @@ def protocol_from_lists(
         seed=seed,
         notes=tuple(remarks),
         cross_table=identity is not None,
+        pairs="published",
     )
 
 

@@ -9,9 +9,7 @@ import numpy as np
 
 from evenface.data.verification_sets import PreparedSet
 from evenface.evaluate.pair_lists import PairList, protocol_from_lists
-from evenface.evaluate.protocols import Protocol
-
-PROTOCOL_NAME = "protocol.parquet"
+from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
 
 
 def write_protocol(prepared: PreparedSet, out: str | Path) -> Protocol:

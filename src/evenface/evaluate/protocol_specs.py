@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from evenface.console import warn
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
@@ -17,6 +18,7 @@ from evenface.evaluate.pairs import Impostors
 from evenface.evaluate.protocol_files import bin_set, bins_of, pairs_set, rfw_of
 from evenface.evaluate.protocols import (
     DEFAULT_MAX_PAIRS,
+    PROTOCOL_NAME,
     Protocol,
     holds_protocol,
     protocol_from_manifest,
@@ -25,6 +27,8 @@ from evenface.evaluate.tasks import Task, identification_task, template_task, ve
 from evenface.evaluate.templates import is_template_set, read_templates
 
 IDENTIFY = "identify:"
+DRAW = "draw:"
+"""Before a data set: draw new pairs, whatever pairs its folder holds."""
 PAIRS_SUFFIXES = (".txt", ".csv", ".tsv")
 PAIRS_NAMES = ("pairs.txt", "pairs.csv", "pairs.tsv")
 
@@ -53,7 +57,9 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
       with a file ``pairs.…`` (and ``images/``).
     - a folder with RFW's ``txts/`` and ``images/``, of aligned faces.
     - a folder with IJB's lists (:func:`read_templates`), with ``@FOLDER`` for the images.
-    - a data set folder or manifest: pairs are drawn; ``protocol.parquet@DATASET``: as written.
+    - a data set folder or manifest: the pairs in its ``protocol.parquet`` (as ``evenface data
+      verification-set`` writes it), drawn where there is none; ``draw:DATASET``: always drawn;
+      ``protocol.parquet@DATASET``: as written.
     - ``identify:DATASET``, of which the splits are "gallery" and "probe", or
       ``identify:GALLERY,PROBES``.
 
@@ -64,6 +70,8 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     options = options or ProtocolOptions()
     if spec.startswith(IDENTIFY):
         return [_identification(spec.removeprefix(IDENTIFY), options)]
+    if spec.startswith(DRAW):
+        return [dataset_task(spec, options)]
     path, images = _split(spec)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
@@ -84,13 +92,23 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     )
 
 
+def spec_path(spec: str) -> Path:
+    """The file or folder that ``spec`` names first."""
+    return _split_at(spec.removeprefix(DRAW).removeprefix(IDENTIFY))[0]
+
+
 def _split(spec: str) -> tuple[Path, Path | None]:
     """The path, and the folder of images behind the last ``@``."""
+    path, images = _split_at(spec)
+    if images is not None and not images.exists():
+        raise DataError(f"{images}: no such folder of images")
+    return path, images
+
+
+def _split_at(spec: str) -> tuple[Path, Path | None]:
     if Path(spec).exists() or "@" not in spec:
         return Path(spec), None
     path, _, images = spec.rpartition("@")
-    if not Path(images).exists():
-        raise DataError(f"{images}: no such folder of images")
     return Path(path), Path(images)
 
 
@@ -145,18 +163,62 @@ def _parquet(path: Path, dataset: Path | None, options: ProtocolOptions) -> Task
     if dataset is None:
         raise UsageError(f"{path}: name the data set of this protocol: {path}@DATASET")
     manifest = Manifest.read(dataset)
+    return _of_manifest(_read_protocol(path, manifest, dataset), manifest)
+
+
+def _read_protocol(path: Path, manifest: Manifest, dataset: Path) -> Protocol:
     protocol = Protocol.read(path)
     if protocol.manifest_fingerprint != manifest.fingerprint:
-        raise DataError(f"{path}: this protocol was drawn from another manifest than {dataset}")
-    return _of_manifest(protocol, manifest)
+        raise DataError(
+            f"{path}: this protocol was drawn from another manifest than {dataset}. Prepare the "
+            f"set again, or draw new pairs with {DRAW}{dataset}"
+        )
+    return protocol
 
 
-def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = None) -> Task:
-    """Pairs drawn from a data set folder or manifest.
+def kept_pairs(dataset: Path) -> Path | None:
+    """The ``protocol.parquet`` beside a data set's ``manifest.parquet``, None where there is none.
+
+    Args:
+        dataset: a data set folder, or the manifest in it.
+    """
+    folder = dataset.parent if dataset.name == MANIFEST_NAME else dataset
+    found = folder / PROTOCOL_NAME
+    return found if found.is_file() and (folder / MANIFEST_NAME).is_file() else None
+
+
+def dataset_protocol(dataset: Path, manifest: Manifest) -> Protocol | None:
+    """The pairs that a data set's folder holds, None where it holds none.
+
+    Args:
+        dataset: a data set folder, or the manifest in it.
+        manifest: what was read from there.
 
     Raises:
-        UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do.
+        DataError: the pairs are of another manifest.
     """
+    path = kept_pairs(dataset)
+    return None if path is None else _read_protocol(path, manifest, dataset)
+
+
+def dataset_task(dataset: str | Path, options: ProtocolOptions, *, name: str | None = None) -> Task:
+    """The pairs that a data set's folder holds, or pairs drawn from it where it holds none.
+
+    Args:
+        dataset: a data set folder or manifest; after ``draw:`` its pairs are drawn in any case.
+        options: for pairs that are drawn.
+        name: what results call the protocol; None for its own name, or the folder's.
+
+    Raises:
+        UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do; pairs of
+            another manifest.
+    """
+    path = Path(str(dataset).removeprefix(DRAW))
+    if not str(dataset).startswith(DRAW) and (kept := kept_pairs(path)):
+        manifest = Manifest.read(path)
+        protocol = _read_protocol(kept, manifest, path)
+        _say_unused(path, options)
+        return _of_manifest(replace(protocol, name=name or protocol.name), manifest)
     manifest = Manifest.read(path, split=options.split)
     protocol = protocol_from_manifest(
         manifest,
@@ -169,6 +231,21 @@ def dataset_task(path: Path, options: ProtocolOptions, *, name: str | None = Non
         name=name or path.resolve().name.removesuffix(".parquet"),
     )
     return _of_manifest(protocol, manifest)
+
+
+def _say_unused(dataset: Path, options: ProtocolOptions) -> None:
+    """Warn of options that published pairs leave without effect."""
+    of_drawn = ("group_by", "split", "pairs_per_group", "max_pairs", "folds", "impostors")
+    unused = [
+        field.name.replace("_", "-")
+        for field in fields(options)
+        if field.name in of_drawn and getattr(options, field.name) != field.default
+    ]
+    if unused:
+        warn(
+            f"{dataset}: holds pairs of its own, for which {', '.join(unused)} mean nothing. To "
+            f"draw new pairs, give {DRAW}{dataset}"
+        )
 
 
 def _of_manifest(protocol: Protocol, manifest: Manifest) -> Task:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,12 @@ DEFAULT_PAIRS_PER_GROUP = 6000
 """RFW's number of fold pairs a group."""
 DEFAULT_MAX_PAIRS = 100_000
 """Most genuine, and most impostor, pairs a group for EER, AUC and TAR@FAR."""
+
+PROTOCOL_NAME = "protocol.parquet"
+"""Of the file beside a data set's manifest."""
+
+PairsOrigin = Literal["published", "drawn"]
+"""Whether pairs come from the set's own list, or were drawn by this program."""
 
 _METADATA_KEY = b"evenface-protocol"
 _VERSION = 2
@@ -110,6 +116,8 @@ class Protocol:
     """Whether any two images of different identities may be compared as impostors of their groups:
     not where identities are inferred, so that two may be one person, nor where pairs of a group
     take in images of others."""
+    pairs: PairsOrigin | None = None
+    """None where an older file does not record it."""
 
     @property
     def simulated(self) -> bool:
@@ -152,6 +160,7 @@ class Protocol:
             "seed": self.seed,
             "notes": self.notes,
             "cross_table": self.cross_table,
+            "pairs": self.pairs,
         }
         table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(header)})
         with atomic_path(path) as temporary:
@@ -190,6 +199,7 @@ class Protocol:
                 seed=header["seed"],
                 notes=tuple(header["notes"]),
                 cross_table=header["cross_table"],
+                pairs=header.get("pairs"),
             )
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"{path}: not a readable protocol ({error})") from None
@@ -308,6 +318,7 @@ def protocol_from_manifest(
         seed=seed,
         notes=tuple(notes),
         cross_table=impostors == "within",
+        pairs="drawn",
     )
 
 

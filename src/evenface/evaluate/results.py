@@ -290,6 +290,18 @@ class ProtocolSummary(Record):
     origins: dict[str, int]
     simulated: bool
     notes: list[str]
+    pairs: Literal["published", "drawn"] | None = None
+    """From the set's own list, or drawn by this program; None in tables of scores and in results
+    of older versions."""
+
+    @property
+    def pairs_statement(self) -> str:
+        """Where the pairs come from, as a sentence; empty where that is not recorded."""
+        if self.pairs is None:
+            return ""
+        if self.pairs == "published":
+            return "Pairs: published, as the set's own list has them."
+        return f"Pairs: drawn by evenface from the labelled images, seed {self.seed}."
 
 
 class Bootstrap(Record):

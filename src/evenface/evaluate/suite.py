@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from evenface.console import note
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.identification import IdentificationResult
-from evenface.evaluate.results import Estimate
+from evenface.evaluate.results import Estimate, Evaluation
 from evenface.evaluate.subjects import Subject
 from evenface.evaluate.tasks import Result, Settings, Task
 from evenface.files import read_json, write_json, write_text
@@ -28,8 +28,8 @@ from evenface.files import read_json, write_json, write_text
 RUN_FILE = "made_from.json"
 MODEL_FILE = "model.json"
 CACHE = "embeddings"
-_VERSION = 1
-_COLUMNS = ("model", "protocol", "group", "measure", "value", "low", "high", "note")
+_VERSION = 2
+_COLUMNS = ("model", "protocol", "group", "measure", "value", "low", "high", "note", "pairs")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,12 @@ def summary_csv(entries: Sequence[Entry]) -> str:
             values = (estimate.value, estimate.low, estimate.high)
             numbers = ["" if value is None else repr(value) for value in values]
             writer.writerow(
-                [entry.model, entry.protocol, group, measure, *numbers, estimate.note or ""]
+                [
+                    *(entry.model, entry.protocol, group, measure),
+                    *numbers,
+                    estimate.note or "",
+                    _pairs(entry.result) or "",
+                ]
             )
     return buffer.getvalue()
 
@@ -171,6 +176,8 @@ def summary_markdown(entries: Sequence[Entry]) -> str:
     for protocol in dict.fromkeys(entry.protocol for entry in entries):
         of_protocol = [entry for entry in entries if entry.protocol == protocol]
         parts.append(f"## {protocol}")
+        if isinstance(first := of_protocol[0].result, Evaluation):
+            parts += [said for said in [first.protocol.pairs_statement] if said]
         if any(_simulated(entry.result) for entry in of_protocol):
             parts.append("SIMULATED: images are synthetic; nothing follows for real people.")
         cells = {
@@ -213,6 +220,10 @@ def figures(result: Result) -> Iterator[tuple[str, str, Estimate]]:
     yield "overall", "accuracy", overall.accuracy
     for measure in ("std_sample", "std_population", "ser", "gap"):
         yield "overall", measure, getattr(overall, measure)
+
+
+def _pairs(result: Result) -> str | None:
+    return result.protocol.pairs if isinstance(result, Evaluation) else None
 
 
 def _simulated(result: Result) -> bool:

@@ -20,11 +20,9 @@ from evenface.evaluate.identification import (
 from evenface.evaluate.model import FLIP_SUM
 from evenface.evaluate.pair_lists import VerificationSet
 from evenface.evaluate.pairs import Rows
-from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
 from evenface.evaluate.results import Evaluation
 from evenface.evaluate.templates import TemplateSet
-
-PROTOCOL_FILE = "protocol.parquet"
 
 Result = Evaluation | IdentificationResult
 
@@ -65,7 +63,7 @@ class Task:
     def write(self, folder: Path) -> None:
         """Write which pairs are compared, where it is pairs."""
         if self.protocol is not None:
-            self.protocol.write(folder / PROTOCOL_FILE)
+            self.protocol.write(folder / PROTOCOL_NAME)
 
 
 def verification_task(given: VerificationSet) -> Task:

@@ -123,7 +123,10 @@ def _faces(results: Results, spec: StudySpec | None) -> list[Paragraph]:
     faces = spec.faces
     parts = [
         ("Training faces called real", faces.real),
-        ("Synthetic training faces", faces.synthetic),
+        *(
+            (f"Synthetic training faces{'' if role == 'synthetic' else f' (“{role[10:]}”)'}", part)
+            for role, part in faces.synthetic_parts().items()
+        ),
         ("Test faces", faces.test),
         *((f"Further test faces (“{name}”)", part) for name, part in faces.more_tests.items()),
     ]

@@ -19,6 +19,7 @@ from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.names import readable
 from evenface.report.numbers import coverage
+from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import face_strips, sample_sheets
 from evenface.report.schema import Results, read_results
@@ -105,6 +106,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "models": tables.models_table(results, pages),
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
+        "labels": labels_table(results),
         "samples": sample_sheets(results, base),
         "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,

@@ -189,6 +189,32 @@ class TrainingSet(_Entry):
     real_fraction: float | None = None
     kind: Literal["real", "synthetic", "mix"] | None = None
     fingerprint: str = ""
+    labels: dict[str, int] = {}
+    """"declared" or "predicted" → images whose group is so."""
+
+
+class HeldOutLabels(_Entry):
+    """How a classifier of groups does on labelled people that it has not seen."""
+
+    columns: tuple[str, ...]
+    """Classes, and "abstained"."""
+    confusion: dict[str, tuple[int, ...]]
+    """Declared class → identities by what they were taken for."""
+
+
+class PredictedLabels(_Entry):
+    """How groups of synthetic identities were predicted."""
+
+    attribute: str
+    method: Literal["classifier", "predictions"]
+    classes: tuple[str, ...]
+    abstain: float
+    predicted: dict[str, GroupSize]
+    declared_identities: int = 0
+    uncertain: int = 0
+    """Identities with a best score that is too low."""
+    without_scores: int = 0
+    held_out: HeldOutLabels | None = None
 
 
 class Run(_Entry):
@@ -242,6 +268,7 @@ class Benchmark(_Entry):
     identities: int | None = None
     notes: tuple[str, ...] = ()
     statement: str = ""
+    pairs: Literal["published", "drawn"] | None = None
 
     @property
     def by_group(self) -> bool:
@@ -405,6 +432,7 @@ class Results(_Entry):
     machine: dict[str, Any] = {}
     teachers: tuple[Teacher, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
+    labels: PredictedLabels | None = None
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
     evaluations: dict[str, dict[str, Evaluation]] = {}

@@ -12,7 +12,8 @@ from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
-from evenface.evaluate.prepared_sets import PROTOCOL_NAME
+from evenface.evaluate.protocol_specs import spec_path
+from evenface.evaluate.protocols import PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.study.faces import StudyFaces
 from evenface.study.spec import (
@@ -47,6 +48,7 @@ class Benchmark:
             "statement": self.statement,
             "simulated": self.protocol.simulated,
             "real_people": self.real_people,
+            "pairs": self.protocol.pairs,
             "group_by": " × ".join(self.protocol.group_by) or None,
             "groups": list(self.protocol.groups),
             "images": len(self.manifest),
@@ -203,7 +205,7 @@ def _with_groups(
             groups += ", nor the study teacher." if STUDY_TEACHER in spec.teachers else "."
     elif name != MAIN_BENCHMARK:
         title = f"{name}: {title}"
-    statement = "Identities that no student was trained on"
+    statement = "Pairs drawn by this study, of identities that no student was trained on"
     if part.kind == "render" and all(t in teacher_names() for t in spec.teachers):
         statement += ", nor a teacher. "
     else:
@@ -222,9 +224,11 @@ def _published(
         manifest.write(folder / MANIFEST_NAME)
 
     log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=f"benchmarks/{name}")
-    title = f"verification set {Path(part.spec.partition('@')[0]).name}"
+    drawn = protocol.pairs == "drawn"
+    title = f"{'pairs drawn from' if drawn else 'verification set'} {spec_path(part.spec).name}"
+    pairs = "Pairs drawn by evenface, not published ones" if drawn else "Published pairs"
     statement = (
-        "Published pairs. Whether someone in it is in the training faces too is not known to this "
+        f"{pairs}. Whether someone in it is in the training faces too is not known to this "
         "program; see “evenface data overlap”. Groups are the labels the data declare."
     )
     return Benchmark(name, title, statement, part.origin == "real", manifest, protocol)
@@ -232,7 +236,7 @@ def _published(
 
 def _trained_looks(spec: StudySpec) -> set[str]:
     """Looks that a student, or the teacher that comes with the package, has seen."""
-    parts = (spec.faces.real, spec.faces.synthetic)
+    parts = (spec.faces.real, *spec.faces.synthetic_parts().values())
     looks = {part.look for part in parts if isinstance(part, RenderedFaces)}
     return looks | ({"camera"} if STUDY_TEACHER in spec.teachers else set())
 

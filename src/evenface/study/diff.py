@@ -14,8 +14,10 @@ from evenface.study.cells import Cell, cells
 from evenface.study.run import RESULTS_NAME, SPEC_NAME
 from evenface.study.settings import Change, changes, flat, recipe_settings
 from evenface.study.spec import (
+    AnyFaces,
     HeldOutFaces,
     RenderedFaces,
+    SeveralFaces,
     StudySpec,
     TrainedTeacher,
     WholeSet,
@@ -220,9 +222,15 @@ def _data(spec: StudySpec, name: str, prefix: str) -> dict[str, Any]:
     whole = isinstance(wanted, WholeSet) and wanted.identities is None
     # A set that is drawn may take from both.
     roles = [wanted.kind] if isinstance(wanted, WholeSet) else ["real", "synthetic"]
-    parts = {role: getattr(faces, role) for role in roles}
+    parts: dict[str, AnyFaces] = {"real": faces.real} if "real" in roles else {}
+    if "synthetic" in roles:
+        parts |= faces.synthetic_parts()
     content: dict[str, Any] = {"set": wanted.model_dump(mode="json")}
     content |= {role: part.model_dump(mode="json") for role, part in parts.items()}
+    if "synthetic" in roles and faces.synthetic_labels is not None:
+        content["synthetic_labels"] = faces.synthetic_labels.model_dump(mode="json")
+    if "synthetic" in roles and isinstance(faces.synthetic, SeveralFaces):
+        content["weights"] = {source.name: source.weight for source in faces.synthetic.sources}
     held_out = isinstance(faces.test, HeldOutFaces) and "real" in parts
     if held_out:
         content["held_out"] = faces.test.model_dump(mode="json")

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenface.console import note, warn
+from evenface.console import warn
+from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
 from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
+from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
+from evenface.study.sizes import Size, faces_size, share, shortfalls, total
 from evenface.study.spec import (
+    AnyFaces,
     FolderFaces,
     HeldOutFaces,
     MixedSet,
     PublishedFaces,
     RenderedFaces,
+    SeveralFaces,
     StudySpec,
     WholeSet,
 )
 from evenface.study.stages import StageLog
+
+_KEPT_VERSION = 2
+"""Of how a verification set is kept: 2 keeps the names of its people."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +46,23 @@ class StudyFaces:
     more_tests: dict[str, Manifest]
     group_by: str | None
     real_people: dict[str, Manifest]
+    labels: LabelReport | None = None
+    """How groups of synthetic identities were predicted."""
 
 
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
-    """Render or import what the study file names. Finished parts are kept."""
+    """Render or import what the study file names. Finished parts are kept.
+
+    Raises:
+        UsageError: before anything is imported: folders that are not there, and training sets that
+            ask for more identities than their sources have.
+    """
+    check_inputs(spec)
     real = obtain(spec.faces.real, "real", spec, log)
-    synthetic = obtain(spec.faces.synthetic, "synthetic", spec, log)
+    sources = {
+        role: obtain(part, role, spec, log) for role, part in spec.faces.synthetic_parts().items()
+    }
+    synthetic = join_sources(spec, sources)
     group_by = spec.faces.group_by or next(iter(real.attributes), None)
     if isinstance(spec.faces.test, HeldOutFaces):
         real, test = hold_out(real, spec.faces.test, spec.seed, group_by)
@@ -51,11 +71,82 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     more_tests = {
         name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
-    _keep_apart(spec, real, synthetic, {"test": test, **more_tests})
+    _keep_apart(spec, {"real": real, **sources}, {"test": test, **more_tests})
     people: dict[str, Manifest] = {
         name: real_people(name, log) for name in spec.evaluation.real_people
     }
     return StudyFaces(real, synthetic, test, more_tests, group_by, people)
+
+
+def check_inputs(spec: StudySpec) -> None:
+    """Refuse what is not there, and what is too little, all at once.
+
+    Raises:
+        UsageError: lists it.
+    """
+    parts = spec.faces.by_role()
+    lacking = [
+        f"{path}: no such file or folder (given as the {role} faces)"
+        for role, part in parts.items()
+        if (path := path_of(part)) is not None and not path.exists()
+    ]
+    if not lacking:
+        roles = ("real", *spec.faces.synthetic_parts())
+        lacking = shortfalls(spec, source_sizes(spec, {r: faces_size(parts[r]) for r in roles}))
+    if lacking:
+        raise UsageError("\n".join(lacking))
+
+
+def source_sizes(spec: StudySpec, sizes: Mapping[str, Size]) -> dict[str, Size]:
+    """Sizes with those of all synthetic sources together, and without the real faces held out.
+
+    Args:
+        spec: the study.
+        sizes: of the faces of each role.
+    """
+    found = {**sizes, "synthetic": total(sizes[role] for role in spec.faces.synthetic_parts())}
+    if isinstance(spec.faces.test, HeldOutFaces):
+        found["real"] = share(sizes["real"], 1 - spec.faces.test.fraction)
+    return found
+
+
+def path_of(part: AnyFaces) -> Path | None:
+    """Where faces lie that are not made by the study."""
+    if isinstance(part, FolderFaces):
+        return part.path
+    return spec_path(part.spec) if isinstance(part, PublishedFaces) else None
+
+
+def join_sources(spec: StudySpec, sources: Mapping[str, Manifest]) -> Manifest:
+    """The synthetic faces of all sources, people of several under ``<source>:<name>``."""
+    if not isinstance(spec.faces.synthetic, SeveralFaces):
+        return sources["synthetic"]
+    parts = []
+    for source in spec.faces.synthetic.sources:
+        manifest = sources[f"synthetic-{source.name}"]
+        names = [f"{source.name}:{name}" for name in manifest.identities()]
+        parts.append(
+            manifest.with_column("identity", np.array(names, dtype=object)[manifest.labels()])
+        )
+    return Manifest.concat(parts)
+
+
+def _synthetic_sources(spec: StudySpec, synthetic: Manifest) -> list[Source]:
+    """The synthetic faces as sources of a mix."""
+    given = spec.faces.synthetic
+    if not isinstance(given, SeveralFaces):
+        return [Source("synthetic", "synthetic", synthetic)]
+    owners = np.array([name.partition(":")[0] for name in synthetic.identities()], dtype=object)
+    rows = owners[synthetic.labels()]
+    return [
+        Source(
+            source.name,
+            "synthetic",
+            synthetic.select(np.flatnonzero(rows == source.name)),
+            source.weight,
+        )
+        for source in given.sources
+    ]
 
 
 def hold_out(
@@ -67,20 +158,17 @@ def hold_out(
     return split.where(split="train"), split.where(split="test")
 
 
-def _keep_apart(
-    spec: StudySpec, real: Manifest, synthetic: Manifest, tests: dict[str, Manifest]
-) -> None:
+def _keep_apart(spec: StudySpec, training: dict[str, Manifest], tests: dict[str, Manifest]) -> None:
     """Nobody may be in two parts, but for the same people in several tests.
 
     Names of rendered people are theirs alone. Those in folders may be shared by chance, so equal
     names of people that were not rendered are only told.
     """
-    people = {
-        role: set(manifest.identities())
-        for role, manifest in {"real": real, "synthetic": synthetic, **tests}.items()
-    }
+    people = {role: set(manifest.identities()) for role, manifest in {**training, **tests}.items()}
     rendered = {role for role, part in spec.faces.by_role().items() if part.kind == "render"}
-    pairs = [("real", "synthetic"), *((part, t) for t in tests for part in ("real", "synthetic"))]
+    sources = [role for role in training if role != "real"]
+    pairs = [("real", source) for source in sources]
+    pairs += [(part, test) for test in tests for part in training]
     for first, second in pairs:
         shared = people[first] & people[second]
         if not shared:
@@ -95,13 +183,19 @@ def _keep_apart(
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
-    """The training sets by name. A mix of no given size is as large as ``real`` alone."""
+    """The training sets by name. A mix of no given size is as large as ``real`` alone.
+
+    Raises:
+        UsageError: see :func:`check_groups`.
+    """
+    check_groups(spec, faces)
     whole = {"real": faces.real, "synthetic": faces.synthetic}
     sets: dict[str, Manifest] = {}
     for name, wanted in spec.training_sets.items():
         inputs = {
-            "set": wanted.model_dump(mode="json"),
+            "set": _as_input(wanted),
             "sources": [m.fingerprint for m in whole.values()],
+            **_weights(spec),
             "group_by": faces.group_by,
             "seed": spec.seed,
         }
@@ -110,7 +204,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
             if isinstance(wanted, WholeSet) and wanted.identities is None:
                 manifest = whole[wanted.kind]
             else:
-                manifest, report = _mix(wanted, faces, spec.seed)
+                manifest, report = _mix(wanted, faces, spec)
                 write_json(folder / "mix-report.json", report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
@@ -119,28 +213,82 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     return sets
 
 
-def _mix(wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> tuple[Manifest, MixReport]:
-    shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
-    if isinstance(wanted, MixedSet) and faces.group_by is not None and not shared:
-        note(
-            f"the synthetic faces declare no '{faces.group_by}': the mix keeps its real share "
-            "overall, but cannot balance it per group"
+def _weights(spec: StudySpec) -> dict[str, Any]:
+    """What a set depends on where there are several synthetic sources."""
+    given = spec.faces.synthetic
+    if not isinstance(given, SeveralFaces):
+        return {}
+    return {"weights": {source.name: source.weight for source in given.sources}}
+
+
+def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
+    """The set's settings without those that are newer than finished studies, where not used."""
+    unused = isinstance(wanted, MixedSet) and not wanted.wrong_labels
+    return wanted.model_dump(mode="json", exclude={"wrong_labels"} if unused else None)
+
+
+def without_groups(spec: StudySpec, synthetic: Manifest, attribute: str) -> list[Manifest]:
+    """The synthetic sources of which nobody has a value of an attribute."""
+    return [
+        source.manifest
+        for source in _synthetic_sources(spec, synthetic)
+        if attribute not in source.manifest.attributes
+        or (source.manifest.codes(attribute)[1] < 0).all()
+    ]
+
+
+def check_groups(spec: StudySpec, faces: StudyFaces) -> None:
+    """Refuse mixes that balance groups which the synthetic faces do not declare.
+
+    Raises:
+        UsageError: names the training sets, the faces, the attribute and the remedy.
+    """
+    attribute = faces.group_by
+    if attribute is None or not (lacking := without_groups(spec, faces.synthetic, attribute)):
+        return
+    sets = sorted({name for manifest in lacking for name in manifest.codes("dataset")[0]})
+    balanced = [
+        name
+        for name, wanted in spec.training_sets.items()
+        if isinstance(wanted, MixedSet) and (wanted.balance != "none" or wanted.wrong_labels)
+    ]
+    if balanced:
+        raise UsageError(
+            f"training sets {', '.join(balanced)} balance '{attribute}', but the synthetic faces "
+            f"({', '.join(sets)}) declare no '{attribute}'. Let the study predict it with "
+            "faces.synthetic_labels={kind: classifier} (or {kind: predictions, path: SCORES.csv}), "
+            "label the faces with 'evenface data label', or mix without groups (training_sets."
+            f"{balanced[0]}.balance=none)"
         )
+
+
+def _mix(
+    wanted: WholeSet | MixedSet, faces: StudyFaces, spec: StudySpec
+) -> tuple[Manifest, MixReport]:
+    shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
     # None would group by another attribute, or fail.
     group_by = (faces.group_by,) if shared and faces.group_by else ()
+    real, synthetic = faces.real, faces.synthetic
+    if isinstance(wanted, MixedSet) and wanted.wrong_labels and group_by:
+        from evenface.study.labels import mislabelled
+
+        (name,) = group_by
+        group_by = (f"{name}_drawn",)  # the labels themselves stay as they are
+        drawn, _ = mislabelled(synthetic, name, wanted.wrong_labels, seed=spec.seed)
+        synthetic = synthetic.with_attribute(group_by[0], drawn, source="predicted")
+        real = real.with_attribute(
+            group_by[0], real.column(name), source=real.column(f"{name}_source")
+        )
     rules = MixRules(
         real_fraction=wanted.real_fraction,
         balance=wanted.balance if isinstance(wanted, MixedSet) else "none",
         group_by=group_by,
-        seed=seed,
+        seed=spec.seed,
         total=wanted.identities,
         total_of="identities" if wanted.identities else None,
         min_cell=0,
     )
-    sources = [
-        Source("real", "real", faces.real),
-        Source("synthetic", "synthetic", faces.synthetic),
-    ]
+    sources = [Source("real", "real", real), *_synthetic_sources(spec, synthetic)]
     mixed, report = mix_sources(sources, rules)
     if wanted.identities is not None:
         return mixed, report
@@ -163,14 +311,17 @@ def obtain(
         return _render(part, role, spec.seed, spec.workers, log)
     if isinstance(part, PublishedFaces):
         return _keep(part, role, spec, log)
-    return _import(part, role, log)
+    return _import(part, role, spec, log)
 
 
 def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
-    path = Path(part.spec.partition("@")[0])
+    path = spec_path(part.spec)
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder (given as the {role} faces)")
     settings: dict[str, Any] = {"folds": spec.evaluation.folds, "seed": spec.seed}
+    if part.spec.startswith(DRAW):
+        settings["group_by"] = spec.faces.group_by
+        settings["pairs_per_group"] = spec.evaluation.pairs_per_group
 
     def build(folder: Path) -> None:
         from evenface.study.published import keep_verification_set
@@ -178,7 +329,12 @@ def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Ma
         simulated = part.origin == "synthetic"
         keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
 
-    inputs = {"faces": part.model_dump(mode="json"), "files": _listing(path), **settings}
+    inputs = {
+        "faces": part.model_dump(mode="json"),
+        "files": _listing(path),
+        "version": _KEPT_VERSION,
+        **settings,
+    }
     return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
 
 
@@ -224,9 +380,15 @@ def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
     return manifest.select(chosen)
 
 
-def _import(part: FolderFaces, role: str, log: StageLog) -> Manifest:
+def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
     if not part.path.exists():
         raise UsageError(f"{part.path}: no such folder (given as the {role} faces)")
+    if role in ("test", *spec.faces.more_tests) and kept_pairs(part.path):
+        raise UsageError(
+            f"{part.path}: holds pairs of its own, and faces of kind 'folder' get drawn ones "
+            f"(given as the {role} faces). Use its pairs with {{kind: protocol, spec: "
+            f"{part.path}}}, or draw new ones with {{kind: protocol, spec: '{DRAW}{part.path}'}}"
+        )
     if part.path.suffix == ".parquet" or (part.path / MANIFEST_NAME).is_file():
         return Manifest.read(part.path)
 

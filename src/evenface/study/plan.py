@@ -28,25 +28,36 @@ from evenface.study.estimates import (
     together,
     weigh,
 )
-from evenface.study.faces import StudyFaces, hold_out, obtain, real_people, training_sets
+from evenface.study.faces import (
+    StudyFaces,
+    check_groups,
+    hold_out,
+    join_sources,
+    obtain,
+    path_of,
+    real_people,
+    source_sizes,
+    training_sets,
+)
+from evenface.study.labels import label_synthetic
 from evenface.study.look import LookLog, NotBuilt
 from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
-from evenface.study.sizes import Size, faces_size, set_size, share
+from evenface.study.sizes import Size, faces_size, set_size, share, shortfalls, total
 from evenface.study.spec import (
     MAIN_BENCHMARK,
-    AnyFaces,
     FolderFaces,
     HeldOutFaces,
+    PredictionsFile,
     PublishedFaces,
     RenderedFaces,
     StudySpec,
     TrainedTeacher,
     teacher_id,
 )
-from evenface.study.students import processes, student_recipe, teacher_recipe
+from evenface.study.students import processes, student_recipe, teacher_recipe, too_few_seeds
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.cache import CacheRecord
 from evenface.train.log import last_record
@@ -89,7 +100,8 @@ class _Planner:
         spec, folder = self.spec, self.log.folder
         self._check_inputs()
         self._look_at_faces()
-        self._look_at_sets()
+        labelled = self._look_at_labels()
+        self._look_at_sets(labelled)
         size = self._look_at_teachers()
         recipes = self._recipes(size)
         runs = [*self._trained(), *self._look_at_runs(recipes)]
@@ -127,11 +139,12 @@ class _Planner:
             disk_left=disk_left,
             free=_free(folder),
             memory=max(memory, default=None),
+            warnings=() if (few := too_few_seeds(spec)) is None else (few,),
         )
 
     def _check_inputs(self) -> None:
         for role, part in self.spec.faces.by_role().items():
-            path = _path(part)
+            path = path_of(part)
             if path is not None and not path.exists():
                 self.missing.append(f"{role} faces: {path} is not there")
         for teacher in self.spec.teachers:
@@ -146,10 +159,13 @@ class _Planner:
         for role, part in self.spec.faces.by_role().items():
             if isinstance(part, HeldOutFaces):
                 continue
-            self.sizes[role] = faces_size(part)
+            path = path_of(part)
+            prepared = path is not None and _is_dataset(path)  # it is read and counted below
+            self.sizes[role] = Size() if prepared else faces_size(part)
             manifest = self._faces_of(role, part)
             if manifest is not None:
                 self.faces[role] = manifest
+        self._join_sources()
         if isinstance(held := self.spec.faces.test, HeldOutFaces):
             whole = self.sizes["real"]
             self.sizes["test"] = share(whole, held.fraction)
@@ -168,10 +184,25 @@ class _Planner:
             except NotBuilt:
                 self.stages.append(PlannedStage(f"faces: {name}", "to do"))
 
+    def _join_sources(self) -> None:
+        roles = list(self.spec.faces.synthetic_parts())
+        if roles != ["synthetic"]:
+            there = all(role in self.faces for role in roles)
+            if there:
+                self.faces["synthetic"] = join_sources(self.spec, self.faces)
+            needs = tuple(f"faces: {role}" for role in roles)
+            state: State = "finished" if there else "to do"
+            self.stages.append(PlannedStage("faces: synthetic", state, needs))
+        for role in ("real", *roles):
+            if manifest := self.faces.get(role):
+                self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
+        self.sizes["synthetic"] = total(self.sizes[role] for role in roles)
+        self.missing += shortfalls(self.spec, source_sizes(self.spec, self.sizes))
+
     def _faces_of(
         self, role: str, part: RenderedFaces | FolderFaces | PublishedFaces
     ) -> Manifest | None:
-        path, manifest, note = _path(part), None, ""
+        path, manifest, note = path_of(part), None, ""
         there = path is None or path.exists()
         imported = (self.log.folder / "data" / role).exists()
         prepared = path is not None and _is_dataset(path)
@@ -193,8 +224,37 @@ class _Planner:
         given = self.spec.faces.group_by
         return given or next(iter(self.faces["real"].attributes), None)
 
-    def _look_at_sets(self) -> None:
+    def _look_at_labels(self) -> bool:
+        """Whether the synthetic faces have the groups that mixes need, as far as it can be told."""
+        labels = self.spec.faces.synthetic_labels
         known = {"real", "synthetic"} <= self.faces.keys()
+        if isinstance(labels, PredictionsFile) and not labels.path.is_file():
+            self.missing.append(f"labels: {labels.path} is not there")
+        if not known:
+            if labels is not None:
+                self.stages.append(PlannedStage("labels: synthetic", "to do"))
+            return labels is None
+        faces = self._study_faces()
+        try:
+            faces = label_synthetic(self.spec, faces, self.log)
+            check_groups(self.spec, faces)
+        except NotBuilt:
+            self.stages.append(PlannedStage("labels: synthetic", "to do"))
+            return False
+        except EvenfaceError as error:
+            self.missing.append(str(error))
+            return False
+        if labels is not None:
+            self.stages.append(PlannedStage("labels: synthetic", "finished"))
+            self.faces["synthetic"] = faces.synthetic
+        return True
+
+    def _study_faces(self) -> StudyFaces:
+        real, synthetic = self.faces["real"], self.faces["synthetic"]
+        return StudyFaces(real, synthetic, real, {}, self._group_by(), {})
+
+    def _look_at_sets(self, labelled: bool) -> None:
+        known = labelled and {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
             self.sizes[f"set {name}"] = set_size(
                 wanted, self.sizes["real"], self.sizes["synthetic"]
@@ -202,8 +262,7 @@ class _Planner:
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
                 state = "to do"
-                real, synthetic = self.faces["real"], self.faces["synthetic"]
-                faces = StudyFaces(real, synthetic, real, {}, self._group_by(), {})
+                faces = self._study_faces()
                 alone = self.spec.model_copy(update={"training_sets": {name: wanted}})
                 try:
                     found = training_sets(alone, faces, self.log)[name]
@@ -431,7 +490,7 @@ class _Planner:
         parts = self.spec.faces.by_role()
         for role, part in parts.items():
             # Those held out lie with the real ones.
-            path = _path(parts["real"] if isinstance(part, HeldOutFaces) else part)
+            path = path_of(parts["real"] if isinstance(part, HeldOutFaces) else part)
             if path is None or not _is_dataset(path):
                 images = self.sizes[role].images
                 yield None if images is None else images * IMAGE_BYTES, role in self.faces
@@ -448,13 +507,6 @@ class _Planner:
                 images = self.sizes[f"set {set_}"].images
                 folder = self.log.folder / "sets" / set_ / f"embeddings-{name}"
                 yield (None if images is None else embedding_bytes(images, size)), folder.exists()
-
-
-def _path(part: AnyFaces) -> Path | None:
-    """Where faces lie that are not made by the study."""
-    if isinstance(part, FolderFaces):
-        return part.path
-    return Path(part.spec.partition("@")[0]) if isinstance(part, PublishedFaces) else None
 
 
 def _is_dataset(path: Path) -> bool:

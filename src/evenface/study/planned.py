@@ -69,6 +69,7 @@ class Plan:
         teachers: trainings of teachers, which come before those of students, one after the other.
         runs: of students.
         missing: inputs that are not where the study says, with what to do.
+        warnings: what makes its results worth less.
         seconds: on the clock, for the trainings that are left; None: not known.
         pace: where times come from.
         workers: trainings at once.
@@ -91,6 +92,7 @@ class Plan:
     disk_left: int | None
     free: int
     memory: int | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def trainings(self) -> tuple[PlannedRun, ...]:

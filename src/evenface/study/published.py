@@ -11,15 +11,23 @@ from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.errors import UsageError
-from evenface.evaluate.prepared_sets import PROTOCOL_NAME
-from evenface.evaluate.protocol_specs import ProtocolOptions, tasks_of
-from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.protocol_specs import DRAW, ProtocolOptions, tasks_of
+from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
+from evenface.evaluate.tasks import Task
 
 _BATCH = 256
 
 
 def keep_verification_set(
-    spec: str, name: str, folder: Path, *, simulated: bool, folds: int, seed: int
+    spec: str,
+    name: str,
+    folder: Path,
+    *,
+    simulated: bool,
+    folds: int,
+    seed: int,
+    group_by: str | None = None,
+    pairs_per_group: int | None = None,
 ) -> None:
     """Write images, manifest and protocol of one verification set into ``folder``.
 
@@ -31,13 +39,17 @@ def keep_verification_set(
         folder: where to.
         simulated: whether images of files that do not say so are synthetic.
         folds: of sets that bring none.
-        seed: of folds that are drawn.
+        seed: of folds and pairs that are drawn.
+        group_by, pairs_per_group: of pairs that are drawn (``draw:DATASET``).
 
     Raises:
         UsageError: not one verification set of single images.
         DataError: files that cannot be used.
     """
     options = ProtocolOptions(folds=folds, seed=seed, simulated=simulated)
+    if spec.startswith(DRAW):
+        by = None if group_by is None else (group_by,)
+        options = replace(options, group_by=by, pairs_per_group=pairs_per_group)
     tasks = tasks_of(spec, options)
     if len(tasks) != 1:
         raise UsageError(
@@ -59,7 +71,7 @@ def keep_verification_set(
     manifest = Manifest.from_columns(
         folder,
         index=range(count),
-        identity=[f"{name}:{person}" for person in protocol.identity],
+        identity=_people(task, name),
         origin="synthetic" if protocol.simulated else "real",
         dataset=name,
         licence="as declared by its owner",
@@ -71,6 +83,18 @@ def keep_verification_set(
         manifest_fingerprint=manifest.fingerprint,
         group_by=("group",) if several else (),
     ).write(folder / PROTOCOL_NAME)
+
+
+def _people(task: Task, name: str) -> list[str]:
+    """(N,) identity of each row: as the set names it, or a number where it names none."""
+    protocol = task.protocol
+    assert protocol is not None
+    if isinstance(task.faces, Manifest):
+        return [str(person) for person in task.faces.column("identity")]
+    named = task.names if protocol.cross_table else None  # else people are inferred
+    if named is not None:
+        return [f"{name}:{Path(image).parent.name}" for image in named]
+    return [f"{name}:{person}" for person in protocol.identity]
 
 
 def _groups(protocol: Protocol) -> list[str | None]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from evenface import __version__
 from evenface.assets import ASSETS
+from evenface.data.labels import LabelReport
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
 from evenface.errors import UsageError
@@ -24,8 +25,10 @@ from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, 
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
     STUDY_TEACHER,
+    AnyFaces,
     FolderFaces,
     MixedSet,
+    SeveralFaces,
     StudySpec,
     TrainedTeacher,
     teacher_id,
@@ -52,6 +55,7 @@ class Findings:
     evaluations: dict[str, dict[str, list[Evaluation]]]
     failures: list[RunFailure]
     log: StageLog
+    labels: LabelReport | None = None
 
 
 def check_claims(spec: StudySpec) -> None:
@@ -74,7 +78,9 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "name": spec.name,
             "description": spec.description,
             "simulated": spec.simulated,
-            "statement": f"{statement(spec)} {_sizes(findings.sets)}".strip(),
+            "statement": " ".join(
+                filter(None, [statement(spec), _labels_said(findings), _sizes(findings.sets)])
+            ),
             "command": findings.command,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": spec.seed,
@@ -89,6 +95,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "sets": [
             _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
         ],
+        "labels": None if findings.labels is None else _describe_labels(findings.labels),
         "models": [
             {
                 **arm.describe(),
@@ -141,7 +148,7 @@ def statement(spec: StudySpec) -> str:
         )
     parts = {
         "training faces called real": spec.faces.real,
-        "synthetic training faces": spec.faces.synthetic,
+        **_named_sources(spec),
         "test faces": spec.faces.test,
     }
     rendered = [name for name, part in parts.items() if part.kind == "render"]
@@ -172,6 +179,15 @@ def statement(spec: StudySpec) -> str:
         if repeats:
             sentences.append(f"Therefore every contrast is repeated {listed(repeats)}.")
     return " ".join(sentences)
+
+
+def _named_sources(spec: StudySpec) -> dict[str, AnyFaces]:
+    parts = spec.faces.synthetic_parts()
+    if len(parts) == 1:
+        return {"synthetic training faces": next(iter(parts.values()))}
+    return {
+        f"synthetic training faces ({role.partition('-')[2]})": part for role, part in parts.items()
+    }
 
 
 def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
@@ -206,6 +222,25 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
     }
 
 
+def _labels_said(findings: Findings) -> str:
+    """A sentence where groups of synthetic faces are predicted; else nothing."""
+    labels = findings.labels
+    if labels is None:
+        return ""
+    by = "a classifier on teacher embeddings" if labels.held_out else "an outside classifier"
+    return (
+        f"The {labels.attribute} of synthetic faces is predicted by {by}, not declared: mixes are "
+        "balanced for this classifier."
+    )
+
+
+def _describe_labels(labels: LabelReport) -> dict[str, Any]:
+    """The prediction as ``results.json`` has it: counts in place of lists of people."""
+    lists = ("uncertain", "without_scores", "unmatched")
+    content = labels.model_dump(mode="json")
+    return content | {name: len(content[name]) for name in lists}
+
+
 def _sizes(sets: dict[str, Manifest]) -> str:
     """A sentence where training sets differ by more than a tenth in images; else nothing."""
     images = {name: len(manifest) for name, manifest in sets.items()}
@@ -236,19 +271,37 @@ def _describe_set(
             for group in sorted(set(groups))
         },
         "origins": dict(Counter(manifest.column("origin").tolist())),
+        "labels": _label_sources(manifest, group_by),
         "kind": spec.training_sets[name].kind,
         "real_fraction": spec.training_sets[name].real_fraction,
         "fingerprint": manifest.fingerprint,
     }
 
 
+def _label_sources(manifest: Manifest, group_by: str | None) -> dict[str, int]:
+    """Images whose group is "declared", and those whose group is "predicted"."""
+    if group_by is None or group_by not in manifest.attributes:
+        return {}
+    sources, codes = manifest.codes(f"{group_by}_source")
+    return {source: int((codes == place).sum()) for place, source in enumerate(sources) if source}
+
+
 def _set_title(spec: StudySpec, name: str) -> str:
+    wanted = spec.training_sets[name]
+    predicted = spec.faces.synthetic_labels is not None and wanted.kind != "real"
+    return _title(spec, name) + (", synthetic groups predicted" if predicted else "")
+
+
+def _title(spec: StudySpec, name: str) -> str:
     wanted = spec.training_sets[name]
     if isinstance(wanted, MixedSet):
         share = round(100 * wanted.real_fraction)
         balance = f", by {wanted.balance}" if wanted.balance != "none" else ", groups as they come"
-        return f"mix of {share} % real and {100 - share} % synthetic{balance}"
+        wrong = f", {100 * wanted.wrong_labels:g} % of labels wrong" if wanted.wrong_labels else ""
+        return f"mix of {share} % real and {100 - share} % synthetic{balance}{wrong}"
     part = spec.faces.real if wanted.kind == "real" else spec.faces.synthetic
+    if isinstance(part, SeveralFaces):
+        return f"{name}: {listed([source.name for source in part.sources])}"
     if isinstance(part, FolderFaces):
         return f"{name}: {part.path.name}"
     stand_in = " (rendered stand-in for photographs)" if wanted.kind == "real" else " (rendered)"

@@ -10,21 +10,23 @@ from typing import Any
 import yaml
 
 from evenface.assets import ASSETS, get_assets
-from evenface.console import note
+from evenface.console import note, warn
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
-from evenface.study.faces import prepare_faces, training_sets
+from evenface.study.faces import check_groups, prepare_faces, training_sets
+from evenface.study.labels import label_synthetic
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
-from evenface.study.spec import StudySpec
+from evenface.study.spec import ClassifierLabels, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     check_models,
     embed_sources,
     open_teachers,
     teacher_arm,
+    too_few_seeds,
     train_students,
     untrained_students,
 )
@@ -73,7 +75,10 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
     check_claims(spec)
     check_models(spec)
-    faces = prepare_faces(spec, log)
+    if few := too_few_seeds(spec):
+        warn(few)
+    faces = label_synthetic(spec, prepare_faces(spec, log), log)
+    check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
@@ -101,6 +106,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         evaluations=evaluations,
         failures=[*failures, *more],
         log=log,
+        labels=faces.labels,
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
@@ -143,6 +149,8 @@ def _require_extras(spec: StudySpec) -> None:
     from importlib.util import find_spec
 
     needed = {"torch": "train", "safetensors": "train", "matplotlib": "report", "jinja2": "report"}
+    if isinstance(spec.faces.synthetic_labels, ClassifierLabels):
+        needed |= {"sklearn": "label"}
     if spec.simulated:
         needed |= {"anny": "render", "embreex": "render"}
     lacking = {package: extra for package, extra in needed.items() if find_spec(package) is None}

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from evenface.study.spec import AnyFaces, MixedSet, RenderedFaces, WholeSet
+from evenface.data.formats.folder import SUFFIXES
+from evenface.data.manifest import MANIFEST_NAME, Manifest
+from evenface.study.spec import (
+    AnyFaces,
+    FolderFaces,
+    MixedSet,
+    RenderedFaces,
+    SeveralFaces,
+    StudySpec,
+    WholeSet,
+)
 
 
 @dataclass(frozen=True)
@@ -21,13 +34,78 @@ class Size:
 
 
 def faces_size(part: AnyFaces) -> Size:
-    """Of faces that are rendered; others show their number when they are there."""
+    """Of faces that are rendered, and identities of a folder; others show their number later."""
+    if isinstance(part, FolderFaces):
+        return Size(count_identities(part.path))
     if not isinstance(part, RenderedFaces):
         return Size()
     from evenface.data.render import GROUPS
 
     identities = sum(part.keep.get(group, part.identities_per_group) for group in GROUPS)
     return Size(identities, identities * part.images_per_identity)
+
+
+def count_identities(path: Path) -> int | None:
+    """Identities of a data set, or folders that hold an image; no image is read.
+
+    None where there is nothing, or another format.
+    """
+    if path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file():
+        return len(Manifest.read(path).identities()) if path.exists() else None
+    return (_people_below(str(path)) if path.is_dir() else 0) or None
+
+
+def _people_below(folder: str) -> int:
+    below = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                below.append(entry.path)
+            elif Path(entry.name).suffix.lower() in SUFFIXES:
+                return 1
+    return sum(map(_people_below, below))
+
+
+def total(sizes: Iterable[Size]) -> Size:
+    """Of several sets together."""
+    parts = list(sizes)
+    identities = [part.identities for part in parts]
+    images = [part.images for part in parts]
+    return Size(
+        None if None in identities else sum(count or 0 for count in identities),
+        None if None in images else sum(count or 0 for count in images),
+        all(part.exact for part in parts),
+    )
+
+
+def shortfalls(spec: StudySpec, sizes: Mapping[str, Size]) -> list[str]:
+    """Training sets that ask for more identities than there are, as far as it is known.
+
+    Args:
+        spec: the study.
+        sizes: of "real" (without those held out), "synthetic" and each synthetic source, by role.
+    """
+    found = []
+    for name, wanted in spec.training_sets.items():
+        most = isinstance(wanted, MixedSet) and wanted.balance == "images"  # fewer will do
+        if wanted.identities is None or most:
+            continue
+        real = round(wanted.real_fraction * wanted.identities)
+        asked = {"real": float(real), "synthetic": float(wanted.identities - real)}
+        several = spec.faces.synthetic
+        if isinstance(several, SeveralFaces) and several.sources[0].weight is not None:
+            weights = {s.name: s.weight or 0.0 for s in several.sources}
+            for source, weight in weights.items():
+                share = asked["synthetic"] * weight / sum(weights.values())
+                asked[f"synthetic-{source}"] = share
+        for role, count in asked.items():
+            have = sizes[role].identities
+            if have is not None and have < int(count):
+                found.append(
+                    f"training set {name}: asks for {int(count):,} identities of the {role} faces, "
+                    f"which have {have:,}"
+                )
+    return found
 
 
 def set_size(wanted: WholeSet | MixedSet, real: Size, synthetic: Size) -> Size:

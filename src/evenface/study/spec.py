@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evenface import recipes
+from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -79,11 +80,13 @@ class HeldOutFaces(_Part):
 
 
 class PublishedFaces(_Part):
-    """A published verification set with its own pairs and, where it has some, groups."""
+    """A verification set with its own pairs and, where it has some, groups; or a data set of which
+    pairs are drawn (``draw:DATASET``)."""
 
     kind: Literal["protocol"] = "protocol"
     spec: str
-    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder."""
+    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder, a
+    folder that ``evenface data verification-set`` wrote."""
     origin: Literal["real", "synthetic"] = "real"
 
 
@@ -97,11 +100,72 @@ AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
+class SyntheticSource(_Part):
+    """One of several synthetic sets. In a study file the keys of its faces stand beside these."""
+
+    name: TestName
+    """Enters the seed of every choice from it, and the names of its people (``name:person``)."""
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the synthetic identities, relative to the other sources'; None: in proportion to
+    what each has."""
+    faces: Faces
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "faces" in content:
+            return content
+        own = {key: content[key] for key in ("name", "weight") if key in content}
+        faces = {key: value for key, value in content.items() if key not in own}
+        if "name" not in own and (path := faces.get("path")):
+            own["name"] = plain_name(str(path))
+        return own | {"faces": faces}
+
+
+class SeveralFaces(_Part):
+    """Synthetic faces of several sources; in a study file a list."""
+
+    kind: Literal["sources"] = "sources"
+    sources: tuple[SyntheticSource, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of sources are not all different: {', '.join(names)}")
+        if len({source.weight is None for source in self.sources}) > 1:
+            raise ValueError("give a weight to every source, or to none")
+        return self
+
+
+class ClassifierLabels(_Part):
+    """Groups of synthetic identities by a classifier on a teacher's embeddings, which learns from
+    the real training faces; see :func:`evenface.data.labels.label_dataset`."""
+
+    kind: Literal["classifier"]
+    teacher: str | None = None
+    """One of the study's teachers, as results call it; None: the first."""
+    abstain: float = Field(default=ABSTAIN, ge=0, le=1)
+    """An identity whose best score is lower gets no label."""
+    max_images: PositiveInt = MAX_IMAGES
+    """Images of an identity to learn from at most."""
+
+
+class PredictionsFile(_Part):
+    """Groups of synthetic identities by the scores of an outside classifier."""
+
+    kind: Literal["predictions"]
+    path: Path
+    """CSV as ``evenface data label --predictions`` takes it."""
+    abstain: float = Field(default=ABSTAIN, ge=0, le=1)
+
+
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
     real: Faces
-    synthetic: Faces
+    synthetic: RenderedFaces | FolderFaces | SeveralFaces = Field(discriminator="kind")
+    """One set, or a list of several with names and weights."""
     test: TestFaces
     more_tests: dict[TestName, RenderedFaces | FolderFaces | PublishedFaces] = Field(
         default_factory=dict
@@ -109,10 +173,25 @@ class FacesSpec(_Part):
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
+    synthetic_labels: Annotated[
+        ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
+    ] = None
+    """How groups of synthetic identities that declare none are predicted; None: not at all."""
 
     def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
-        return {"real": self.real, "synthetic": self.synthetic, "test": self.test} | self.more_tests
+        return {"real": self.real, **self.synthetic_parts(), "test": self.test, **self.more_tests}
+
+    def synthetic_parts(self) -> dict[str, RenderedFaces | FolderFaces]:
+        """Those of the synthetic faces."""
+        if not isinstance(self.synthetic, SeveralFaces):
+            return {"synthetic": self.synthetic}
+        return {f"synthetic-{source.name}": source.faces for source in self.synthetic.sources}
+
+    @field_validator("synthetic", mode="before")
+    @classmethod
+    def _a_list(cls, value: Any) -> Any:
+        return {"kind": "sources", "sources": value} if isinstance(value, list | tuple) else value
 
 
 class MixSpec(_Part):
@@ -141,6 +220,9 @@ class MixedSet(MixSpec):
     kind: Literal["mix"] = "mix"
     identities: PositiveInt | None = None
     """How many in all groups together, or the most that are fewer where images are balanced."""
+    wrong_labels: float = Field(default=0.0, ge=0, le=1)
+    """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
+    much does the mix depend on the labels?"""
 
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -285,7 +367,7 @@ class StudySpec(_Part):
         ):
             raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
         names = {"real", "synthetic", "test", MAIN_BENCHMARK, *self.evaluation.real_people}
-        taken = names & set(self.faces.more_tests)
+        taken = (names | set(self.faces.synthetic_parts())) & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
         return self
@@ -319,6 +401,7 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
+        self._check_labels()
         recipes_ = [
             self.student.recipe,
             *(t.recipe for t in self.teachers if not isinstance(t, str)),
@@ -326,6 +409,26 @@ class StudySpec(_Part):
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_labels(self) -> None:
+        """The teacher of the labels has to be there before any mix."""
+        labels = self.faces.synthetic_labels
+        if not isinstance(labels, ClassifierLabels):
+            return
+        ids = [teacher_id(teacher) for teacher in self.teachers]
+        name = labels.teacher or ids[0]
+        if name not in ids:
+            raise ValueError(
+                f"faces.synthetic_labels.teacher: no teacher '{name}'; there are {', '.join(ids)}"
+            )
+        teacher = self.teachers[ids.index(name)]
+        if isinstance(teacher, TrainedTeacher):
+            learnt = self.training_sets[teacher.set]
+            if learnt.kind != "real":
+                raise ValueError(
+                    f"faces.synthetic_labels: the teacher '{name}' learns from '{teacher.set}', "
+                    "which may need the labels first. Choose a teacher of real faces"
+                )
 
     def recipe_name(self, given: str) -> str:
         """A recipe's name with the study's variant put in."""
@@ -372,9 +475,14 @@ def own_faces(
 
 
 def _test_faces(path: Path) -> dict[str, Any]:
-    """A folder of faces, or published pairs: a file, RFW's folder, or one of its ``.bin`` files."""
+    """A folder of faces, or a verification set: a file of pairs, a folder with RFW's files, with
+    ``.bin`` files or with ``protocol.parquet``; or a data set after ``draw:``."""
+    from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
+
+    if str(path).startswith(DRAW):
+        return {"kind": "protocol", "spec": f"{DRAW}{spec_path(str(path)).resolve()}"}
     published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
-    if published:
+    if published or kept_pairs(path):
         return {"kind": "protocol", "spec": str(path.resolve())}
     return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
 
@@ -388,9 +496,12 @@ def brings_published_tests(source: str) -> bool:
 
 def teacher_id(teacher: str | TrainedTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
-    if isinstance(teacher, TrainedTeacher):
-        return teacher.name
-    return re.sub(r"[^a-z0-9]+", "-", Path(teacher).stem.lower()).strip("-") or "teacher"
+    return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
+
+
+def plain_name(path: str) -> str:
+    """The stem of a path in lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(path).stem.lower()).strip("-")
 
 
 def list_studies() -> list[str]:

@@ -104,8 +104,10 @@ class StageLog:
             portable: the folder means the same in another study: nothing in it is found by a path
                 that leads out of it.
         """
-        target = self.folder / at
-        record = self._settle(name, fingerprint(inputs), at, portable=portable, nameless=False)
+        target, key = self.folder / at, fingerprint(inputs)
+        if name in self._order and self._records[name]["key"] == key:
+            return target  # brought up to date in this call
+        record = self._settle(name, key, at, portable=portable, nameless=False)
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:

@@ -292,6 +292,21 @@ def number_of_runs(spec: StudySpec) -> int:
     return len(cells(spec)) * len(spec.training_seeds)
 
 
+def too_few_seeds(spec: StudySpec) -> str | None:
+    """What to say where the training seeds are too few for any verdict; None where they are not."""
+    seeds, needed = len(spec.training_seeds), spec.claim_settings.seeds
+    if seeds >= needed or spec.claims == ():
+        return None
+    teachers = sum(isinstance(teacher, TrainedTeacher) for teacher in spec.teachers)
+    trainings = [teachers + len(cells(spec)) * count for count in (seeds, needed)]
+    listed = ",".join(map(str, range(needed)))
+    return (
+        f"with {seeds} training {'seed' if seeds == 1 else 'seeds'} every verdict will be "
+        f"'undecided': {needed} are needed. --set training_seeds=[{listed}] takes {trainings[1]:,} "
+        f"trainings instead of {trainings[0]:,}"
+    )
+
+
 def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> StudyArm:
     return StudyArm(
         id=cell.id,

@@ -5,6 +5,12 @@ than for others. It is marked ``predicted`` in the manifest, bears its confidenc
 taken where a data set declares a value. See ``docs/mixing.md``.
 """
 
-from evenface.data.labels.dataset import LabelReport, Uncertain, label_dataset
+from evenface.data.labels.dataset import (
+    Labelled,
+    LabelReport,
+    Uncertain,
+    label_dataset,
+    label_manifest,
+)
 
-__all__ = ["LabelReport", "Uncertain", "label_dataset"]
+__all__ = ["LabelReport", "Labelled", "Uncertain", "label_dataset", "label_manifest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from evenface.data.embedded import match_caches
+from evenface.data.cells import MIN_CELL
+from evenface.data.embedded import EmbeddedRows, match_caches
 from evenface.data.inspect import Count
 from evenface.data.labels.classifier import HeldOut, train_classifier
 from evenface.data.labels.predictions import read_predictions
-from evenface.data.labels.scores import Decisions, IdentityScores, decide, vote
+from evenface.data.labels.scores import (
+    ABSTAIN,
+    MAX_IMAGES,
+    Decisions,
+    IdentityScores,
+    decide,
+    vote,
+)
 from evenface.data.manifest import ATTRIBUTE_NAME, MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
 from evenface.files import atomic_path, read_json, sha256_file, whole_folder, write_json
@@ -64,9 +73,9 @@ def label_dataset(
     predictions: str | Path | None = None,
     train: str | Path | None = None,
     embeddings: Sequence[str | Path] = (),
-    abstain: float = 0.6,
-    max_images: int = 10,
-    min_cell: int = 10,
+    abstain: float = ABSTAIN,
+    max_images: int = MAX_IMAGES,
+    min_cell: int = MIN_CELL,
     seed: int = 0,
 ) -> LabelReport:
     """Predict an attribute of the identities of a data set that declare none.
@@ -93,32 +102,113 @@ def label_dataset(
             "give either the predictions of an outside classifier or a labelled data set to train "
             "on (--predictions or --train)"
         )
+    manifest = Manifest.read(dataset)
+    labelled = None
+    embedded: list[EmbeddedRows | None] = [None]
+    if train is not None:
+        examples = Manifest.read(train)
+        embedded = match_caches([manifest, examples], embeddings)
+        for place, rows in zip((dataset, train), embedded, strict=True):
+            if rows is None:
+                raise UsageError(
+                    f"{place}: no embedding cache of it is given. Make one with 'evenface teacher "
+                    "embed' and name it with --embeddings"
+                )
+        assert embedded[1] is not None
+        labelled = examples, embedded[1]
+    found = label_manifest(
+        manifest,
+        attribute=attribute,
+        predictions=None if predictions is None else Path(predictions),
+        labelled=labelled,
+        embeddings=embedded[0],
+        abstain=abstain,
+        max_images=max_images,
+        min_cell=min_cell,
+        seed=seed,
+    )
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        held = out / REPORT_NAME
+        if not held.is_file() or read_json(held) != found.report.model_dump(mode="json"):
+            raise DataError(f"{out}: holds something else already. Choose a new folder")
+    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
+        found.write(folder)
+    return found.report
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A manifest with predicted values, what they were chosen from, and the report."""
+
+    manifest: Manifest
+    scores: IdentityScores
+    decisions: Decisions
+    report: LabelReport
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.parquet``, ``labels.parquet`` and ``labels-report.json``."""
+        table = pa.table(
+            {
+                "identity": pa.array(self.scores.identities, type=pa.string()),
+                "images": pa.array(self.scores.images, type=pa.int64()),
+                **{
+                    f"score_{name}": pa.array(column)
+                    for name, column in zip(self.scores.classes, self.scores.scores.T, strict=True)
+                },
+                "label": pa.array(self.decisions.labels, type=pa.string()),
+                "confidence": pa.array(self.decisions.confidence),
+            }
+        )
+        self.manifest.write(folder / MANIFEST_NAME)
+        with atomic_path(folder / SCORES_NAME) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        write_json(folder / REPORT_NAME, self.report.model_dump(mode="json"))
+
+
+def label_manifest(
+    manifest: Manifest,
+    *,
+    attribute: str,
+    predictions: Path | None = None,
+    labelled: tuple[Manifest, EmbeddedRows] | None = None,
+    embeddings: EmbeddedRows | None = None,
+    abstain: float = ABSTAIN,
+    max_images: int = MAX_IMAGES,
+    min_cell: int = MIN_CELL,
+    seed: int = 0,
+) -> Labelled:
+    """As :func:`label_dataset`, of what is at hand already.
+
+    Args:
+        manifest: the data set.
+        attribute: what is predicted.
+        predictions: CSV of an outside classifier; or
+        labelled: a labelled data set with the embeddings of its rows, and
+        embeddings: of the rows of ``manifest``.
+        abstain, max_images, min_cell, seed: see :func:`train_classifier`.
+
+    Raises:
+        UsageError, DataError: as :func:`label_dataset` does.
+    """
     if not ATTRIBUTE_NAME.fullmatch(attribute):
         raise UsageError(f"{attribute!r} cannot name an attribute (lower-case letters, digits, _)")
-    manifest = Manifest.read(dataset)
     unlabelled = _without_declared(manifest, attribute)
     names = manifest.identities()
     if not unlabelled.any():
-        raise UsageError(f"{dataset}: every identity declares '{attribute}'; nothing to predict")
+        named = ", ".join(sorted(set(manifest.column("dataset"))))
+        raise UsageError(f"{named}: every identity declares '{attribute}'; nothing to predict")
     inputs = {"dataset": manifest.fingerprint}
     unmatched: list[str] = []
     held_out = None
     if predictions is not None:
-        scores, unmatched = read_predictions(Path(predictions), names)
-        inputs["predictions"] = sha256_file(Path(predictions))
+        scores, unmatched = read_predictions(predictions, names)
+        inputs["predictions"] = sha256_file(predictions)
     else:
-        assert train is not None
-        labelled = Manifest.read(train)
-        own, theirs = match_caches([manifest, labelled], embeddings)
-        if own is None or theirs is None:
-            lacking = dataset if own is None else train
-            raise UsageError(
-                f"{lacking}: no embedding cache of it is given. Make one with 'evenface teacher "
-                "embed' and name it with --embeddings"
-            )
+        assert labelled is not None
+        assert embeddings is not None
         classifier, held_out = train_classifier(
-            labelled,
-            theirs,
+            *labelled,
             attribute,
             abstain=abstain,
             max_images=max_images,
@@ -127,9 +217,9 @@ def label_dataset(
         )
         labels = manifest.labels()
         rows = np.flatnonzero(unlabelled[labels])
-        found = classifier.scores(own, rows)
+        found = classifier.scores(embeddings, rows)
         scores = vote(found, labels[rows], tuple(names), classifier.classes)
-        inputs |= {"train": labelled.fingerprint, "teacher": classifier.teacher}
+        inputs |= {"train": labelled[0].fingerprint, "teacher": classifier.teacher}
     some = np.isin(np.array(scores.identities, object), np.array(names, object)[unlabelled])
     scores = scores.select(some)
     decisions = decide(scores, abstain)
@@ -159,8 +249,7 @@ def label_dataset(
         unmatched=unmatched,
         held_out=held_out,
     )
-    _write(_labelled(manifest, attribute, scores, decisions), scores, decisions, report, Path(out))
-    return report
+    return Labelled(_labelled(manifest, attribute, scores, decisions), scores, decisions, report)
 
 
 def _without_declared(manifest: Manifest, attribute: str) -> np.ndarray:
@@ -200,34 +289,3 @@ def _labelled(
         values = np.where(declared, manifest.column(attribute), values)
         sources[declared] = "declared"
     return manifest.with_attribute(attribute, values, source=sources, confidence=sure[labels])
-
-
-def _write(
-    labelled: Manifest,
-    scores: IdentityScores,
-    decisions: Decisions,
-    report: LabelReport,
-    out: Path,
-) -> None:
-    content = report.model_dump(mode="json")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        held = out / REPORT_NAME
-        if not held.is_file() or read_json(held) != content:
-            raise DataError(f"{out}: holds something else already. Choose a new folder")
-    table = pa.table(
-        {
-            "identity": pa.array(scores.identities, type=pa.string()),
-            "images": pa.array(scores.images, type=pa.int64()),
-            **{
-                f"score_{name}": pa.array(column)
-                for name, column in zip(scores.classes, scores.scores.T, strict=True)
-            },
-            "label": pa.array(decisions.labels, type=pa.string()),
-            "confidence": pa.array(decisions.confidence),
-        }
-    )
-    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
-        labelled.write(folder / MANIFEST_NAME)
-        with atomic_path(folder / SCORES_NAME) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        write_json(folder / REPORT_NAME, content)

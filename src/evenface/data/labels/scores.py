@@ -7,6 +7,10 @@ from typing import Self
 
 import numpy as np
 
+ABSTAIN = 0.6
+"""An identity whose best score is lower gets no label."""
+MAX_IMAGES = 10
+"""Images of an identity to learn from at most."""
 OTHER = "other"
 """Class of a classifier that means none of those it names: never a label."""
 

@@ -118,7 +118,8 @@ def _notes(chapter: Chapter) -> list[str]:
     models: dict[str, dict[str, None]] = {}
     for model, evaluation in chapter.models.items():
         points = (point.note for point in evaluation.operating_points)
-        for note in (*evaluation.protocol.notes, *evaluation.notes, *points):
+        protocol = evaluation.protocol
+        for note in (protocol.pairs_statement, *protocol.notes, *evaluation.notes, *points):
             if note:
                 models.setdefault(note, {})[model] = None
     return [
