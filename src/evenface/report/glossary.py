@@ -143,9 +143,8 @@ GLOSSARY = (
     Term(
         "interval",
         "Interval",
-        "Bootstrap percentile interval: test identities (within each group) and, where there are "
-        "several, training seeds are drawn again with replacement, and everything is computed "
-        "anew.",
+        "Bootstrap interval: test identities (within each group) and, where there are several, "
+        "training seeds are drawn again with replacement, and everything is computed anew.",
     ),
     Term(
         "paired",

@@ -586,7 +586,7 @@ def _statistics(results: Results, *, rules: bool) -> list[Paragraph]:
         return []
     drawn, seeds = bootstraps[0], len(results.study.seeds)
     pieces: list[Piece] = [
-        f"Intervals are {coverage(drawn.level)} percentile intervals of {drawn.replicates:,} "
+        f"Intervals are {coverage(drawn.level)} intervals from {drawn.replicates:,} "
         f"bootstrap replicates (seed {drawn.seed}) that resample identities within groups",
         cite("bolle2004"),
     ]

@@ -30,9 +30,9 @@ _OWN = (
     Term(
         "interval",
         "Interval",
-        "Bootstrap percentile interval: the people of each group are drawn again with replacement, "
-        "and everything is computed anew. Pairs that share people are dependent, so people are "
-        "drawn and not pairs.",
+        "Bootstrap interval: the people of each group are drawn again with replacement, and "
+        "everything is computed anew. Pairs that share people are dependent, so people are drawn "
+        "and not pairs; what is specific to two people is counted once.",
     ),
     Term(
         "threshold",
