@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evenface.console import warn
+from evenface.console import note, warn
 from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
+from evenface.data.overlap import find_overlap, rows_without
 from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
@@ -48,6 +49,8 @@ class StudyFaces:
     real_people: dict[str, Manifest]
     labels: LabelReport | None = None
     """How groups of synthetic identities were predicted."""
+    left_out: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Training faces → test → identities left out, since the test has their names."""
 
 
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
@@ -62,7 +65,6 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     sources = {
         role: obtain(part, role, spec, log) for role, part in spec.faces.synthetic_parts().items()
     }
-    synthetic = join_sources(spec, sources)
     group_by = spec.faces.group_by or next(iter(real.attributes), None)
     if isinstance(spec.faces.test, HeldOutFaces):
         real, test = hold_out(real, spec.faces.test, spec.seed, group_by)
@@ -71,11 +73,46 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     more_tests = {
         name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
-    _keep_apart(spec, {"real": real, **sources}, {"test": test, **more_tests})
+    training, tests = {"real": real, **sources}, {"test": test, **more_tests}
+    left_out: dict[str, dict[str, list[str]]] = {}
+    if spec.faces.exclude_overlap:
+        training, left_out = leave_out(training, tests)
+    _keep_apart(spec, training, tests)
+    synthetic = join_sources(spec, training)
     people: dict[str, Manifest] = {
         name: real_people(name, log) for name in spec.evaluation.real_people
     }
-    return StudyFaces(real, synthetic, test, more_tests, group_by, people)
+    return StudyFaces(
+        training["real"], synthetic, test, more_tests, group_by, people, left_out=left_out
+    )
+
+
+def leave_out(
+    training: Mapping[str, Manifest], tests: Mapping[str, Manifest]
+) -> tuple[dict[str, Manifest], dict[str, dict[str, list[str]]]]:
+    """The training faces without the people whose names a test has; see :func:`find_overlap`.
+
+    Args:
+        training, tests: by role.
+
+    Returns:
+        The faces that stay, and role → test → identities left out.
+
+    Raises:
+        UsageError: nobody is left.
+    """
+    kept: dict[str, Manifest] = {}
+    found: dict[str, dict[str, list[str]]] = {}
+    for role, manifest in training.items():
+        shared = {test: find_overlap(manifest, faces).remove for test, faces in tests.items()}
+        rows = rows_without(manifest, {name for names in shared.values() for name in names})
+        if not len(rows):
+            raise UsageError(f"faces.exclude_overlap: all people of the {role} faces are in a test")
+        kept[role] = manifest if len(rows) == len(manifest) else manifest.select(rows)
+        found[role] = {test: names for test, names in shared.items() if names}
+        for test, names in found[role].items():
+            note(f"{role} faces: {len(names):,} people left out, whose names are in {test}")
+    return kept, {role: of_role for role, of_role in found.items() if of_role}
 
 
 def check_inputs(spec: StudySpec) -> None:
@@ -179,7 +216,10 @@ def _keep_apart(spec: StudySpec, training: dict[str, Manifest], tests: dict[str,
             raise UsageError(
                 f"{example}: give one of them another split, or another first_identity"
             )
-        warn(f"{example}: if they are the same people, the results are worthless")
+        warn(
+            f"{example}: if they are the same people, the results are worthless; "
+            "faces.exclude_overlap=names leaves them out of training"
+        )
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:

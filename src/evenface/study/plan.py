@@ -33,6 +33,7 @@ from evenface.study.faces import (
     check_groups,
     hold_out,
     join_sources,
+    leave_out,
     obtain,
     path_of,
     real_people,
@@ -227,13 +228,13 @@ class _Planner:
     def _look_at_labels(self) -> bool:
         """Whether the synthetic faces have the groups that mixes need, as far as it can be told."""
         labels = self.spec.faces.synthetic_labels
-        known = {"real", "synthetic"} <= self.faces.keys()
+        known = {"real", "synthetic"} <= self.faces.keys() and self._leave_out()
         if isinstance(labels, PredictionsFile) and not labels.path.is_file():
             self.missing.append(f"labels: {labels.path} is not there")
         if not known:
             if labels is not None:
                 self.stages.append(PlannedStage("labels: synthetic", "to do"))
-            return labels is None
+            return labels is None and self.spec.faces.exclude_overlap is None
         faces = self._study_faces()
         try:
             faces = label_synthetic(self.spec, faces, self.log)
@@ -247,6 +248,20 @@ class _Planner:
         if labels is not None:
             self.stages.append(PlannedStage("labels: synthetic", "finished"))
             self.faces["synthetic"] = faces.synthetic
+        return True
+
+    def _leave_out(self) -> bool:
+        """Leave out the people of tests as the study does; False where the tests are not there."""
+        if self.spec.faces.exclude_overlap is None:
+            return True
+        tests = ("test", *self.spec.faces.more_tests)
+        if not set(tests) <= self.faces.keys():
+            return False
+        training = {role: self.faces[role] for role in ("real", "synthetic")}
+        kept, _ = leave_out(training, {test: self.faces[test] for test in tests})
+        self.faces |= kept
+        for role, manifest in kept.items():
+            self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
         return True
 
     def _study_faces(self) -> StudyFaces:

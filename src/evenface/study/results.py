@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,7 @@ class Findings:
     failures: list[RunFailure]
     log: StageLog
     labels: LabelReport | None = None
+    left_out: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
 
 def check_claims(spec: StudySpec) -> None:
@@ -79,7 +81,15 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "description": spec.description,
             "simulated": spec.simulated,
             "statement": " ".join(
-                filter(None, [statement(spec), _labels_said(findings), _sizes(findings.sets)])
+                filter(
+                    None,
+                    [
+                        statement(spec),
+                        _labels_said(findings),
+                        _left_out_said(findings),
+                        _sizes(findings.sets),
+                    ],
+                )
             ),
             "command": findings.command,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,6 +106,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
         ],
         "labels": None if findings.labels is None else _describe_labels(findings.labels),
+        "left_out": findings.left_out,
         "models": [
             {
                 **arm.describe(),
@@ -232,6 +243,16 @@ def _labels_said(findings: Findings) -> str:
         f"The {labels.attribute} of synthetic faces is predicted by {by}, not declared: mixes are "
         "balanced for this classifier."
     )
+
+
+def _left_out_said(findings: Findings) -> str:
+    """A sentence where people of tests were left out of training; else nothing."""
+    counts = [
+        f"{len(names):,} people of the {role} faces (whose names are in {test})"
+        for role, tests in findings.left_out.items()
+        for test, names in tests.items()
+    ]
+    return f"Left out of training: {listed(counts)}." if counts else ""
 
 
 def _describe_labels(labels: LabelReport) -> dict[str, Any]:

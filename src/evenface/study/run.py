@@ -107,6 +107,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         failures=[*failures, *more],
         log=log,
         labels=faces.labels,
+        left_out=faces.left_out,
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)

@@ -173,6 +173,9 @@ class FacesSpec(_Part):
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
+    exclude_overlap: Literal["names"] | None = None
+    """"names": training people whose names a test set has too are left out; None: they are warned
+    of."""
     synthetic_labels: Annotated[
         ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
     ] = None
