@@ -5,9 +5,9 @@
 
 It writes ``docs/results/NAME/`` (results, page, tables, sample faces), the page ``NAME.md`` beside
 it, ``docs/images/NAME.png`` (the picture of the page's first screen) and, for the study quick,
-``docs/images/faces.jpg`` (a row of faces of each training set). README.md gets the answer and its
-caveat between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``. Needs Chromium and the extra
-``dev``.
+``docs/images/faces.jpg`` (a row of faces of each training set). README.md gets the answer between
+``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``, and the caveat of quick. Needs Chromium and the
+extra ``dev``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from filled import fill
 
 ROOT = Path(__file__).parents[1]
 RESULTS, IMAGES = ROOT / "docs" / "results", ROOT / "docs" / "images"
-FACES = "quick"
-"""The study whose training faces README shows."""
+MAIN = "quick"
+"""The study whose caveat and training faces README shows."""
 
 
 def main() -> None:
@@ -50,11 +50,13 @@ def main() -> None:
     write_bundle(kept / "results.json", kept)
     page = write_report(kept / "results.json", kept / "report.html")
     _photograph(page, IMAGES / f"{name}.png")
-    if name == FACES:
+    if name == MAIN:
         _faces(study, kept, IMAGES / "faces.jpg")
     write_text(RESULTS / f"{name}.md", "\n".join(_page(study, kept)))
     first = first_screen(study)
-    fill(ROOT / "README.md", name, f"{first.answer}\n\n*{first.caveat}*")
+    fill(ROOT / "README.md", name, first.answer)
+    if name == MAIN:
+        fill(ROOT / "README.md", "caveat", f"*{first.caveat}*")
 
 
 def _keep(study: Results, folder: Path, kept: Path) -> None:

@@ -240,16 +240,19 @@ def test_renaming_twice_changes_nothing_more() -> None:
         assert readable(once) == once
 
 
-def test_terminal_says_the_same_first(tmp_path: Path) -> None:
+def test_terminal_ends_with_the_same(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_bytes(committed("quick").read_bytes())
     said = CliRunner().invoke(build_app(), ["study", "report", str(tmp_path)])
     assert said.exit_code == 0, said.output
     first = first_screen(readable(read_results(committed("quick"))))
-    lines = said.output.splitlines()
-    assert lines[0] == first.answer
-    assert [line.split(" [")[0].strip() for line in lines[1:4]] == [n.value for n in first.numbers]
-    assert lines[4] == first.caveat
-    assert lines[:5] == answer_lines(committed("quick"))
+    *_, answer, gain, weakest, gap, caveat, report = said.output.splitlines()
+    assert answer == first.answer
+    assert [n.split(" [")[0].strip() for n in (gain, weakest, gap)] == [
+        n.value for n in first.numbers
+    ]
+    assert caveat == first.caveat
+    assert [answer, gain, weakest, gap, caveat] == answer_lines(committed("quick"))
+    assert report.startswith("Report: ")
     page = read(tmp_path / "report.html")
     assert plain(page.one("p", class_="headline").text) == first.answer
 

@@ -126,7 +126,7 @@ def run(
     if only is not None:
         console().print(f"Prepared: {made}", highlight=False)
         return
-    _print_tables(target)
+    _print_results(target)
     console().print(f"Report: {made}", highlight=False)
 
 
@@ -146,19 +146,23 @@ def report(folder: Folder) -> None:
 
     folder = study_folder(folder)
     page = build_report(folder)
-    _print_tables(folder)
+    _print_results(folder)
     console().print(f"Report: {page}", highlight=False)
 
 
-def _print_tables(folder: Path) -> None:
+def _print_results(folder: Path) -> None:
     from evenface.console import out as console
-    from evenface.report.terminal import answer_lines, result_tables
+    from evenface.report.terminal import answer_lines, result_tables, verdict_lines
     from evenface.study.run import RESULTS_NAME
 
-    answer, *numbers, caveat = answer_lines(folder / RESULTS_NAME)
-    console().print(answer, style="bold", markup=False, highlight=False)
+    results = folder / RESULTS_NAME
+    for table in result_tables(results):
+        console().print(table)
+    for verdict in verdict_lines(results):
+        console().print(verdict, markup=False, highlight=False)
+    # Last, where a terminal shows it without scrolling.
+    answer, *numbers, caveat = answer_lines(results)
+    console().print(f"\n{answer}", style="bold", markup=False, highlight=False)
     for number in numbers:
         console().print(number, markup=False, highlight=False)
     console().print(caveat, style="bold yellow", markup=False, highlight=False)
-    for table in result_tables(folder / RESULTS_NAME):
-        console().print(table)

@@ -126,17 +126,22 @@ def _change(results: Results, found: Sequence[_Compared]) -> str:
         on = f"on all {len(found)} training sets, by at least {_points(least.mean, sign=False)}"
         return f"raises mean accuracy {on} ({least.title})"
     falling = sum(c.value < 0 and _decided(results, c.mean) for c in found)
-    span = f"from {_points(least.mean)} ({least.title}) to {_points(most.mean)} ({most.title})"
-    if len(found) == 1:
-        span = _points(least.mean)
     if rising or falling:
+        low = min(found, key=lambda c: c.value)
         ways = [
             f"{way} mean accuracy on {part} of {len(found)} training sets"
             for way, part in (("raises", rising), ("lowers", falling))
             if part
         ]
-        return f"{listed(ways)}: {span}"
-    return f"is not shown to change mean accuracy: {span}"
+        span = f"from {_points(low.mean)} ({low.title}) to {_points(most.mean)} ({most.title})"
+        return f"{listed(ways)}: {_points(low.mean) if len(found) == 1 else span}"
+    if len(found) == 1:
+        return f"is not shown to change mean accuracy: {_points(least.mean)}"
+    average = number(100 * fmean(c.value for c in found), digits=1, sign=True)
+    return (
+        f"is not shown to change mean accuracy ({average} points on average, undecided on all "
+        f"{len(found)} training sets)"
+    )
 
 
 def _rising(results: Results, found: Iterable[_Compared]) -> int:

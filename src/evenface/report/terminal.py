@@ -1,4 +1,4 @@
-"""A study's results in the terminal: the page's first screen in text, then its main tables."""
+"""A study's results in the terminal: its main tables, verdicts, and the page's first screen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenface.report import by_group, tables
-from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.claims import collect_claims
 from evenface.report.names import readable
 from evenface.report.schema import read_results
 from evenface.report.summary import first_screen
@@ -34,8 +34,22 @@ def answer_lines(results: dict[str, Any] | Path) -> list[str]:
     ]
 
 
+def verdict_lines(results: dict[str, Any] | Path) -> list[str]:
+    """Each question with its verdict on all tests together.
+
+    Raises:
+        DataError: these are not the results of a study.
+    """
+    claims = collect_claims(readable(read_results(results)))
+    return [
+        f"{question.standing.text}: {question.first.question}"
+        for rule in claims.rules
+        for question in rule.questions
+    ]
+
+
 def result_tables(results: dict[str, Any] | Path) -> Iterator[rich_table.Table]:
-    """Accuracy by group, equal error rates on other people, verdicts.
+    """Accuracy by group, and equal error rates on other people.
 
     Raises:
         DataError: these are not the results of a study.
@@ -45,8 +59,6 @@ def result_tables(results: dict[str, Any] | Path) -> Iterator[rich_table.Table]:
         yield _drawn(by_group.group_table(study, study.main, compact=True))
     if study.others:
         yield _drawn(tables.people_table(study, study.others))
-    if study.claims:
-        yield _drawn(verdict_table(collect_claims(study)))
 
 
 def _drawn(table: Table) -> rich_table.Table:
