@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+import evenface
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation
 from evenface.export.onnx import to_onnx
@@ -149,6 +151,12 @@ def test_people_in_both_sets_are_told(run_folder, calibration, tmp_path):
         max_difference=(0.5, 1.0),
     )
     assert any("24 identities are in the calibration and in the audit" in n for n in report.notes)
+
+
+def test_files_hold_no_paths_of_the_machine(run_folder, tmp_path):
+    content = (tmp_path / export_onnx(run_folder, tmp_path).file).read_bytes()
+    assert str(Path(evenface.__file__).parent).encode() not in content
+    assert b"stack_trace" not in content
 
 
 def test_a_damaged_record_is_an_error_that_names_the_file(run_folder, tmp_path):

@@ -58,7 +58,13 @@ def to_onnx(backbone: nn.Module) -> onnx.ModelProto:
 
 
 def save(model: onnx.ModelProto, path: Path, record: ModelRecord) -> None:
-    """Write a model with its record, atomically."""
+    """Write a model with its record, atomically, without what the exporter noted at each node.
+
+    The exporter's notes hold stack traces, and with them paths of the machine.
+    """
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
     kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
