@@ -148,7 +148,7 @@ def test_incomplete_extra_names_what_lacks_and_what_it_is_for(versions):
     assert "the HTML report; not installed: jinja2" in found["report"].detail
     assert found["report"].remedy == 'pip install "evenface[report]"'
     assert "torch>=2.6" in found["train"].detail
-    assert found["render"].status == "ok"
+    assert found["demo"].status == "ok"
 
 
 def test_fighting_cv2_distributions_are_named(versions):

@@ -22,9 +22,6 @@ from evenface.errors import DataError, MissingAssetError
 class OneOrThree:
     """Finds three faces in wide images, else one."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def detect(self, image: np.ndarray) -> list[Face]:
         face = Face((0.0, 0.0, 80.0, 90.0), 0.9, ARCFACE_TEMPLATE)
         return [face] * (3 if image.shape[1] > image.shape[0] else 1)

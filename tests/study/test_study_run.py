@@ -345,7 +345,7 @@ def test_a_damaged_model_is_named_and_can_be_trained_again(
 
 def test_missing_folder_is_a_usage_error(face_folders, teacher_file, tmp_path):
     folders = face_folders | {"real": tmp_path / "nowhere"}
-    with pytest.raises(UsageError, match="nowhere: no such folder"):
+    with pytest.raises(UsageError, match="nowhere: no such file or folder"):
         run_study(own_study(folders, teacher_file), tmp_path / "out", command="")
 
 
