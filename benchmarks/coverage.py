@@ -42,6 +42,7 @@ from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.evaluate.protocols import Protocol, protocol_from_manifest
 from evenface.evaluate.score_table import ScoreTable
 from evenface.study.inference import Contrast, compare
+from simulated_rows import LabelledRows
 
 IMAGES, DIMENSIONS, FOLDS, SEEDS = 4, 24, 10, 3
 SHARED = 0.8
@@ -110,43 +111,17 @@ SPREADS = {
 SPREADS_IN_DETAIL = {"fnmr_worst_to_mean@3e-2": "fnmr@3e-2", "fmr_worst_to_mean@3e-2": "fmr@3e-2"}
 
 
-class Rows:
-    """The part of a manifest that protocols use: labels without images."""
-
-    attributes = ("group",)
-    fingerprint = "simulated"
-
-    def __init__(self, groups: int, people: int) -> None:
-        self._labels = np.repeat(np.arange(groups * people), IMAGES)
-        self._groups = np.array(["abcdefgh"[p // people] for p in self._labels], dtype=object)
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def labels(self) -> NDArray[np.int64]:
-        """Identity of each row."""
-        return self._labels
-
-    def groups(self, group_by: object) -> NDArray[np.object_]:
-        """Group of each row."""
-        return self._groups
-
-    def column(self, name: str) -> NDArray[np.object_]:
-        """Group or origin of each row."""
-        return self._groups if name == "group" else np.full(len(self), "synthetic", dtype=object)
-
-
 class Simulation:
     """One cell: draws people and evaluates both models on them."""
 
     def __init__(self, cell: Cell, replicates: int) -> None:
         self.cell, self.replicates = cell, replicates
         self._images = 2 if cell.listed else IMAGES
+        self.groups = tuple("abcdefgh"[: len(cell.noise)])
         self._protocol: Protocol | None = None
         if not cell.listed:
-            rows = Rows(len(cell.noise), cell.people)
+            rows = LabelledRows(IMAGES, np.repeat(self.groups, cell.people))
             self._protocol = protocol_from_manifest(rows, max_pairs=cell.most)  # type: ignore[arg-type]
-        self.groups = tuple("abcdefgh"[: len(cell.noise)])
 
     def arms(self, seed: int) -> tuple[ArmEvaluation, ArmEvaluation]:
         """Both models, or arms of several trainings, on the people that the seed draws."""

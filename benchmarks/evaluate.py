@@ -39,35 +39,9 @@ from evenface.evaluate.blocks import impostor_tail
 from evenface.evaluate.bootstrap import identity_counts, pair_weights
 from evenface.evaluate.embeddings import cosines, squared_distances, unit_length
 from evenface.evaluate.protocols import GroupCounts, Pairs, Protocol, protocol_from_manifest
+from simulated_rows import LabelledRows
 
 IMAGES_PER_IDENTITY = 10
-
-
-class LabelledRows:
-    """The part of a manifest that protocols use: labels without images."""
-
-    attributes = ("group",)
-    fingerprint = "benchmark"
-
-    def __init__(self, groups: int, identities: int) -> None:
-        people = groups * identities
-        self._labels = np.repeat(np.arange(people), IMAGES_PER_IDENTITY)
-        self._groups = np.array([f"g{p // identities}" for p in self._labels], dtype=object)
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def labels(self) -> NDArray[np.int64]:
-        """Identity of each row."""
-        return self._labels
-
-    def groups(self, group_by: object) -> NDArray[np.object_]:
-        """Group of each row."""
-        return self._groups
-
-    def column(self, name: str) -> NDArray[np.object_]:
-        """Group or origin of each row."""
-        return self._groups if name == "group" else np.full(len(self), "synthetic", dtype=object)
 
 
 def reference_folds(
@@ -253,7 +227,7 @@ def tail_of(count: int, dimensions: int) -> tuple[float, float, float]:
 
 def benchmark_bootstrap(models: int, groups: int, pairs: int, replicates: int) -> None:
     """Whole evaluations with intervals."""
-    rows = LabelledRows(groups, 70)
+    rows = LabelledRows(IMAGES_PER_IDENTITY, np.repeat([f"g{g}" for g in range(groups)], 70))
     protocol = protocol_from_manifest(rows, max_pairs=pairs)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(rows.labels().max() + 1, 128))[rows.labels()]

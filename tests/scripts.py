@@ -9,11 +9,15 @@ from types import ModuleType
 
 
 def load_script(path: Path) -> ModuleType:
-    """Import a file that is in no package."""
+    """Import a file that is in no package; its folder is on the path, as in ``python FILE``."""
     spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for the names in annotations
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module

@@ -6,29 +6,14 @@ runs them at length; ``pytest -m coverage`` takes minutes.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+from scripts import load_script
 
-
-def _load() -> ModuleType:
-    """By its path: another package is called coverage."""
-    spec = importlib.util.spec_from_file_location("benchmark_coverage", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = _load()
+benchmark = load_script(Path(__file__).parents[2] / "benchmarks" / "coverage.py")
 
 
 @pytest.mark.slow
