@@ -53,6 +53,12 @@ def test_version(capsys):
     assert run(capsys, "--version") == (0, f"evenface {__version__}\n", "")
 
 
+def test_the_command_that_serves_may_be_silent():
+    assert main_module._SERVER in typer.main.get_command(main_module.build_app()).commands
+    assert main_module._serves(["demo-app", "--port", "0"])
+    assert not main_module._serves(["study", "status", "quick"])
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_names_the_nouns(capsys, option):
     code, out, _ = run(capsys, option)

@@ -34,6 +34,7 @@ _NOUNS = (
 )
 
 _INTERRUPTED = 130
+_SERVER = "demo-app"
 
 
 def build_app() -> typer.Typer:
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _serves(arguments: list[str]) -> bool:
     """Whether the command waits for others, and may be silent."""
-    return arguments[:1] == ["demo"] or "--watch" in arguments
+    return arguments[:1] == [_SERVER] or "--watch" in arguments
 
 
 def _interrupted() -> NoReturn:
