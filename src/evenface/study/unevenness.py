@@ -208,19 +208,21 @@ def kd_lowers_unevenness(
             return "supported"
         return "not supported" if uneven["with"] and primary.above(0) else "undecided"
 
-    def tested(kind: Kind) -> Contrast:
-        scale = kind.logarithm or kind.primary
+    def change_of(scale: Scale) -> Contrast:
         return contrast(scale.figure(distilled) - scale.figure(plain))
 
-    decided = [decide(rule, [tested(kind)]) for kind in (absolute, relative)]
+    kinds = (absolute, relative)
+    tested = [change_of(kind.logarithm or kind.primary) for kind in kinds]
+    decided = [decide(rule, [of]) for of in tested]
     together = _BOTH.get((decided[0][0], decided[1][0]), "")
     claims = []
-    for name, kind, (verdict, held_back) in zip(
-        (_ABSOLUTE, _RELATIVE), (absolute, relative), decided, strict=True
+    for name, kind, test, (verdict, held_back) in zip(
+        (_ABSOLUTE, _RELATIVE), kinds, tested, decided, strict=True
     ):
         primary = kind.primary
-        found = contrast(primary.figure(distilled) - primary.figure(plain))
-        values = [_value(primary.figure(arm), primary.unit) for arm in (plain, distilled)]
+        before, after = primary.figure(plain), primary.figure(distilled)
+        found = contrast(after - before)
+        values = [_value(of, primary.unit) for of in (before, after)]
         statement = (
             f"Trained on “{training_set}”, {kind.answer.format(*values, teacher)}: "
             f"{change(found, primary.unit)}. Were groups alike, chance would make them differ as "
@@ -242,13 +244,13 @@ def kd_lowers_unevenness(
                         primary.label,
                         found,
                         unit=primary.unit,
-                        p_value=tested(kind).sure if found.value is not None else None,
+                        p_value=test.sure if found.value is not None else None,
                         note="decides",
                     ),
                     *(
                         evidence(
                             scale.label,
-                            contrast(scale.figure(distilled) - scale.figure(plain)),
+                            change_of(scale),
                             unit=scale.unit,
                             note="shown beside it",
                         )
