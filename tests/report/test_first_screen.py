@@ -227,7 +227,7 @@ def test_files_and_terminal_have_the_names_of_the_page(tmp_path: Path) -> None:
         assert "20 % real" in text
         assert "real-020" not in text
     assert r"20 \% real" in (tmp_path / "tables" / "paper-groups.tex").read_text("utf-8")
-    tables = result_tables(committed("sweep"))
+    tables = result_tables(readable(read_results(committed("sweep"))))
     names = [str(cell) for table in tables for cell in table.columns[0].cells]
     assert "20 % real, KD from study teacher" in names
     # What programs join with other files keeps the names of the results.
@@ -244,14 +244,15 @@ def test_terminal_ends_with_the_same(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_bytes(committed("quick").read_bytes())
     said = CliRunner().invoke(build_app(), ["study", "report", str(tmp_path)])
     assert said.exit_code == 0, said.output
-    first = first_screen(readable(read_results(committed("quick"))))
+    study = readable(read_results(committed("quick")))
+    first = first_screen(study)
     *_, answer, gain, weakest, gap, caveat, report = said.output.splitlines()
     assert answer == first.answer
     assert [n.split(" [")[0].strip() for n in (gain, weakest, gap)] == [
         n.value for n in first.numbers
     ]
     assert caveat == first.caveat
-    assert [answer, gain, weakest, gap, caveat] == answer_lines(committed("quick"))
+    assert [answer, gain, weakest, gap, caveat] == answer_lines(study)
     assert report.startswith("Report: ")
     page = read(tmp_path / "report.html")
     assert plain(page.one("p", class_="headline").text) == first.answer

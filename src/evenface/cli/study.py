@@ -152,10 +152,12 @@ def report(folder: Folder) -> None:
 
 def _print_results(folder: Path) -> None:
     from evenface.console import out as console
+    from evenface.report.names import readable
+    from evenface.report.schema import read_results
     from evenface.report.terminal import answer_lines, result_tables, verdict_lines
     from evenface.study.run import RESULTS_NAME
 
-    results = folder / RESULTS_NAME
+    results = readable(read_results(folder / RESULTS_NAME))
     for table in result_tables(results):
         console().print(table)
     for verdict in verdict_lines(results):

@@ -1,15 +1,16 @@
-"""A study's results in the terminal: its main tables, verdicts, and the page's first screen."""
+"""A study's results in the terminal: its main tables, verdicts, and the page's first screen.
+
+The functions take results under the names of pages, see :func:`evenface.report.names.readable`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims
-from evenface.report.names import readable
-from evenface.report.schema import read_results
+from evenface.report.schema import Results
 from evenface.report.summary import first_screen
 from evenface.report.table import Cell, Table
 
@@ -17,13 +18,9 @@ if TYPE_CHECKING:
     from rich import table as rich_table
 
 
-def answer_lines(results: dict[str, Any] | Path) -> list[str]:
-    """The answer, the key numbers and the caveat, as the page's first screen has them.
-
-    Raises:
-        DataError: these are not the results of a study.
-    """
-    first = first_screen(readable(read_results(results)))
+def answer_lines(study: Results) -> list[str]:
+    """The answer, the key numbers and the caveat, as the page's first screen has them."""
+    first = first_screen(study)
     return [
         first.answer,
         *(
@@ -34,27 +31,17 @@ def answer_lines(results: dict[str, Any] | Path) -> list[str]:
     ]
 
 
-def verdict_lines(results: dict[str, Any] | Path) -> list[str]:
-    """Each question with its verdict on all tests together.
-
-    Raises:
-        DataError: these are not the results of a study.
-    """
-    claims = collect_claims(readable(read_results(results)))
+def verdict_lines(study: Results) -> list[str]:
+    """Each question with its verdict on all tests together."""
     return [
         f"{question.standing.text}: {question.first.question}"
-        for rule in claims.rules
+        for rule in collect_claims(study).rules
         for question in rule.questions
     ]
 
 
-def result_tables(results: dict[str, Any] | Path) -> Iterator[rich_table.Table]:
-    """Accuracy by group, and equal error rates on other people.
-
-    Raises:
-        DataError: these are not the results of a study.
-    """
-    study = readable(read_results(results))
+def result_tables(study: Results) -> Iterator[rich_table.Table]:
+    """Accuracy by group, and equal error rates on other people."""
     if study.main:
         yield _drawn(by_group.group_table(study, study.main, compact=True))
     if study.others:
