@@ -77,7 +77,7 @@ def verify(
     exit_code: ExitCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do two photographs show one person? Score, decision, and how often that errs for whom."""
+    """Do two photographs show one person? Score, decision, and its error rates by group."""
     from dataclasses import asdict
 
     recogniser = _load(model, fmr, threshold, threshold_from, exit_code)

@@ -1,4 +1,4 @@
-"""The table of group labels that a study predicted: who is taken for whom, and who gets none."""
+"""The table of group labels that a study predicted, with the classifier's confusion matrix."""
 
 from __future__ import annotations
 

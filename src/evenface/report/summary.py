@@ -25,7 +25,7 @@ from evenface.report.sweeps import sweep_headline
 from evenface.study.wording import FEW_SEEDS, OVER_GROUPS, listed
 
 _AVERAGE, _GAP = "kd-helps-on-average", "gap-closed-synthetic"
-_QUESTION = "Does distillation make students more accurate, and for whom?"
+_QUESTION = "Does distillation make students more accurate, and in which groups?"
 LEAST_SEEDS = 3
 """Training seeds below which nothing is called decided; as in the rules of the claims."""
 

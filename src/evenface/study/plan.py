@@ -226,7 +226,7 @@ class _Planner:
         return given or next(iter(self.faces["real"].attributes), None)
 
     def _look_at_labels(self) -> bool:
-        """Whether the synthetic faces have the groups that mixes need, as far as it can be told."""
+        """Whether the synthetic faces have the groups that mixes need, as far as is known."""
         labels = self.spec.faces.synthetic_labels
         known = {"real", "synthetic"} <= self.faces.keys() and self._leave_out()
         if isinstance(labels, PredictionsFile) and not labels.path.is_file():
@@ -290,7 +290,7 @@ class _Planner:
             )
 
     def _look_at_teachers(self) -> int:
-        """Dimensions of the teachers' embeddings, as far as it can be told."""
+        """Dimensions of the teachers' embeddings, as far as is known."""
         sizes: list[int] = []
         for given in self.spec.teachers:
             name = teacher_id(given)
