@@ -105,7 +105,7 @@ def check_target(evaluation: Evaluation, target: Target) -> TargetResult:
     verdict = min(verdicts.values(), key=order.index)
     deciding = [group for group, of in verdicts.items() if of == verdict]
     group = max(deciding, key=lambda name: _excess(found[name], target))
-    return TargetResult(target, verdict, group, found[group])
+    return TargetResult(target, verdict, group or None, found[group])
 
 
 def _verdict(estimate: Estimate, target: Target) -> Verdict:
@@ -127,21 +127,21 @@ def _excess(estimate: Estimate, target: Target) -> float:
     return excess if target.at_most else -excess
 
 
-def _estimates(evaluation: Evaluation, target: Target) -> Mapping[str | None, Estimate]:
-    """The measure's estimates: of every group, or of None over groups."""
+def _estimates(evaluation: Evaluation, target: Target) -> Mapping[str, Estimate]:
+    """The measure's estimates: of every group, or of "" over groups."""
     if target.fmr is not None:
         point = _point(evaluation, target)
         if target.measure in ("fmr", "fnmr"):
-            return dict(point.fmr if target.measure == "fmr" else point.fnmr)
+            return point.fmr if target.measure == "fmr" else point.fnmr
         if target.measure in point.measures:
-            return {None: point.measures[target.measure]}
+            return {"": point.measures[target.measure]}
         known = ("fmr", "fnmr", *point.measures)
     else:
         groups = evaluation.groups.items()
         if target.measure in _OF_GROUPS:
             return {name: getattr(group, target.measure) for name, group in groups}
         if target.measure in _OVER_GROUPS:
-            return {None: getattr(evaluation.overall, target.measure)}
+            return {"": getattr(evaluation.overall, target.measure)}
         level = target.measure.removeprefix("tar@far=")
         if all(level in group.tar_at_far for _, group in groups):
             return {name: group.tar_at_far[level] for name, group in groups}
