@@ -23,6 +23,9 @@ class Problem(BaseModel):
 
     record: str
     problem: str
+    identity: str = ""
+    attributes: dict[str, str] = {}
+    """That the source declares of it, so that failures can be counted by group."""
 
 
 class Duplicate(BaseModel):

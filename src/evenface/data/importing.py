@@ -516,10 +516,18 @@ def _report(
             name for name, images in zip(identities, images_each, strict=True) if images == 1
         ],
         problem_rate=len(problems) / len(source),
-        problems=[
-            Problem(record=source.record(number).name, problem=text)
-            for number, text in sorted(problems.items())
-        ],
+        problems=[_problem(source, number, text) for number, text in sorted(problems.items())],
+    )
+
+
+def _problem(source: Source, number: int, text: str) -> Problem:
+    record = source.record(number)
+    declared = zip(source.attributes, record.attributes, strict=True)
+    return Problem(
+        record=record.name,
+        problem=text,
+        identity=record.identity,
+        attributes={name: value for name, value in declared if value},
     )
 
 

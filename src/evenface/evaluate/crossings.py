@@ -11,87 +11,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import fisher_exact
 
-from evenface.evaluate.bootstrap import wilson_interval, zero_error_limit
+from evenface.data.manifest import Manifest
+from evenface.errors import UsageError
+from evenface.evaluate.embeddings import cosines, unit_length
 from evenface.evaluate.multiplicity import holm
-from evenface.evaluate.results import Estimate, Record
+from evenface.evaluate.protocols import Protocol
+from evenface.evaluate.rates import Rate, count_rate
+from evenface.evaluate.results import (
+    Cell,
+    CellDifference,
+    CrossingError,
+    CrossingScan,
+    Estimate,
+    Evaluation,
+)
 
 FEW_PEOPLE = 20
 """Cells of fewer people are too small to be compared."""
+EVERY = "all"
+"""In place of names: all attributes that a data set declares."""
 MOST_CROSSED = 3
 """Attributes that are crossed at most."""
-
-Error = Literal["fmr", "fnmr"]
-
-
-class Cell(Record):
-    """One combination of values."""
-
-    attributes: tuple[str, ...]
-    values: tuple[str, ...]
-    people: int
-    genuine_pairs: int
-    impostor_pairs: int
-    fmr: Estimate
-    """Of impostor pairs of two people of the cell."""
-    fnmr: Estimate
-    too_small: bool
-    """Whether it has too few people to be compared."""
-
-    @property
-    def name(self) -> str:
-        """Its values, joined."""
-        return " × ".join(self.values)
-
-
-class CellDifference(Record):
-    """Two cells of one crossing; the difference is the higher rate minus the lower one."""
-
-    error: Error
-    attributes: tuple[str, ...]
-    higher: tuple[str, ...]
-    lower: tuple[str, ...]
-    difference: Estimate
-    """A fraction."""
-    ratio: float | None
-    """Of the rates; None where the lower one is zero."""
-    p_value: float
-    """Two-sided, of this comparison alone."""
-    p_holm: float
-    """Adjusted for all comparisons of the scan."""
-
-
-class CrossingScan(Record):
-    """What a scan found."""
-
-    threshold: float
-    target_fmr: float | None = None
-    """That the threshold was chosen for; None where it was given."""
-    attributes: tuple[str, ...]
-    few_people: int
-    level: float
-    cells: list[Cell]
-    differences: list[CellDifference]
-    """All that were tested: those decided first, the largest first within."""
-
-    def decided(self, error: Error | None = None) -> list[CellDifference]:
-        """The differences that are more than chance, the largest first."""
-        alpha = 1 - self.level
-        return [
-            d for d in self.differences if d.p_holm <= alpha and (error is None or d.error == error)
-        ]
-
-    @property
-    def too_small(self) -> list[Cell]:
-        """Cells of too few people."""
-        return [cell for cell in self.cells if cell.too_small]
 
 
 def scan_crossings(
@@ -165,41 +111,53 @@ def scan_crossings(
     )
 
 
-@dataclass(frozen=True)
-class _Rate:
-    """An error rate with what its uncertainty needs."""
+def scan_protocol(
+    embeddings: ArrayLike,
+    protocol: Protocol,
+    manifest: Manifest,
+    evaluation: Evaluation,
+    attributes: Sequence[str],
+) -> CrossingScan:
+    """Scan the score pairs of a protocol at the threshold of its evaluation for FMR 1e-3.
 
-    errors: int
-    pairs: int
-    robust: float
-    """Dyadic-robust variance of the number of errors."""
-    independent: int
-    """People of genuine pairs, half the people of impostor pairs: the trials behind no error."""
+    Impostor pairs are those of the protocol, so both people are of one of its groups.
 
-    @property
-    def value(self) -> float:
-        return self.errors / self.pairs
+    Args:
+        embeddings: (N, D), one row for each row of the manifest.
+        protocol: which pairs.
+        manifest: declares the attributes.
+        evaluation: of these embeddings on this protocol.
+        attributes: names; :data:`EVERY` alone for all that are declared.
 
-    @property
-    def binomial(self) -> float:
-        """Variance of the number of errors were all pairs independent."""
-        return self.value * (1 - self.value) * self.pairs
+    Raises:
+        UsageError: an unknown attribute, or there is no threshold to scan at.
+    """
+    names = manifest.attributes if tuple(attributes) == (EVERY,) else tuple(attributes)
+    if not names:
+        raise UsageError(f"{protocol.name}: declares no attributes to scan")
+    of_fmr = {point.target_fmr: point.threshold for point in evaluation.operating_points}
+    one = evaluation.global_threshold
+    threshold = of_fmr.get(one.target_fmr) or one.threshold
+    if threshold is None:
+        raise UsageError(
+            f"{protocol.name}: too few impostor pairs for a threshold at FMR {one.target_fmr:g}, "
+            "so crossings cannot be scanned"
+        )
+    pairs = protocol.score_pairs
+    ends = np.stack([pairs.a, pairs.b])
+    unit = unit_length(np.asarray(embeddings), protocol.rows).astype(np.float32)
+    return scan_crossings(
+        cosines(unit, pairs.a, pairs.b),
+        pairs.genuine,
+        protocol.identity[ends],
+        {name: manifest.column(name)[ends] for name in names},
+        threshold,
+        target_fmr=one.target_fmr,
+        level=evaluation.bootstrap.level,
+    )
 
-    def bounds(self, level: float) -> tuple[float, float]:
-        """The interval of the rate."""
-        if self.errors in (0, self.pairs):
-            limit = zero_error_limit(max(self.independent, 1), (1 - level) / 2)
-            return (1 - limit, 1.0) if self.errors else (0.0, limit)
-        return wilson_interval(self.value, self.robust / self.pairs**2, level)
 
-    def estimate(self, level: float) -> Estimate:
-        if not self.pairs:
-            return Estimate(value=None, low=None, high=None, note="no pairs")
-        low, high = self.bounds(level)
-        return Estimate(value=self.value, low=low, high=high)
-
-
-_Rates = dict[Error, _Rate]
+_Rates = dict[CrossingError, Rate]
 
 
 def _cells(
@@ -222,8 +180,8 @@ def _cells(
         matched, unmatched = of_cell[genuine[of_cell]], of_cell[~genuine[of_cell]]
         present = len(np.unique(people[:, of_cell]))
         rates: _Rates = {
-            "fmr": _rate(wrong[unmatched], people[:, unmatched], present // 2),
-            "fnmr": _rate(wrong[matched], people[:, matched], len(np.unique(people[0, matched]))),
+            "fmr": count_rate(wrong[unmatched], people[:, unmatched]),
+            "fnmr": count_rate(wrong[matched], people[:, matched]),
         }
         cell = Cell(
             attributes=tuple(names),
@@ -239,35 +197,15 @@ def _cells(
     return cells
 
 
-def _rate(wrong: NDArray[np.bool_], people: NDArray[np.int64], independent: int) -> _Rate:
-    """With S_i the summed centred errors of person i's pairs, and T_ij those of the pairs of i and
-    j: ΣS_i² − ΣT_ij², at least ΣT_ij²; of genuine pairs, which have one person, ΣS_i²."""
-    if not len(wrong):
-        return _Rate(0, 0, 0.0, independent)
-    centred = wrong - wrong.mean()
-    present, ends = np.unique(people, return_inverse=True)
-    first, second = ends.reshape(2, -1)
-    of_person = np.bincount(first, centred, len(present))
-    if (first == second).all():
-        robust = float((of_person**2).sum())
-    else:
-        of_person += np.bincount(second, centred, len(present))
-        dyads = np.minimum(first, second) * len(present) + np.maximum(first, second)
-        of_dyad = np.bincount(np.unique(dyads, return_inverse=True)[1], centred)
-        pairs = float((of_dyad**2).sum())
-        robust = max(float((of_person**2).sum()) - pairs, pairs)
-    return _Rate(int(wrong.sum()), len(wrong), robust, independent)
-
-
 def _differences(
     one: tuple[Cell, _Rates], other: tuple[Cell, _Rates], level: float
 ) -> list[CellDifference]:
     found = []
-    errors: tuple[Error, ...] = ("fmr", "fnmr")
+    errors: tuple[CrossingError, ...] = ("fmr", "fnmr")
     for error in errors:
         pair = sorted(((one[1][error], one[0]), (other[1][error], other[0])), key=_value)
         (low, lower), (high, higher) = pair
-        if not low.pairs or not high.pairs:
+        if not low.trials or not high.trials:
             continue
         p_value = _p_value(low, high)
         found.append(
@@ -285,11 +223,11 @@ def _differences(
     return found
 
 
-def _value(rated: tuple[_Rate, Cell]) -> float:
-    return rated[0].value if rated[0].pairs else 0.0
+def _value(rated: tuple[Rate, Cell]) -> float:
+    return rated[0].value if rated[0].trials else 0.0
 
 
-def _p_value(low: _Rate, high: _Rate) -> float:
+def _p_value(low: Rate, high: Rate) -> float:
     """Fisher's exact test, pairs counted as the independent ones that they are worth."""
     if low.errors == high.errors == 0:
         return 1.0
@@ -297,13 +235,13 @@ def _p_value(low: _Rate, high: _Rate) -> float:
     effect = max(1.0, (low.robust + high.robust) / binomial) if binomial else 1.0
     table = []
     for rate in (low, high):
-        trials = max(1, round(rate.pairs / effect))
+        trials = max(1, round(rate.trials / effect))
         errors = min(trials, round(rate.errors / effect))
         table.append([errors, trials - errors])
     return float(fisher_exact(table).pvalue)
 
 
-def _interval(low: _Rate, high: _Rate, level: float) -> Estimate:
+def _interval(low: Rate, high: Rate, level: float) -> Estimate:
     """Of the difference of two rates, from the intervals of both (Newcombe, *Statistics in
     Medicine* 17, 1998, method 10)."""
     (low_from, low_to), (high_from, high_to) = low.bounds(level), high.bounds(level)

@@ -278,6 +278,86 @@ class WorstCaseThreshold(Record):
     note: str | None = None
 
 
+CrossingError = Literal["fmr", "fnmr"]
+
+
+class Cell(Record):
+    """One combination of values of the attributes of a crossing."""
+
+    attributes: tuple[str, ...]
+    values: tuple[str, ...]
+    people: int
+    genuine_pairs: int
+    impostor_pairs: int
+    fmr: Estimate
+    """Of impostor pairs of two people of the cell."""
+    fnmr: Estimate
+    too_small: bool
+    """Whether it has too few people to be compared."""
+
+    @property
+    def name(self) -> str:
+        """Its values, joined."""
+        return " × ".join(self.values)
+
+
+class CellDifference(Record):
+    """Two cells of one crossing; the difference is the higher rate minus the lower one."""
+
+    error: CrossingError
+    attributes: tuple[str, ...]
+    higher: tuple[str, ...]
+    lower: tuple[str, ...]
+    difference: Estimate
+    """A fraction."""
+    ratio: float | None
+    """Of the rates; None where the lower one is zero."""
+    p_value: float
+    """Two-sided, of this comparison alone."""
+    p_holm: float
+    """Adjusted for all comparisons of the scan."""
+
+
+class CrossingScan(Record):
+    """What a scan found."""
+
+    threshold: float
+    target_fmr: float | None = None
+    """That the threshold was chosen for; None where it was given."""
+    attributes: tuple[str, ...]
+    few_people: int
+    """Cells of fewer people are too small to be compared."""
+    level: float
+    cells: list[Cell]
+    differences: list[CellDifference]
+    """All that were tested: those decided first, the largest first within."""
+
+    def decided(self, error: CrossingError | None = None) -> list[CellDifference]:
+        """The differences that are more than chance, the largest first."""
+        alpha = 1 - self.level
+        return [
+            d for d in self.differences if d.p_holm <= alpha and (error is None or d.error == error)
+        ]
+
+    @property
+    def too_small(self) -> list[Cell]:
+        """Cells of too few people."""
+        return [cell for cell in self.cells if cell.too_small]
+
+
+class Enrolment(Record):
+    """Images of one group that were offered, and those of which no face could be taken."""
+
+    images: int
+    no_face: int
+    unreadable: int
+    """Damaged or refused files."""
+    failure_to_enrol: Estimate
+    """(no face + unreadable) / images."""
+    face_found: Estimate
+    """Of the images that could be read."""
+
+
 class ProtocolSummary(Record):
     """Which protocol was used."""
 
@@ -331,6 +411,10 @@ class Evaluation(Record):
     cross_tables: list[CrossTable] = Field(default_factory=list)
     """One for each operating point that the pairs support."""
     calibration: Calibration | None = None
+    crossings: CrossingScan | None = None
+    """Where a scan was asked for."""
+    enrolment: dict[str, Enrolment] | None = None
+    """By group, where the data set records what its import could not use."""
     notes: list[str]
     replicates: dict[str, np.ndarray] = Field(exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evenface.data.manifest import Manifest
+from evenface.errors import UsageError
+from evenface.evaluate.crossings import scan_protocol
+from evenface.evaluate.enrolment import failures_to_enrol
 from evenface.evaluate.evaluation import evaluate_embeddings
 from evenface.evaluate.faces import Faces
 from evenface.evaluate.identification import (
@@ -35,10 +39,13 @@ class Settings:
     seed: int = 0
     level: float = 0.95
     views: tuple[str, ...] = FLIP_SUM
+    scan: tuple[str, ...] = ()
+    """Attributes whose crossings are scanned; ``("all",)`` for all that are declared."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {**vars(self), "views": list(self.views)}
+        of = {**vars(self), "views": list(self.views), "scan": list(self.scan)}
+        return of if self.scan else {name: value for name, value in of.items() if name != "scan"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +77,8 @@ def verification_task(given: VerificationSet) -> Task:
     """Pairs of images."""
 
     def measure(embeddings: NDArray[Any], settings: Settings, model: str) -> Result:
-        return _verify(embeddings, given.protocol, settings, model)
+        evaluation = _verify(embeddings, given.protocol, settings, model)
+        return _by_attributes(evaluation, embeddings, given, settings)
 
     return Task(
         given.protocol.name,
@@ -141,3 +149,21 @@ def _verify(
         level=settings.level,
         model=model,
     )
+
+
+def _by_attributes(
+    evaluation: Evaluation, embeddings: NDArray[Any], given: VerificationSet, settings: Settings
+) -> Evaluation:
+    """The evaluation with what the faces' data set declares: failures to enrol, and crossings."""
+    if not isinstance(given.faces, Manifest):
+        if settings.scan:
+            raise UsageError(f"{given.protocol.name}: a scan needs a data set with attributes")
+        return evaluation
+    found: dict[str, Any] = {
+        "enrolment": failures_to_enrol(given.faces, given.protocol.group_by, level=settings.level)
+    }
+    if settings.scan:
+        found["crossings"] = scan_protocol(
+            embeddings, given.protocol, given.faces, evaluation, settings.scan
+        )
+    return evaluation.model_copy(update=found)
