@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from evenface.cli.audit_output import report_results
+from evenface.cli.evaluate_options import (
+    AUDIT,
+    MODELS,
+    OUTPUT,
+    PAIRS,
+    Cache,
+    ExitCode,
+    Json,
+    Replicates,
+    Seed,
+    Targets,
+    check_targets,
+    exit_by,
+    read_targets,
+    targets_record,
+    write_targets,
+)
 from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
 
 if TYPE_CHECKING:
@@ -18,11 +36,10 @@ if TYPE_CHECKING:
     from evenface.evaluate import Estimate, Evaluation
     from evenface.evaluate.identification import IdentificationResult
     from evenface.evaluate.protocol_specs import ProtocolOptions
-    from evenface.evaluate.results import Overall
+    from evenface.evaluate.results import CrossingScan, Enrolment, Overall
     from evenface.evaluate.subjects import Subject
+    from evenface.evaluate.targets import Target, TargetResult
     from evenface.evaluate.tasks import Result, Settings, Task
-
-    Named = list[tuple[str, Result]]
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -45,10 +62,9 @@ def evaluate(
         typer.Argument(
             metavar="MODEL... [DATASET]",
             help="Models: sface, study, an ONNX or TorchScript file, a run folder or the weights "
-            "in one, module:function, embeddings (.npy, .npz, .parquet, a folder of .npy); or "
-            "tables of scores (.csv, .tsv, .parquet with 'score' and 'genuine'). Without "
-            "--protocol the last is a dataset folder or manifest with identities; draw:DATASET "
-            "draws new pairs from one that holds published pairs.",
+            "in one, module:function, or embeddings (.npy, .npz, .parquet, a folder of .npy). "
+            "Without --protocol the last is a dataset folder or manifest with identities; "
+            "draw:DATASET draws new pairs from one that holds published pairs.",
         ),
     ],
     protocol: Annotated[
@@ -59,53 +75,79 @@ def evaluate(
             "them (<group>_test.bin are groups of one), a pairs file (PAIRS@IMAGES where images "
             "are elsewhere), RFW's or IJB's folder, a dataset (its own pairs where it holds "
             "protocol.parquet, else drawn ones), draw:DATASET (always drawn), "
-            "protocol.parquet@DATASET, identify:DATASET (splits gallery and probe) or "
-            "identify:GALLERY,PROBES.",
+            "protocol.parquet@DATASET.",
+            rich_help_panel=PAIRS,
         ),
     ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(
             help="Attributes to group by, crossed, separated by commas; 'none' for one group. "
-            "Default: the manifest's first attribute."
+            "Default: the manifest's first attribute.",
+            rich_help_panel=PAIRS,
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only rows of this split.", rich_help_panel=PAIRS)
+    ] = None,
     pairs: Annotated[
-        int | None, typer.Option(min=4, help="Most fold pairs a group (6,000 if not given).")
+        int | None,
+        typer.Option(
+            min=4, help="Most fold pairs a group (6,000 if not given).", rich_help_panel=PAIRS
+        ),
     ] = None,
     max_pairs: Annotated[
         int,
         typer.Option(
-            min=1, help="Most genuine, and most impostor, pairs a group for all other measures."
+            min=1,
+            help="Most genuine, and most impostor, pairs a group for all other measures.",
+            rich_help_panel=PAIRS,
         ),
     ] = 100_000,
     impostors: Annotated[
         Literal["within", "across"],
-        typer.Option(help="Impostor pairs drawn from a dataset: within a group, or across two."),
+        typer.Option(
+            help="Impostor pairs drawn from a dataset: within a group, or across two.",
+            rich_help_panel=PAIRS,
+        ),
     ] = "within",
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the accuracy.")] = 10,
-    seed: Annotated[int, typer.Option(help="Decides pairs, folds and resamples.")] = 0,
-    replicates: Annotated[
-        int, typer.Option(min=0, help="Bootstrap replicates; 0 for no intervals.")
-    ] = 1000,
-    flip: Annotated[
-        bool, typer.Option(help="Add the mirror image's embedding, as is usual in the field.")
-    ] = True,
-    distance: Annotated[
-        bool, typer.Option("--distance", help="Scores of tables are distances: lower is closer.")
-    ] = False,
-    cosine: Annotated[
-        bool,
-        typer.Option("--cosine", help="Scores of tables are cosines: use the reference grid."),
-    ] = False,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Folds of the accuracy.", rich_help_panel=PAIRS)
+    ] = 10,
     simulated: Annotated[
-        bool, typer.Option("--simulated", help="Images of .bin and pairs files are synthetic.")
+        bool,
+        typer.Option(
+            "--simulated",
+            help="Images of .bin and pairs files are synthetic.",
+            rich_help_panel=PAIRS,
+        ),
     ] = False,
+    seed: Seed = 0,
+    replicates: Replicates = 1000,
+    scan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A[,B…]",
+            help="Scan all crossings of these attributes of the dataset ('all': of all that it "
+            "declares) for the largest differences of FMR and FNMR at one threshold.",
+            rich_help_panel=AUDIT,
+        ),
+    ] = None,
+    target: Targets = None,
+    exit_code: ExitCode = False,
+    flip: Annotated[
+        bool,
+        typer.Option(
+            help="Add the mirror image's embedding, as is usual in the field.",
+            rich_help_panel=MODELS,
+        ),
+    ] = True,
     check_colours: Annotated[
         bool,
         typer.Option(
-            "--check-colours", help="Measure each model with red and blue swapped too, and warn."
+            "--check-colours",
+            help="Measure each model with red and blue swapped too, and warn.",
+            rich_help_panel=MODELS,
         ),
     ] = False,
     mean: Mean = None,
@@ -117,24 +159,51 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Folder of the results and their report (report.html); with --protocol "
-            "<model>/<protocol>/ and summaries. What lies there already is not done again."
+            "<model>/<protocol>/ and summaries. Results that are there already are kept.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of kept embeddings (OUT/embeddings if not given).")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    cache: Cache = None,
+    json: Json = False,
+    distance: Annotated[bool, typer.Option("--distance", hidden=True)] = False,
+    cosine: Annotated[bool, typer.Option("--cosine", hidden=True)] = False,
 ) -> None:
     """Verify MODEL on DATASET, or each MODEL on each --protocol: error rates per group.
 
-    Accuracy, EER, AUC and TAR@FAR, with intervals; 1:N identification for identify:….
+    Accuracy, EER, AUC and TAR@FAR, with intervals. Tables of scores: evenface evaluate-scores.
+    1:N search: evenface evaluate-identification.
     """
+    from evenface.cli.common import names_of
+    from evenface.console import note
     from evenface.errors import UsageError
-    from evenface.evaluate.protocol_specs import ProtocolOptions
+    from evenface.evaluate.protocol_specs import IDENTIFY, ProtocolOptions
+    from evenface.evaluate.score_table import is_score_table
     from evenface.evaluate.tasks import Settings
 
     if pairs is not None and pairs < 2 * folds:
         raise UsageError(f"--pairs must be at least 2 × --folds = {2 * folds}, got {pairs}")
+    targets = read_targets(target, exit_code)
+    tables = [path for path in map(Path, inputs) if is_score_table(path)]
+    if tables:
+        if protocol or len(tables) < len(inputs):
+            raise UsageError(
+                "tables of scores need neither model nor protocol; evaluate them by themselves, "
+                "with 'evenface evaluate-scores'"
+            )
+        from evenface.cli.evaluate_scores import evaluate_tables
+
+        note(_OLD.format(what="scores", command="evaluate-scores"))
+        evaluate_tables(
+            tables,
+            Settings(replicates=replicates, seed=seed),
+            out,
+            Shown(json, targets, exit_code),
+            distance=distance,
+            cosine=cosine,
+        )
+        return
+    if any(spec.startswith(IDENTIFY) for spec in protocol or ()):
+        note(_OLD.format(what="search", command="evaluate-identification"))
     drawing = ProtocolOptions(
         group_by=_attributes(group_by),
         split=split,
@@ -146,111 +215,161 @@ def evaluate(
         simulated=simulated,
     )
     settings = Settings(
-        replicates=replicates, seed=seed, views=("original", "flip") if flip else ("original",)
+        replicates=replicates,
+        seed=seed,
+        views=("original", "flip") if flip else ("original",),
+        scan=names_of(scan or "") or (),
     )
     given = {"mean": mean, "std": std, "order": order, "layout": layout, "backbone": backbone}
-    options = {name: value for name, value in given.items() if value is not None}
-    tables = [path for path in map(Path, inputs) if _is_score_table(path)]
-    if tables:
-        if protocol or len(tables) < len(inputs):
-            raise UsageError(
-                "tables of scores need neither model nor protocol; evaluate them by themselves"
-            )
-        results = _score_tables(tables, settings, out, distance=distance, cosine=cosine, json=json)
-    elif protocol:
-        if out is None:
+    evaluate_models(
+        inputs,
+        protocol or [],
+        drawing,
+        settings,
+        Given(options_of(given), out, cache, check_colours),
+        Shown(json, targets, exit_code),
+    )
+
+
+_OLD = "{what}: 'evenface {command}' is the command for it. This spelling ends in the next version."
+
+
+@dataclass(frozen=True)
+class Given:
+    """How models are read, and where results go."""
+
+    options: dict[str, Any]
+    out: Path | None
+    cache: Path | None
+    check_colours: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is printed of results, and what they must keep."""
+
+    json: bool
+    targets: list[Target]
+    exit_code: bool
+
+
+def options_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def evaluate_models(
+    inputs: Sequence[str],
+    protocols: Sequence[str],
+    drawing: ProtocolOptions,
+    settings: Settings,
+    given: Given,
+    shown: Shown,
+) -> None:
+    """Evaluate one model on one data set, or each model on each protocol; print and write.
+
+    Args:
+        inputs: models; without protocols one model and one data set.
+        protocols: see :func:`evenface.evaluate.protocol_specs.tasks_of`.
+        drawing, settings: how.
+        given, shown: from where, and where to.
+
+    Raises:
+        UsageError: the inputs are something else, or several protocols have no ``out``.
+    """
+    from evenface.errors import UsageError
+
+    if protocols:
+        if given.out is None:
             raise UsageError("--protocol needs --out, the folder of the results")
-        results = _suite(
-            inputs, protocol, drawing, settings, options, out, cache, check_colours, json
-        )
+        _suite(inputs, protocols, drawing, settings, given, given.out, shown)
     elif len(inputs) == 2:
-        results = _one(
-            inputs[0], inputs[1], drawing, settings, options, out, cache, check_colours, json
-        )
+        _one(inputs[0], inputs[1], drawing, settings, given, shown)
     else:
         raise UsageError("give MODEL and DATASET, or models and --protocol")
-    if out is not None:
-        report_results(results, out)
 
 
-def _is_score_table(path: Path) -> bool:
-    from evenface.evaluate.score_table import is_score_table
-
-    return is_score_table(path)
-
-
-def _score_tables(
-    tables: list[Path],
-    settings: Settings,
+def conclude(
+    results: Sequence[tuple[str, Result, Path | None]],
     out: Path | None,
+    shown: Shown,
     *,
-    distance: bool,
-    cosine: bool,
-    json: bool,
-) -> Named:
-    from evenface.console import note
-    from evenface.errors import UsageError
-    from evenface.evaluate.score_evaluation import evaluate_scores
-    from evenface.evaluate.score_table import read_scores
-    from evenface.evaluate.suite import RUN_FILE
+    single: bool = False,
+    table: str | None = None,
+) -> None:
+    """Print results, say what becomes of targets, write the report, and leave by the exit code.
 
-    if distance and cosine:
-        raise UsageError("--distance and --cosine exclude each other")
-    if len({table.stem for table in tables}) < len(tables):
-        raise UsageError("two tables have one name; rename one of them")
-    evaluations = []
-    for path in tables:
-        evaluation = evaluate_scores(
-            read_scores(path, distance=distance),
-            cosine=cosine,
-            replicates=settings.replicates,
-            seed=settings.seed,
-            level=settings.level,
-            model=path.stem,
-            name=str(path),
-        )
-        evaluations.append(evaluation)
-        if out is not None:
-            folder = out if len(tables) == 1 else out / path.stem
-            (folder / RUN_FILE).unlink(missing_ok=True)  # of another evaluation in this folder
-            evaluation.write(folder)
-            note(f"written: {folder}")
-    _show(evaluations, json)
-    return [(path.stem, found) for path, found in zip(tables, evaluations, strict=True)]
+    Args:
+        results: model, result, and the folder that it was written to.
+        out: of the report; None for none.
+        shown: what to print.
+        single: whether JSON is one record, not a list.
+        table: Markdown to print in place of each result's tables.
+    """
+    from evenface.console import note
+    from evenface.console import out as stdout
+
+    checked = [check_targets(result, shown.targets) for _, result, _ in results]
+    if shown.json:
+        _print_json([result for _, result, _ in results], checked, single)
+    elif table is not None:
+        console = stdout()
+        console.print(DECLARED, highlight=False)
+        console.print(table, markup=False, highlight=False)
+    else:
+        _show([result for _, result, _ in results])
+    for (model, _, folder), of_result in zip(results, checked, strict=True):
+        for target in of_result:
+            note(f"target, {model}: {target.statement}")
+        if folder is not None and of_result:
+            write_targets(folder, of_result)
+    if out is not None:
+        report_results([(model, result) for model, result, _ in results], out)
+    if shown.exit_code:
+        exit_by([target for of_result in checked for target in of_result])
+
+
+def _print_json(
+    results: Sequence[Result], checked: Sequence[Sequence[TargetResult]], single: bool
+) -> None:
+    import json
+
+    records = [
+        result.model_dump(mode="json") | ({"targets": targets_record(of)} if of else {})
+        for result, of in zip(results, checked, strict=True)
+    ]
+    shown = records[0] if single else records
+    typer.echo(json.dumps(shown, ensure_ascii=False, allow_nan=False))
 
 
 def _suite(
-    models: list[str],
-    protocols: list[str],
+    models: Sequence[str],
+    protocols: Sequence[str],
     drawing: ProtocolOptions,
     settings: Settings,
-    options: dict[str, Any],
+    given: Given,
     out: Path,
-    cache: Path | None,
-    check_colours: bool,
-    json: bool,
-) -> Named:
+    shown: Shown,
+) -> None:
     from evenface.console import note
-    from evenface.console import out as stdout
     from evenface.evaluate.protocol_specs import tasks_of
     from evenface.evaluate.subjects import load_subject
     from evenface.evaluate.suite import run_suite, summary_markdown
 
-    subjects = [load_subject(model, **options) for model in models]
+    subjects = [load_subject(model, **given.options) for model in models]
     tasks = [task for spec in protocols for task in tasks_of(spec, drawing)]
     for subject in subjects:
         note(f"{subject.name}: {_said(subject.details)}")
-        if check_colours:
+        if given.check_colours:
             _check_colours(subject, tasks)
-    entries = run_suite(subjects, tasks, out, settings=settings, cache=cache)
+    entries = run_suite(subjects, tasks, out, settings=settings, cache=given.cache)
     note(f"written: {out} (summary.md, summary.csv, <model>/<protocol>/)")
-    if json or len(entries) == 1:
-        _show([entry.result for entry in entries], json)
-    else:
-        console = stdout()
-        console.print(DECLARED, highlight=False)
-        console.print(summary_markdown(entries), markup=False, highlight=False)
-    return [(entry.model, entry.result) for entry in entries]
+    conclude(
+        [(entry.model, entry.result, entry.folder) for entry in entries],
+        out,
+        shown,
+        table=summary_markdown(entries) if len(entries) > 1 else None,
+    )
 
 
 def _one(
@@ -258,30 +377,25 @@ def _one(
     dataset: str,
     drawing: ProtocolOptions,
     settings: Settings,
-    options: dict[str, Any],
-    out: Path | None,
-    cache: Path | None,
-    check_colours: bool,
-    json: bool,
-) -> Named:
-
+    given: Given,
+    shown: Shown,
+) -> None:
     from evenface.console import note
     from evenface.evaluate.protocol_specs import dataset_task
     from evenface.evaluate.subjects import load_subject
     from evenface.evaluate.suite import write_result
 
     task = dataset_task(dataset, drawing, name=dataset)
-    subject = load_subject(model, **options)
+    subject = load_subject(model, **given.options)
     note(f"{subject.name}: {_said(subject.details)}")
-    if check_colours:
+    if given.check_colours:
         _check_colours(subject, [task])
-    embeddings = subject.embeddings(task, task.rows, settings, cache)
+    embeddings = subject.embeddings(task, task.rows, settings, given.cache)
     result = task.measure(embeddings, settings, subject.name)
-    if out is not None:
-        write_result(out, result, subject, task, settings)
-        note(f"written: {out}")
-    _show([result], json, single=True)
-    return [(subject.name, result)]
+    if given.out is not None:
+        write_result(given.out, result, subject, task, settings)
+        note(f"written: {given.out}")
+    conclude([(subject.name, result, given.out)], given.out, shown, single=True)
 
 
 def _said(details: dict[str, str]) -> str:
@@ -302,18 +416,10 @@ def _check_colours(subject: Subject, tasks: list[Task]) -> None:
     say(f"{subject.name}, channel order on {task.name}: {check}")
 
 
-def _show(results: Sequence[Result], json: bool, *, single: bool = False) -> None:
-    import json as json_format
-
+def _show(results: Sequence[Result]) -> None:
     from evenface.console import out as stdout
     from evenface.evaluate import Evaluation
 
-    if json:
-        records: Any = [result.model_dump(mode="json") for result in results]
-        if single:
-            records = records[0]
-        typer.echo(json_format.dumps(records, ensure_ascii=False, allow_nan=False))
-        return
     console = stdout()
     for result in results:
         if isinstance(result, Evaluation):
@@ -331,6 +437,10 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
     for table in _group_tables(evaluation):
         console.print(table)
     console.print(_overall_table(evaluation))
+    if evaluation.enrolment is not None:
+        console.print(_enrolment_table(evaluation.enrolment))
+    if evaluation.crossings is not None:
+        console.print(_crossings_table(evaluation.crossings))
     for remark in filter(None, [summary.pairs_statement, *summary.notes, *evaluation.notes]):
         console.print(f"• {remark}", markup=False, highlight=False)
 
@@ -439,6 +549,59 @@ def _overall_table(evaluation: Evaluation) -> Table:
     for label, figure, remark in rows:
         table.add_row(label, figure, remark or "")
     return table
+
+
+def _enrolment_table(enrolment: Mapping[str, Enrolment]) -> Table:
+    return _figures(
+        "Enrolment: % with intervals",
+        ("images", "failure to enrol", "face found"),
+        {
+            name: [f"{of.images:,}", *map(_percent, (of.failure_to_enrol, of.face_found))]
+            for name, of in enrolment.items()
+        },
+    )
+
+
+def _crossings_table(scan: CrossingScan) -> Table:
+    """The largest differences that are more than chance."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    decided = scan.decided()
+    small = [cell.name for cell in scan.too_small]
+    caption = [
+        f"{len(scan.differences):,} comparisons of {len(scan.cells):,} cells, {len(decided):,} "
+        "differences are more than chance."
+    ]
+    if small:
+        more = f" and {len(small) - _NAMED} more" if len(small) > _NAMED else ""
+        caption.append(
+            f"Too small (fewer than {scan.few_people} people): {', '.join(small[:_NAMED])}{more}."
+        )
+    table = Table(
+        title=f"Crossings of {escape(', '.join(scan.attributes))}: the largest differences",
+        caption=escape(" ".join(caption)),
+        title_justify="left",
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for heading in ("higher", "lower", "rate", "difference, points", "ratio", "p (Holm)"):
+        table.add_column(heading, overflow="fold")
+    for of in decided[:_NAMED]:
+        table.add_row(
+            escape(" × ".join(of.higher)),
+            escape(" × ".join(of.lower)),
+            of.error.upper(),
+            _percent(of.difference),
+            "–" if of.ratio is None else f"{of.ratio:.1f}",
+            f"{of.p_holm:.2g}",
+        )
+    return table
+
+
+_NAMED = 10
+"""Differences and cells of a scan that are shown."""
 
 
 def _at_one_threshold(evaluation: Evaluation) -> tuple[float, Estimate, Estimate, str | None]:

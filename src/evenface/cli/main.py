@@ -25,6 +25,8 @@ _NOUNS = (
     "teacher",
     "train",
     "evaluate",
+    "evaluate_scores",
+    "evaluate_identification",
     "compare",
     "prune",
     "export",

@@ -1,0 +1,108 @@
+"""The commands for tables of scores and for search, the old spellings, targets and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evenface.cli.main import main
+from evenface.data.manifest import Manifest
+from evenface.evaluate import subjects
+
+
+class PixelTeacher:
+    """Embeds by a fixed projection of coarse pixels."""
+
+    name = "pixels"
+    embedding_size = 16
+    fingerprint = "pixels"
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        projection = np.random.default_rng(0).normal(size=(147, 16))
+        coarse = images[:, 8::16, 8::16].reshape(len(images), -1) / 255 - 0.5
+        return (coarse @ projection).astype(np.float32)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """400 pairs of two groups that differ little."""
+    rng = np.random.default_rng(0)
+    genuine = np.arange(800) % 2
+    scores = rng.normal(3 * genuine, 1)
+    rows = [
+        f"{s},{g},{'ab'[k // 2 % 2]}" for k, (s, g) in enumerate(zip(scores, genuine, strict=True))
+    ]
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(["score,genuine,group", *rows]))
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments)])
+    return int(stop.value.code or 0)
+
+
+def test_scores_have_a_command_and_the_old_spelling_names_it(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--replicates", 20, "--json")
+    assert run("evaluate-scores", table, *options) == 0
+    new = capsys.readouterr()
+    assert run("evaluate", table, *options) == 0
+    old = capsys.readouterr()
+    assert json.loads(old.out) == json.loads(new.out)
+    assert "evenface evaluate-scores" in old.err
+    assert "evenface evaluate-scores" not in new.err
+
+
+def test_search_has_a_command(
+    two_groups: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelTeacher())
+    split = np.where(np.arange(len(two_groups)) % 4 < 2, "gallery", "probe")
+    dataset, out = tmp_path / "set.parquet", tmp_path / "out"
+    two_groups.with_column("split", split).write(dataset)
+    given = ("m.onnx", "--gallery", dataset, "--replicates", 5, "--out", out)
+    assert run("evaluate-identification", *given) == 0
+    (found,) = out.glob("*/*/identification.json")
+    assert "rank_rate" in json.loads(found.read_text())
+
+
+@pytest.mark.parametrize(
+    ("targets", "code", "verdicts"),
+    [
+        (["accuracy>=10%"], 0, ["met"]),
+        (["accuracy>=10%", "accuracy>=99.9%"], 3, ["met", "missed"]),
+        (["std_sample<=1e-4"], 4, ["undecided"]),
+    ],
+)
+def test_exit_codes_follow_targets(
+    table: Path, tmp_path: Path, targets: list[str], code: int, verdicts: list[str]
+) -> None:
+    given = [part for target in targets for part in ("--target", target)]
+    out = tmp_path / "out"
+    rest = ("--exit-code", "--replicates", 200, "--out", out)
+    assert run("evaluate-scores", table, *given, *rest) == code
+    assert [of["verdict"] for of in json.loads((out / "targets.json").read_text())] == verdicts
+
+
+def test_an_exit_code_needs_a_target(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate-scores", table, "--exit-code") == 2
+    assert "--exit-code needs a --target" in capsys.readouterr().err
+
+
+def test_a_scan_is_printed(
+    two_groups: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelTeacher())
+    two_groups.write(tmp_path / "set.parquet")
+    given = ("m.onnx", tmp_path / "set.parquet", "--replicates", 5, "--scan", "all")
+    assert run("evaluate", *given) == 0
+    assert "Crossings of" in capsys.readouterr().out
