@@ -117,9 +117,9 @@ def own_data() -> None:
 
 def exporting() -> None:
     write_people(Path("data/mix"), people("a"))
-    write_people(Path("data/test"), people("b", images=6))
-    protocol_from_manifest(Manifest.read("data/test"), folds=2).write(
-        Path("data/test/protocol.parquet")
+    write_people(Path("data/rfw"), people("b", images=6))
+    protocol_from_manifest(Manifest.read("data/rfw"), folds=2).write(
+        Path("data/rfw/protocol.parquet")
     )
 
 
@@ -152,7 +152,10 @@ WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "docs/faithful.md": (lambda: training(512), ["train"]),
     "docs/study.md": (lambda: None, ["study list"]),
     "docs/data.md": (own_data, ["data import faces.csv", "data inspect", "data preview"]),
-    "docs/formats.md": (exporting, ["data export data/mix", "data export data/test out"]),
+    "docs/formats.md": (
+        exporting,
+        ["data export data/mix", "data export data/rfw out", "data export draw:data/rfw out"],
+    ),
     "docs/mixing.md": (
         mixing,
         [

@@ -106,7 +106,7 @@ def run(
     options = [
         ("--out", out),
         ("--real", real),
-        ("--synthetic", synthetic),
+        *(("--synthetic", folder) for folder in synthetic or []),
         ("--test", test),
         *(("--teacher", teacher) for teacher in teachers or []),
         *(("--set", assignment) for assignment in assignments or []),

@@ -445,7 +445,7 @@ class StudySpec(_Part):
 
 def own_faces(
     real: Path | None = None,
-    synthetic: Path | None = None,
+    synthetic: Path | Mapping[str, Path] | None = None,
     test: Path | None = None,
     *,
     published: bool = False,
@@ -456,7 +456,7 @@ def own_faces(
     tests. Further overrides may follow and win, e.g. ``faces.test.fraction``.
 
     Args:
-        real, synthetic: folders of faces.
+        real, synthetic: folders of faces; of several synthetic sets, by name.
         test: a folder of faces, or a published verification set.
         published: whether the study's own tests are published sets, which stay.
     """
@@ -470,11 +470,19 @@ def own_faces(
         overrides["faces.group_by"] = None
     if overrides or real is not None or synthetic is not None:
         overrides |= {} if published else {"description": _OWN_DESCRIPTION}
-    for role, path in (("real", real), ("synthetic", synthetic)):
-        if path is not None:
-            folder = {"kind": "folder", "path": str(path.resolve()), "origin": role}
-            overrides[f"faces.{role}"] = folder
+    if real is not None:
+        overrides["faces.real"] = _folder(real, "real")
+    if isinstance(synthetic, Mapping):
+        overrides["faces.synthetic"] = [
+            {"name": name, **_folder(path, "synthetic")} for name, path in synthetic.items()
+        ]
+    elif synthetic is not None:
+        overrides["faces.synthetic"] = _folder(synthetic, "synthetic")
     return overrides
+
+
+def _folder(path: Path, origin: str) -> dict[str, str]:
+    return {"kind": "folder", "path": str(path.resolve()), "origin": origin}
 
 
 def _test_faces(path: Path) -> dict[str, Any]:
@@ -487,7 +495,7 @@ def _test_faces(path: Path) -> dict[str, Any]:
     published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
     if published or kept_pairs(path):
         return {"kind": "protocol", "spec": str(path.resolve())}
-    return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
+    return _folder(path, "real")
 
 
 def brings_published_tests(source: str) -> bool:
