@@ -15,6 +15,7 @@ from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
 from evenface.report.glossary import GLOSSARY
 from evenface.report.inherited import inheritance_chart, inheritance_table
+from evenface.report.left_out import left_out_table
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.names import readable
@@ -107,6 +108,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
         "labels": labels_table(results),
+        "left_out": left_out_table(results),
         "samples": sample_sheets(results, base),
         "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,

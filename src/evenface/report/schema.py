@@ -9,11 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from evenface.errors import DataError
 from evenface.evaluate.results import containing
 from evenface.files import read_json
+from evenface.study.left_out import LeftOut
 from evenface.study.spec import MAIN_BENCHMARK
 
 SCHEMA = 3
@@ -433,6 +441,7 @@ class Results(_Entry):
     teachers: tuple[Teacher, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
     labels: PredictedLabels | None = None
+    left_out: LeftOut | None = None
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
     evaluations: dict[str, dict[str, Evaluation]] = {}
@@ -444,6 +453,11 @@ class Results(_Entry):
     failures: tuple[Failure, ...] = ()
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
+
+    @field_validator("left_out", mode="before")
+    @classmethod
+    def _no_search(cls, value: Any) -> Any:
+        return value or None
 
     @property
     def main(self) -> Benchmark | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +22,7 @@ from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
+from evenface.study.left_out import LeftOut
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
     STUDY_TEACHER,
@@ -57,7 +57,7 @@ class Findings:
     failures: list[RunFailure]
     log: StageLog
     labels: LabelReport | None = None
-    left_out: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    left_out: LeftOut | None = None
 
 
 def check_claims(spec: StudySpec) -> None:
@@ -86,7 +86,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
                     [
                         statement(spec),
                         _labels_said(findings),
-                        _left_out_said(findings),
+                        findings.left_out.sentence if findings.left_out else None,
                         _sizes(findings.sets),
                     ],
                 )
@@ -106,7 +106,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
         ],
         "labels": None if findings.labels is None else _describe_labels(findings.labels),
-        "left_out": findings.left_out,
+        "left_out": findings.left_out and findings.left_out.model_dump(mode="json"),
         "models": [
             {
                 **arm.describe(),
@@ -243,16 +243,6 @@ def _labels_said(findings: Findings) -> str:
         f"The {labels.attribute} of synthetic faces is predicted by {by}, not declared: mixes are "
         "balanced for this classifier."
     )
-
-
-def _left_out_said(findings: Findings) -> str:
-    """A sentence where people of tests were left out of training; else nothing."""
-    counts = [
-        f"{len(names):,} people of the {role} faces (whose names are in {test})"
-        for role, tests in findings.left_out.items()
-        for test, names in tests.items()
-    ]
-    return f"Left out of training: {listed(counts)}." if counts else ""
 
 
 def _describe_labels(labels: LabelReport) -> dict[str, Any]:

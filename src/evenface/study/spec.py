@@ -19,6 +19,7 @@ from pydantic import (
 
 from evenface import recipes
 from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
+from evenface.data.overlap import IMAGE_THRESHOLD, PEOPLE_THRESHOLD
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -160,6 +161,30 @@ class PredictionsFile(_Part):
     abstain: float = Field(default=ABSTAIN, ge=0, le=1)
 
 
+class OverlapRules(_Part):
+    """How training people are found whom a test set has too. They are left out of training; see
+    :func:`evenface.data.overlap.find_overlap`."""
+
+    by: Literal["names", "embeddings", "both"] = "both"
+    teacher: str | None = None
+    """Whose embeddings are compared: any teacher that is there before the study trains; None: the
+    first of the study's that is."""
+    threshold: float = Field(default=PEOPLE_THRESHOLD, gt=0, le=1)
+    """Cosine of two people's mean embeddings from which they are one person."""
+    image_threshold: float = Field(default=IMAGE_THRESHOLD, gt=0, le=1)
+    """Cosine of two images from which the one is a copy of the other."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        """A name stands for the rules with this name, a list of both names for both."""
+        if isinstance(content, list | tuple) and sorted(content) == ["embeddings", "names"]:
+            content = "both"
+        if isinstance(content, list | tuple) and len(content) == 1:
+            content = content[0]
+        return {"by": content} if isinstance(content, str) else content
+
+
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
@@ -173,9 +198,9 @@ class FacesSpec(_Part):
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
-    exclude_overlap: Literal["names"] | None = None
-    """"names": training people whose names a test set has too are left out; None: they are warned
-    of."""
+    exclude_overlap: OverlapRules | None = None
+    """Training people whom a test set has too are left out, found by "names", by "embeddings" or by
+    "both"; None: shared names are a warning."""
     synthetic_labels: Annotated[
         ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
     ] = None
@@ -405,6 +430,7 @@ class StudySpec(_Part):
                     f"set; there are {', '.join(self.training_sets)}"
                 )
         self._check_labels()
+        self._check_overlap()
         recipes_ = [
             self.student.recipe,
             *(t.recipe for t in self.teachers if not isinstance(t, str)),
@@ -432,6 +458,28 @@ class StudySpec(_Part):
                     f"faces.synthetic_labels: the teacher '{name}' learns from '{teacher.set}', "
                     "which may need the labels first. Choose a teacher of real faces"
                 )
+
+    def _check_overlap(self) -> None:
+        """The teacher of the search has to be there before any training."""
+        rules = self.faces.exclude_overlap
+        if rules is None or rules.by == "names":
+            return
+        trained = [t.name for t in self.teachers if isinstance(t, TrainedTeacher)]
+        if rules.teacher in trained or not (rules.teacher or self._teachers_at_hand()):
+            raise ValueError(
+                f"faces.exclude_overlap: the study trains its teacher ({', '.join(trained)}), on "
+                "faces that the search has to clean first. Name one that is there, as in "
+                "faces.exclude_overlap.teacher=sface, or compare names only"
+            )
+
+    def overlap_teacher(self) -> str:
+        """What ``faces.exclude_overlap`` compares embeddings of: a teacher's id, name or path."""
+        rules = self.faces.exclude_overlap
+        given = rules.teacher if rules else None
+        return given or self._teachers_at_hand()[0]
+
+    def _teachers_at_hand(self) -> list[str]:
+        return [teacher for teacher in self.teachers if isinstance(teacher, str)]
 
     def recipe_name(self, given: str) -> str:
         """A recipe's name with the study's variant put in."""
