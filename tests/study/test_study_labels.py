@@ -244,7 +244,9 @@ def test_a_study_of_unlabelled_faces_ends_in_a_report(
 ) -> None:
     small = {
         "student.overrides": {"schedule.steps": 2, "schedule.warmup_steps": 1, "batch_size": 8},
-        "training_sets": {"mix": {"kind": "mix", "real_fraction": 0.5}},
+        "training_sets": {
+            "mix": {"kind": "mix", "real_fraction": 0.5, "wrong_labels": [0, 0.5, 1]}
+        },
         "teachers": [str(teacher_file)],
         "training_seeds": [0],
         "evaluation.real_people": [],
@@ -255,13 +257,17 @@ def test_a_study_of_unlabelled_faces_ends_in_a_report(
     spec = load_study("smoke", own_faces(folders["real"], folders["made"]) | small)
     run_study(spec, tmp_path / "study", command="evenface study run …")
     results = json.loads((tmp_path / "study" / "results.json").read_text())
+    plain, distilled = results["sweep"]
+    assert plain["of"] == distilled["of"] == "right labels"
+    assert [point["set"] for point in plain["points"]] == ["mix-wrong-100", "mix-wrong-50", "mix"]
+    assert "How many right labels?" in (tmp_path / "study" / "report.html").read_text("utf-8")
     labels = results["labels"]
     assert labels["method"] == "classifier"
     assert sum(of["identities"] for of in labels["predicted"].values()) == 21
     held = labels["held_out"]
     assert held["columns"] == ["east", "west", "abstained"]
     assert sum(map(sum, held["confusion"].values())) == held["identities"] == 4
-    (mix,) = results["sets"]
+    mix = results["sets"][0]
     assert mix["labels"]["predicted"] > 0
     assert "is predicted by a classifier" in results["study"]["statement"]
     page = (tmp_path / "study" / "report.html").read_text()

@@ -365,7 +365,7 @@ class Failure(_Entry):
 
 
 class SweepPoint(_Entry):
-    """One model of a sweep: accuracies as fractions, at a share of real faces in [0, 1]."""
+    """One model of a sweep: accuracies as fractions, at a share in [0, 1]."""
 
     fraction: float
     set: str = ""
@@ -376,25 +376,27 @@ class SweepPoint(_Entry):
 
 
 class Smallest(_Entry):
-    """The smallest real fraction that is enough, None if none is known to be."""
+    """The smallest fraction that is enough, None if none is known to be."""
 
     fraction: float | None = None
     change: Estimate | None = None
-    """Of the worst group's accuracy at that fraction, against all-real training."""
+    """Of the worst group's accuracy at that fraction, against the whole."""
     statement: str = ""
 
 
 class Sweep(_Entry):
-    """Accuracy over the share of real faces, without KD (no teacher) or with it."""
+    """Accuracy over the share of real faces, or of right labels, without KD (no teacher) or with
+    it."""
 
     benchmark: str
+    of: Literal["real faces", "right labels"] = "real faces"
     levels: dict[str, str] = {}
     teacher: str | None = None
     epsilon: float | None = None
     """Loss of accuracy in the worst group, a fraction, that counts as none."""
     points: tuple[SweepPoint, ...]
     smallest: Smallest = Smallest()
-    """Against all-real training of the same kind."""
+    """Against the whole, with the same teacher or none."""
     smallest_against_plain: Smallest | None = None
     """With KD: against all-real training without it."""
 

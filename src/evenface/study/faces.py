@@ -286,6 +286,13 @@ def check_groups(spec: StudySpec, faces: StudyFaces) -> None:
         for name, wanted in spec.training_sets.items()
         if isinstance(wanted, MixedSet) and (wanted.balance != "none" or wanted.wrong_labels)
     ]
+    if balanced and faces.labels is not None:
+        raise UsageError(
+            f"training sets {', '.join(balanced)} balance '{attribute}', but no identity of the "
+            f"synthetic faces ({', '.join(sets)}) is labelled with a score of at least "
+            f"{faces.labels.abstain:g}. Lower faces.synthetic_labels.abstain, or choose a teacher "
+            "that tells people apart"
+        )
     if balanced:
         raise UsageError(
             f"training sets {', '.join(balanced)} balance '{attribute}', but the synthetic faces "

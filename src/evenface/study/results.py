@@ -123,7 +123,12 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             findings.evaluations,
             others=spec.evaluation.real_people,
             kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
-            real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
+            real_fractions={
+                name: of.real_fraction
+                for name, of in spec.training_sets.items()
+                if not (isinstance(of, MixedSet) and of.wrong_labels)
+            },
+            right_labels=_right_labels(spec),
             factors={name: list(levels) for name, levels in spec.factors.items()},
             costs={arm.id: costs[arm.id] for arm in findings.arms},
             rules=spec.claims,
@@ -133,6 +138,16 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "stages": log.summary(),
         "samples": _samples(findings),
     }
+
+
+def _right_labels(spec: StudySpec) -> list[dict[str, float]]:
+    """Of mixes that differ in their labels only, set → share of right labels."""
+    families: dict[str, dict[str, float]] = {}
+    for name, of in spec.training_sets.items():
+        if isinstance(of, MixedSet):
+            family = families.setdefault(of.model_dump_json(exclude={"wrong_labels"}), {})
+            family[name] = round(1 - of.wrong_labels, 9)
+    return [family for family in families.values() if len(set(family.values())) > 1]
 
 
 def _cost(arm: StudyArm, device: str, threads: int | None) -> Cost:

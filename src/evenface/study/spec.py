@@ -250,7 +250,7 @@ class MixedSet(MixSpec):
     """How many in all groups together, or the most that are fewer where images are balanced."""
     wrong_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
-    much does the mix depend on the labels?"""
+    much does the mix depend on the labels? In a study file also a list: one mix with each."""
 
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -370,7 +370,9 @@ class StudySpec(_Part):
         if not isinstance(content, Mapping):
             return content
         sets = content.get("training_sets", ["real", "synthetic", "mix"])
-        if isinstance(sets, Mapping | str) or not isinstance(sets, Sequence):
+        if isinstance(sets, Mapping):
+            return {**content, "training_sets": _by_wrong_labels(sets)}
+        if isinstance(sets, str) or not isinstance(sets, Sequence):
             return content
         if len(set(map(str, sets))) < len(sets):
             listed = ", ".join(map(str, sets))
@@ -489,6 +491,20 @@ class StudySpec(_Part):
     def simulated(self) -> bool:
         """Whether any group result comes from rendered faces."""
         return any(part.kind == "render" for part in self.faces.by_role().values())
+
+
+def _by_wrong_labels(sets: Mapping[str, Any]) -> dict[str, Any]:
+    """Training sets, a mix with a list of ``wrong_labels`` once with each: ``mix-wrong-05``, …"""
+    found: dict[str, Any] = {}
+    for name, of in sets.items():
+        shares = of.get("wrong_labels") if isinstance(of, Mapping) else None
+        if not isinstance(shares, list | tuple):
+            found[name] = of
+            continue
+        for share in dict.fromkeys(shares):
+            percent = f"{100 * share:02.0f}" if isinstance(share, int | float) else str(share)
+            found[f"{name}-wrong-{percent}" if share else name] = {**of, "wrong_labels": share}
+    return found
 
 
 def own_faces(
