@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -35,6 +36,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.seeds import generator
+
+# Counts of one group that are kept in memory, 8 bits each.
+_MOST_KEPT = 8_000_000
 
 
 def identity_counts(identities: int, replicates: int, seed: int, group: str) -> NDArray[np.int64]:
@@ -55,8 +59,9 @@ def count_chunks(
 ) -> Iterator[list[NDArray[Any]]]:
     """The counts of :func:`identity_counts` for every group, ``size`` replicates at a time.
 
-    The same counts whatever the size, without holding all of them: (size, identities) for each
-    group, in 16 bits where the product of two counts fits.
+    The same counts whatever the size: (size, identities) for each group, in 16 bits where the
+    product of two counts fits. Models of one protocol draw the same, so small ones are kept; large
+    ones are never held as a whole.
 
     Args:
         identities: number in each group.
@@ -65,18 +70,41 @@ def count_chunks(
         seed: of the bootstrap.
         size: replicates at a time.
     """
-    draws = [generator(seed, "identity-bootstrap", group) for group in groups]
+    parts = [
+        _drawn_once(n, replicates, seed, group, size)
+        if n * replicates <= _MOST_KEPT
+        else _drawn_anew(n, replicates, seed, group, size)
+        for n, group in zip(identities, groups, strict=True)
+    ]
+    for of_groups in zip(*parts, strict=True):
+        yield [_narrow(counts) for counts in of_groups]
+
+
+def _drawn_once(
+    identities: int, replicates: int, seed: int, group: str, size: int
+) -> Iterator[NDArray[Any]]:
+    counts = _kept_counts(identities, replicates, seed, group)
+    yield from (counts[start : start + size] for start in range(0, replicates, size))
+
+
+@lru_cache(maxsize=16)
+def _kept_counts(identities: int, replicates: int, seed: int, group: str) -> NDArray[Any]:
+    counts = identity_counts(identities, replicates, seed, group)
+    return counts.astype(np.uint8) if counts.max(initial=0) < 2**8 else counts
+
+
+def _drawn_anew(
+    identities: int, replicates: int, seed: int, group: str, size: int
+) -> Iterator[NDArray[np.int64]]:
+    rng = generator(seed, "identity-bootstrap", group)
     for start in range(0, replicates, size):
         rows = min(size, replicates - start)
-        yield [
-            _narrow(rng.multinomial(n, np.full(n, 1 / n), size=rows))
-            for rng, n in zip(draws, identities, strict=True)
-        ]
+        yield rng.multinomial(identities, np.full(identities, 1 / identities), size=rows)
 
 
-def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
-    fits = counts.size == 0 or int(counts.max()) ** 2 < 2**16
-    return counts.astype(np.uint16) if fits else counts
+def _narrow(counts: NDArray[Any]) -> NDArray[Any]:
+    fits = int(counts.max(initial=0)) ** 2 < 2**16
+    return counts.astype(np.uint16) if fits else counts.astype(np.int64)
 
 
 def pair_weights(
