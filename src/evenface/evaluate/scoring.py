@@ -349,7 +349,7 @@ class Scorers:
             Replicates that resample units, and at most :data:`PAIR_REPLICATES` that resample dyads.
         """
         names = [scorer.name for scorer in self.groups]
-        size = max(1, min(64, _CHUNK // sum(scorer.pairs for scorer in self.groups)))
+        size = max(1, min(256, _CHUNK // sum(scorer.pairs for scorer in self.groups)))
         units = count_chunks(
             [scorer.data.units for scorer in self.groups], names, replicates, seed, size
         )
