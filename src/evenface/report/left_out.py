@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evenface.report.numbers import MISSING, count
-from evenface.report.schema import Results
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.left_out import LeftOutOf
+from evenface.study.record import Results
 
 
 def left_out_table(results: Results) -> Table | None:

@@ -15,20 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure, percentile_interval
+from evenface.evaluate.results import Estimate
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p
+from evenface.study.record import Smallest, Sweep, SweepPoint, Swept
 from evenface.study.wording import change, number, points
 
 LEAST_FRACTIONS = 3
 """Fractions from which on a study is a sweep."""
 _WHOLE = 1.0
-_REFERENCE = {"real faces": "all-real training", "right labels": "all labels right"}
-"""What is swept over → what a share of 1 is called."""
+_REFERENCE: dict[Swept, str] = {
+    "real faces": "all-real training",
+    "right labels": "all labels right",
+}
+"""What a share of 1 is called."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,11 @@ class _Step:
     """Worst-group accuracy minus that of the whole."""
 
 
-def sweep(grid: Grid) -> list[dict[str, Any]]:
-    """The entries "sweep" of ``results.json`` for one benchmark; none with fewer than three
-    fractions."""
+def sweep(grid: Grid) -> list[Sweep]:
+    """The sweeps on one benchmark; none with fewer than three fractions."""
     if grid.of_others:
         return []
-    over = [("real faces", grid.real_fractions)]
+    over: list[tuple[Swept, Mapping[str, float]]] = [("real faces", grid.real_fractions)]
     over += [("right labels", family) for family in grid.right_labels]
     return [
         entry
@@ -59,8 +62,8 @@ def sweep(grid: Grid) -> list[dict[str, Any]]:
 
 
 def _entry(
-    grid: Grid, of: str, shares: Mapping[str, float], teacher: str | None, levels: Levels
-) -> dict[str, Any] | None:
+    grid: Grid, of: Swept, shares: Mapping[str, float], teacher: str | None, levels: Levels
+) -> Sweep | None:
     """The students of these training sets, each with its share of what is swept over (``of``)."""
     found = [
         (fraction, name, arm)
@@ -71,56 +74,46 @@ def _entry(
     if len({fraction for fraction, *_ in found}) < LEAST_FRACTIONS:
         return None
     arms = [(fraction, arm) for fraction, _, arm in found]
-    entry = {
-        "benchmark": grid.benchmark,
-        "of": of,
-        "levels": dict(levels),
-        "teacher": teacher,
-        "epsilon": grid.settings.epsilon,
-        "points": [
-            {
-                "fraction": fraction,
-                "set": name,
-                "model": arm.id,
-                **_accuracies(grid.whole(arm)),
-            }
-            for fraction, name, arm in found
-        ],
-        "smallest": _smallest(grid, of, arms, arms, _REFERENCE[of]),
-    }
+    against_plain = None
     if teacher is not None and of == "real faces":
         plain = [
             (_WHOLE, arm)
             for name, fraction in shares.items()
             if fraction == _WHOLE and (arm := grid.student((name, None), levels))
         ]
-        entry["smallest_against_plain"] = _smallest(
-            grid, of, arms, plain, f"{_REFERENCE[of]} without KD"
-        )
-    return entry
+        against_plain = _smallest(grid, of, arms, plain, f"{_REFERENCE[of]} without KD")
+    return Sweep(
+        benchmark=grid.benchmark,
+        of=of,
+        levels=dict(levels),
+        teacher=teacher,
+        epsilon=grid.settings.epsilon,
+        points=tuple(_point(fraction, name, grid.whole(arm)) for fraction, name, arm in found),
+        smallest=_smallest(grid, of, arms, arms, _REFERENCE[of]),
+        smallest_against_plain=against_plain,
+    )
 
 
-def _accuracies(evaluation: ArmEvaluation) -> dict[str, Any]:
+def _point(fraction: float, name: str, evaluation: ArmEvaluation) -> SweepPoint:
     worst = figure(evaluation, WORST)
     low, high = percentile_interval(worst.samples, worst.level, floor=0.0, ceiling=1.0)
-    overall = evaluation.overall.accuracy
-    return {
-        "mean": {"value": overall.value, "low": overall.low, "high": overall.high},
-        "worst": {"value": worst.value, "low": low, "high": high},
-        "groups": {
-            name: {"value": of.accuracy.value, "low": of.accuracy.low, "high": of.accuracy.high}
-            for name, of in evaluation.groups.items()
-        },
-    }
+    return SweepPoint(
+        fraction=fraction,
+        set=name,
+        model=evaluation.model or "",
+        mean=evaluation.overall.accuracy,
+        worst=Estimate(value=worst.value, low=low, high=high),
+        groups={group: of.accuracy.plain for group, of in evaluation.groups.items()},
+    )
 
 
 def _smallest(
     grid: Grid,
-    of: str,
+    of: Swept,
     arms: Sequence[tuple[float, Arm]],
     references: Sequence[tuple[float, Arm]],
     against: str,
-) -> dict[str, Any]:
+) -> Smallest:
     """The smallest fraction that is shown to be enough, and a sentence.
 
     Args:
@@ -134,7 +127,7 @@ def _smallest(
     reference = next((arm for fraction, arm in references if fraction == _WHOLE), None)
     if reference is None:
         lacking = against if of == "real faces" else f"mix with {against}"
-        return {"fraction": None, "statement": f"There is no {lacking} to compare with."}
+        return Smallest(statement=f"There is no {lacking} to compare with.")
     # Against students without KD, all-real training with it is to be tested as well.
     tested = [(fraction, arm) for fraction, arm in arms if arm.id != reference.id]
     steps, seeds = [], len(reference.seeds)
@@ -176,10 +169,13 @@ def _smallest(
     else:
         said += " Judged by the estimates alone, none is enough."
     if shown is None:
-        return {"fraction": None, "change": None, "statement": said}
+        return Smallest(statement=said)
     found = contrast(shown.loss)
-    bounds = {"value": found.value, "low": found.low, "high": found.high}
-    return {"fraction": shown.fraction, "change": bounds, "statement": said}
+    return Smallest(
+        fraction=shown.fraction,
+        change=Estimate(value=found.value, low=found.low, high=found.high),
+        statement=said,
+    )
 
 
 def _in_sequence(steps: Sequence[_Step]) -> tuple[_Step | None, _Step | None]:
