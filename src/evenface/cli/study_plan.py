@@ -90,8 +90,10 @@ def _runs_table(found: Plan) -> Any:
         table.add_column(heading, overflow="fold")
     for heading in ("steps", "time left"):
         table.add_column(heading, justify="right")
+    if found.notes:
+        table.add_column("note", overflow="fold")
     for run in (*found.teachers, *found.runs):
-        table.add_row(*map(Text, _run_row(run)))
+        table.add_row(*map(Text, _run_row(run)), *([Text(run.note)] if found.notes else []))
     return table
 
 
@@ -163,12 +165,37 @@ def _summary(found: Plan) -> list[str]:
         disk += "; THAT IS MORE THAN IS FREE"
     memory = "unknown without torch" if found.memory is None else f"about {_bytes(found.memory)}"
     lines = [
+        *_design(found),
         f"Training time left: {time}.",
         f"Disk: {disk}; {_bytes(found.free)} free.",
         f"Device memory of the largest training: {memory}; work space comes on top.",
     ]
     lines += [f"Missing: {what}." for what in found.missing]
     return [*lines, *(f"Warning: {what}." for what in found.warnings)]
+
+
+def _design(found: Plan) -> list[str]:
+    """What is compared: variant, notes on arms, teachers, epochs, shares of real faces."""
+    lines = [] if found.variant is None else [f"Variant: {found.variant}."]
+    if found.notes:
+        counts = "; ".join(f"{count} {note}" for note, count in found.notes.items())
+        lines.append(f"Students: {counts}.")
+    taught = found.taught
+    if len({tuple(sets) for sets in taught.values()}) > 1:
+        parts = (f"{teacher} teaches {', '.join(sets)}" for teacher, sets in taught.items())
+        lines.append(f"Teachers: {'; '.join(parts)}.")
+    if found.epochs_of == "set":
+        lines.append("Epochs: of each training set, so that students take different steps.")
+    mixes = {name: of for name, of in found.real_shares.items() if of.identities not in (0, 1)}
+    shares = (
+        f"{name} {_percent(of.identities)} of identities, {_percent(of.images)} of images"
+        for name, of in mixes.items()
+    )
+    return [*lines, f"Real faces: {'; '.join(shares)}."] if mixes else lines
+
+
+def _percent(share: float | None) -> str:
+    return "unknown share" if share is None else f"{100 * share:.1f} %"
 
 
 def _duration(seconds: float | None) -> str:

@@ -68,9 +68,14 @@ def load(
             or a value that does not fit.
     """
     content = read(kind, source)
-    for key, value in (overrides or {}).items():
-        _set(content, key, deepcopy(value))  # a later key may change a part of it
+    override(content, overrides or {})
     return validate(source, content, model)
+
+
+def override(content: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Set dotted keys of ``content``, in place; a later key may change a part of an earlier one."""
+    for key, value in overrides.items():
+        _set(content, key, deepcopy(value))
 
 
 def validate(where: str, content: Mapping[str, Any], model: type[Model]) -> Model:

@@ -175,6 +175,13 @@ class GroupSize(_Entry):
     identities: int
 
 
+class RealShare(_Entry):
+    """Share of a training set that is of the real faces; fractions."""
+
+    identities: float | None = None
+    images: float | None = None
+
+
 class TrainingSet(_Entry):
     """What a student learned from."""
 
@@ -187,6 +194,9 @@ class TrainingSet(_Entry):
     groups: dict[str, GroupSize] = {}
     origins: dict[str, int] = {}
     real_fraction: float | None = None
+    """As asked for: of identities, or of images where the mix balances images."""
+    real_share: RealShare = RealShare()
+    """As counted."""
     kind: Literal["real", "synthetic", "mix"] | None = None
     fingerprint: str = ""
     labels: dict[str, int] = {}
@@ -253,6 +263,8 @@ class Model(_Entry):
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
     recipe: dict[str, Any] | None = None
+    note: str = ""
+    """What the study file says of the arm."""
 
 
 class Benchmark(_Entry):
