@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS, SYMBOLS, TEMPLATE, Part
 from evenface.report.numbers import coverage, percent
 from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
-from evenface.report.schema import Benchmark, Evaluation, Model, Results
+from evenface.report.schema import Benchmark, Evaluation, Model, Results, TrainingSet
 from evenface.report.templates import sentence
 from evenface.study.spec import (
     AnyFaces,
@@ -187,10 +187,19 @@ def _training_sets(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         paragraphs.append(
             [
                 f"“{item.name}”: {item.identities:,} identities and {item.images:,} images"
-                f"{composed}.{recipe}"
+                f"{composed}.{recipe}{_counted_shares(item)}"
             ]
         )
     return paragraphs
+
+
+def _counted_shares(item: TrainingSet) -> str:
+    """How much of a mix is of the real faces; "" for other sets, and where it was not counted."""
+    people, images = item.real_share.identities, item.real_share.images
+    if item.kind != "mix" or people is None:
+        return ""
+    shares = f"{percent(people, digits=1)} % of its identities and {percent(images, digits=1)} %"
+    return f" {shares} of its images are of the real faces."
 
 
 def _set_recipe(wanted: WholeSet | MixedSet) -> str:
@@ -444,8 +453,12 @@ def _rate(recipe: TrainRecipe) -> list[Piece]:
 def _length(recipe: TrainRecipe, steps: int | None) -> list[Piece]:
     schedule = recipe.schedule
     length = f"{schedule.epochs} epochs" if schedule.epochs else f"{schedule.steps:,} steps"
+    if schedule.stop_epoch:
+        length = f"the first {schedule.stop_epoch} of {length}"
     if schedule.epochs and schedule.epoch_steps:
         length += f" of {schedule.epoch_steps:,} steps"
+    elif schedule.epochs and not steps:
+        length += " of each training set"
     if schedule.epochs and steps:
         length += f" ({steps:,} steps)"
     pieces: list[Piece] = [f" Trained for {length}"]
