@@ -65,6 +65,31 @@ def test_levels_are_columns_of_models(results: dict[str, Any], bundle: Write) ->
     assert {r["level backbone"] for r in records(folder / "tidy/models.csv")} == {"", "large"}
 
 
+def test_shares_of_real_faces_are_of_identities_and_of_images(
+    results: dict[str, Any], bundle: Write
+) -> None:
+    mix = results["sets"][-1]
+    mix |= {"kind": "mix", "real_share": {"identities": 0.7, "images": 0.625}}
+    row = records(bundle(results) / "tables/training-sets.csv")[-1]
+    assert (row["real, % of identities"], row["real, % of images"]) == ("70.0", "62.5")
+    assert "70.0 % of its identities and 62.5 % of its images" in (
+        bundle(results) / "methods.md"
+    ).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("balance", "shown"), [("identities", ("70.0", "–")), ("images", ("–", "70.0"))]
+)
+def test_older_results_have_the_share_that_was_asked_for(
+    results: dict[str, Any], bundle: Write, balance: str, shown: tuple[str, str]
+) -> None:
+    results["sets"][-1] |= {"kind": "mix", "real_fraction": 0.7}
+    name = results["sets"][-1]["name"]
+    results["study"]["spec"] = {"training_sets": {name: {"balance": balance}}}
+    row = records(bundle(results) / "tables/training-sets.csv")[-1]
+    assert (row["real, % of identities"], row["real, % of images"]) == shown
+
+
 def test_users_words_are_harmless(results: dict[str, Any], bundle: Write) -> None:
     evil = r"=cmd|' /C calc'!A0 \input{x} & % $ # _ ~ ^ [0.5ex]"
     for model in results["models"]:

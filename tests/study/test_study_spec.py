@@ -82,6 +82,14 @@ def test_a_variant_changes_keys_and_overrides_come_on_top(tmp_path):
     assert load_study(str(recorded)) == long
 
 
+def test_another_teacher_needs_other_constraints():
+    changes = {"variant": "faithful", "teachers": ["sface"]}
+    with pytest.raises(UsageError, match=r"teacher has no level adaface-teacher.* Change") as told:
+        load_study("paper", changes)
+    assert "got" not in str(told.value), "the whole file is no help"
+    assert load_study("paper", changes | {"constraints": []}).teachers == ("sface",)
+
+
 @pytest.mark.parametrize(
     ("variants", "message"),
     [

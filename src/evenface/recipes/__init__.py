@@ -114,7 +114,9 @@ def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(item: Any, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the file"
+    where = ".".join(str(part) for part in item["loc"])
+    if not where:  # of several keys together; the message names them
+        return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{where}: missing"
     if item["type"] != "extra_forbidden":

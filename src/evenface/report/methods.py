@@ -236,10 +236,7 @@ def _teachers(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         if teacher.id == "sface":
             pieces.append(cite("zhong2021sface"))
         if own := trained.get(teacher.id):
-            recipe = spec.recipe_name(own.recipe) if spec else own.recipe
-            pieces.append(
-                f": trained by this study on “{own.set}” by the recipe {recipe}, seed {own.seed}"
-            )
+            pieces.append(f": trained by this study on “{own.set}”, seed {own.seed}")
         elif teacher.origin:
             pieces.append(f": {teacher.origin}")
         pieces.append(f". {sentence(teacher.note)}" if teacher.note else ".")

@@ -414,7 +414,7 @@ class StudySpec(_Part):
                 if unknown := set(of) - known[factor]:
                     raise ValueError(
                         f"{key}: {factor} has no level {', '.join(sorted(unknown))}; it has "
-                        f"{', '.join(sorted(known[factor]))}"
+                        f"{', '.join(sorted(known[factor]))}. Change {key} too, or keep the levels"
                     )
         for teacher in self.teachers:
             if isinstance(teacher, TrainedTeacher) and teacher.set not in self.training_sets:
