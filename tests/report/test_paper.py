@@ -15,12 +15,12 @@ from evenface.report.bundle import write_bundle
 from evenface.report.formats import FORMATS
 from evenface.report.names import readable
 from evenface.report.paper import paper_tables
-from evenface.report.schema import read_results
 from evenface.report.table import Table
+from evenface.study.record import Results
 
 
-def tables(content: dict[str, Any] | Path) -> dict[str, Table]:
-    return {table.id: table for table in paper_tables(readable(read_results(content)))}
+def tables(content: dict[str, Any]) -> dict[str, Table]:
+    return {table.id: table for table in paper_tables(readable(Results.parse(content)))}
 
 
 def column(table: Table, heading: str) -> int:
@@ -30,7 +30,7 @@ def column(table: Table, heading: str) -> int:
 @pytest.mark.parametrize("path", RESULTS, ids=NAMES)
 def test_figures_are_those_of_committed_results(path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))
-    table = tables(path)["paper-groups"]
+    table = tables(content)["paper-groups"]
     students = [m for m in content["models"] if m["kind"] == "student"]
     teachers = [m for m in content["models"] if m["kind"] == "teacher"]
     assert len(table.rows) == len(students) + len(teachers)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from evenface.evaluate.results import Estimate
 from evenface.report.grid import Pairing, difference
 from evenface.report.models import NO_GROUP, model_sections, no_evaluation
 from evenface.report.numbers import MISSING, coverage
-from evenface.report.schema import Benchmark, Estimate, Model, Results
 from evenface.report.summary import LEAST_SEEDS
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Model, Results
 from evenface.study.wording import OVER_GROUPS, listed
 
 _TESTS = {
