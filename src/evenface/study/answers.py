@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
-from evenface.study.claim import Claim
+from evenface.study.claim import Claim, defined
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
 from evenface.study.differences import Difference, kd_differences
@@ -15,6 +16,7 @@ from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sweep import sweep
+from evenface.study.variance import describe_variance
 
 __all__ = ["Arm", "summarise"]
 
@@ -32,7 +34,7 @@ def summarise(
     settings: ClaimSettings | None = None,
 ) -> dict[str, Any]:
     """What ``results.json`` has of evaluations: "evaluations", "differences", "claims", "sweep",
-    "inheritance" and "pareto".
+    "inheritance", "pareto" and "variance".
 
     Args:
         arms: in the order of the tables.
@@ -83,6 +85,7 @@ def summarise(
         "sweep": [entry for grid in grids for entry in sweep(grid)],
         "inheritance": [entry for grid in grids for entry in inheritance(grid)],
         "pareto": [entry for grid in grids for entry in pareto(grid, costs or {})],
+        "variance": {grid.benchmark: of for grid in grids if (of := _variance(grid))},
     }
 
 
@@ -94,6 +97,20 @@ def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
         for rule in rules
         for claim in RULES[rule](grid, teacher)
     ]
+
+
+def _variance(grid: Grid) -> dict[str, Any] | None:
+    pairs = [pair for t in grid.teachers for _, _, pair in grid.kd_pairs(t)]
+    plain = {
+        kind: [
+            grid.whole(arm).overall.accuracy.value
+            for arm in grid.arms
+            if arm.kind == "student" and arm.teacher is None and grid.kinds[arm.set or ""] == kind
+        ]
+        for kind in ("real", "synthetic")
+    }
+    means = [fmean(defined(value) for value in of) for of in plain.values() if of]
+    return describe_variance(pairs, means[0] - means[1] if len(means) == 2 else None)
 
 
 def _differences(grid: Grid) -> list[Difference]:
