@@ -14,6 +14,7 @@ from typing import Any
 from evenface.files import read_json, write_text
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.detects import chance_of, claim_detects
 from evenface.report.formats import FORMATS
 from evenface.report.formats.csv import plain_text
 from evenface.report.grid import Pairing, difference, slices
@@ -23,6 +24,7 @@ from evenface.report.names import readable
 from evenface.report.numbers import MISSING
 from evenface.report.schema import Benchmark, Estimate, Evaluation, Model, Results, read_results
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.detectable import Detectable
 from evenface.study.wording import OVER_GROUPS
 
 Field = str | float | int | None
@@ -185,6 +187,7 @@ def _better(
 
 
 def _records(results: Results, content: Mapping[str, Any]) -> dict[str, list[Record]]:
+    chance = chance_of(results)
     return {
         "models": list(map(_model_record, results.models)),
         "runs": [
@@ -217,6 +220,7 @@ def _records(results: Results, content: Mapping[str, Any]) -> dict[str, list[Rec
                 "question": claim.question,
                 "statement": claim.statement,
                 "rule": claim.rule,
+                **_detected(claim_detects(results, chance, claim)),
             }
             for claim in results.claims
         ],
@@ -235,6 +239,14 @@ def _records(results: Results, content: Mapping[str, Any]) -> dict[str, list[Rec
             for claim in results.claims
             for test in claim.tests
         ],
+    }
+
+
+def _detected(found: Detectable | None) -> Record:
+    """The smallest effect that would have been decided, in the unit of the claim's first test."""
+    return {
+        "detects": found.effect if found else None,
+        "detects in words": found.sentence if found else "",
     }
 
 
