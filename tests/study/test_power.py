@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats
 from simulated import Chance, Simulation, student
+from typer.testing import CliRunner
 
 from arm_models import model
+from evenface.cli.main import build_app
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation, fairness
 from evenface.evaluate.arms import evaluate_arm
@@ -365,6 +368,46 @@ def test_results_hold_the_variances_that_a_plan_reads() -> None:
     assert found.source == "mine"
     pair = [evaluate_arm(of, range(3)) for of in arms.values()]
     assert found.parts["accuracy"] == measured([(pair[0], pair[1])], "accuracy")
+
+
+def test_command_shows_what_a_study_can_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    claims_asked = "claims=[kd-raises-accuracy,kd-lowers-absolute-unevenness]"
+    arguments = ["study", "plan", "quick", "--power", "--set", claims_asked, "--people", "60"]
+    arguments += ["--effect", "kd-raises-accuracy=3", "--from", str(RESULTS / "quick")]
+    result = CliRunner().invoke(build_app(), arguments)
+    said = " ".join(result.output.split())
+    assert result.exit_code == 0, result.output
+    assert "3 groups of 60 test people, 720 fold pairs a group, 3 training seeds" in said
+    assert re.search(r"kd-raises-accuracy accuracy rises by \d\.\d points or more in every", said)
+    assert "kd-lowers-absolute-unevenness – (the STD of accuracy falls by" in said
+    assert "training seeds people a group fold pairs a group" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["paper", "--power"], "Give the number in each group with --people"),
+        (["quick", "--people", "60"], "go with --power"),
+        (["quick", "--power", "--from", "nowhere"], "--from nowhere: no results there"),
+        (["quick", "--power", "--effect", "which-mixes-match=1"], "asks no such claim"),
+        (
+            ["quick", "--power", "--effect", "kd-lowers-absolute-unevenness=5"],
+            "more than there is to fall",
+        ),
+    ],
+)
+def test_command_says_what_it_needs(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["--set", "claims=[kd-lowers-absolute-unevenness]"] if "paper" not in arguments else []
+    result = CliRunner().invoke(build_app(), ["study", "plan", *arguments, *few])
+    assert result.exit_code != 0
+    assert message in " ".join(f"{result.output} {result.exception}".split())
 
 
 def test_results_of_one_seed_give_no_variances() -> None:

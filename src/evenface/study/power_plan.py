@@ -347,7 +347,8 @@ def _relative(rule: str, error: str, parts: Parts, groups: int, base: float | No
     widths = np.linspace(0, 3, 3001)
     ratios = ratio(errors(widths))
     if base is None:
-        base = float(np.interp(parts.spread, errors(widths).std(axis=-1, ddof=1), ratios))
+        spreads = errors(widths).std(axis=-1, ddof=1)
+        base = float(np.interp(parts.spread, spreads, ratios)) if parts.spread else 1.0
 
     def decides(studies: Studies, effect: Array) -> Decided:
         def arm(value: Array) -> Arm:
@@ -604,16 +605,17 @@ def plan_power(
 
 
 def _decidable(question: Question, parts: Parts, design: Design, effect: float | None) -> Decidable:
+    if effect is not None and question.most is not None and effect > question.most + 1e-12:
+        scale = 1 if question.unit == "ratio" else 100
+        raise UsageError(
+            f"--effect {question.rule}={scale * effect:g}: more than there is to fall, "
+            f"{scale * question.most:.2g}. Give both ends: {question.rule}=FROM:TO"
+        )
     smallest, reached = None, 0.0
     if question.most != 0:
         smallest, reached = smallest_effect(question, parts, design)
     asked = None
     if effect is not None:
-        if question.most is not None and effect > question.most + 1e-12:
-            raise UsageError(
-                f"--effect {question.rule}: {effect:g} is more than there is to fall, "
-                f"{question.most:g}. Give both ends: {question.rule}=FROM:TO"
-            )
         now = power_at(question, parts, design, effect, studies=1000)
         asked = Asked(effect, now, tuple(_needed(question, parts, design, effect)))
     return Decidable(
