@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,10 @@ from scipy import stats
 
 from evenface.evaluate import fairness
 from evenface.report.detects import chance_of, claim_detects
-from evenface.report.schema import read_results
-from evenface.study.claim import Evidence, Unit
 from evenface.study.detectable import Chance, by_chance, detectable, pooled_freedom, smallest
 from evenface.study.power import Design, smallest_effect
 from evenface.study.power_plan import questions
+from evenface.study.record import Evidence, Unit, read_results
 from evenface.study.spec import load_study
 from evenface.study.variance import parts_of
 
@@ -24,7 +22,7 @@ CHANCE = Chance(level=0.95, seeds=3, least_seeds=3, freedom=1e6, freedom_of_mean
 
 
 def figure(label: str, low: float, high: float, unit: Unit = "points") -> Evidence:
-    return Evidence(label, (low + high) / 2, low, high, None, None, unit, None)
+    return Evidence(label=label, value=(low + high) / 2, low=low, high=high, unit=unit)
 
 
 ONE_POINT = 1.959964 * 0.01
@@ -126,7 +124,7 @@ def test_few_seeds_decide_nothing() -> None:
 
 
 def test_figures_without_intervals_tell_nothing() -> None:
-    bare = Evidence("x", 0.1, None, None, None, None, "points", None)
+    bare = Evidence(label="x", value=0.1)
     assert detectable("gap-closed", [bare], CHANCE) is None
 
 
@@ -134,7 +132,7 @@ def test_page_and_plan_agree_on_a_committed_study() -> None:
     """From intervals alone, and by simulation: two ways to one number."""
     results = read_results(QUICK)
     chance = chance_of(results)
-    found = parts_of(json.loads(QUICK.read_text("utf-8")), "quick")
+    found = parts_of(results, "quick")
     plan = {of.rule: of for of in questions(load_study("quick", {}), found)}
     design = Design(found.people, found.seeds, found.groups, pairs_per_person=12)
     for rule in ("kd-raises-accuracy", "no-group-worse-off"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,21 @@ from evenface.evaluate.arms import evaluate_arm
 from evenface.study import claims, power_plan, unevenness
 from evenface.study.answers import summarise
 from evenface.study.power import Arm, Design, Studies, power_at, smallest_effect, smallest_test
+from evenface.study.record import Results, read_results
 from evenface.study.spec import load_study
 from evenface.study.variance import QUICK, Found, Parts, measured, parts_of
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-PARTS = Parts(0.85, 0.024, 0.1, 0.3, 0.5, 0.2, 0.004, 0.004)
+PARTS = Parts(
+    rate=0.85,
+    spread=0.024,
+    person=0.1,
+    pair=0.3,
+    shared=0.5,
+    own=0.2,
+    training=0.004,
+    training_of_group=0.004,
+)
 DESIGN = Design(people=200, seeds=3, groups=3)
 WHERE: dict[str, Any] = {"benchmark": "groups", "teacher": "t"}
 SEVERAL = 6
@@ -45,7 +55,7 @@ def asked(found: Mapping[str, Any], rule: str, **more: Any) -> str:
     """The verdict of a rule that looks at a whole grid."""
     arms = {student(*key): of for key, of in found.items()}
     evaluations = {arm.id: {"groups": of} for arm, of in arms.items()}
-    return str(summarise(list(arms), evaluations, rules=[rule], **more)["claims"][0]["verdict"])
+    return summarise(list(arms), evaluations, rules=[rule], **more).claims[0].verdict
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +202,8 @@ def verdict_on_grid(m: list[list[Evaluation]], rule: str) -> str:
         )
     }
     evaluations = {arm.id: {"groups": of} for arm, of in arms.items()}
-    found = summarise(list(arms), evaluations, rules=[rule])["claims"]
-    return str(next(claim["verdict"] for claim in found if claim["teacher"] == "t"))
+    found = summarise(list(arms), evaluations, rules=[rule]).claims
+    return next(claim.verdict for claim in found if claim.teacher == "t")
 
 
 # The chance of tests/study/simulated.py in the words of a plan.
@@ -211,7 +221,7 @@ KNOWN = Parts(
 
 
 def found_with(parts: Parts) -> Found:
-    return replace(QUICK, parts={"accuracy": parts})
+    return QUICK.model_copy(update={"parts": {"accuracy": parts}})
 
 
 def question(rule: str, parts: Parts, **bases: float) -> Any:
@@ -272,7 +282,16 @@ def test_few_seeds_never_decide_unevenness_and_eight_do() -> None:
     """Calculated independently, with accuracies drawn and judged one study at a time: STD from 1.6
     to 1.0 points, standard error 1.25 points at 80 people, 0.4 points between seeds in each group.
     """
-    parts = Parts(0.913, 0.016, 0.0125 * 80**0.5, 0.0, 0.5, 0.1, 0.0, 0.004)
+    parts = Parts(
+        rate=0.913,
+        spread=0.016,
+        person=0.0125 * 80**0.5,
+        pair=0.0,
+        shared=0.5,
+        own=0.1,
+        training=0.0,
+        training_of_group=0.004,
+    )
     asked = question("kd-lowers-absolute-unevenness", parts, base=0.016)
     three = Design(people=80, seeds=3, groups=3)
     none, most = smallest_test(asked, parts, three, 0.006)
@@ -300,7 +319,7 @@ def test_power_rises_with_people_seeds_and_effect() -> None:
 
 
 def test_nothing_falls_where_groups_are_alike() -> None:
-    asked = question("kd-lowers-absolute-unevenness", replace(PARTS, spread=0.0))
+    asked = question("kd-lowers-absolute-unevenness", PARTS.model_copy(update={"spread": 0.0}))
     assert asked.most == 0
 
 
@@ -352,19 +371,20 @@ def test_parts_are_found_in_evaluations() -> None:
 
 
 def test_defaults_are_those_of_the_committed_results() -> None:
-    path = RESULTS / "quick" / "results.json"
-    found = parts_of(json.loads(path.read_text("utf-8")), QUICK.source)
+    found = parts_of(read_results(RESULTS / "quick" / "results.json"), QUICK.source)
     assert found.gap == pytest.approx(QUICK.gap, rel=0.1)
     for measure, parts in QUICK.parts.items():
-        assert astuple(found.parts[measure]) == pytest.approx(astuple(parts), rel=0.1, abs=2e-4)
+        expected = pytest.approx(parts.model_dump(), rel=0.1, abs=2e-4)
+        assert found.parts[measure].model_dump() == expected
 
 
 def test_results_hold_the_variances_that_a_plan_reads() -> None:
     s = Simulation(Chance(replicates=60, identities=20), 1)
     arms = {student("real", teacher): s.evaluations([0.8] * 3) for teacher in (None, "t")}
-    results = summarise(list(arms), {arm.id: {"groups": of} for arm, of in arms.items()}, rules=[])
-    results["benchmarks"] = [{"id": "groups", "groups": ["a", "b", "c"]}]
-    found = parts_of(json.loads(json.dumps(results)), "mine")
+    answers = summarise(list(arms), {arm.id: {"groups": of} for arm, of in arms.items()}, rules=[])
+    kept = read_results(RESULTS / "quick" / "results.json")
+    results = kept.model_copy(update={"variance": answers.variance})
+    found = parts_of(Results.parse(json.loads(json.dumps(results.to_dict()))), "mine")
     assert found.source == "mine"
     pair = [evaluate_arm(of, range(3)) for of in arms.values()]
     assert found.parts["accuracy"] == measured([(pair[0], pair[1])], "accuracy")
@@ -411,5 +431,6 @@ def test_command_says_what_it_needs(
 
 
 def test_results_of_one_seed_give_no_variances() -> None:
+    results = read_results(RESULTS / "quick" / "results.json")
     with pytest.raises(DataError, match="mine: no variances"):
-        parts_of({"benchmarks": [], "evaluations": {}, "models": []}, "mine")
+        parts_of(results.model_copy(update={"models": ()}), "mine")

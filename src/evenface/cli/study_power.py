@@ -49,7 +49,7 @@ def power_plan(
 
 def _variances(source: str) -> Found:
     from evenface.cli.study_options import STUDIES
-    from evenface.files import read_json
+    from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
     from evenface.study.variance import parts_of
 
@@ -61,7 +61,7 @@ def _variances(source: str) -> Found:
             f"--from {source}: no results there. Give the folder or name of a finished study, or a "
             "results.json"
         )
-    return parts_of(read_json(path), str(path))
+    return parts_of(read_results(path), str(path))
 
 
 def print_power(found: PowerPlan, trained: int) -> None:
@@ -148,4 +148,5 @@ def as_json(found: PowerPlan) -> dict[str, object]:
     """The plan as data."""
     described = dataclasses.asdict(found)
     described["design"]["pairs"] = found.design.pairs
+    described["parts"] = {name: of.model_dump() for name, of in found.parts.items()}
     return described

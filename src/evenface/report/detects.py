@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from evenface.evaluate import fairness
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.results import Estimate
 from evenface.report.grid import (
     Pairing,
     difference,
@@ -13,14 +14,6 @@ from evenface.report.grid import (
     mean_difference,
     plain_arm,
     slices,
-)
-from evenface.report.schema import (
-    Benchmark,
-    Claim,
-    ClaimTest,
-    Estimate,
-    Evaluation,
-    Results,
 )
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.detectable import (
@@ -31,6 +24,7 @@ from evenface.study.detectable import (
     pooled_freedom,
     standard_error,
 )
+from evenface.study.record import Benchmark, Claim, Evidence, Results
 
 _EVERYWHERE = "kd-raises-accuracy-everywhere"
 
@@ -64,7 +58,7 @@ def claim_detects(results: Results, chance: Chance, claim: Claim) -> Detectable 
 
 def mean_detects(chance: Chance, found: Estimate) -> Detectable | None:
     """What would have decided a difference of mean accuracy."""
-    test = ClaimTest(label="mean over groups", unit="points", **found.model_dump(include=_BOUNDS))
+    test = Evidence(label="mean over groups", unit="points", **found.model_dump(include=_BOUNDS))
     return detectable("kd-helps-on-average", [test], chance)
 
 
@@ -72,17 +66,19 @@ _BOUNDS = {"value", "low", "high"}
 
 
 def _settings(results: Results) -> ClaimSettings:
-    known: Mapping[str, Any] = results.study.spec.get("claim_settings") or {}
+    known = results.study.spec.get("claim_settings")
+    if not isinstance(known, dict):
+        return ClaimSettings()
     kept = {key: known[key] for key in ClaimSettings.model_fields if key in known}
     return ClaimSettings.model_validate(kept)
 
 
-def _of_groups(results: Results, claim: Claim) -> Iterator[ClaimTest]:
+def _of_groups(results: Results, claim: Claim) -> Iterator[Evidence]:
     groups = next((b.groups for b in results.benchmarks if b.id == claim.benchmark), ())
     for d in results.differences:
         asked = (d.benchmark, d.teacher, d.metric) == (claim.benchmark, claim.teacher, "accuracy")
         if asked and d.group in groups:
-            yield ClaimTest(label=d.group, unit="points", **d.model_dump(include=_BOUNDS))
+            yield Evidence(label=d.group, unit="points", **d.model_dump(include=_BOUNDS))
 
 
 def _unevenness(results: Results, rule: str, claim: Claim) -> tuple[float | None, float | None]:
@@ -113,7 +109,7 @@ def _unevenness(results: Results, rule: str, claim: Claim) -> tuple[float | None
     return value, by_chance(rates, known, unit=unit, to_mean="-of-" in rule)
 
 
-def _errors(evaluation: Evaluation, rule: str) -> list[Estimate]:
+def _errors(evaluation: ArmEvaluation, rule: str) -> list[Estimate]:
     """Error rates of the groups that a rule on unevenness is about; none where one is 0."""
     one = evaluation.global_threshold
     if rule.endswith(("-of-fnmr", "-of-fmr")):
@@ -155,10 +151,10 @@ def _freedom(
     return pooled_freedom(errors, by_seed)
 
 
-def _by_seed(first: Evaluation, second: Evaluation, group: str | None) -> list[float]:
+def _by_seed(first: ArmEvaluation, second: ArmEvaluation, group: str | None) -> list[float]:
     """Second minus first of each seed that both have."""
 
-    def values(of: Evaluation) -> dict[int, float | None]:
+    def values(of: ArmEvaluation) -> dict[int, float | None]:
         return {
             seed.seed: seed.mean if group is None else seed.accuracy.get(group) for seed in of.seeds
         }

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
-from evenface.study.claim import Claim, defined
+from evenface.study.claim import defined
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
-from evenface.study.differences import Difference, kd_differences
+from evenface.study.differences import kd_differences
 from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
+from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sweep import sweep
-from evenface.study.variance import describe_variance
+from evenface.study.variance import Found, variance_of
 
 __all__ = ["Arm", "summarise"]
 
@@ -32,9 +32,8 @@ def summarise(
     costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
     settings: ClaimSettings | None = None,
-) -> dict[str, Any]:
-    """What ``results.json`` has of evaluations: "evaluations", "differences", "claims", "sweep",
-    "inheritance", "pareto" and "variance".
+) -> Answers:
+    """Arms with joint intervals, differences, claims, and what else evaluations say.
 
     Args:
         arms: in the order of the tables.
@@ -75,18 +74,17 @@ def summarise(
     # Claims on groups come before those on other people.
     claims = [claim for grid in grids for claim in _claims(grid, chosen)]
     claims.sort(key=lambda claim: claim.id.startswith("real-people:"))
-    return {
-        "evaluations": {
-            arm.id: {g.benchmark: g.whole(arm).to_dict() for g in grids if g.has(arm)}
-            for arm in arms
+    return Answers(
+        evaluations={
+            arm.id: {g.benchmark: g.whole(arm) for g in grids if g.has(arm)} for arm in arms
         },
-        "differences": [row.describe() for grid in grids for row in _differences(grid)],
-        "claims": [claim.describe() for claim in claims],
-        "sweep": [entry for grid in grids for entry in sweep(grid)],
-        "inheritance": [entry for grid in grids for entry in inheritance(grid)],
-        "pareto": [entry for grid in grids for entry in pareto(grid, costs or {})],
-        "variance": {grid.benchmark: of for grid in grids if (of := _variance(grid))},
-    }
+        differences=tuple(row for grid in grids for row in _differences(grid)),
+        claims=tuple(claims),
+        sweep=tuple(entry for grid in grids for entry in sweep(grid)),
+        inheritance=tuple(entry for grid in grids for entry in inheritance(grid)),
+        pareto=tuple(entry for grid in grids for entry in pareto(grid, costs or {})),
+        variance={grid.benchmark: of for grid in grids if (of := _variance(grid))},
+    )
 
 
 def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
@@ -99,7 +97,7 @@ def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
     ]
 
 
-def _variance(grid: Grid) -> dict[str, Any] | None:
+def _variance(grid: Grid) -> Found | None:
     pairs = [pair for t in grid.teachers for _, _, pair in grid.kd_pairs(t)]
     plain = {
         kind: [
@@ -110,7 +108,7 @@ def _variance(grid: Grid) -> dict[str, Any] | None:
         for kind in ("real", "synthetic")
     }
     means = [fmean(defined(value) for value in of) for of in plain.values() if of]
-    return describe_variance(pairs, means[0] - means[1] if len(means) == 2 else None)
+    return variance_of(pairs, means[0] - means[1] if len(means) == 2 else None)
 
 
 def _differences(grid: Grid) -> list[Difference]:

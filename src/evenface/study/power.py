@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from evenface.evaluate import fairness
 from evenface.evaluate.arms import seed_weights
 from evenface.evaluate.protocols import default_fold_pairs
-from evenface.study.claim import Unit
 from evenface.study.inference import spread_of
+from evenface.study.record import Unit
 from evenface.study.variance import Parts
 
 POWER = 0.8
@@ -98,16 +98,15 @@ class Figures:
         return spread_of(self.samples, self.models)
 
     @cached_property
+    def _centred(self) -> Array:
+        """The samples as :func:`evenface.evaluate.bootstrap.centred` moves them."""
+        middle = np.quantile(self.samples, 0.5, axis=1, method="inverted_cdf", keepdims=True)
+        return np.asarray(self.samples + (self.value[:, None] - middle))
+
+    @cached_property
     def interval(self) -> tuple[Array, Array]:
-        """Percentiles of the replicates, those undefined counted against either bound."""
-        count = self.samples.shape[1]
-        rank = int(np.quantile(np.arange(count), (1 - self.level) / 2, method="inverted_cdf"))
-        undefined = np.isnan(self.samples)
-        low, high = (np.where(undefined, sign * np.inf, self.samples) for sign in (-1, 1))
-        return (
-            np.partition(low, rank, axis=1)[:, rank],
-            np.partition(high, count - 1 - rank, axis=1)[:, count - 1 - rank],
-        )
+        """Percentiles of the replicates about the value."""
+        return percentiles(self._centred, self.level)
 
     def above(self, bound: float) -> NDArray[np.bool_]:
         """Where both intervals lie above a bound."""
@@ -130,11 +129,23 @@ class Figures:
         from scipy.special import stdtr
 
         error, freedom = self._spread
-        count = 1 + np.count_nonzero(np.isnan(self.samples) | (self.samples <= 0), axis=1)
+        count = 1 + np.count_nonzero(self._centred <= 0, axis=1)
         by_t = stdtr(freedom, -self.value / error)
         return np.asarray(
             np.where(count == 1, by_t, np.maximum(count / (1 + self.samples.shape[1]), by_t))
         )
+
+
+def percentiles(samples: Array, level: float) -> tuple[Array, Array]:
+    """(S,) bounds of replicates (S, R); those that are undefined count against either."""
+    count = samples.shape[1]
+    rank = int(np.quantile(np.arange(count), (1 - level) / 2, method="inverted_cdf"))
+    undefined = np.isnan(samples)
+    low, high = (np.where(undefined, of, samples) for of in (-np.inf, np.inf))
+    return (
+        np.partition(low, rank, axis=1)[:, rank],
+        np.partition(high, count - 1 - rank, axis=1)[:, count - 1 - rank],
+    )
 
 
 def mean_of(figures: Sequence[Figures]) -> Figures:

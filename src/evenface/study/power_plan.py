@@ -14,7 +14,6 @@ from evenface.errors import UsageError
 from evenface.evaluate import fairness
 from evenface.evaluate.protocols import LEAST_CAP
 from evenface.study.cells import Cell, cells
-from evenface.study.claim import Unit
 from evenface.study.power import (
     Arm,
     Array,
@@ -24,10 +23,12 @@ from evenface.study.power import (
     Statistic,
     Studies,
     mean_of,
+    percentiles,
     power_at,
     smallest_effect,
     smallest_test,
 )
+from evenface.study.record import Unit
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sizes import Size
 from evenface.study.spec import PublishedFaces, RenderedFaces, StudySpec, teacher_id
@@ -104,8 +105,7 @@ def gap_closes(real: Arm, synthetic: Arm, after: tuple[Arm, Arm], *, both: bool)
         closed = synthetic_after.mean - synthetic.mean
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(gap.samples > 0, closed.samples / gap.samples, np.nan)
-    share = replace(closed, samples=shares)
-    return gap.above(0) & closed.above(0) & (share.interval[0] > 0)
+    return gap.above(0) & closed.above(0) & (percentiles(shares, real.level)[0] > 0)
 
 
 def not_inferior(reference: Arm, others: Sequence[Arm], margin: float) -> Decided:
@@ -586,7 +586,7 @@ def plan_power(
         UsageError: an effect of a rule that the study does not ask, or larger than can be.
     """
     effects = effects or {}
-    found = replace(found, groups=design.groups)
+    found = found.model_copy(update={"groups": design.groups})
     bases = {rule: base for rule, (base, _) in effects.items() if base is not None}
     asked = questions(spec, found, bases)
     if unknown := set(effects) - {question.rule for question in asked}:

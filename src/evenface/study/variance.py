@@ -15,11 +15,10 @@ the seeds' accuracies of results that lack them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from statistics import NormalDist, fmean
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +26,15 @@ from numpy.typing import NDArray
 from evenface.errors import DataError
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure
+from evenface.evaluate.results import Estimate, Record
+
+if TYPE_CHECKING:
+    from evenface.study.record import Results
 
 MEASURES = ("accuracy", "eer", "fnmr", "fmr")
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Record):
     """Of a rate of one group; standard deviations and rates are fractions.
 
     Attributes:
@@ -69,8 +71,7 @@ class Parts:
         return np.sqrt(variance * np.maximum(binomial, 0))
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Record):
     """The parts of every measure on one benchmark, and the test they are from.
 
     Attributes:
@@ -81,7 +82,7 @@ class Found:
     """
 
     source: str
-    parts: Mapping[str, Parts]
+    parts: dict[str, Parts]
     groups: int
     people: int
     pairs: int
@@ -92,10 +93,22 @@ class Found:
 QUICK = Found(
     source="the committed results of quick",
     parts={
-        "accuracy": Parts(0.87, 0.0088, 0.078, 0.34, 0.51, 0.24, 0.0026, 0.0055),
-        "eer": Parts(0.13, 0.0, 0.106, 0.0, 0.51, 0.24, 0.0022, 0.0047),
-        "fnmr": Parts(0.45, 0.0, 0.28, 0.0, 0.51, 0.24, 0.0058, 0.0124),
-        "fmr": Parts(0.01, 0.0019, 0.0122, 0.0, 0.51, 0.24, 0.00025, 0.00054),
+        measure: Parts(
+            rate=rate,
+            spread=spread,
+            person=person,
+            pair=pair,
+            shared=0.51,
+            own=0.24,
+            training=training,
+            training_of_group=of_group,
+        )
+        for measure, rate, spread, person, pair, training, of_group in (
+            ("accuracy", 0.87, 0.0088, 0.078, 0.34, 0.0026, 0.0055),
+            ("eer", 0.13, 0.0, 0.106, 0.0, 0.0022, 0.0047),
+            ("fnmr", 0.45, 0.0, 0.28, 0.0, 0.0058, 0.0124),
+            ("fmr", 0.01, 0.0019, 0.0122, 0.0, 0.00025, 0.00054),
+        )
     },
     groups=3,
     people=80,
@@ -157,10 +170,10 @@ def measured(pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], measure: str)
     )
 
 
-def describe_variance(
+def variance_of(
     pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], gap: float | None
-) -> dict[str, Any] | None:
-    """The entry "variance" of ``results.json`` for one benchmark; None where it cannot be told.
+) -> Found | None:
+    """The parts of every measure on one benchmark; None where they cannot be told.
 
     Args:
         pairs: as for :func:`measured`.
@@ -171,14 +184,21 @@ def describe_variance(
         return None
     first = pairs[0][0]
     people, fold_pairs = _size(first)
-    seeds = max(len(arm.models) for arm, _ in pairs)
-    return asdict(Found("this study", parts, len(first.groups), people, fold_pairs, seeds, gap))
+    return Found(
+        source="this study",
+        parts=parts,
+        groups=len(first.groups),
+        people=people,
+        pairs=fold_pairs,
+        seeds=max(len(arm.models) for arm, _ in pairs),
+        gap=gap,
+    )
 
 
-def parts_of(results: Mapping[str, Any], source: str, benchmark: str | None = None) -> Found:
-    """The parts in the content of a ``results.json``.
+def parts_of(results: Results, source: str, benchmark: str | None = None) -> Found:
+    """The parts in a study's results.
 
-    Results that lack the entry "variance" show the variance of an arm's rate in its interval, that
+    Results that lack them ("variance") show the variance of an arm's rate in its interval, that
     of a difference in its, and the seeds' accuracies. Pairs are taken as independent draws:
     ``pair² = rate · (1 − rate)``. What seeds differ by in one group and not in all is training
     as far as another test of the same models repeats it, plus one standard error of that, else
@@ -186,81 +206,65 @@ def parts_of(results: Mapping[str, Any], source: str, benchmark: str | None = No
     the cautious side.
 
     Args:
-        results: the content.
+        results: of the study.
         source: what to call them.
         benchmark: id; None for the first by group.
 
     Raises:
-        DataError: there is no such benchmark, or not two training seeds of an arm without and with
+        DataError: there is no test by group, or not two training seeds of an arm without and with
             distillation.
     """
-    by_group = [b["id"] for b in results.get("benchmarks", ()) if len(b["groups"]) > 1]
-    chosen = benchmark or next(iter(by_group), None)
-    written = results.get("variance", {}).get(chosen)
-    if written is not None:
-        parts = {measure: Parts(**of) for measure, of in written["parts"].items()}
-        return replace(Found(**{**written, "parts": parts}), source=source)
+    by_group = [b.id for b in results.benchmarks if len(b.groups) > 1]
+    chosen = benchmark or next(iter(by_group), "")
+    if written := results.variance.get(chosen):
+        return written.model_copy(update={"source": source})
     try:
-        return _Older(results, str(chosen), by_group).found(source)
-    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        return _Older(results, chosen, by_group).found(source)
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
         raise DataError(
-            f"{source}: no variances: needs a test by group and students without and with "
-            f"distillation of two or more training seeds ({error})"
+            f"{source}: no variances. They need a test by group and students without and with "
+            "distillation, each with two or more training seeds"
         ) from None
 
 
 class _Older:
     """Results without the entry "variance"."""
 
-    def __init__(self, results: Mapping[str, Any], benchmark: str, by_group: list[str]) -> None:
+    def __init__(self, results: Results, benchmark: str, by_group: list[str]) -> None:
         self.results, self.benchmark = results, benchmark
-        evaluations = results["evaluations"]
-        self.students = [m for m in results["models"] if m["kind"] == "student"]
-        self.plain = [m["id"] for m in self.students if not m["kd"]]
-        self.of = {
-            arm: evaluations[arm][benchmark] for arm in evaluations if benchmark in evaluations[arm]
-        }
-        self.groups = list(self.of[self.plain[0]]["groups"])
-        level = self.of[self.plain[0]]["bootstrap"]["level"]
-        self.width = 2 * NormalDist().inv_cdf((1 + level) / 2)
+        self.plain = [self._evaluation(m.id) for m in results.students if not m.kd]
+        self.groups = list(self.plain[0].groups)
+        self.width = 2 * NormalDist().inv_cdf((1 + results.level) / 2)
         self.elsewhere = next((b for b in by_group if b != benchmark), None)
 
+    def _evaluation(self, model: str, benchmark: str | None = None) -> ArmEvaluation:
+        return self.results.evaluations[model][benchmark or self.benchmark]
+
     def found(self, source: str) -> Found:
-        seeds = len(self.of[self.plain[0]]["seeds"])
-        first = self.of[self.plain[0]]["groups"][self.groups[0]]
-        people, pairs = first["identities"], first["fold_pairs"]
         seen = self._by_seed(self.benchmark)
+        seeds = seen.shape[1]
+        people, pairs = _size(self.plain[0])
         between = _between_seeds(seen)
         whole = float(np.trace(between)) / len(self.groups)
         common = min(_off_diagonal(between), whole)
-        of_group = whole - common
-        if self.elsewhere is not None:
-            deviations = seen - seen.mean(axis=1, keepdims=True)
-            other = self._by_seed(self.elsewhere)
-            other = other - other.mean(axis=1, keepdims=True)
-            freedom, groups = len(seen) * (seeds - 1), len(between)
-            both = np.einsum("asg,ash->gh", deviations, other) / freedom
-            repeated = float(np.trace(both)) / groups
-            across = float(both.sum() - np.trace(both)) / (groups * (groups - 1))
-            scatter = whole * float(np.trace(_between_seeds(other))) / groups / freedom
-            error = (scatter * (1 / groups + 1 / (groups * (groups - 1)))) ** 0.5
-            of_group = min(of_group, max(repeated - across, 0.0) + error)
+        of_group = min(whole - common, self._repeated(seen, whole))
         rest = whole - common - of_group
-        joint = self._variance("accuracy", "groups")
-        difference = self._of_differences("accuracy")
+        rates = self._rates("accuracy")
+        joint = self._variance(of for arm in rates for of in arm)
+        difference = self._variance(
+            row
+            for row in self.results.differences
+            if (row.benchmark, row.metric) == (self.benchmark, "accuracy")
+            and row.group in self.groups
+        )
         shared = max(joint - difference / 2, 0.0)
         own = max(difference / 2 - (rest + whole) / seeds, 0.0)
         single = shared + own + rest
-        rates = np.array(
-            [
-                [self.of[a]["groups"][g]["accuracy"]["value"] for g in self.groups]
-                for a in self.plain
-            ]
-        )
-        rate = float(rates.mean())
+        values = _values(rates)
+        rate = float(values.mean())
         accuracy = _parts(
-            rates,
-            noise=max(joint, 0.0),
+            values,
+            noise=joint,
             single=single,
             of_pairs=min(rate * (1 - rate) / pairs, single),
             shared=shared,
@@ -269,102 +273,99 @@ class _Older:
             of_group=of_group,
             size=(people, pairs),
         )
-        others = {
-            measure: self._scaled(accuracy, measure, joint, single * people)
-            for measure in MEASURES[1:]
-        }
+        parts = {"accuracy": accuracy}
+        for measure in MEASURES[1:]:
+            if of := self._scaled(accuracy, measure, joint, single * people):
+                parts[measure] = of
         return Found(
-            source,
-            {"accuracy": accuracy, **{m: of for m, of in others.items() if of is not None}},
-            len(self.groups),
-            people,
-            pairs,
-            seeds,
-            self._gap(),
+            source=source,
+            parts=parts,
+            groups=len(self.groups),
+            people=people,
+            pairs=pairs,
+            seeds=seeds,
+            gap=self._gap(),
         )
 
     def _by_seed(self, benchmark: str) -> NDArray[np.float64]:
-        """(arms, seeds, groups) accuracies of students, those of the first one's seeds."""
+        """(arms, seeds, groups) accuracies of students that have all seeds."""
         found = [
             [
-                list(seed["accuracy"].values())
-                for seed in self.results["evaluations"][m["id"]][benchmark]["seeds"]
+                [of.accuracy[g] for g in self.groups]
+                for of in self._evaluation(m.id, benchmark).seeds
             ]
-            for m in self.students
+            for m in self.results.students
         ]
         most = max(map(len, found))
         if most < 2:
             raise ValueError("one training seed")
         return np.array([of for of in found if len(of) == most], dtype=np.float64)
 
-    def _variance(self, measure: str, where: str) -> float:
-        """Mean over plain students and groups of the joint variance, from intervals."""
-        rates = [
-            (
-                self.of[arm]["groups"][g]
-                if where == "groups"
-                else self._at_threshold(arm, measure, g)
-            )
-            for arm in self.plain
-            for g in self.groups
-        ]
-        rates = [of[measure] if where == "groups" else of for of in rates]
-        return fmean(((of["high"] - of["low"]) / self.width) ** 2 for of in rates)
+    def _repeated(self, seen: NDArray[np.float64], whole: float) -> float:
+        """Variance between seeds in single groups that another test repeats, cautiously."""
+        if self.elsewhere is None:
+            return np.inf
+        other = self._by_seed(self.elsewhere)
+        arms, seeds, groups = seen.shape
+        freedom = arms * (seeds - 1)
+        deviations, of_other = (of - of.mean(axis=1, keepdims=True) for of in (seen, other))
+        both = np.einsum("asg,ash->gh", deviations, of_other) / freedom
+        repeated = float(np.trace(both)) / groups
+        across = float(both.sum() - np.trace(both)) / (groups * (groups - 1))
+        scatter = whole * float(np.trace(_between_seeds(other))) / groups / freedom
+        error = (scatter * (1 / groups + 1 / (groups * (groups - 1)))) ** 0.5
+        return max(repeated - across, 0.0) + error
 
-    def _at_threshold(self, arm: str, measure: str, group: str) -> Any:
-        return self.of[arm]["global_threshold"][measure][group]
-
-    def _of_differences(self, metric: str) -> float:
-        rows = [
-            row
-            for row in self.results["differences"]
-            if (row["benchmark"], row["metric"]) == (self.benchmark, metric)
-            and row["group"] in self.groups
-            and row["low"] is not None
+    def _rates(self, measure: str) -> list[list[Estimate]]:
+        """Of each plain arm, the rate of each group."""
+        if measure in ("fnmr", "fmr"):
+            each = [getattr(arm.global_threshold, measure) for arm in self.plain]
+            return [[of[group] for group in self.groups] for of in each]
+        return [
+            [getattr(arm.groups[group], measure) for group in self.groups] for arm in self.plain
         ]
-        return fmean(((row["high"] - row["low"]) / self.width) ** 2 for row in rows)
+
+    def _variance(self, estimates: Iterator[Estimate]) -> float:
+        """Mean of the joint variances, from intervals."""
+        return fmean(
+            ((of.high - of.low) / self.width) ** 2
+            for of in estimates
+            if of.low is not None and of.high is not None
+        )
 
     def _scaled(self, of: Parts, measure: str, joint: float, test: float) -> Parts | None:
         """Parts of another measure, each as large beside the others as those of accuracy."""
-        where = "groups" if measure == "eer" else "threshold"
-        try:
-            variance = self._variance(measure, where)
-            values = [
-                [
-                    (
-                        self.of[arm]["groups"][g][measure]
-                        if where == "groups"
-                        else self._at_threshold(arm, measure, g)
-                    )["value"]
-                    for g in self.groups
-                ]
-                for arm in self.plain
-            ]
-        except (KeyError, TypeError):
+        rates = self._rates(measure)
+        if any(rate.value is None for arm in rates for rate in arm):
             return None
+        variance = self._variance(rate for arm in rates for rate in arm)
         scale = (variance / joint) ** 0.5
-        rates = np.array(values, dtype=np.float64)
-        return replace(
-            of,
-            rate=float(rates.mean()),
-            spread=_spread(rates, variance),
+        values = _values(rates)
+        return Parts(
+            rate=float(values.mean()),
+            spread=_spread(values, variance),
             person=scale * test**0.5,
             pair=0.0,
+            shared=of.shared,
+            own=of.own,
             training=scale * of.training,
             training_of_group=scale * of.training_of_group,
         )
 
     def _gap(self) -> float | None:
-        kinds = {s["name"]: s.get("kind") for s in self.results.get("sets", ())}
+        kinds = {of.name: of.kind for of in self.results.sets}
         means: dict[str, list[float]] = {}
-        for model in self.students:
-            if not model["kd"]:
-                kind = kinds.get(model["set"]) or model["set"]
-                value = self.of[model["id"]]["overall"]["accuracy"]["value"]
-                means.setdefault(kind, []).append(value)
+        for model in self.results.students:
+            value = self._evaluation(model.id).overall.accuracy.value
+            if not model.kd and model.set is not None and value is not None:
+                means.setdefault(kinds.get(model.set) or model.set, []).append(value)
         if not {"real", "synthetic"} <= means.keys():
             return None
         return fmean(means["real"]) - fmean(means["synthetic"])
+
+
+def _values(rates: Sequence[Sequence[Estimate]]) -> NDArray[np.float64]:
+    return np.array([[of.value for of in arm] for arm in rates], dtype=np.float64)
 
 
 def _parts(
