@@ -13,12 +13,14 @@ from evenface.evaluate.results import Estimate
 from evenface.files import write_text
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims, verdict_table
+from evenface.report.detects import chance_of, claim_detects
 from evenface.report.formats import FORMATS, file_stem
 from evenface.report.formats.csv import plain_text
 from evenface.report.methods import write_methods
 from evenface.report.names import readable
 from evenface.report.paper import paper_tables
 from evenface.report.table import Table
+from evenface.study.detectable import Detectable
 from evenface.study.record import Model, Results, read_results
 
 Field = str | float | int | None
@@ -86,6 +88,7 @@ def _tables(results: Results) -> Iterator[Table]:
 
 
 def _records(results: Results) -> dict[str, list[Record]]:
+    chance = chance_of(results)
     return {
         "models": list(map(_model_record, results.models)),
         "runs": [
@@ -118,6 +121,7 @@ def _records(results: Results) -> dict[str, list[Record]]:
                 "question": claim.question,
                 "statement": claim.statement,
                 "rule": claim.rule,
+                **_detected(claim_detects(results, chance, claim)),
             }
             for claim in results.claims
         ],
@@ -136,6 +140,14 @@ def _records(results: Results) -> dict[str, list[Record]]:
             for claim in results.claims
             for test in claim.tests
         ],
+    }
+
+
+def _detected(found: Detectable | None) -> Record:
+    """The smallest effect that would have been decided, in the unit of the claim's first test."""
+    return {
+        "detects": found.effect if found else None,
+        "detects in words": found.sentence if found else "",
     }
 
 

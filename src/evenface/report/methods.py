@@ -537,7 +537,7 @@ def _accuracy(spec: StudySpec | None) -> Paragraph:
     pieces: list[Piece] = []
     if spec:
         wanted = spec.evaluation.pairs_per_group
-        most = f"{wanted:,}" if wanted else "at most 6,000"
+        most = f"{wanted:,}" if wanted else "at most 6,000, or 24 a person where that is more,"
         pieces += [
             f"Pairs are drawn within groups, {most} a group, half genuine, in "
             f"{spec.evaluation.folds} folds after the protocols of LFW and RFW",

@@ -21,6 +21,7 @@ from evenface.files import read_json
 from evenface.study.arm import Kind
 from evenface.study.sizes import RealShare
 from evenface.study.spec import MAIN_BENCHMARK
+from evenface.study.variance import Found
 
 SCHEMA = 4
 _EARLIER = (2, 3)
@@ -165,6 +166,8 @@ class Benchmark(Record):
     simulated: bool
     real_people: bool
     pairs: Literal["published", "drawn"] | None = None
+    pairs_per_group: int | None = None
+    """Most fold pairs of a group that were drawn; None for published ones."""
     group_by: str | None = None
     groups: tuple[str, ...]
     images: int | None = None
@@ -348,6 +351,8 @@ class Answers(Record):
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
     pareto: tuple[Pareto, ...] = ()
+    variance: dict[str, Found] = Field(default_factory=dict)
+    """Benchmark → where the chance in its figures comes from, for planning; not in layouts 2, 3."""
 
 
 class Results(Answers):
