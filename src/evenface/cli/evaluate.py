@@ -93,7 +93,9 @@ def evaluate(
     pairs: Annotated[
         int | None,
         typer.Option(
-            min=4, help="Most fold pairs a group (6,000 if not given).", rich_help_panel=PAIRS
+            min=4,
+            help="Most fold pairs a group. Default: 24 a person, at least 6,000, at most 100,000.",
+            rich_help_panel=PAIRS,
         ),
     ] = None,
     max_pairs: Annotated[

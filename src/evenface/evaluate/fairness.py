@@ -12,6 +12,8 @@ are here, under names that say which.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -62,7 +64,8 @@ def std_corrected(std: ArrayLike, noise_variance: ArrayLike) -> NDArray[np.float
 def gap(values: ArrayLike) -> NDArray[np.float64]:
     """Highest minus lowest: of accuracies, of d′, of rates at one threshold."""
     array = _groups(values)
-    return array.max(axis=-1) - array.min(axis=-1)
+    with np.errstate(invalid="ignore"):  # undefined where all groups are infinite, as few pairs are
+        return np.asarray(array.max(axis=-1) - array.min(axis=-1))
 
 
 def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
@@ -79,6 +82,18 @@ def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
     """
     half = 0.5 / np.asarray(pairs, dtype=np.float64)
     return gap(probit(np.clip(_groups(accuracies), half, 1 - half)))
+
+
+SPREADS: dict[str, tuple[str, Callable[[NDArray[np.float64], ArrayLike], NDArray[np.float64]]]] = {
+    "std_sample": ("accuracy", lambda accuracies, _: std_sample(accuracies)),
+    "std_population": ("accuracy", lambda accuracies, _: std_population(accuracies)),
+    "ser": ("accuracy", lambda accuracies, _: skewed_error_ratio(accuracies)),
+    "gap": ("accuracy", lambda accuracies, _: gap(accuracies)),
+    "dprime_gap": ("dprime", lambda dprimes, _: gap(dprimes)),
+    "probit_gap": ("accuracy", probit_gap),
+}
+"""Measures over groups that have a threshold each: of which measure, and how, given (…, G) values
+and the number of pairs behind each accuracy."""
 
 
 def probit(shares: ArrayLike) -> NDArray[np.float64]:
