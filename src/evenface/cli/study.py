@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from evenface.cli import study_plan, study_runs
+from evenface.cli import study_plan, study_rehearsal, study_runs
 from evenface.cli.study_options import (
     STUDIES,
     Assignments,
@@ -79,6 +79,14 @@ def run(
             "--only", help="Stop before the students are trained, with everything prepared for it."
         ),
     ] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Try every stage and model on a few of the faces, in a folder of its own; show "
+            "what works, what the study takes and what will fail. Exits with 1 if something will.",
+        ),
+    ] = False,
     executor: Annotated[
         str,
         typer.Option(
@@ -114,6 +122,11 @@ def run(
     command = ["evenface", "study", "run", name]
     for option, value in options:
         command += [option, str(value)] if value is not None else []
+    if rehearse:
+        study_rehearsal.rehearse(
+            spec, target, shlex.join([*command, "--rehearse"]), executor, only=only, reuse=reuse
+        )
+        return
 
     made = run_study(
         spec,

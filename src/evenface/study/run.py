@@ -147,6 +147,13 @@ def build_report(out: Path) -> Path:
 
 def _require_extras(spec: StudySpec) -> None:
     """Say now, not after an hour, what is not installed."""
+    if lacking := missing_packages(spec):
+        extras = ",".join(dict.fromkeys(lacking.values()))
+        raise MissingDependencyError(next(iter(lacking)), extras, "a study")
+
+
+def missing_packages(spec: StudySpec) -> dict[str, str]:
+    """Package → extra that brings it, of those that the study needs and that are not installed."""
     from importlib.util import find_spec
 
     needed = {"torch": "train", "safetensors": "train", "matplotlib": "report", "jinja2": "report"}
@@ -154,10 +161,7 @@ def _require_extras(spec: StudySpec) -> None:
         needed |= {"sklearn": "label"}
     if spec.simulated:
         needed |= {"anny": "render", "embreex": "render"}
-    lacking = {package: extra for package, extra in needed.items() if find_spec(package) is None}
-    if lacking:
-        extras = ",".join(dict.fromkeys(lacking.values()))
-        raise MissingDependencyError(next(iter(lacking)), extras, "a study")
+    return {package: extra for package, extra in needed.items() if find_spec(package) is None}
 
 
 def _settle(spec: StudySpec, out: Path) -> None:
