@@ -164,7 +164,7 @@ class StageLog:
             write_json(self._file, self._records)
 
         if todo:
-            executor = executor or self._executor or LocalExecutor(workers)
+            executor = executor or self.executor(workers)
             calls = [_call(stages[i], self.folder / stages[i].at) for i in todo]
             with self._timed(name, whole):
                 executor.run(
@@ -174,6 +174,10 @@ class StageLog:
         whole["reused"] = not todo
         self._order.append(name)
         return Together([self.folder / stage.at for stage in stages], failures)
+
+    def executor(self, workers: int | None) -> Executor:
+        """Where stages are built that are built together."""
+        return self._executor or LocalExecutor(workers)
 
     def prepare(self, stages: Sequence[Stage]) -> None:
         """Leave the stages' folders so that jobs can build them by themselves, or go on."""

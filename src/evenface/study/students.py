@@ -16,13 +16,14 @@ from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
+from evenface.study.embedding import embed_together
 from evenface.study.executors import default_workers
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import EmbeddingCache
 from evenface.teachers.subset import subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
@@ -40,6 +41,8 @@ class StudyTeacher:
     given: str | TrainedTeacher
     """What the study file says: a known name, a path, or how the study trains it."""
     model: LoadedTeacher
+    source: str
+    """What other processes load it from."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,10 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
         UsageError: their embedding sizes differ: the student without distillation could not be the
             same network as each student with it.
     """
-    teachers = [
-        StudyTeacher(teacher_id(given), given, _open(spec, given, sets, log))
-        for given in spec.teachers
-    ]
+    teachers = []
+    for given in spec.teachers:
+        source = _source(spec, given, sets, log)
+        teachers.append(StudyTeacher(teacher_id(given), given, load_teacher(source), source))
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -130,11 +133,12 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
     return teachers
 
 
-def _open(
+def _source(
     spec: StudySpec, given: str | TrainedTeacher, sets: dict[str, Manifest], log: StageLog
-) -> LoadedTeacher:
+) -> str:
+    """What a teacher is loaded from; one that the study trains is trained."""
     if isinstance(given, str):
-        return load_teacher(given)
+        return given
     recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
     inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
 
@@ -144,7 +148,7 @@ def _open(
         train(recipe, folder)
 
     at = f"teachers/{given.name}"
-    return load_teacher(str(log.run(f"train teacher: {given.name}", inputs, build, at=at)))
+    return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
 
 
 def teacher_recipe(
@@ -178,7 +182,13 @@ def embed_sources(
     for name, manifest in manifests.items():
 
         def build(folder: Path, manifest: Manifest = manifest) -> None:
-            cached_embeddings(teacher.model, manifest, folder)
+            embed_together(
+                teacher.source,
+                manifest,
+                folder,
+                executor=log.executor(None),
+                teacher=teacher.model,
+            )
 
         inputs = {
             "teacher": teacher.model.fingerprint,
