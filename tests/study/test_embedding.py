@@ -63,7 +63,7 @@ def test_jobs_share_the_shards_of_caches_that_were_begun(faces, teacher, alone, 
     assert [embed_part(folder, part, 4) for part in (3, 1, 0)] == [0, 2, 2]
     assert embed_part(folder, 0, 4) == 0  # done
     assert shards_left(folder, record) == 2
-    with pytest.raises(DataError, match="original-000002.npy: missing"):
+    with pytest.raises(DataError, match=r"original-000002\.npy: missing"):
         finish_task(folder)
     embed_part(folder, 2, 4)
     finish_task(folder)

@@ -153,7 +153,7 @@ def test_images_that_cannot_be_read_fail_now(tmp_path, rehearsed):
 
 
 def test_the_command_exits_with_1_and_says_why(tmp_path, monkeypatch, capsys, rehearsed):
-    spec, out, _ = rehearsed
+    spec, _, _ = rehearsed
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         main(

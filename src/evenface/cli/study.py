@@ -46,6 +46,7 @@ class _ListsStudies(TyperCommand):
 class Phase(StrEnum):
     """The part of a study after which it stops."""
 
+    teachers = "teachers"
     prepare = "prepare"
 
 
@@ -76,7 +77,9 @@ def run(
     only: Annotated[
         Phase | None,
         typer.Option(
-            "--only", help="Stop before the students are trained, with everything prepared for it."
+            "--only",
+            help="prepare: stop before the students are trained, with everything prepared for it; "
+            "teachers: stop before teachers embed, for 'evenface study embed' to do so.",
         ),
     ] = None,
     rehearse: Annotated[
@@ -134,7 +137,8 @@ def run(
         command=shlex.join(command),
         executor=create_executor(executor, spec.workers),
         reuse=[study_folder(folder) for folder in reuse or []],
-        prepare_only=only is not None,
+        prepare_only=only is Phase.prepare,
+        embeddings_later=only is Phase.teachers,
     )
     if only is not None:
         console().print(f"Prepared: {made}", highlight=False)

@@ -11,17 +11,20 @@ import yaml
 
 from evenface.assets import ASSETS, get_assets
 from evenface.console import note, warn
+from evenface.data.manifest import Manifest
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
-from evenface.study.faces import check_groups, prepare_faces, training_sets
+from evenface.study.faces import StudyFaces, check_groups, prepare_faces, training_sets
 from evenface.study.labels import label_synthetic
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
+    EmbeddingsWait,
+    StudyTeacher,
     check_models,
     embed_sources,
     open_teachers,
@@ -30,6 +33,7 @@ from evenface.study.students import (
     train_students,
     untrained_students,
 )
+from evenface.teachers.cache import EmbeddingCache
 from evenface.train.lock import LOCK_NAME, RunLock
 
 RESULTS_NAME = "results.json"
@@ -47,6 +51,7 @@ def run_study(
     executor: Executor | None = None,
     reuse: Sequence[Path] = (),
     prepare_only: bool = False,
+    embeddings_later: bool = False,
 ) -> Path:
     """Run what is not finished yet; write ``results.json`` and ``report.html``.
 
@@ -57,9 +62,10 @@ def run_study(
         executor: where students are trained and evaluated; None: processes of this machine.
         reuse: folders of other studies, whose finished parts are copied where they are the same.
         prepare_only: stop before students are trained; ``runs.json`` lists what is to do.
+        embeddings_later: stop before teachers embed, with everything begun for jobs that do.
 
     Returns:
-        Path of the report, or of ``runs.json``.
+        Path of the report, of ``runs.json``, or of the embeddings to fill.
 
     Raises:
         UsageError: ``out`` holds another study, or another process is at it.
@@ -67,8 +73,11 @@ def run_study(
     """
     _require_extras(spec)
     with _held(spec, out):
-        log = StageLog(out, executor=executor, reuse=reuse)
-        return _run(spec, out, log, command=command, prepare_only=prepare_only)
+        log = StageLog(out, executor=executor, reuse=reuse, embeddings_later=embeddings_later)
+        try:
+            return _run(spec, out, log, command=command, prepare_only=prepare_only)
+        except EmbeddingsWait:
+            return out / "embeddings"
 
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
@@ -82,9 +91,8 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
-    sources = {"real": faces.real, "synthetic": faces.synthetic}
-    embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
-    if prepare_only:
+    embedded = _embed(teachers, faces, log)
+    if prepare_only or log.embeddings_later:
         train_students(spec, sets, embedded, log, prepare_only=True)
         return out / RUNS_NAME
     students, failures = train_students(spec, sets, embedded, log)
@@ -111,6 +119,23 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)
+
+
+def _embed(
+    teachers: Sequence[StudyTeacher], faces: StudyFaces, log: StageLog
+) -> dict[str, list[tuple[Manifest, EmbeddingCache]]]:
+    """Teacher id → embeddings of the real and the synthetic faces."""
+    sources = {"real": faces.real, "synthetic": faces.synthetic}
+    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]] = {}
+    waiting = False
+    for teacher in teachers:
+        try:
+            embedded[teacher.id] = embed_sources(teacher, sources, log)
+        except EmbeddingsWait:  # those of the others can be begun as well
+            waiting = True
+    if waiting:
+        raise EmbeddingsWait
+    return embedded
 
 
 def record_study(spec: StudySpec, out: Path) -> None:

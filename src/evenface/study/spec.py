@@ -283,6 +283,8 @@ class TrainedTeacher(_Part):
     set: SetName
     seed: NonNegativeInt = 0
     overrides: dict[str, Any] = Field(default_factory=dict)
+    processes: PositiveInt | Literal["auto"] = "auto"
+    """That train it together on one machine; "auto": one on each visible GPU, or one on CPUs."""
 
 
 class EvaluationSpec(_Part):

@@ -71,11 +71,18 @@ class StageLog:
         executor: where stages are built that are built together; None: processes of this machine.
         reuse: folders of other studies, whose finished portable stages of the same place and inputs
             are copied instead of being built again.
+        embeddings_later: teacher embeddings are begun only, for jobs to fill.
     """
 
     def __init__(
-        self, folder: Path, *, executor: Executor | None = None, reuse: Sequence[Path] = ()
+        self,
+        folder: Path,
+        *,
+        executor: Executor | None = None,
+        reuse: Sequence[Path] = (),
+        embeddings_later: bool = False,
     ) -> None:
+        self.embeddings_later = embeddings_later
         self.folder = folder.absolute()  # processes elsewhere have another current folder
         self._executor = executor
         self._shelf = Shelf(self.folder, reuse)

@@ -16,11 +16,12 @@ from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
-from evenface.study.embedding import embed_together
+from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
+from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache
@@ -143,9 +144,7 @@ def _source(
     inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
 
     def build(folder: Path) -> None:
-        from evenface.train.loop import train
-
-        train(recipe, folder)
+        train_teacher(folder, recipe, given.processes)
 
     at = f"teachers/{given.name}"
     return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
@@ -174,14 +173,26 @@ def teacher_recipe(
     return recipe if recipe.backbone.start else recipe.with_embedding_size()
 
 
+class EmbeddingsWait(Exception):
+    """Embeddings were begun for jobs to fill; for :func:`evenface.study.run.run_study`."""
+
+
 def embed_sources(
     teacher: StudyTeacher, manifests: dict[str, Manifest], log: StageLog
 ) -> list[tuple[Manifest, EmbeddingCache]]:
-    """Teacher embeddings (image and mirror image) of each manifest."""
+    """Teacher embeddings (image and mirror image) of each manifest.
+
+    Raises:
+        EmbeddingsWait: with ``log.embeddings_later``, where some are not finished.
+    """
     caches = []
+    waiting = False
     for name, manifest in manifests.items():
 
         def build(folder: Path, manifest: Manifest = manifest) -> None:
+            if log.embeddings_later:
+                begin_task(teacher.source, teacher.model, manifest, folder)
+                raise EmbeddingsWait
             embed_together(
                 teacher.source,
                 manifest,
@@ -196,8 +207,14 @@ def embed_sources(
         }
         at = f"embeddings/{teacher.id}/{name}"
         title = f"teacher {teacher.id} embeds: {name}"
-        folder = log.run(title, inputs, build, at=at, portable=True)
-        caches.append((manifest, EmbeddingCache.open(folder)))
+        try:
+            folder = log.run(title, inputs, build, at=at, portable=True)
+        except EmbeddingsWait:
+            waiting = True
+        else:
+            caches.append((manifest, EmbeddingCache.open(folder)))
+    if waiting:
+        raise EmbeddingsWait
     return caches
 
 
