@@ -227,6 +227,15 @@ class Run(_Entry):
     images_seen: int | None = None
 
 
+class Given(_Entry):
+    """A model that the user brought, in place of a training of one seed."""
+
+    seed: int
+    name: str
+    fingerprint: str
+    details: dict[str, str] = {}
+
+
 class Model(_Entry):
     """An arm (training set, levels, teacher or none) over its seeds, a teacher, or an untrained
     network.
@@ -253,6 +262,7 @@ class Model(_Entry):
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
     recipe: dict[str, Any] | None = None
+    given: tuple[Given, ...] = ()
 
 
 class Benchmark(_Entry):

@@ -53,6 +53,36 @@ class StudyFaces:
     """Training faces → test → identities left out, since the test has their names."""
 
 
+@dataclass(frozen=True)
+class TestSets:
+    """Faces to be tested on, where nothing is trained."""
+
+    test: Manifest
+    more_tests: dict[str, Manifest]
+    group_by: str | None
+    real_people: dict[str, Manifest]
+
+
+def prepare_tests(spec: StudySpec, log: StageLog) -> TestSets:
+    """The test faces of a study that trains nothing.
+
+    Raises:
+        UsageError: folders that are not there.
+    """
+    check_inputs(spec)
+    tests = {
+        role: obtain(part, role, spec, log)
+        for role, part in spec.faces.by_role().items()
+        if not isinstance(part, HeldOutFaces)
+    }
+    test = tests.pop("test")
+    group_by = spec.faces.group_by or next(iter(test.attributes), None)
+    people: dict[str, Manifest] = {
+        name: real_people(name, log) for name in spec.evaluation.real_people
+    }
+    return TestSets(test, tests, group_by, people)
+
+
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     """Render or import what the study file names. Finished parts are kept.
 
@@ -61,6 +91,7 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
             ask for more identities than their sources have.
     """
     check_inputs(spec)
+    assert spec.faces.real is not None  # the study trains
     real = obtain(spec.faces.real, "real", spec, log)
     sources = {
         role: obtain(part, role, spec, log) for role, part in spec.faces.synthetic_parts().items()
@@ -127,7 +158,7 @@ def check_inputs(spec: StudySpec) -> None:
         for role, part in parts.items()
         if (path := path_of(part)) is not None and not path.exists()
     ]
-    if not lacking:
+    if not lacking and spec.training_sets:
         roles = ("real", *spec.faces.synthetic_parts())
         lacking = shortfalls(spec, source_sizes(spec, {r: faces_size(parts[r]) for r in roles}))
     if lacking:

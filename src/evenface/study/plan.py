@@ -15,7 +15,7 @@ from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
 from evenface.data.manifest import Manifest
 from evenface.data.store import IMAGE_BYTES
-from evenface.errors import EvenfaceError, MissingDependencyError
+from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
 from evenface.parallel import usable_cores
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
@@ -97,6 +97,8 @@ def plan_study(
         DataError: a file in ``out`` is damaged.
         MissingDependencyError: ``measuring`` without torch.
     """
+    if not spec.training_sets:
+        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan")
     return _Planner(spec, out, sizes or {}).plan(measuring=measuring, most_images=most_images)
 
 
@@ -172,6 +174,10 @@ class _Planner:
         for teacher in self.spec.teachers:
             if isinstance(teacher, str) and not _at_hand(teacher):
                 self.missing.append(f"teacher: {teacher} is not there")
+        for model in self.spec.models:
+            for source in (model.path, *model.embeddings.values()):
+                if source is not None and not _at_hand(str(source)):
+                    self.missing.append(f"model {model.name}: {source} is not there")
         assets = [*self.spec.evaluation.real_people, *map(str, self.spec.teachers)]
         for name in dict.fromkeys(assets):
             if name in ASSETS and (found := asset_state(name)) != "present":

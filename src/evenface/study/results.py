@@ -23,12 +23,15 @@ from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
+from evenface.study.executors.local import visible_gpus
+from evenface.study.given import kinds_of_given, levels_of_given
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
     STUDY_TEACHER,
     AnyFaces,
     FolderFaces,
     MixedSet,
+    RenderedFaces,
     SeveralFaces,
     StudySpec,
     TrainedTeacher,
@@ -72,8 +75,9 @@ def collect_results(findings: Findings) -> dict[str, Any]:
     """The content of ``results.json``."""
     spec, log = findings.spec, findings.log
     students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
-    run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
-    costs = {arm.id: _cost(arm, run["device"], run["threads"]) for arm in findings.arms}
+    device, threads = _trained_on(students)
+    costs = {arm.id: _cost(arm, device, threads) for arm in findings.arms}
+    factors = levels_of_given(spec)
     return {
         "schema": SCHEMA,
         "study": {
@@ -85,6 +89,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
                     None,
                     [
                         statement(spec),
+                        _given_said(findings),
                         _labels_said(findings),
                         _left_out_said(findings),
                         _sizes(findings.sets),
@@ -94,13 +99,13 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             "command": findings.command,
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": spec.seed,
-            "seeds": list(spec.training_seeds),
+            "seeds": _seeds(findings),
             "evenface": __version__,
-            "factors": {name: list(levels) for name, levels in spec.factors.items()},
+            "factors": factors,
             "stand_ins": spec.stand_ins,
             "spec": spec.model_dump(mode="json"),
         },
-        "machine": describe_machine(run["device"]) | {"threads a student": run["threads"]},
+        "machine": describe_machine(device) | {"threads a student": threads},
         "teachers": [_describe_teacher(teacher) for teacher in findings.teachers],
         "sets": [
             _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
@@ -122,9 +127,12 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             findings.arms,
             findings.evaluations,
             others=spec.evaluation.real_people,
-            kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+            kinds={
+                **{name: wanted.kind for name, wanted in spec.training_sets.items()},
+                **kinds_of_given(spec),
+            },
             real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
-            factors={name: list(levels) for name, levels in spec.factors.items()},
+            factors=factors,
             costs={arm.id: costs[arm.id] for arm in findings.arms},
             rules=spec.claims,
             settings=spec.claim_settings,
@@ -133,6 +141,34 @@ def collect_results(findings: Findings) -> dict[str, Any]:
         "stages": log.summary(),
         "samples": _samples(findings),
     }
+
+
+def _trained_on(students: Sequence[StudyArm]) -> tuple[str, int | None]:
+    """Device and threads of the first training; where nothing was trained, this machine's."""
+    if students:
+        run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
+        return run["device"], run["threads"]
+    return ("cuda" if visible_gpus() else "cpu"), None
+
+
+def _seeds(findings: Findings) -> list[int]:
+    """Of trainings: the study's, and those of given models."""
+    trained = findings.spec.training_seeds if findings.spec.training_sets else ()
+    return list(dict.fromkeys((*trained, *(model.seed for model in findings.spec.models))))
+
+
+def _given_said(findings: Findings) -> str:
+    """A sentence where the user brought models; else nothing."""
+    given = len(findings.spec.models)
+    if not given:
+        return ""
+    students = [arm for arm in findings.arms if arm.kind == "student"]
+    trainings = sum(len(arm.seeds) for arm in students)
+    return (
+        f"Of {trainings} student models, {given} were brought by the user and not trained by this "
+        "study: what they were trained on, from which teacher and with which seed is as the user "
+        "says, and whether they differ in nothing else is not known to this program."
+    )
 
 
 def _cost(arm: StudyArm, device: str, threads: int | None) -> Cost:
@@ -157,17 +193,15 @@ def statement(spec: StudySpec) -> str:
             "Nothing was simulated by this program: all faces are the user's own. Groups are the "
             "labels that the data sets declare."
         )
-    parts = {
-        "training faces called real": spec.faces.real,
-        **_named_sources(spec),
-        "test faces": spec.faces.test,
-    }
+    parts: dict[str, AnyFaces] = {**_named_sources(spec), "test faces": spec.faces.test}
+    if spec.faces.real is not None:
+        parts = {"training faces called real": spec.faces.real, **parts}
     rendered = [name for name, part in parts.items() if part.kind == "render"]
     sentences = [
         f"Simulated: {listed(rendered)} are computer renders of a parametric head model"
         + (
             "; renders passed through a camera model stand in for photographs."
-            if spec.faces.real.kind == "render"
+            if isinstance(spec.faces.real, RenderedFaces)
             else "."
         ),
         "Groups are the generator's phenotype axes, not people's ethnicities. No claim about "
@@ -265,7 +299,7 @@ def _describe_labels(labels: LabelReport) -> dict[str, Any]:
 def _sizes(sets: dict[str, Manifest]) -> str:
     """A sentence where training sets differ by more than a tenth in images; else nothing."""
     images = {name: len(manifest) for name, manifest in sets.items()}
-    if max(images.values()) <= 1.1 * min(images.values()):
+    if not images or max(images.values()) <= 1.1 * min(images.values()):
         return ""
     each = listed([f"{name} {count:,}" for name, count in images.items()])
     return (
@@ -325,6 +359,7 @@ def _title(spec: StudySpec, name: str) -> str:
         return f"{name}: {listed([source.name for source in part.sources])}"
     if isinstance(part, FolderFaces):
         return f"{name}: {part.path.name}"
+    assert part is not None  # the study trains
     stand_in = " (rendered stand-in for photographs)" if wanted.kind == "real" else " (rendered)"
     return f"{name}: {part.look} look{stand_in}"
 

@@ -16,7 +16,13 @@ from evenface.errors import DataError, EvenfaceError, MissingDependencyError, Us
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
-from evenface.study.faces import StudyFaces, check_groups, prepare_faces, training_sets
+from evenface.study.faces import (
+    StudyFaces,
+    check_groups,
+    prepare_faces,
+    prepare_tests,
+    training_sets,
+)
 from evenface.study.labels import label_synthetic
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
@@ -24,9 +30,11 @@ from evenface.study.spec import ClassifierLabels, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     EmbeddingsWait,
+    StudyArm,
     StudyTeacher,
     check_models,
     embed_sources,
+    given_arms,
     open_teachers,
     teacher_arm,
     too_few_seeds,
@@ -86,6 +94,9 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     check_models(spec)
     if few := too_few_seeds(spec):
         warn(few)
+    given = given_arms(spec)
+    if not spec.training_sets:
+        return _run_given(spec, given, out, log, command=command)
     faces = label_synthetic(spec, prepare_faces(spec, log), log)
     check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
@@ -100,6 +111,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         *map(teacher_arm, teachers),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
         *students,
+        *given,
     ]
     arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
 
@@ -116,6 +128,31 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         log=log,
         labels=faces.labels,
         left_out=faces.left_out,
+    )
+    write_json(out / RESULTS_NAME, collect_results(findings))
+    return build_report(out)
+
+
+def _run_given(
+    spec: StudySpec, given: list[StudyArm], out: Path, log: StageLog, *, command: str
+) -> Path:
+    """Compare models that the user brought; nothing is trained."""
+    faces = prepare_tests(spec, log)
+    benchmarks = draw_benchmarks(spec, faces, log)
+    teachers = open_teachers(spec, {}, log)
+    models = [*map(teacher_arm, teachers), *given]
+    arms, evaluations, failures = evaluate_arms(spec, models, benchmarks, log)
+    findings = Findings(
+        spec=spec,
+        command=command,
+        teachers=teachers,
+        group_by=faces.group_by,
+        sets={},
+        arms=arms,
+        benchmarks=benchmarks,
+        evaluations=evaluations,
+        failures=failures,
+        log=log,
     )
     write_json(out / RESULTS_NAME, collect_results(findings))
     return build_report(out)

@@ -70,6 +70,11 @@ def small_study(
         | {"overrides": _shortened(teacher.overrides, steps) | steps}
         for teacher in there or spec.teachers
     ]
+    content["models"] = [
+        model.model_dump(mode="json")
+        for model in spec.models
+        if model.path is not None and Path(model.path).exists()
+    ]
     student = content["student"]
     student["overrides"] = _shortened(student["overrides"], steps) | steps
     content["factors"] = {

@@ -18,6 +18,7 @@ from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
+from evenface.study.given import Given, open_given
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
@@ -54,6 +55,13 @@ class StudyArm(Arm):
     model: LoadedTeacher | None = None
     recipe: Mapping[str, Any] | None = None
     """The resolved recipe of a student's first run."""
+    given: tuple[Given, ...] = ()
+    """In place of runs, models that the user brought."""
+
+    @property
+    def models(self) -> dict[int, Path]:
+        """Seed → run folder, or what stands for it."""
+        return {**self.runs, **{given.spec.seed: given.at for given in self.given}}
 
     def describe(self) -> dict[str, Any]:
         """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
@@ -69,9 +77,9 @@ class StudyArm(Arm):
             "teacher": self.teacher,
             "levels": dict(self.levels),
             "seeds": list(self.seeds),
-            "backbone": first.get("backbone") or self._teacher_fact("backbone"),
+            "backbone": first.get("backbone") or self._fact("backbone"),
             "head": first.get("head"),
-            "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
+            "embedding_size": first.get("embedding_size") or self._embedding_size(),
             "steps": first.get("steps"),
             "seconds": round(fmean(seconds), 2) if seconds else None,
             "runs": [
@@ -83,10 +91,19 @@ class StudyArm(Arm):
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
             ],
             "recipe": dict(self.recipe or {}),
+            "given": [given.describe() for given in self.given],
         }
 
-    def _teacher_fact(self, name: str) -> str | None:
-        return self.model.details.get(name, self.model.name) if self.model else None
+    def _loaded(self) -> LoadedTeacher | None:
+        return self.model or next((of.model for of in self.given if of.model), None)
+
+    def _embedding_size(self) -> int | None:
+        model = self._loaded()
+        return None if model is None else model.embedding_size
+
+    def _fact(self, name: str) -> str | None:
+        model = self._loaded()
+        return None if model is None else model.details.get(name, model.name)
 
     def curves(self) -> list[list[dict[str, Any]]]:
         """Logged losses of each run."""
@@ -113,6 +130,31 @@ def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     )
 
 
+def given_arms(spec: StudySpec) -> list[StudyArm]:
+    """The arms of models that the user brought.
+
+    Raises:
+        EvenfaceError: see :func:`evenface.study.given.open_given`.
+    """
+    arms = []
+    for (identifier, title), models in open_given(spec).items():
+        first = models[0].spec
+        arms.append(
+            StudyArm(
+                id=identifier,
+                title=title,
+                kind="student",
+                set=first.set,
+                kd=first.teacher is not None,
+                teacher=first.teacher,
+                seeds=tuple(of.spec.seed for of in models),
+                levels=first.levels,
+                given=tuple(models),
+            )
+        )
+    return arms
+
+
 def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> list[StudyTeacher]:
     """The study's teachers, the main one first; those that it trains are trained.
 
@@ -124,6 +166,8 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
     for given in spec.teachers:
         source = _source(spec, given, sets, log)
         teachers.append(StudyTeacher(teacher_id(given), given, load_teacher(source), source))
+    if not spec.training_sets:  # their embeddings meet in no student
+        return teachers
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -305,12 +349,14 @@ def without_failed(
     left, failures = [], []
     for arm in arms:
         runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
+        given = tuple(of for of in arm.given if of.at not in failed)
         failures += [
             RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
-            for seed, run in arm.runs.items()
+            for seed, run in arm.models.items()
             if (of := failed.get(run))
         ]
-        left.append(replace(arm, runs=runs, seeds=tuple(runs)) if arm.runs else arm)
+        kept = replace(arm, runs=runs, given=given)
+        left.append(replace(kept, seeds=tuple(kept.models)) if arm.models else arm)
     return left, failures
 
 
@@ -321,6 +367,8 @@ def number_of_runs(spec: StudySpec) -> int:
 
 def too_few_seeds(spec: StudySpec) -> str | None:
     """What to say where the training seeds are too few for any verdict; None where they are not."""
+    if not spec.training_sets:
+        return None
     seeds, needed = len(spec.training_seeds), spec.claim_settings.seeds
     if seeds >= needed or spec.claims == ():
         return None
@@ -478,7 +526,7 @@ def check_models(spec: StudySpec) -> None:
     from evenface.train.objective import Objective
 
     seen: list[TrainRecipe] = []
-    for cell in cells(spec):
+    for cell in cells(spec) if spec.training_sets else ():
         cache = None if cell.teacher is None else Path("of the teacher")
         recipe = student_recipe(
             spec, "student", overrides=cell.overrides, seed=0, size=8, cache=cache
