@@ -247,17 +247,17 @@ def _fingerprint(count: int, blocks: list[str]) -> str:
 
 
 def register_store(format: str, opener: Callable[[Path, Mapping[str, Any]], ImageStore]) -> None:
-    """Let another kind of store be opened wherever stores are.
+    """Let another kind of store be opened wherever stores are; the last one of a name counts.
 
     Args:
         format: what the ``store.json`` of such a store has under "format".
         opener: from the folder and that file's content to the store.
 
     Raises:
-        ValueError: the format is known.
+        ValueError: the format is this module's own.
     """
-    if format == _FORMAT or format in _KINDS:
-        raise ValueError(f"a kind of store is called {format!r} already")
+    if format == _FORMAT:
+        raise ValueError(f"the kind of store {format!r} cannot be replaced")
     _KINDS[format] = opener
 
 
