@@ -16,6 +16,7 @@ from evenface.evaluate.embedding_files import read_embeddings
 from evenface.evaluate.protocol_specs import DRAW, ProtocolOptions, tasks_of
 from evenface.evaluate.protocols import PROTOCOL_NAME
 from evenface.files import fingerprint
+from evenface.study import record
 from evenface.study.arm import Kind
 from evenface.study.cells import cells
 from evenface.study.grid import kind_by_name
@@ -45,14 +46,14 @@ class Given:
         """Stands for it where trained models have their run folders."""
         return Path("models") / self.spec.name
 
-    def describe(self) -> dict[str, Any]:
-        """As ``results.json`` has it."""
-        return {
-            "seed": self.spec.seed,
-            "name": self.spec.name,
-            "fingerprint": self.fingerprint,
-            "details": dict(self.details),
-        }
+    def describe(self) -> record.Given:
+        """What results say of it."""
+        return record.Given(
+            seed=self.spec.seed,
+            name=self.spec.name,
+            fingerprint=self.fingerprint,
+            details=dict(self.details),
+        )
 
 
 def open_given(spec: StudySpec) -> dict[tuple[str, str], list[Given]]:

@@ -129,8 +129,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         labels=faces.labels,
         left_out=faces.left_out,
     )
-    write_json(out / RESULTS_NAME, collect_results(findings))
-    return build_report(out)
+    return _conclude(findings, out)
 
 
 def _run_given(
@@ -154,7 +153,12 @@ def _run_given(
         failures=failures,
         log=log,
     )
-    write_json(out / RESULTS_NAME, collect_results(findings))
+    return _conclude(findings, out)
+
+
+def _conclude(findings: Findings, out: Path) -> Path:
+    """Write results and report; the report's path."""
+    write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
     return build_report(out)
 
 

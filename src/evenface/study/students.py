@@ -19,6 +19,7 @@ from evenface.study.cells import Cell, cells
 from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
 from evenface.study.given import Given, open_given
+from evenface.study.record import CurvePoint, Failure, Model, Run
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
@@ -63,36 +64,36 @@ class StudyArm(Arm):
         """Seed → run folder, or what stands for it."""
         return {**self.runs, **{given.spec.seed: given.at for given in self.given}}
 
-    def describe(self) -> dict[str, Any]:
-        """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
+    def describe(self) -> Model:
+        """What results say of it, its cost aside; seconds are the mean over its seeds."""
         records = [read_json(run / RUN_NAME) for run in self.runs.values()]
         first = records[0] if records else {}
         seconds = [r["seconds"] for r in records if "seconds" in r]
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind,
-            "set": self.set,
-            "kd": self.kd,
-            "teacher": self.teacher,
-            "levels": dict(self.levels),
-            "seeds": list(self.seeds),
-            "backbone": first.get("backbone") or self._fact("backbone"),
-            "head": first.get("head"),
-            "embedding_size": first.get("embedding_size") or self._embedding_size(),
-            "steps": first.get("steps"),
-            "seconds": round(fmean(seconds), 2) if seconds else None,
-            "runs": [
-                {
-                    "seed": seed,
-                    "run": f"{run.parent.name}/{run.name}",
+        return Model(
+            id=self.id,
+            title=self.title,
+            kind=self.kind,
+            set=self.set,
+            kd=self.kd,
+            teacher=self.teacher,
+            levels=dict(self.levels),
+            seeds=self.seeds,
+            backbone=first.get("backbone") or self._fact("backbone"),
+            head=first.get("head"),
+            embedding_size=first.get("embedding_size") or self._embedding_size(),
+            steps=first.get("steps"),
+            seconds=round(fmean(seconds), 2) if seconds else None,
+            runs=tuple(
+                Run(
+                    seed=seed,
+                    run=f"{run.parent.name}/{run.name}",
                     **{key: record.get(key) for key in _OF_RUN},
-                }
+                )
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
-            ],
-            "recipe": dict(self.recipe or {}),
-            "given": [given.describe() for given in self.given],
-        }
+            ),
+            recipe=dict(self.recipe or {}),
+            given=tuple(given.describe() for given in self.given),
+        )
 
     def _loaded(self) -> LoadedTeacher | None:
         return self.model or next((of.model for of in self.given if of.model), None)
@@ -105,21 +106,9 @@ class StudyArm(Arm):
         model = self._loaded()
         return None if model is None else model.details.get(name, model.name)
 
-    def curves(self) -> list[list[dict[str, Any]]]:
+    def curves(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Logged losses of each run."""
-        return [_read_log(run / LOG_NAME) for run in self.runs.values()]
-
-
-@dataclass(frozen=True)
-class RunFailure:
-    """A run that failed for good: a hole in the results."""
-
-    model: str
-    """Id of its arm."""
-    seed: int
-    stage: str
-    error: str
-    attempts: int
+        return tuple(_read_log(run / LOG_NAME) for run in self.runs.values())
 
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
@@ -269,7 +258,7 @@ def train_students(
     log: StageLog,
     *,
     prepare_only: bool = False,
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
 
     Runs of one seed and backbone start from the same weights. A run whose recipe and inputs are
@@ -339,7 +328,7 @@ def train_students(
 
 def without_failed(
     arms: Sequence[StudyArm], failed: Mapping[Path, StageFailure]
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """The arms with the runs that there are, and what is not there.
 
     Args:
@@ -351,7 +340,13 @@ def without_failed(
         runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
         given = tuple(of for of in arm.given if of.at not in failed)
         failures += [
-            RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
+            Failure(
+                model=arm.id,
+                seed=seed,
+                stage=of.stage.name,
+                error=of.error,
+                attempts=of.attempts,
+            )
             for seed, run in arm.models.items()
             if (of := failed.get(run))
         ]
@@ -590,14 +585,9 @@ def _steps_done(run: Path) -> int:
     return int(last_record(run / LOG_NAME).get("step", 0))
 
 
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [
-        {
-            "step": record["step"],
-            "loss": record["loss"],
-            "classification": record["classification"],
-            "distillation": record.get("distillation"),
-        }
+def _read_log(path: Path) -> tuple[CurvePoint, ...]:
+    records = map(json.loads, path.read_text("utf-8").splitlines())
+    return tuple(
+        CurvePoint(**{name: record.get(name) for name in CurvePoint.model_fields})
         for record in records
-    ]
+    )
