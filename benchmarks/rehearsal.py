@@ -10,7 +10,7 @@ no image is empty. Parts, each in a process of its own, so that its peak is its 
 - ``rehearsal``: ``study run paper --rehearse``.
 - ``labels``: the classifier of groups on embeddings of all rows, and all training sets.
 - ``gather``: teacher embeddings (64 dimensions) of a mix, gathered from those of all rows.
-- ``train``: two steps of a distilled MobileFaceNet on that mix, with a class for each of its people.
+- ``train``: two steps of a distilled MobileFaceNet on that mix, a class for each of its people.
 - ``evaluate``: one model's measures on the test's pairs, with 1,000 resamples.
 """
 

@@ -18,6 +18,8 @@ from evenface.study.embedding import (
     tasks,
 )
 from evenface.study.executors import LocalExecutor
+from evenface.study.run import run_study
+from evenface.study.spec import load_study, own_faces
 from evenface.teachers import load_teacher
 from evenface.teachers.cache import cached_embeddings
 from pattern_people import write_people
@@ -69,6 +71,36 @@ def test_jobs_share_the_shards_of_caches_that_were_begun(faces, teacher, alone, 
     finish_task(folder)
     assert content(folder) == content(alone)
     assert tasks(tmp_path) == []
+
+
+def test_a_study_leaves_its_embeddings_to_jobs(faces, teacher, tmp_path):
+    people = [(f"{group}-{i}", group, 4) for group in ("east", "west") for i in range(6)]
+    write_people(tmp_path / "real", people)
+    write_people(tmp_path / "made", people[:8], origin="synthetic", names={"east-0": "other"})
+    folders = own_faces(tmp_path / "real", tmp_path / "made")
+    spec = load_study(
+        "smoke",
+        folders
+        | {
+            "teachers": [teacher],
+            "training_sets": ["real"],
+            "student.overrides": {"batch_size": 8, "schedule.steps": 2},
+            "evaluation": {"folds": 2, "replicates": 100, "real_people": []},
+        },
+    )
+    out = tmp_path / "study"
+    assert run_study(spec, out, command="", embeddings_later=True) == out / "embeddings"
+    assert not (out / "runs.json").exists()
+    begun = tasks(out)
+    assert [folder.name for folder in begun] == ["real", "synthetic"]
+    for folder in begun:
+        embed_part(folder, 0, 1)
+    before = [(folder / "shards" / "flip-000000.npy").read_bytes() for folder in begun]
+    assert run_study(spec, out, command="", prepare_only=True) == out / "runs.json"
+    assert tasks(out) == []
+    for folder, shard in zip(begun, before, strict=True):
+        assert (folder / "flip.npy").read_bytes()[-64:] == shard[-64:]
+        assert not (folder / "shards").exists()
 
 
 def test_a_part_that_fails_is_told_and_the_rest_is_kept(faces, teacher, tmp_path):
