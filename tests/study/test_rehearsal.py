@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from evenface.cli.main import main
+from evenface.study import rehearsal
 from evenface.study.plan import plan_study
 from evenface.study.rehearsal import Rehearsal, rehearsal_folder, rehearse_study
 from evenface.study.spec import StudySpec, load_study
@@ -166,3 +167,23 @@ def test_the_command_exits_with_1_and_says_why(tmp_path, monkeypatch, capsys, re
     assert "Will fail:" in said
     assert "faces: synthetic" in said
     assert (rehearsal_folder(tmp_path / "mine") / "rehearsal.json").exists()
+
+
+def test_a_step_that_does_not_fit_fails_now(tmp_path, monkeypatch, rehearsed):
+    spec, _, _ = rehearsed
+
+    def planned(spec, out, *, measuring=False, **known):
+        if measuring:
+            raise RuntimeError("CUDA out of memory")
+        return plan_study(spec, out, **known)
+
+    monkeypatch.setattr(rehearsal, "plan_study", planned)
+    monkeypatch.setattr(rehearsal, "run_study", lambda *_, **__: None)
+    faces = {"kind": "folder", "path": str(tmp_path / "none"), "origin": "synthetic"}
+    root = Path(spec.faces.real.path).parent
+    made = rehearse_study(
+        own_study(root, **{"faces.synthetic": faces}), tmp_path / "mine", command=""
+    )
+    (failing,) = [finding for finding in made.findings if finding.what == "a step at full size"]
+    assert failing.detail == "RuntimeError: CUDA out of memory"
+    assert "micro_batches" in failing.remedy

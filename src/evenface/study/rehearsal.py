@@ -162,9 +162,7 @@ class _Rehearsal:
             self._carry_out(small, command, executor)
             labels = self._labels(small)
         self._tables(labels)
-        plan = plan_study(
-            self.spec, self.out, measuring=True, most_images=CPU_IMAGES, sizes=self._sizes()
-        )
+        plan = self._plan()
         self._checks(plan)
         small_folder = self.folder / STUDY_NAME
         runs = _runs(small_folder)
@@ -380,6 +378,19 @@ class _Rehearsal:
             known["synthetic"] = total(known[role] for role in parts)
         return known | self.sets
 
+    def _plan(self) -> Plan:
+        """The full study's, with steps timed at its batches and number of classes."""
+        sizes = self._sizes()
+        try:
+            return plan_study(
+                self.spec, self.out, measuring=True, most_images=CPU_IMAGES, sizes=sizes
+            )
+        except UsageError:
+            raise
+        except Exception as error:  # such as a GPU whose memory is too small
+            self._say("a step at full size", "fails", one_line(error), _REMEDIES["memory"])
+            return plan_study(self.spec, self.out, sizes=sizes)
+
     def _checks(self, plan: Plan) -> None:
         said = {finding.detail for finding in self.findings}
         drawn = {f.what for f in self.findings if f.what.endswith("at full size")}
@@ -418,9 +429,9 @@ class _Rehearsal:
         if there is None:
             self._say("memory", "warning", f"{need}; what there is is not known")
         elif plan.memory * at_once > there:
-            remedy = "--set student.overrides.micro_batches=2 (or a teacher's), "
-            remedy += "or recompute=true" if gpu else f"or --set workers={max(1, at_once // 2)}"
-            self._say("memory", "fails", f"{need}; {_gb(there)} there", remedy)
+            remedy = "" if gpu else f", or --set workers={max(1, at_once // 2)}"
+            needs = f"{need}; {_gb(there)} there"
+            self._say("memory", "fails", needs, _REMEDIES["memory"] + remedy)
         else:
             self._say("memory", "works", f"{need}; {_gb(there)} there")
 
@@ -428,6 +439,7 @@ class _Rehearsal:
 _REMEDIES = {
     "model": "Mend the model's recipe or data; its run folder has the log",
     "stage": "Mend what the message names and rehearse again; finished parts are kept",
+    "memory": "Override micro_batches (2 halves activations) or recompute (true) in the recipes",
     "labels": "Label the sets with 'evenface data label', or give faces.synthetic_labels a file",
 }
 
