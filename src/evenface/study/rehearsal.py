@@ -7,7 +7,7 @@ folder of its own. Tables are drawn at full size, so that a mix that lacks peopl
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import numpy as np
 
 from evenface.data.labels import LabelReport, label_manifest
 from evenface.data.manifest import Manifest
+from evenface.data.overlap import find_overlap, rows_without
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json, write_json
 from evenface.machine import free_memory, peak_memory
@@ -27,7 +28,6 @@ from evenface.study.faces import (
     draw_set,
     hold_out,
     join_sources,
-    leave_out,
     prepare_faces,
     without_groups,
 )
@@ -253,7 +253,8 @@ class _Rehearsal:
             self._say(f"{failure['stage']}", "fails", failure["error"], _REMEDIES["model"])
         if error is not None:
             begun = [name for name, record in stages.items() if not record["finished"]]
-            at = begun[-1] if begun else "the study's first checks"
+            last = "results and report" if stages else "the study's first checks"
+            at = begun[-1] if begun else last
             self._say(at, "fails", error, _REMEDIES["stage"])
             self._say("the stages after it", "not reached")
         else:
@@ -303,7 +304,7 @@ class _Rehearsal:
         training["real"] = real
         try:
             if self.spec.faces.exclude_overlap:
-                training, _ = leave_out(training, tests)
+                training = {r: _without_names(m, tests) for r, m in training.items()}
             synthetic, assumed = self._labelled(join_sources(self.spec, training), by, labels)
             faces = StudyFaces(training["real"], synthetic, real, {}, by, {})
             check_groups(self.spec, faces)
@@ -442,6 +443,12 @@ _REMEDIES = {
     "memory": "Override micro_batches (2 halves activations) or recompute (true) in the recipes",
     "labels": "Label the sets with 'evenface data label', or give faces.synthetic_labels a file",
 }
+
+
+def _without_names(manifest: Manifest, tests: Mapping[str, Manifest]) -> Manifest:
+    """The faces without people whose names a test has: what is known of them without embeddings."""
+    shared = {name for test in tests.values() for name in find_overlap(manifest, test).remove}
+    return manifest.select(rows_without(manifest, shared)) if shared else manifest
 
 
 def _remedy_of_faces(role: str) -> str:

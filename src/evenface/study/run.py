@@ -24,6 +24,7 @@ from evenface.study.faces import (
     training_sets,
 )
 from evenface.study.labels import label_synthetic
+from evenface.study.overlap import leave_out_people
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, StudySpec
@@ -97,16 +98,17 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     given = given_arms(spec)
     if not spec.training_sets:
         return _run_given(spec, given, out, log, command=command)
-    faces = label_synthetic(spec, prepare_faces(spec, log), log)
+    faces = leave_out_people(spec, prepare_faces(spec, log), log)
+    faces = label_synthetic(spec, faces, log)
     check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
-    embedded = _embed(teachers, faces, log)
+    embedded, epoch = _embed(teachers, faces, log), len(faces.real)
     if prepare_only or log.embeddings_later:
-        train_students(spec, sets, embedded, log, prepare_only=True)
+        train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
         return out / RUNS_NAME
-    students, failures = train_students(spec, sets, embedded, log)
+    students, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
     models = [
         *map(teacher_arm, teachers),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
@@ -166,7 +168,7 @@ def _embed(
     teachers: Sequence[StudyTeacher], faces: StudyFaces, log: StageLog
 ) -> dict[str, list[tuple[Manifest, EmbeddingCache]]]:
     """Teacher id → embeddings of the real and the synthetic faces."""
-    sources = {"real": faces.real, "synthetic": faces.synthetic}
+    sources = faces.to_embed()
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]] = {}
     waiting = False
     for teacher in teachers:
@@ -280,7 +282,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _assets(spec: StudySpec) -> list[str]:
     """Names of the assets that the study uses."""
     teachers = [t for t in spec.teachers if isinstance(t, str) and t in ASSETS]
-    return [*spec.evaluation.real_people, *teachers]
+    rules = spec.faces.exclude_overlap
+    if rules and rules.by != "names" and (compared := spec.overlap_teacher()) in ASSETS:
+        teachers.append(compared)
+    return list(dict.fromkeys([*spec.evaluation.real_people, *teachers]))
 
 
 def _fetch(spec: StudySpec) -> None:
