@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
+from evenface.evaluate import frame
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
 from evenface.files import atomic_path, read_json, write_json
 
@@ -347,6 +349,55 @@ class Evaluation(Record):
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""
         return self.model_dump(mode="json")
+
+    def to_table(self) -> pa.Table:
+        """All figures as a long Arrow table: a row for each measure of each group.
+
+        Columns ``model``, ``protocol``, ``measure`` (as :meth:`compare` takes it), ``group`` (null
+        over groups), ``other_group`` (of the cross-table), ``value``, ``low``, ``high``, ``level``
+        (of the interval) and ``note``. Rates are fractions; what is undefined is null.
+        """
+        return frame.to_table({self.model or "": self})
+
+    def to_frame(self) -> Any:
+        """:meth:`to_table` as a pandas data frame.
+
+        Raises:
+            EvenfaceError: pandas is not installed.
+        """
+        return frame.to_frame({self.model or "": self})
+
+    def plot(self, what: str = "fnmr", *, ax: Any = None) -> Any:
+        """One of the report's pictures as Matplotlib axes. Needs the extra ``report``.
+
+        Args:
+            what: "fnmr" or "fmr" (error rates by group with intervals, at one threshold),
+                "distributions", "thresholds", "roc", "det", "cross", "reliability", or a measure
+                over the target FMR: "fdr", "garbe", "inequity_rate", "werm", "fmr_ratio",
+                "fnmr_ratio".
+            ax: Matplotlib axes to draw on; None for a new figure.
+
+        Raises:
+            UsageError: no such picture (the known are listed), or the results lack what it shows.
+            MissingDependencyError: Matplotlib is not installed.
+        """
+        return frame.report_module().plot(self, what, ax=ax)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write the audit's page, tables and plots into ``folder``. Needs the extra ``report``.
+
+        Returns:
+            Path of the page, ``report.html``.
+
+        Raises:
+            MissingDependencyError: Matplotlib or Jinja2 is not installed.
+            DataError: the folder holds something else.
+        """
+        path: Path = frame.report_module().report({self.model or "model": self}, Path(folder))
+        return path
+
+    def _repr_html_(self) -> str:
+        return frame.to_html({self.model or "": self})
 
     def write(self, folder: Path) -> None:
         """Write ``evaluation.json`` and ``replicates.npz`` into ``folder``, each atomically."""

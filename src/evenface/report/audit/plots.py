@@ -14,7 +14,7 @@ from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import coverage, number, percent, says_nothing
 from evenface.report.svg import SERIES
 
-_OVER_TARGETS = {
+OVER_TARGETS = {
     "fdr": 1.0,
     "garbe": 0.0,
     "inequity_rate": 1.0,
@@ -178,7 +178,7 @@ def over_targets(chapter: Chapter) -> Chart:
         "One group, or no target that the impostor pairs support: nothing to show.",
         groups=False,
     )
-    for name, even in _OVER_TARGETS.items():
+    for name, even in OVER_TARGETS.items():
         series = []
         for i, evaluation in enumerate(chapter.models.values()):
             points = [
