@@ -32,6 +32,9 @@ _HOMES = {
     "Evaluations": "evenface.evaluate.from_arrays",
     "Protocol": "evenface.evaluate.protocols",
     "Recogniser": "evenface.recogniser",
+    "load_model": "evenface.recogniser",
+    "embed": "evenface.recogniser",
+    "verify": "evenface.recogniser",
     "audit": "evenface.evaluate.from_arrays",
 }
 """Public name → the module that has it. Imported when asked for: ``import evenface`` stays fast."""
