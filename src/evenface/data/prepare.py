@@ -61,7 +61,11 @@ class Preparer:
         self._of_thread = threading.local()
 
     def __call__(
-        self, data: bytes | np.ndarray, *, every_face: bool = False, landmarks: np.ndarray | None = None
+        self,
+        data: bytes | np.ndarray,
+        *,
+        every_face: bool = False,
+        landmarks: np.ndarray | None = None,
     ) -> Prepared:
         """Prepare one file. Damaged files and images without a face become a ``problem``.
 

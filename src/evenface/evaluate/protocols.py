@@ -29,8 +29,8 @@ from evenface.files import atomic_path
 from evenface.seeds import generator
 
 if TYPE_CHECKING:
+    from evenface.columns import Column, Table
     from evenface.data.manifest import Manifest
-    from evenface.evaluate.arrays import Column, Table
 
 DEFAULT_PAIRS_PER_GROUP = 6000
 """RFW's number of fold pairs a group."""

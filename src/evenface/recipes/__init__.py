@@ -53,13 +53,17 @@ def read(kind: str, source: str) -> dict[str, Any]:
 
 
 def load(
-    kind: str, source: str, model: type[Model], overrides: Mapping[str, Any] | None = None
+    kind: str,
+    source: str | Path | Mapping[str, Any] | Model,
+    model: type[Model],
+    overrides: Mapping[str, Any] | None = None,
 ) -> Model:
     """Read a file by name or path, apply overrides with dotted keys, validate.
 
     Args:
         kind: "train", "study" or "mix".
-        source: one of :func:`list_named`, or the path of a YAML file.
+        source: one of :func:`list_named`, or the path of a YAML file; or its content, or what this
+            returned before.
         model: what the content must be.
         overrides: dotted key → value, e.g. ``{"head.options.m": 0.4}``.
 
@@ -67,10 +71,16 @@ def load(
         UsageError: no such name or file, not YAML, an unknown key (with the nearest known one),
             or a value that does not fit.
     """
-    content = read(kind, source)
+    where = str(source)
+    if isinstance(source, BaseModel):
+        where, content = kind, source.model_dump(mode="json")
+    elif isinstance(source, Mapping):
+        where, content = f"{kind} recipe", deepcopy(dict(source))
+    else:
+        content = read(kind, where)
     for key, value in (overrides or {}).items():
         _set(content, key, deepcopy(value))  # a later key may change a part of it
-    return validate(source, content, model)
+    return validate(where, content, model)
 
 
 def validate(where: str, content: Mapping[str, Any], model: type[Model]) -> Model:

@@ -490,13 +490,6 @@ def _test_faces(path: Path) -> dict[str, Any]:
     return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
 
 
-def brings_published_tests(source: str) -> bool:
-    """Whether the study called ``source`` (or of that file) is tested on published sets."""
-    faces = recipes.read("study", source).get("faces")
-    test = faces.get("test") if isinstance(faces, Mapping) else None
-    return isinstance(test, Mapping) and test.get("kind") == "protocol"
-
-
 def teacher_id(teacher: str | TrainedTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
     return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
@@ -512,8 +505,11 @@ def list_studies() -> list[str]:
     return recipes.list_named("study")
 
 
-def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
-    """Read a study by name (see :func:`list_studies`) or from a YAML file.
+def load_study(
+    source: str | Path | Mapping[str, Any] | StudySpec,
+    overrides: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """Read a study by name (see :func:`list_studies`), from a YAML file, or from its content.
 
     Raises UsageError naming the key at fault, what was got and what was expected.
     """

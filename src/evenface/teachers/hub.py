@@ -25,9 +25,7 @@ def is_hub(spec: str) -> bool:
     return isinstance(config, dict) and config.get("library") == LIBRARY
 
 
-def load(
-    folder: Path, *, precision: Literal["fp32", "fp16", "int8"] | None = None
-) -> OnnxTeacher:
+def load(folder: Path, *, precision: Literal["fp32", "fp16", "int8"] | None = None) -> OnnxTeacher:
     """The folder's ONNX file, which needs no torch.
 
     Args:

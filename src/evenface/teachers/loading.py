@@ -107,12 +107,13 @@ def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> Loade
 
     Args:
         spec: ``"small"``, ``"small-int8"``, ``"sface"``, ``"study"``, the path of an ONNX or
-            TorchScript file, of a run folder, of a hub folder, or of weights (.safetensors, or a PyTorch file .pt,
-            .pth, .ckpt, .tar); or a function, or ``"module:function"``, from uint8 (N, 112, 112, 3)
-            to (N, D).
-        options: for hub folders ``precision``; for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
+            TorchScript file, of a run or hub folder, or of weights (.safetensors, or a PyTorch file
+            .pt, .pth, .ckpt, .tar); or a function, or ``"module:function"``, from uint8
+            (N, 112, 112, 3) to (N, D).
+        options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
-            ``embedding_size``, ``order``, ``device``. None counts as not given.
+            ``embedding_size``, ``order``, ``device``, for hub folders ``precision``. None counts as
+            not given.
 
     Raises:
         UsageError: nothing is recognised in ``spec``, or an option does not apply to it.
