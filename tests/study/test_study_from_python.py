@@ -35,7 +35,7 @@ def test_results_are_read(tmp_path: Path) -> None:
     assert "measures" in study.tables()
     table = study.table("measures")
     assert {"model", "group", "measure", "value", "low", "high"} <= set(table.column_names)
-    assert study.content["study"]
+    assert study.results.study.name == "quick"
     assert "points" in study.answer
     assert study.report.is_file()
     with pytest.raises(DataError, match="no table 'sizes'"):

@@ -48,8 +48,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["reference/commands.md"] = commands_page()
     pages["reference/recipe-keys.md"] = recipe_keys_page()
     matplotlib.use("Agg")
-    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
-        pages[f"notebooks/{path.stem}.md"] = notebooks.page(path)
+    for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        pages[f"notebooks/{notebook.stem}.md"] = notebooks.page(notebook)
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 
 class Cell(NamedTuple):
@@ -69,7 +69,7 @@ def _outputs(source: str, name: str, names: dict[str, Any]) -> Iterator[str]:
     """Text that a cell prints, the value of its last expression, and figures, as Markdown."""
     tree = ast.parse(source, name)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    printed, shown = io.StringIO(), None
+    printed, shown = io.StringIO(), cast(Any, None)
     with redirect_stdout(printed), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         exec(compile(tree, name, "exec"), names)
         if isinstance(last, ast.Expr):

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from evenface.errors import EvenfaceError
 
@@ -169,21 +170,15 @@ def _of_groups(evaluation: Evaluation) -> Iterator[Row]:
             for count in _COUNTS
             if getattr(found, count) is not None
         )
-        names = ["accuracy", "accuracy_exact", "eer", "auc", "dprime"]
-        for name in [*names, *(f"tar@far={level}" for level in found.tar_at_far)]:
-            if (estimate := found.estimate(name)) is not None:
-                yield Row.of(name, estimate, group)
+        for name, estimate in _estimates(found, {"tar_at_far": "tar@far="}):
+            yield Row.of(name, estimate, group)
 
 
 def _over_groups(evaluation: Evaluation) -> Iterator[Row]:
     overall = evaluation.overall
-    for name in type(overall).model_fields:
-        value = getattr(overall, name)
-        if hasattr(value, "low"):
-            yield Row.of(f"overall.{name}", value)
+    for name, estimate in _estimates(overall, {"means": "mean."}, "overall."):
+        yield Row.of(name, estimate)
     yield Row("overall.std_excess_p", value=overall.std_excess_p)
-    for name, estimate in overall.means.items():
-        yield Row.of(f"mean.{name}", estimate)
     one = evaluation.global_threshold
     yield Row("global.threshold", value=one.threshold, note=one.note)
     for name in ("fdr", "garbe", "fnmr_ratio"):
@@ -191,6 +186,30 @@ def _over_groups(evaluation: Evaluation) -> Iterator[Row]:
     for name in ("fmr", "fnmr"):
         for group, estimate in getattr(one, name).items():
             yield Row.of(name, estimate, group)
+
+
+def _estimates(
+    record: BaseModel, prefixes: Mapping[str, str], scope: str = ""
+) -> Iterator[tuple[str, Estimate]]:
+    """Name and estimate of a record's fields, and of those that are mappings of estimates.
+
+    Args:
+        record: of a group or over groups.
+        prefixes: mapping among the fields → what its names begin with, if not ``scope``.
+        scope: what names begin with.
+    """
+    for field in type(record).model_fields:
+        value = getattr(record, field)
+        if _is_estimate(value):
+            yield f"{scope}{field}", value
+        elif isinstance(value, dict):
+            for name, estimate in value.items():
+                if _is_estimate(estimate):
+                    yield f"{prefixes.get(field, scope)}{name}", estimate
+
+
+def _is_estimate(value: Any) -> bool:
+    return all(hasattr(value, name) for name in ("value", "low", "high", "note"))
 
 
 def _at_point(point: OperatingPoint) -> Iterator[Row]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from evenface.errors import DataError
-from evenface.files import read_json
 from evenface.study.planned import Plan
+from evenface.study.record import Results, read_results
 from evenface.study.spec import (
     PublishedFaces,
     StudySpec,
@@ -47,19 +47,17 @@ class StudyResults:
         return self.folder / _REPORT
 
     @property
-    def content(self) -> dict[str, Any]:
-        """All results, as in ``results.json``."""
-        content: dict[str, Any] = read_json(self.folder / _RESULTS)
-        return content
+    def results(self) -> Results:
+        """All that the study found: models, differences, claims, …"""
+        return read_results(self.folder / _RESULTS)
 
     @property
     def answer(self) -> str:
         """The answer of the report's first screen, its numbers and its caveat."""
         from evenface.report.names import readable
-        from evenface.report.schema import read_results
         from evenface.report.terminal import answer_lines
 
-        return "\n".join(answer_lines(readable(read_results(self.folder / _RESULTS))))
+        return "\n".join(answer_lines(readable(self.results)))
 
     def tables(self) -> list[str]:
         """Names for :meth:`table`."""
