@@ -150,7 +150,7 @@ def to_html(models: Mapping[str, Evaluation]) -> str:
             "</tr></thead><tbody>",
             *(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in line)}</tr>" for line in body),
             "</tbody></table>",
-            f"<details><summary>{len(notes)} remarks</summary><ul>" if notes else "",
+            f"<details><summary>Remarks ({len(notes)})</summary><ul>" if notes else "",
             *(f"<li>{escape(note)}</li>" for note in notes),
             "</ul></details>" if notes else "",
             "</div>",
