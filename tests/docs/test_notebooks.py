@@ -15,7 +15,7 @@ NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 SHOWN = {
     "audit": ["SIMULATED", "<table>", 'alt="False non-match rate', "points, p 0.", "× old"],
     "distil": ["step 100 of 100", "<td>with</td>", "distinguishable=True", "<img"],
-    "study": ["45 trainings", "Distillation from the study teacher", "supported –"],
+    "study": ["(45, [])", "Distillation from the study teacher", "supported –"],
 }  # fmt: skip
 """Notebook → what its page shows beside the code."""
 
