@@ -291,9 +291,9 @@ def protocol_from_manifest(
     if group_by is None:
         group_by = manifest.attributes[:1]
     by = (group_by,) if isinstance(group_by, str) else tuple(group_by)
-    labels = manifest.groups(by)  # first, to refuse an unknown attribute
+    labels = manifest.groups(by).astype(object)  # first, to refuse an unknown attribute
     for attribute in by:
-        labels[manifest.codes(attribute)[1] < 0] = None
+        labels[[value is None for value in manifest.column(attribute)]] = None
     return draw_protocol(
         LabelledRows(
             people=manifest.labels(),
