@@ -105,9 +105,7 @@ def test_a_student_is_distilled_in_one_call(data: Any, tmp_path: Path) -> None:
     assert [term.name for term in recipe.distill.terms] == ["rkd"]
     assert read_json(tmp_path / "cache" / "cache.json")["teacher"] == "patterns"
     with pytest.raises(DataError, match="cache"):
-        evenface.distill_student(
-            PatternTeacher("another"), data, out=tmp_path / "other", **options
-        )
+        evenface.distill_student(PatternTeacher("another"), data, out=tmp_path / "other", **options)
 
 
 def test_a_function_and_a_loaded_model_are_teachers(data: Any, tmp_path: Path) -> None:

@@ -71,16 +71,26 @@ def load(
         UsageError: no such name or file, not YAML, an unknown key (with the nearest known one),
             or a value that does not fit.
     """
-    where = str(source)
-    if isinstance(source, BaseModel):
-        where, content = kind, source.model_dump(mode="json")
-    elif isinstance(source, Mapping):
-        where, content = f"{kind} recipe", deepcopy(dict(source))
-    else:
-        content = read(kind, where)
-    for key, value in (overrides or {}).items():
-        _set(content, key, deepcopy(value))  # a later key may change a part of it
+    where, content = content_of(kind, source)
+    override(content, overrides or {})
     return validate(where, content, model)
+
+
+def content_of(
+    kind: str, source: str | Path | Mapping[str, Any] | BaseModel
+) -> tuple[str, dict[str, Any]]:
+    """What messages call a source, and a copy of its content; errors as :func:`read`."""
+    if isinstance(source, BaseModel):
+        return kind, source.model_dump(mode="json")
+    if isinstance(source, Mapping):
+        return kind, deepcopy(dict(source))
+    return str(source), read(kind, str(source))
+
+
+def override(content: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Set dotted keys of ``content``, in place; a later key may change a part of an earlier one."""
+    for key, value in overrides.items():
+        _set(content, key, deepcopy(value))
 
 
 def validate(where: str, content: Mapping[str, Any], model: type[Model]) -> Model:
@@ -119,7 +129,9 @@ def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(item: Any, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the file"
+    where = ".".join(str(part) for part in item["loc"])
+    if not where:  # of several keys together; the message names them
+        return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{where}: missing"
     if item["type"] != "extra_forbidden":
