@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import evenface
 from evenface.errors import DataError, UsageError
+from evenface.study import run
 from evenface.study.from_python import choose_study
 from evenface.study.plan import plan_study
 from evenface.study.spec import load_study
@@ -42,3 +44,17 @@ def test_results_are_read(tmp_path: Path) -> None:
         study.table("sizes")
     with pytest.raises(DataError, match="no results of a study"):
         evenface.read_study(tmp_path)
+
+
+def test_running_passes_on_what_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls: list[Any] = []
+    monkeypatch.setattr(run, "run_study", lambda *given, **options: calls.append((given, options)))
+    study = evenface.run_study("smoke", teachers=["study"], settings={"seed": 3})
+    ((spec, folder), options) = calls[0]
+    assert (spec.name, spec.seed, spec.teachers) == ("smoke", 3, ("study",))
+    assert folder == study.folder == Path("studies/smoke")
+    command = options["command"]
+    assert command.startswith("evenface.run_study('smoke', 'studies/smoke', teachers=['study']")
+    assert eval(command, {"evenface": evenface}) == study  # the same again
+    assert calls[1] == calls[0]

@@ -316,7 +316,15 @@ class Bootstrap(Record):
 
 
 class Evaluation(Record):
-    """One model on one protocol."""
+    """One model on one protocol.
+
+    >>> import evenface
+    >>> found = evenface.audit([0.9, 0.8, 0.3, 0.1], [1, 1, 0, 0], replicates=50)
+    >>> found.groups["all"].auc.value, found.groups["all"].eer.value
+    (1.0, 0.0)
+    >>> found.to_table().column_names[2:6]
+    ['measure', 'group', 'other_group', 'value']
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
