@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from evenface.evaluate.bootstrap import count_chunks, pair_draws, pair_weights
 from evenface.evaluate.exact import ExactFoldSearch
+from evenface.evaluate.measures import MEASURES, base, of_kind
 from evenface.evaluate.operating import HeldOutThresholds, SplitScores
 from evenface.evaluate.reliability import CalibrationScorer
 from evenface.evaluate.verification import (
@@ -27,6 +28,7 @@ from evenface.evaluate.verification import (
     Weights,
     dprime_of_moments,
     first_true,
+    moments_of,
     powers_of,
 )
 from evenface.parallel import spare_threads
@@ -172,8 +174,8 @@ class GroupScorer:
         self.ranking = ScoreRanking(pairs.scores, pairs.genuine)
         self._genuine = pairs.select(self.ranking.genuine_order)
         self._impostor = pairs.select(self.ranking.impostor_order)
-        middle = float(pairs.scores.mean(dtype=np.float64))
-        self._moments = [_Moments(kind, middle) for kind in (self._genuine, self._impostor)]
+        self._middle = float(pairs.scores.mean(dtype=np.float64))
+        self._moments = [_Moments(kind, self._middle) for kind in (self._genuine, self._impostor)]
         self.mean_genuine = float(self._genuine.scores.mean(dtype=np.float64))
         self.mean_impostor = float(self._impostor.scores.mean(dtype=np.float64))
 
@@ -205,9 +207,14 @@ class GroupScorer:
         kinds = (self._genuine, self._impostor)
         return Sums(*self.ranking.cumulate(*(kind.weights(resample) for kind in kinds)))
 
-    def dprime(self, resample: Resample) -> NDArray[np.float64]:
-        """(R,) d′."""
-        return dprime_of_moments(*(moments.sums(resample) for moments in self._moments))
+    def moments(self, resample: Resample) -> dict[str, NDArray[np.float64]]:
+        """(R,) "dprime", and mean and variance of the scores: "genuine_mean", …"""
+        sums = [moments.sums(resample) for moments in self._moments]
+        found = {"dprime": dprime_of_moments(*sums)}
+        for kind, of in zip(("genuine", "impostor"), sums, strict=True):
+            mean, found[f"{kind}_variance"] = moments_of(of)
+            found[f"{kind}_mean"] = mean + self._middle
+        return found
 
     def roc(self) -> RocCurve:
         """The ROC of the data, every pair counted once."""
@@ -333,7 +340,7 @@ class Scorers:
             measures |= {
                 "eer": ranking.eer(genuine, impostor),
                 "auc": ranking.auc(genuine, impostor),
-                "dprime": scorer.dprime(of_group),
+                **scorer.moments(of_group),
                 **{
                     f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
                     for key, far in self.levels.items()
@@ -344,7 +351,11 @@ class Scorers:
             folds.append(by_fold)
             sums.append(summed)
         index, fmr, fnmr = self.threshold.rates(sums)
-        by_group = {name: np.stack(values, axis=1) for name, values in columns.items()}
+        columns_of = {name: np.stack(values, axis=1) for name, values in columns.items()}
+        by_group = {name: of for name, of in columns_of.items() if base(name) in MEASURES}
+        if len(self.groups) > 1:
+            shifts = of_kind("scores").items()
+            by_group |= {name: shift.compute(columns_of) for name, shift in shifts}
         by_group |= {"fmr": fmr, "fnmr": fnmr}
         if self.held_out is not None and self.calibration is not None:
             weights = [

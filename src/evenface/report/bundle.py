@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.measures import MEASURES, better
 from evenface.evaluate.results import Estimate
 from evenface.files import write_text
 from evenface.report import by_group, tables
@@ -33,9 +34,8 @@ Record = Mapping[str, Field]
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 """What is not to be in a file's name."""
 _BOUNDS = ("value", "low", "high")
-_OVERALL = {"mean": ("accuracy", 100.0), "STD": ("std_sample", 100.0), "SER": ("ser", 1.0)}
-"""Columns over groups of the paper's table: measure, and factor on what is shown."""
-_LOWER_IS_BETTER = frozenset({"std_sample", "ser"})
+_OVERALL = {"mean": "accuracy", "STD": "std_sample", "SER": "ser"}
+"""Columns over groups of the paper's table, and their measures."""
 
 
 def write_bundle(results: Path, out: Path) -> list[Path]:
@@ -166,15 +166,15 @@ def _paper_cells(table: Table, benchmark: Benchmark, evaluation: ArmEvaluation) 
     for group in benchmark.groups:
         result = evaluation.groups.get(group)
         cells += [table.estimate(result.accuracy)] if result else table.missing(NO_GROUP, 1)
-    for measure, scale in _OVERALL.values():
-        cells.append(table.estimate(getattr(evaluation.overall, measure), scale=scale))
+    for name in _OVERALL.values():
+        cells.append(table.estimate(getattr(evaluation.overall, name), scale=MEASURES[name].scale))
     return [replace(cell, details=()) for cell in cells]
 
 
 def _places(benchmark: Benchmark) -> list[tuple[str, str]]:
     """Group and metric of a difference, for each figure of a row."""
     groups = [(group, "accuracy") for group in benchmark.groups]
-    return [*groups, *((OVER_GROUPS, measure) for measure, _ in _OVERALL.values())]
+    return [*groups, *((OVER_GROUPS, measure) for measure in _OVERALL.values())]
 
 
 def _better(
@@ -183,7 +183,7 @@ def _better(
     found = difference(results, pairing, benchmark, group, metric)
     if found is None or found.value is None or not found.decided(results.level):
         return False
-    return (found.value < 0) is (metric in _LOWER_IS_BETTER)
+    return better(metric, found.value)
 
 
 def _records(results: Results) -> dict[str, list[Record]]:

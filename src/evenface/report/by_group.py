@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.results import Estimate, WorstGroup
+from evenface.evaluate.measures import MEASURES, measure, of_kind
+from evenface.evaluate.results import Estimate, Overall, WorstGroup
 from evenface.report.grid import level_rank, slice_title
 from evenface.report.models import NO_GROUP, add_models
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
@@ -14,18 +15,18 @@ from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
 
-_MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
-"""Measures of a group: heading and term in the glossary, by the name in the results."""
-_UNEVENNESS = {
-    "std_sample": ("STD", "std"),
-    "ser": ("SER", "ser"),
-    "dprime_gap": ("d′ gap", "dprime"),
-    "probit_gap": ("probit gap", "probit"),
-    "fnmr_ratio": ("FNMR ratio", "fnmr-ratio"),
-}
-"""The same for measures of several groups together."""
-_NO_FRACTIONS = frozenset({"ser", "dprime_gap", "probit_gap", "fnmr_ratio"})
-"""Measures that are not shown in percent."""
+_OF_GROUPS = ("accuracy", "eer")
+"""Measures of a group whose differences have a table."""
+
+
+def _over_groups() -> list[str]:
+    """Measures of several groups together: of accuracies and scores, then at one threshold."""
+    return [name for name, of in of_kind("overall").items() if of.compared] + ["fnmr_ratio"]
+
+
+def _column(name: str) -> Column:
+    shown = measure(name)
+    return Column(shown.title, shown.term.id)
 
 
 def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False) -> Table:
@@ -95,19 +96,26 @@ def _worst(table: Table, worst: WorstGroup) -> Cell:
 
 def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
     """How far the groups are apart by several measures, with what noise alone would give."""
+    overall = [e.overall for of in results.evaluations.values() if (e := of.get(benchmark.id))]
+    shown = [
+        name
+        for name in _over_groups()[:-1]
+        if name != "std_sample"
+        and (name in Overall.model_fields or any(name in of.measures for of in overall))
+    ]
     table = Table(
         f"unevenness-{benchmark.id}",
         f"Unevenness over groups: {benchmark.title}. STD and gap are in percentage points; "
-        "0 is even for all but the ratios, where 1 is.",
+        "0 is even for all but the ratios, where 1 is."
+        + (
+            " AVG − STD is the mean accuracy in % less its STD." if "avg_minus_std" in shown else ""
+        ),
         [
             Column("model", numeric=False),
             Column("STD", "std"),
             Column("STD if groups were equal", "std-expected"),
-            Column("SER", "ser"),
-            Column("gap", "gap"),
-            Column("d′ gap", "dprime"),
-            Column("probit gap", "probit"),
-            Column("FNMR ratio", "fnmr-ratio"),
+            *map(_column, shown),
+            _column("fnmr_ratio"),
         ],
         remarks=[
             "STD is that of the sample, with that of the population (pop.) below it. “If groups "
@@ -117,11 +125,13 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
         simulated=benchmark.simulated,
         interactive=True,
     )
-    add_models(table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation))
+    add_models(
+        table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation, shown)
+    )
     return table
 
 
-def _unevenness_cells(table: Table, evaluation: ArmEvaluation) -> list[Cell]:
+def _unevenness_cells(table: Table, evaluation: ArmEvaluation, shown: Sequence[str]) -> list[Cell]:
     overall = evaluation.overall
     spread = table.estimate(overall.std_sample)
     if overall.std_population.value is not None:
@@ -134,10 +144,12 @@ def _unevenness_cells(table: Table, evaluation: ArmEvaluation) -> list[Cell]:
     return [
         spread,
         expected,
-        table.estimate(overall.ser, scale=1),
-        table.estimate(overall.gap),
-        table.estimate(overall.dprime_gap, scale=1),
-        table.estimate(overall.probit_gap, scale=1),
+        *(
+            table.estimate(
+                overall.estimate(name), scale=MEASURES[name].scale, digits=MEASURES[name].digits
+            )
+            for name in shown
+        ),
         table.estimate(evaluation.global_threshold.fnmr_ratio, scale=1),
     ]
 
@@ -148,14 +160,14 @@ def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Tab
         {d.group: d for d in arm if d.metric == metric} for arm in _by_arm(results, benchmark)
     ]
     groups = [g for g in (*benchmark.groups, OVER_GROUPS) if any(g in arm for arm in by_group)]
-    name, term = _MEASURES[metric]
+    shown = measure(metric)
     return _difference_table(
         results,
         Table(
             f"differences-{benchmark.id}-{metric}",
-            f"{name[:1].upper()}{name[1:]} with KD minus without KD, in percentage points: "
-            f"{benchmark.title}.",
-            [Column(group, term if group == OVER_GROUPS else "") for group in groups],
+            f"{shown.title[:1].upper()}{shown.title[1:]} with KD minus without KD, in percentage "
+            f"points: {benchmark.title}.",
+            [Column(group, shown.term.id if group == OVER_GROUPS else "") for group in groups],
             simulated=benchmark.simulated,
         ),
         by_group,
@@ -170,11 +182,11 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
     """
     several = len(benchmark.groups) != 1
     whole = OVER_GROUPS if several else benchmark.groups[0]
+    measures = _over_groups() if several else list(_OF_GROUPS)
     by_metric = [
-        {d.metric: d for d in arm if d.group == whole and (d.metric in _UNEVENNESS) is several}
+        {d.metric: d for d in arm if d.group == whole and d.metric in measures}
         for arm in _by_arm(results, benchmark)
     ]
-    measures = _UNEVENNESS if several else _MEASURES
     metrics = [m for m in measures if any(m in arm for arm in by_metric)]
     return _difference_table(
         results,
@@ -182,7 +194,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
             f"differences-{benchmark.id}-overall",
             f"With KD minus without KD: {benchmark.title}. "
             f"{'STD is' if several else 'Accuracy and EER are'} in percentage points.",
-            [Column(*measures[metric]) for metric in metrics],
+            [_column(metric) for metric in metrics],
             simulated=benchmark.simulated,
         ),
         by_metric,
@@ -233,7 +245,7 @@ def _difference_table(
 def _difference_cell(table: Table, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(MISSING)
-    scale = 1 if difference.metric in _NO_FRACTIONS else 100
+    scale = MEASURES[difference.metric].scale
     value = None if difference.value is None else scale * difference.value
     details = [interval(difference, scale=scale, sign=True)]
     if difference.p_holm is not None:

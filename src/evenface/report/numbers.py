@@ -51,6 +51,11 @@ def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
+def cosine(value: float | None) -> str:
+    """A threshold."""
+    return number(value, digits=4)
+
+
 def duration(seconds: float) -> str:
     """Seconds as "8.4 s", "3 min 05 s" or "2 h 07 min"."""
     if not math.isfinite(seconds):

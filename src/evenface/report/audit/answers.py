@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evenface.evaluate.comparison import ComparedMeasure, ComparedOverall
+from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
 from evenface.report.audit.chapter import Chapter, SearchChapter, operating_point
 from evenface.report.audit.comparisons import worded
-from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.audit.results import Compared
 from evenface.report.numbers import coverage, interval, number, p_value, percent, says_nothing
 from evenface.study.wording import listed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evenface.evaluate.bootstrap import PairedDifference
-from evenface.evaluate.comparison import Answer, better
+from evenface.evaluate.comparison import Answer
+from evenface.evaluate.measures import Measure, better, measure
 from evenface.report.audit.chapter import Chapter
-from evenface.report.audit.measures import Measure, measure
 from evenface.report.audit.results import Compared
 from evenface.report.numbers import interval, number, p_value
 from evenface.report.table import Cell, Column, Table, TableRow
@@ -61,7 +61,7 @@ def difference_table(
             together = of_measure.p_better_everywhere
             said = "undefined" if together is None else f"p {p_value(together)}"
             cells.append(Cell("yes" if of_measure.better_everywhere else "not shown", (said,)))
-        rows.append(TableRow(shown.heading, cells))
+        rows.append(TableRow(shown.title, cells))
     table.sections.append(rows)
     return table
 
@@ -94,7 +94,7 @@ def overall_difference_table(chapter: Chapter, compared: Compared, position: int
             found.measure, shown, difference, found.answer, difference.p_value, answer_too=False
         )
         cells += [cell, Cell(worded(found.measure, found.answer))]
-        rows.append(TableRow(shown.heading, cells))
+        rows.append(TableRow(shown.title, cells))
     table.sections.append(rows)
     return table
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from evenface.evaluate.measures import in_percent, measure, of_kind, rate_digits
 from evenface.evaluate.results import Estimate, Evaluation, WorstGroup
 from evenface.report.audit.chapter import Chapter, operating_point
-from evenface.report.audit.measures import cosine, in_percent, measure, rate_digits
-from evenface.report.numbers import MISSING, count, number, percent
+from evenface.report.numbers import MISSING, cosine, count, number, percent
 from evenface.report.table import Cell, Column, Table, TableRow
 
 UNMEASURED = "not measured"
 UNSUPPORTED = "the impostor pairs do not support this target"
 NO_PAIRS = "no impostor pair is of these two groups"
 _AT_ONCE = ("fdr", "garbe", "inequity_rate", "werm", "fmr_ratio", "fnmr_ratio")
-_MORE = (
-    "fmr_gap",
-    "fnmr_gap",
-    "fmr_worst_to_mean",
-    "fnmr_worst_to_mean",
-    "fmr_gini",
-    "fnmr_gini",
-)
-_SPREADS = ("ser", "gap", "dprime_gap", "probit_gap")
+_MORE = tuple(name for name in of_kind("threshold") if name not in _AT_ONCE)
+_SPREADS = tuple(name for name in of_kind("overall") if not name.startswith("std_"))
 
 
 def accuracy_table(chapter: Chapter) -> Table:
@@ -76,6 +69,7 @@ def group_table(chapter: Chapter) -> Table:
         )
     )
     names = ["eer", "auc", "dprime", *(f"tar@far={level}" for level in levels), "accuracy_exact"]
+    names += [name for name in of_kind("scores") if len(chapter.groups) > 1]
     shown = [measure(name) for name in names]
     table = Table(
         f"{chapter.id}-groups",
@@ -84,7 +78,7 @@ def group_table(chapter: Chapter) -> Table:
         [
             Column("model", numeric=False),
             Column("group", numeric=False),
-            *(Column(m.heading, m.term) for m in shown),
+            *(Column(m.title, m.term.id) for m in shown),
         ],
         simulated=chapter.simulated,
     )
@@ -106,14 +100,15 @@ def unevenness_table(chapter: Chapter) -> Table | None:
         return None
     table = Table(
         f"{chapter.id}-unevenness",
-        f"Unevenness of accuracy over groups: {chapter.title}. STD and gap are in percentage "
-        "points; 0 is even for all but SER, where 1 is.",
+        f"Unevenness of accuracy and scores over groups: {chapter.title}. STD and gap are in "
+        "percentage points, AVG − STD in %; 0 is even, for SER 1. AVG − STD is the mean accuracy "
+        "less its STD.",
         [
             Column("model", numeric=False),
             Column("STD", "std"),
             Column("STD if groups were equal", "std-expected"),
             Column("STD, corrected", "std-corrected"),
-            *(Column(measure(name).heading, measure(name).term) for name in _SPREADS),
+            *(Column(measure(name).title, measure(name).term.id) for name in _SPREADS),
         ],
         remarks=[
             "STD is that of the sample, with that of the population (pop.) below it. “If groups "
@@ -136,7 +131,8 @@ def unevenness_table(chapter: Chapter) -> Table | None:
         cells = [spread, expected, _cell(table, overall.std_corrected)]
         for name in _SPREADS:
             m = measure(name)
-            cells.append(table.estimate(getattr(overall, name), scale=m.scale, digits=m.digits))
+            found = overall.measures.get(name, getattr(overall, name, None))
+            cells.append(_cell(table, found, m.scale, m.digits))
         rows.append(TableRow(model, cells))
     table.sections.append(rows)
     return table
@@ -212,7 +208,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
         [
             Column("model", numeric=False),
             Column("target FMR", "threshold"),
-            *(Column(m.heading, m.term) for m in shown),
+            *(Column(m.title, m.term.id) for m in shown),
             *(
                 []
                 if more
