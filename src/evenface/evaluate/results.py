@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from evenface.errors import DataError
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
+from evenface.evaluate.measures import MEASURES
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
@@ -434,23 +436,71 @@ class Evaluation(Record):
     def figure(self, measure: str, group: str | None = None) -> Figure:
         """A measure with the replicates that differences need; arguments as in :meth:`compare`."""
         samples, value = self.samples(measure, group), self.estimate(measure, group).value
-        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
-        if group is None and averaged != measure and averaged in self.pair_replicates:
-            mean = mean_figure([self.figure(averaged, of_group) for of_group in self.groups])
-            return replace(mean, value=value)
-        pairs, factor = np.empty(0), 1.0
-        if measure in self.pair_replicates:
-            column = ... if group is None else (..., list(self.groups).index(group))
-            pairs = self.pair_replicates[measure][column]
-            factor = float(self.shrinkage[measure][column])
-        if value is not None:
-            samples = shrink(value, samples, 1 / factor)
-        whole = Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
+        if group is None and measure not in self.pair_replicates:
+            whole = self._figure_over_groups(measure)
+            if whole is not None:
+                return replace(whole, value=value)
         if measure not in self.pair_replicates:
-            return whole
+            return Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
+        column = ... if group is None else (..., list(self.groups).index(group))
+        factor = float(self.shrinkage[measure][column])
         known = [of.identities for of in self.groups.values() if of.identities is not None]
         people = self.groups[group].identities if group else min(known, default=None)
-        return replace(whole, pairs=pairs, expansion=expansion(people, self.bootstrap.level))
+        return Figure(
+            value,
+            samples if value is None else shrink(value, samples, 1 / factor),
+            self.pair_replicates[measure][column],
+            np.zeros(len(samples)),
+            np.empty(0),
+            self.bootstrap.level,
+            expansion(people, self.bootstrap.level),
+        )
+
+    def over_groups(
+        self, measure: str, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    ) -> Figure:
+        """A statistic over groups of a measure of the groups, to be shrunk itself.
+
+        Args:
+            measure: of a group.
+            statistic: reduces the last axis, the groups. Undefined where it is not finite.
+        """
+        figures = [self.figure(measure, group) for group in self.groups]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = [np.nan if of.value is None else of.value for of in figures]
+            value = float(statistic(np.array(values)))
+            people, pairs = (
+                statistic(np.stack(columns, axis=-1))
+                for columns in ([of.people for of in figures], [of.pairs for of in figures])
+            )
+        return replace(
+            figures[0],
+            value=value if np.isfinite(value) else None,
+            people=people,
+            pairs=pairs,
+            expansion=max(of.expansion for of in figures),
+        )
+
+    def _figure_over_groups(self, measure: str) -> Figure | None:
+        """A mean or spread of what the groups have, each at thresholds of its own.
+
+        As a figure of one model it is computed from the groups' shrunk replicates; of a difference
+        more is specific to pairs, so it is the difference that has to be shrunk.
+        """
+        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
+        if averaged != measure and averaged in self.pair_replicates:
+            return mean_figure([self.figure(averaged, group) for group in self.groups])
+        scope, _, name = measure.rpartition(".")
+        known = MEASURES.get(name)
+        if scope != "overall" or known is None or known.kind != "overall":
+            return None
+        of_groups = known.needs[0]
+        if of_groups not in self.pair_replicates:
+            return None
+        fold_pairs = np.array([of.fold_pairs for of in self.groups.values()])
+        return self.over_groups(
+            of_groups, lambda values: known.compute({of_groups: values, "fold_pairs": fold_pairs})
+        )
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""
