@@ -10,7 +10,7 @@ from evenface.evaluate.measures import MEASURES, measure, of_kind
 from evenface.evaluate.results import Estimate, Overall, WorstGroup
 from evenface.report.grid import level_rank, slice_title
 from evenface.report.models import NO_GROUP, add_models
-from evenface.report.numbers import MISSING, interval, number, p_value, percent
+from evenface.report.numbers import MISSING, number, p_value, parts, percent
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
@@ -246,15 +246,9 @@ def _difference_cell(table: Table, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(MISSING)
     scale = MEASURES[difference.metric].scale
-    value = None if difference.value is None else scale * difference.value
-    details = [interval(difference, scale=scale, sign=True)]
-    if difference.p_holm is not None:
-        details.append(f"p {p_value(difference.p_holm)}")
-    return Cell(
-        number(value, sign=True),
-        tuple(detail for detail in details if detail),
-        table.note(difference.note),
-    )
+    text, bounds = parts(difference, scale=scale, sign=True)
+    p = "" if difference.p_holm is None else f"p {p_value(difference.p_holm)}"
+    return Cell(text, tuple(filter(None, (bounds, p))), table.note(difference.note))
 
 
 def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:

@@ -7,7 +7,7 @@ from evenface.evaluate.comparison import Answer
 from evenface.evaluate.measures import Measure, better, measure
 from evenface.report.audit.chapter import Chapter
 from evenface.report.audit.results import Compared
-from evenface.report.numbers import interval, number, p_value
+from evenface.report.numbers import p_value, parts
 from evenface.report.table import Cell, Column, Table, TableRow
 
 
@@ -109,16 +109,11 @@ def difference_cell(
     answer_too: bool = True,
 ) -> Cell:
     """A signed difference with interval, p and, unless told otherwise, the answer in words."""
-    value = None if difference.value is None else shown.scale * difference.value
-    bounds = interval(difference, scale=shown.scale, digits=shown.digits, sign=True)
+    text, bounds = parts(difference, scale=shown.scale, digits=shown.digits, sign=True)
     details = [bounds, f"p {p_value(p)}" if p is not None else ""]
     if answer_too:
         details.append(worded(name, answer))
-    return Cell(
-        number(value, digits=shown.digits, sign=True),
-        tuple(filter(None, details)),
-        figure=difference,
-    )
+    return Cell(text, tuple(filter(None, details)), figure=difference)
 
 
 def worded(name: str, answer: Answer) -> str:
