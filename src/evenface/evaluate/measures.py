@@ -10,7 +10,7 @@ level: "eer", "tar@far=1e-3", "overall.std_sample", "mean.eer", "own.fmr@1e-3", 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -41,7 +41,7 @@ class Measure:
     Attributes:
         name: without scope and level.
         title: heading of a column.
-        term: what it means.
+        term: id of what it means, in :data:`TERMS`.
         kind: what it is of.
         better: which way; None where neither is (0 is even).
         unit: "percent" for fractions that are shown in % or percentage points, else "number".
@@ -57,7 +57,7 @@ class Measure:
 
     name: str
     title: str
-    term: Term
+    term: str
     kind: Kind = "group"
     better: Literal["higher", "lower"] | None = "lower"
     unit: Literal["percent", "number"] = "percent"
@@ -82,278 +82,257 @@ class Measure:
         return self.of(*(values[name] for name in self.needs))
 
 
+_TERMS = (
+    Term(
+        "accuracy",
+        "Accuracy",
+        "Share of pairs told right, mean over 10 folds: the threshold is chosen on nine folds and "
+        "used on the tenth. Each group has its own threshold, as in the RFW benchmark; the table "
+        "at one threshold shows what that hides.",
+    ),
+    Term(
+        "exact",
+        "Exact thresholds",
+        "Accuracy as above, with every score as a possible threshold instead of a grid of 400.",
+    ),
+    Term(
+        "eer",
+        "EER, equal error rate",
+        "The error where FMR and FNMR are equal. Lower is better.",
+    ),
+    Term(
+        "auc",
+        "AUC",
+        "Area under the ROC: the chance that a genuine pair scores higher than an impostor pair.",
+    ),
+    Term(
+        "dprime",
+        "d′ gap",
+        "d′ is the distance between the mean scores of genuine and impostor pairs in pooled "
+        "standard deviations: it depends on no threshold and has no ceiling. The gap is the "
+        "highest over groups minus the lowest.",
+    ),
+    Term(
+        "tar-far",
+        "TAR@FAR",
+        "Share of genuine pairs accepted (true accept rate) at the threshold that lets through "
+        "that share of impostor pairs.",
+    ),
+    Term(
+        "fmr",
+        "FMR, FAR",
+        "False match rate (false accept rate): share of impostor pairs that are accepted. Both "
+        "people of such a pair are of one group, but for the cross-table.",
+    ),
+    Term(
+        "fnmr",
+        "FNMR",
+        "False non-match rate: share of genuine pairs that are rejected.",
+    ),
+    Term(
+        "worst-threshold",
+        "Threshold for the worst group",
+        "The one threshold that makes the largest group error, the mean of FMR and FNMR, as small "
+        "as one threshold can.",
+    ),
+    Term(
+        "brier",
+        "Brier score",
+        "Mean squared difference between the probability given and the truth (0 or 1).",
+    ),
+    Term(
+        "score-shift",
+        "Score shift",
+        "Mean score of a group's genuine (or impostor) pairs minus the mean over groups, in "
+        "standard deviations within groups. 0 is even. Genuine scores below 0 and impostor scores "
+        "above it both bring errors at a common threshold. Such differences of score "
+        "distributions, whatever the threshold, are called differential performance. The gap is "
+        "the highest over groups minus the lowest.",
+    ),
+    Term(
+        "std",
+        "STD",
+        "Standard deviation of accuracy over groups. The sample convention divides by the number "
+        "of groups minus one, the population convention by the number of groups; the literature "
+        "uses both.",
+    ),
+    Term(
+        "std-expected",
+        "STD if groups were equal",
+        "The STD that sampling noise alone gives when all groups have one accuracy. STD cannot be "
+        "negative, so it is above zero even then. Only an STD that noise seldom reaches shows "
+        "groups that differ.",
+    ),
+    Term(
+        "std-corrected",
+        "Corrected STD",
+        "STD without the share of its square that sampling noise gives. Zero is a frequent value "
+        "and no proof of equality.",
+    ),
+    Term(
+        "ser",
+        "SER, skewed error ratio",
+        "Highest error over groups divided by the lowest; error is 100 − accuracy. 1 is equal. "
+        "Without an error in some group it is undefined, and only a lower bound is given.",
+    ),
+    Term(
+        "gap",
+        "Gap",
+        "Highest accuracy over groups minus the lowest.",
+    ),
+    Term(
+        "probit",
+        "Probit gap",
+        "Highest minus lowest accuracy over groups after the inverse of the normal distribution, "
+        "which undoes the ceiling: near 100 % every gap shrinks, this one does not.",
+    ),
+    Term(
+        "avg-std",
+        "AVG − STD",
+        "Mean accuracy over groups minus its sample STD: the figure that ranks entries of the "
+        "FRCSyn challenge. Higher is better; accuracy and evenness are traded one for one.",
+    ),
+    Term(
+        "fdr",
+        "FDR, fairness discrepancy rate",
+        "1 minus the mean of the largest differences of FMR and of FNMR between groups, at one "
+        "threshold. 1 is equal.",
+    ),
+    Term(
+        "garbe",
+        "GARBE",
+        "Mean of the Gini coefficients of FMR and of FNMR over groups, at one threshold. 0 is "
+        "equal.",
+    ),
+    Term(
+        "ir",
+        "IR, inequity rate",
+        "Square root of highest over lowest FMR times highest over lowest FNMR. 1 is even; one "
+        "lucky group decides.",
+    ),
+    Term(
+        "werm",
+        "WERM",
+        "Square root of the product of both errors’ highest rate over the geometric mean of the "
+        "groups. 1 is even.",
+    ),
+    Term(
+        "rate-gap",
+        "FMR gap, FNMR gap",
+        "Highest rate over groups minus the lowest.",
+    ),
+    Term(
+        "rate-ratio",
+        "FMR ratio, FNMR ratio",
+        "Highest rate over groups divided by the lowest. 1 is even. Without an error in some "
+        "group it is undefined, and only a lower bound is given.",
+    ),
+    Term(
+        "worst-to-mean",
+        "Worst to mean",
+        "Highest rate over groups divided by the geometric mean of the groups’ rates. 1 is even.",
+    ),
+    Term(
+        "gini",
+        "Gini coefficient",
+        "Mean difference between the rates of two groups, relative to twice the mean rate. 0 is "
+        "even.",
+    ),
+)
+TERMS = {term.id: term for term in _TERMS}
+"""What the measures mean, by anchor."""
+
 _INF = math.inf
-_ACCURACY = Term(
-    "accuracy",
-    "Accuracy",
-    "Share of pairs told right, mean over 10 folds: the threshold is chosen on nine folds and "
-    "used on the tenth. Each group has its own threshold, as in the RFW benchmark; the table "
-    "at one threshold shows what that hides.",
-)
-_STD = Term(
-    "std",
-    "STD",
-    "Standard deviation of accuracy over groups. The sample convention divides by the number "
-    "of groups minus one, the population convention by the number of groups; the literature "
-    "uses both.",
-)
-_FMR = Term(
-    "fmr",
-    "FMR, FAR",
-    "False match rate (false accept rate): share of impostor pairs that are accepted. Both "
-    "people of such a pair are of one group, but for the cross-table.",
-)
-_FNMR = Term("fnmr", "FNMR", "False non-match rate: share of genuine pairs that are rejected.")
-_DPRIME = Term(
-    "dprime",
-    "d′ gap",
-    "d′ is the distance between the mean scores of genuine and impostor pairs in pooled "
-    "standard deviations: it depends on no threshold and has no ceiling. The gap is the "
-    "highest over groups minus the lowest.",
-)
-_SHIFT = Term(
-    "score-shift",
-    "Score shift",
-    "Mean score of a group's genuine (or impostor) pairs minus the mean over groups, in standard "
-    "deviations within groups. 0 is even. Genuine scores below 0 and impostor scores above it "
-    "both bring errors at a common threshold. Such differences of score distributions, whatever "
-    "the threshold, are called differential performance. The gap is the highest over groups minus "
-    "the lowest.",
-)
-_GAPS = Term("rate-gap", "FMR gap, FNMR gap", "Highest rate over groups minus the lowest.")
-_RATIOS = Term(
-    "rate-ratio",
-    "FMR ratio, FNMR ratio",
-    "Highest rate over groups divided by the lowest. 1 is even. Without an error in some group "
-    "it is undefined, and only a lower bound is given.",
-)
-_TO_MEAN = Term(
-    "worst-to-mean",
-    "Worst to mean",
-    "Highest rate over groups divided by the geometric mean of the groups’ rates. 1 is even.",
-)
-_GINI = Term(
-    "gini",
-    "Gini coefficient",
-    "Mean difference between the rates of two groups, relative to twice the mean rate. 0 is even.",
-)
-_WORST = Term(
-    "worst-threshold",
-    "Threshold for the worst group",
-    "The one threshold that makes the largest group error, the mean of FMR and FNMR, as small "
-    "as one threshold can.",
-)
-_BOTH = ("fmr", "fnmr")
+_NUMBER: Any = {"unit": "number"}
+_GAP: Any = {"unit": "number", "high": _INF, "of": fairness.gap}
+_RATIO: Any = {"unit": "number", "low": 1.0, "high": _INF}
+_SHIFT: Any = {"unit": "number", "low": -_INF, "high": _INF, "better": None}
+_HIGH: Any = {"better": "higher"}
+_BOTH, _OVER = ("fmr", "fnmr"), ("accuracy",)
 
 
-def _of_both_errors(title: str, term: Term, of: Callable[..., Values], **more: Any) -> Any:
-    """A measure that looks at one error alone, for FMR and for FNMR."""
+def _each(of: Callable[..., Values], term: str, words: str, **more: Any) -> Iterator[Measure]:
+    """A measure at a threshold that looks at one error alone, for FMR and for FNMR."""
     for error in _BOTH:
-        name = f"{error}_{title.lower().replace(' ', '_')}"
-        heading = f"{error.upper()} {title}"
-        yield Measure(name, heading, term, "threshold", of=of, needs=(error,), **more)
+        name = f"{error}_{words.lower().replace(' ', '_')}"
+        yield Measure(
+            name, f"{error.upper()} {words}", term, "threshold", of=of, needs=(error,), **more
+        )
 
 
 _MEASURES = (
     # Of a group, at thresholds of its own.
-    Measure("accuracy", "accuracy", _ACCURACY, better="higher", rate=True),
+    Measure("accuracy", "accuracy", "accuracy", rate=True, **_HIGH),
     Measure(
-        "accuracy_exact",
-        "accuracy, exact thresholds",
-        Term(
-            "exact",
-            "Exact thresholds",
-            "Accuracy as above, with every score as a possible threshold instead of a grid of 400.",
-        ),
-        better="higher",
-        rate=True,
-        averaged=True,
+        "accuracy_exact", "accuracy, exact thresholds", "exact", rate=True, averaged=True, **_HIGH
     ),
-    Measure(
-        "eer",
-        "EER",
-        Term(
-            "eer",
-            "EER, equal error rate",
-            "The error where FMR and FNMR are equal. Lower is better.",
-        ),
-        rate=True,
-        averaged=True,
-    ),
-    Measure(
-        "auc",
-        "AUC",
-        Term(
-            "auc",
-            "AUC",
-            "Area under the ROC: the chance that a genuine pair scores higher than an impostor "
-            "pair.",
-        ),
-        better="higher",
-        unit="number",
-        digits=4,
-        averaged=True,
-    ),
-    Measure(
-        "dprime", "d′", _DPRIME, better="higher", unit="number", low=-_INF, high=_INF, averaged=True
-    ),
-    Measure(
-        "tar",
-        "TAR",
-        Term(
-            "tar-far",
-            "TAR@FAR",
-            "Share of genuine pairs accepted (true accept rate) at the threshold that lets through "
-            "that share of impostor pairs.",
-        ),
-        better="higher",
-        rate=True,
-        averaged=True,
-    ),
+    Measure("eer", "EER", "eer", rate=True, averaged=True),
+    Measure("auc", "AUC", "auc", unit="number", digits=4, averaged=True, **_HIGH),
+    Measure("dprime", "d′", "dprime", averaged=True, **_SHIFT | _HIGH),
+    Measure("tar", "TAR", "tar-far", rate=True, averaged=True, **_HIGH),
     # Of a group at one threshold for all.
-    Measure("fmr", "FMR", _FMR, "other", rate=True),
-    Measure("fnmr", "FNMR", _FNMR, "other", rate=True),
-    Measure("mean_fmr", "mean FMR", _FMR, "other", rate=True),
-    Measure("mean_fnmr", "mean FNMR", _FNMR, "other", rate=True),
-    Measure("error", "error", _WORST, "other", rate=True),
-    Measure("worst_error", "worst group’s error", _WORST, "other"),
-    Measure(
-        "brier",
-        "Brier score",
-        Term(
-            "brier",
-            "Brier score",
-            "Mean squared difference between the probability given and the truth (0 or 1).",
-        ),
-        "other",
-        unit="number",
-        digits=4,
-    ),
+    Measure("fmr", "FMR", "fmr", "other", rate=True),
+    Measure("fnmr", "FNMR", "fnmr", "other", rate=True),
+    Measure("mean_fmr", "mean FMR", "fmr", "other", rate=True),
+    Measure("mean_fnmr", "mean FNMR", "fnmr", "other", rate=True),
+    Measure("error", "error", "worst-threshold", "other", rate=True),
+    Measure("worst_error", "worst group’s error", "worst-threshold", "other"),
+    Measure("brier", "Brier score", "brier", "other", digits=4, **_NUMBER),
     # Of a group relative to all.
     *(
         Measure(
             f"{kind}_shift",
             f"{kind} score shift",
-            _SHIFT,
+            "score-shift",
             "scores",
-            better=None,
-            unit="number",
-            low=-_INF,
-            high=_INF,
             of=fairness.score_shift,
             needs=(f"{kind}_mean", f"{kind}_variance"),
+            **_SHIFT,
         )
         for kind in ("genuine", "impostor")
     ),
     # Over groups, each at thresholds of its own.
-    Measure("std_sample", "STD", _STD, "overall", of=fairness.std_sample, needs=("accuracy",)),
+    Measure("std_sample", "STD", "std", "overall", of=fairness.std_sample, needs=_OVER),
     Measure(
         "std_population",
         "STD, population",
-        _STD,
+        "std",
         "overall",
         compared=False,
         of=fairness.std_population,
-        needs=("accuracy",),
+        needs=_OVER,
     ),
-    Measure(
-        "std_expected",
-        "STD if groups were equal",
-        Term(
-            "std-expected",
-            "STD if groups were equal",
-            "The STD that sampling noise alone gives when all groups have one accuracy. STD cannot "
-            "be negative, so it is above zero even then. Only an STD that noise seldom reaches "
-            "shows groups that differ.",
-        ),
-        "other",
-    ),
-    Measure(
-        "std_corrected",
-        "STD, corrected",
-        Term(
-            "std-corrected",
-            "Corrected STD",
-            "STD without the share of its square that sampling noise gives. Zero is a frequent "
-            "value and no proof of equality.",
-        ),
-        "other",
-    ),
-    Measure(
-        "ser",
-        "SER",
-        Term(
-            "ser",
-            "SER, skewed error ratio",
-            "Highest error over groups divided by the lowest; error is 100 − accuracy. 1 is equal. "
-            "Without an error in some group it is undefined, and only a lower bound is given.",
-        ),
-        "overall",
-        unit="number",
-        low=1.0,
-        high=_INF,
-        of=fairness.skewed_error_ratio,
-        needs=("accuracy",),
-    ),
-    Measure(
-        "gap",
-        "gap",
-        Term("gap", "Gap", "Highest accuracy over groups minus the lowest."),
-        "overall",
-        of=fairness.gap,
-        needs=("accuracy",),
-    ),
-    Measure(
-        "dprime_gap",
-        "d′ gap",
-        _DPRIME,
-        "overall",
-        unit="number",
-        high=_INF,
-        of=fairness.gap,
-        needs=("dprime",),
-    ),
+    Measure("std_expected", "STD if groups were equal", "std-expected", "other"),
+    Measure("std_corrected", "STD, corrected", "std-corrected", "other"),
+    Measure("ser", "SER", "ser", "overall", of=fairness.skewed_error_ratio, needs=_OVER, **_RATIO),
+    Measure("gap", "gap", "gap", "overall", of=fairness.gap, needs=_OVER),
+    Measure("dprime_gap", "d′ gap", "dprime", "overall", needs=("dprime",), **_GAP),
     Measure(
         "probit_gap",
         "probit gap",
-        Term(
-            "probit",
-            "Probit gap",
-            "Highest minus lowest accuracy over groups after the inverse of the normal "
-            "distribution, which undoes the ceiling: near 100 % every gap shrinks, this one does "
-            "not.",
-        ),
+        "probit",
         "overall",
-        unit="number",
-        high=_INF,
-        of=fairness.probit_gap,
         needs=("accuracy", "fold_pairs"),
+        **_GAP | {"of": fairness.probit_gap},
     ),
     Measure(
         "avg_minus_std",
         "AVG − STD",
-        Term(
-            "avg-std",
-            "AVG − STD",
-            "Mean accuracy over groups minus its sample STD: the figure that ranks entries of the "
-            "FRCSyn challenge. Higher is better; accuracy and evenness are traded one for one.",
-        ),
+        "avg-std",
         "overall",
-        better="higher",
         low=-1.0,
         of=fairness.average_minus_std,
-        needs=("accuracy",),
+        needs=_OVER,
+        **_HIGH,
     ),
     *(
         Measure(
             f"{kind}_shift_gap",
             f"gap of {kind} score shift",
-            _SHIFT,
+            "score-shift",
             "overall",
-            unit="number",
-            high=_INF,
-            of=fairness.gap,
             needs=(f"{kind}_shift",),
+            **_GAP,
         )
         for kind in ("genuine", "impostor")
     ),
@@ -361,89 +340,41 @@ _MEASURES = (
     Measure(
         "fdr",
         "FDR",
-        Term(
-            "fdr",
-            "FDR, fairness discrepancy rate",
-            "1 minus the mean of the largest differences of FMR and of FNMR between groups, at one "
-            "threshold. 1 is equal.",
-        ),
+        "fdr",
         "threshold",
-        better="higher",
-        unit="number",
         digits=4,
         of=fairness.fairness_discrepancy_rate,
         needs=_BOTH,
+        **_NUMBER | _HIGH,
     ),
     Measure(
-        "garbe",
-        "GARBE",
-        Term(
-            "garbe",
-            "GARBE",
-            "Mean of the Gini coefficients of FMR and of FNMR over groups, at one threshold. 0 is "
-            "equal.",
-        ),
-        "threshold",
-        unit="number",
-        digits=3,
-        of=fairness.garbe,
-        needs=_BOTH,
+        "garbe", "GARBE", "garbe", "threshold", digits=3, of=fairness.garbe, needs=_BOTH, **_NUMBER
     ),
     Measure(
-        "inequity_rate",
-        "IR",
-        Term(
-            "ir",
-            "IR, inequity rate",
-            "Square root of highest over lowest FMR times highest over lowest FNMR. 1 is even; one "
-            "lucky group decides.",
-        ),
-        "threshold",
-        unit="number",
-        low=1.0,
-        high=_INF,
-        of=fairness.inequity_rate,
-        needs=_BOTH,
+        "inequity_rate", "IR", "ir", "threshold", of=fairness.inequity_rate, needs=_BOTH, **_RATIO
     ),
     Measure(
         "werm",
         "WERM",
-        Term(
-            "werm",
-            "WERM",
-            "Square root of the product of both errors’ highest rate over the geometric mean of "
-            "the groups. 1 is even.",
-        ),
+        "werm",
         "threshold",
-        unit="number",
-        low=1.0,
-        high=_INF,
         compared=False,
         of=fairness.werm,
         needs=_BOTH,
+        **_RATIO,
     ),
-    *_of_both_errors("gap", _GAPS, fairness.gap, compared=False),
+    *_each(fairness.gap, "rate-gap", "gap", compared=False),
     *(
         replace(ratio, compared=ratio.name == "fnmr_ratio")
-        for ratio in _of_both_errors(
-            "ratio", _RATIOS, fairness.rate_ratio, unit="number", low=1.0, high=_INF
-        )
+        for ratio in _each(fairness.rate_ratio, "rate-ratio", "ratio", **_RATIO)
     ),
-    *_of_both_errors(
-        "worst to mean",
-        _TO_MEAN,
-        fairness.worst_to_geometric_mean,
-        unit="number",
-        low=1.0,
-        high=_INF,
-        compared=False,
+    *_each(
+        fairness.worst_to_geometric_mean, "worst-to-mean", "worst to mean", compared=False, **_RATIO
     ),
-    *_of_both_errors("Gini", _GINI, fairness.gini, unit="number", digits=3, compared=False),
+    *_each(fairness.gini, "gini", "Gini", digits=3, compared=False, **_NUMBER),
 )
 MEASURES = {measure.name: measure for measure in _MEASURES}
 """By name, in the order of tables."""
-TERMS = {measure.term.id: measure.term for measure in _MEASURES}
-"""What the measures mean, by anchor."""
 
 
 def of_kind(kind: Kind) -> dict[str, Measure]:

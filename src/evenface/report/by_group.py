@@ -26,7 +26,7 @@ def _over_groups() -> list[str]:
 
 def _column(name: str) -> Column:
     shown = measure(name)
-    return Column(shown.title, shown.term.id)
+    return Column(shown.title, shown.term)
 
 
 def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False) -> Table:
@@ -167,7 +167,7 @@ def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Tab
             f"differences-{benchmark.id}-{metric}",
             f"{shown.title[:1].upper()}{shown.title[1:]} with KD minus without KD, in percentage "
             f"points: {benchmark.title}.",
-            [Column(group, shown.term.id if group == OVER_GROUPS else "") for group in groups],
+            [Column(group, shown.term if group == OVER_GROUPS else "") for group in groups],
             simulated=benchmark.simulated,
         ),
         by_group,

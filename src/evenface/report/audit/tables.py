@@ -78,7 +78,7 @@ def group_table(chapter: Chapter) -> Table:
         [
             Column("model", numeric=False),
             Column("group", numeric=False),
-            *(Column(m.title, m.term.id) for m in shown),
+            *(Column(m.title, m.term) for m in shown),
         ],
         simulated=chapter.simulated,
     )
@@ -108,7 +108,7 @@ def unevenness_table(chapter: Chapter) -> Table | None:
             Column("STD", "std"),
             Column("STD if groups were equal", "std-expected"),
             Column("STD, corrected", "std-corrected"),
-            *(Column(measure(name).title, measure(name).term.id) for name in _SPREADS),
+            *(Column(measure(name).title, measure(name).term) for name in _SPREADS),
         ],
         remarks=[
             "STD is that of the sample, with that of the population (pop.) below it. “If groups "
@@ -208,7 +208,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
         [
             Column("model", numeric=False),
             Column("target FMR", "threshold"),
-            *(Column(m.title, m.term.id) for m in shown),
+            *(Column(m.title, m.term) for m in shown),
             *(
                 []
                 if more
