@@ -336,37 +336,15 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 
 def _show_identification(console: Console, result: IdentificationResult) -> None:
-    from rich.table import Table
-
-    from evenface.evaluate.text import format_estimate
+    from evenface.report.audit.chapter import SearchChapter
+    from evenface.report.audit.search import search_table
+    from evenface.report.formats.terminal import terminal_table
 
     if result.simulated:
         console.print(SIMULATED_SEARCH, style="bold", highlight=False)
-    table = Table(
-        title=f"{result.model} on {result.protocol}: {result.gallery_people:,} people in the "
-        f"gallery; % with {result.level:.0%} intervals",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("measure")
-    for name in ("overall", *result.probes):
-        table.add_column(name, justify="right")
-    rows = [(f"rank-{rank} rate", rates) for rank, rates in result.rank_rate.items()]
-    for point in result.open_set:
-        at = f"FPIR {point.target_fpir:g}"
-        rows += [(f"FNIR at {at}", point.fnir), (f"FPIR at {at}", point.fpir)]
-    for label, rates in rows:
-        of_groups = [format_estimate(rates.groups[name]) for name in result.probes]
-        table.add_row(label, format_estimate(rates.overall), *of_groups)
-    table.add_row(
-        "probes (mated, unmated)",
-        "",
-        *(f"{c.mated:,}, {c.unmated:,}" for c in result.probes.values()),
-    )
-    console.print(table)
-    remarks = [*(point.note for point in result.open_set if point.note), *result.notes]
-    for remark in dict.fromkeys(remarks):
+    table = search_table(SearchChapter("s1", result.protocol, {result.model or "model": result}))
+    console.print(terminal_table(table))
+    for remark in (*table.remarks, *table.notes):
         console.print(f"• {remark}", markup=False, highlight=False)
 
 

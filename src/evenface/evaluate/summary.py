@@ -264,7 +264,7 @@ class Summary:
             f"; the lower bound takes its rate as {100 * limit:.2f} %, the upper limit where "
             f"none of {most} independent trials fails"
         )
-        return Estimate(value=None, low=max(1.0, highest / limit), high=None, note=note)
+        return Estimate(low=max(1.0, highest / limit), note=note)
 
     def _rate_interval(
         self, rate: str, value: float, group: int
@@ -312,9 +312,7 @@ class Summary:
                 for error, (event, names) in zip(("fmr", "fnmr"), clean, strict=True)
                 if names and error in of.needs
             )
-            found[name] = Estimate(
-                value=None, low=bounds.get(name), high=None, note=f"undefined: {seen}"
-            )
+            found[name] = Estimate(low=bounds.get(name), note=f"undefined: {seen}")
         return found
 
     def _bounds_of_ratios(

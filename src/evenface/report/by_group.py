@@ -7,10 +7,18 @@ from dataclasses import replace
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.measures import MEASURES, measure, of_kind
-from evenface.evaluate.results import Estimate, Overall, WorstGroup
+from evenface.evaluate.results import Estimate, Overall
 from evenface.report.grid import level_rank, slice_title
+from evenface.report.measured import (
+    STD_REMARK,
+    measure_cell,
+    measure_column,
+    over_groups_cell,
+    std_cells,
+    worst_cell,
+)
 from evenface.report.models import NO_GROUP, add_models
-from evenface.report.numbers import MISSING, number, p_value, parts, percent
+from evenface.report.numbers import MISSING, p_value, parts, percent
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
@@ -22,11 +30,6 @@ _OF_GROUPS = ("accuracy", "eer")
 def _over_groups() -> list[str]:
     """Measures of several groups together: of accuracies and scores, then at one threshold."""
     return [name for name, of in of_kind("overall").items() if of.compared] + ["fnmr_ratio"]
-
-
-def _column(name: str) -> Column:
-    shown = measure(name)
-    return Column(shown.title, shown.term)
 
 
 def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False) -> Table:
@@ -82,16 +85,8 @@ def _group_cells(
         mean,
         table.estimate(overall.std_sample),
         table.estimate(overall.ser, scale=1),
-        *([] if compact else [_worst(table, overall.worst_group)]),
+        *([] if compact else [worst_cell(table, overall.worst_group)]),
     ]
-
-
-def _worst(table: Table, worst: WorstGroup) -> Cell:
-    if worst.value is None:
-        return Cell(MISSING, note=table.note(worst.note))
-    share = (worst.share or {}).get(worst.value)
-    often = () if share is None else (f"in {number(100 * share, digits=0)} %",)
-    return Cell(worst.value, often, table.note(worst.note))
 
 
 def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
@@ -112,46 +107,24 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
         ),
         [
             Column("model", numeric=False),
-            Column("STD", "std"),
-            Column("STD if groups were equal", "std-expected"),
-            *map(_column, shown),
-            _column("fnmr_ratio"),
+            *map(measure_column, ("std_sample", "std_expected")),
+            *map(measure_column, shown),
+            measure_column("fnmr_ratio"),
         ],
-        remarks=[
-            "STD is that of the sample, with that of the population (pop.) below it. “If groups "
-            "were equal” is what sampling noise alone would give, with how often it would reach "
-            "the STD observed: an STD within that range shows no difference between groups.",
-        ],
+        remarks=[STD_REMARK],
         simulated=benchmark.simulated,
         interactive=True,
     )
-    add_models(
-        table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation, shown)
-    )
+
+    def cells(evaluation: ArmEvaluation) -> list[Cell]:
+        return [
+            *std_cells(table, evaluation.overall, digits=0),
+            *(over_groups_cell(table, evaluation.overall, name) for name in shown),
+            measure_cell(table, "fnmr_ratio", evaluation.global_threshold.fnmr_ratio),
+        ]
+
+    add_models(table, results, benchmark, cells)
     return table
-
-
-def _unevenness_cells(table: Table, evaluation: ArmEvaluation, shown: Sequence[str]) -> list[Cell]:
-    overall = evaluation.overall
-    spread = table.estimate(overall.std_sample)
-    if overall.std_population.value is not None:
-        population = f"pop. {percent(overall.std_population.value)}"
-        spread = replace(spread, details=(*spread.details, population))
-    expected = table.estimate(overall.std_expected)
-    if overall.std_excess_p is not None:
-        often = f"reached in {percent(overall.std_excess_p, digits=0)} %"
-        expected = replace(expected, details=(*expected.details, often))
-    return [
-        spread,
-        expected,
-        *(
-            table.estimate(
-                overall.estimate(name), scale=MEASURES[name].scale, digits=MEASURES[name].digits
-            )
-            for name in shown
-        ),
-        table.estimate(evaluation.global_threshold.fnmr_ratio, scale=1),
-    ]
 
 
 def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Table | None:
@@ -194,7 +167,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
             f"differences-{benchmark.id}-overall",
             f"With KD minus without KD: {benchmark.title}. "
             f"{'STD is' if several else 'Accuracy and EER are'} in percentage points.",
-            [_column(metric) for metric in metrics],
+            [measure_column(metric) for metric in metrics],
             simulated=benchmark.simulated,
         ),
         by_metric,
@@ -294,5 +267,5 @@ def _threshold_cells(table: Table, evaluation: ArmEvaluation, benchmark: Benchma
         *(table.estimate(threshold.fmr.get(group, nothing)) for group in benchmark.groups),
         *(table.estimate(threshold.fnmr.get(group, nothing)) for group in benchmark.groups),
         table.estimate(threshold.fdr, scale=1, digits=3),
-        table.estimate(threshold.garbe, scale=1, digits=3),
+        measure_cell(table, "garbe", threshold.garbe),
     ]
