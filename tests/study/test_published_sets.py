@@ -84,6 +84,13 @@ def test_the_paper_declares_its_grid(name, students):
     plain = {(c.set, *c.levels.values()) for c in grid if c.teacher is None}
     assert plain == {(c.set, *c.levels.values()) for c in grid if c.teacher}
     assert load_study(name, {"variant": "faithful"}).recipe_name("a-{variant}") == "a-faithful"
+    published = [c for c in grid if c.note == "in the reference's configuration"]
+    assert {(c.set, *c.levels.values()) for c in published} == {
+        ("synthetic", "iresnet50", "adaface")
+    }
+    assert {c.note for c in grid if c not in published} == {"ours"}
+    adaface = {c.set for c in grid if c.levels == {"backbone": "iresnet50", "head": "adaface"}}
+    assert adaface == set(spec.training_sets)
 
 
 @pytest.fixture

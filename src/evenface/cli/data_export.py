@@ -64,7 +64,9 @@ def export_data(
     ] = None,
     pairs_per_group: Annotated[
         int | None,
-        typer.Option(min=2, help="bin: most pairs of a group to draw; default: 6,000."),
+        typer.Option(
+            min=2, help="bin: most pairs of a group to draw. Default: 24 a person, at least 6,000."
+        ),
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,

@@ -13,6 +13,7 @@ from evenface.files import write_text
 from evenface.report import by_group, charts, costs, summary, tables
 from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
+from evenface.report.formats import FORMATS, file_stem
 from evenface.report.glossary import GLOSSARY
 from evenface.report.inherited import inheritance_chart, inheritance_table
 from evenface.report.levels import comparisons
@@ -35,7 +36,8 @@ def write_report(results: Results | Path, out: Path, *, base: Path | None = None
 
     The same results give the same bytes. The page makes no request, and is whole without scripts.
     Where the runs of the study are in ``base``, a page for each is written into the folder
-    ``pages`` beside ``out``, and linked.
+    ``pages`` beside ``out``, and linked. So are tables in a paper's layout that
+    :func:`evenface.report.bundle.write_bundle` wrote beside ``out``.
 
     Args:
         results: the study, or the path of its ``results.json``.
@@ -55,21 +57,28 @@ def write_report(results: Results | Path, out: Path, *, base: Path | None = None
     if base is None:
         base = results.parent if isinstance(results, Path) else out.parent
     pages = find_pages(study, base)
-    page = render(study, base, pages)
+    page = render(study, base, pages, _downloads(study, out.parent))
     write_run_pages(study, base, out, pages)
     write_text(out, page)
     return out
 
 
-def render(results: Results, base: Path, pages: Mapping[str, str] | None = None) -> str:
+def render(
+    results: Results,
+    base: Path,
+    pages: Mapping[str, str] | None = None,
+    downloads: Mapping[str, list[str]] | None = None,
+) -> str:
     """The page as text. See :func:`write_report`.
 
     Args:
         results: the study, under the names of its pages.
         base: folder that paths in the results are relative to.
         pages: folder of a run → its page, relative to this one.
+        downloads: what a table is → its files, relative to this page.
     """
-    return render_template("template.html.j2", _context(results, base, pages or {}), mark=mark)
+    context = _context(results, base, pages or {}) | {"downloads": downloads or {}}
+    return render_template("template.html.j2", context, mark=mark)
 
 
 def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str, Any]:
@@ -121,6 +130,20 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "glossary": GLOSSARY,
         "tables_script": (resources.files("evenface.report") / "tables.js").read_text("utf-8"),
     }
+
+
+def _downloads(results: Results, folder: Path) -> dict[str, list[str]]:
+    """The tables of the main test in a paper's layout that are in ``tables/``."""
+    if results.main is None:
+        return {}
+    names = {"paper": "In a paper's layout", "intervals": "The same with intervals"}
+    found = {}
+    for kind, what in names.items():
+        stem = file_stem(f"{kind}-{results.main.id}")
+        paths = (f"tables/{stem}.{suffix}" for suffix in FORMATS)
+        if files := [path for path in paths if (folder / path).is_file()]:
+            found[what] = files
+    return found
 
 
 def _notes(results: Results) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
+from evenface.study.claim import defined
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
 from evenface.study.differences import kd_differences
@@ -14,6 +16,7 @@ from evenface.study.inheritance import inheritance
 from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sweep import sweep
+from evenface.study.variance import Found, variance_of
 
 __all__ = ["Arm", "summarise"]
 
@@ -80,6 +83,7 @@ def summarise(
         sweep=tuple(entry for grid in grids for entry in sweep(grid)),
         inheritance=tuple(entry for grid in grids for entry in inheritance(grid)),
         pareto=tuple(entry for grid in grids for entry in pareto(grid, costs or {})),
+        variance={grid.benchmark: of for grid in grids if (of := _variance(grid))},
     )
 
 
@@ -91,6 +95,20 @@ def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
         for rule in rules
         for claim in RULES[rule](grid, teacher)
     ]
+
+
+def _variance(grid: Grid) -> Found | None:
+    pairs = [pair for t in grid.teachers for _, _, pair in grid.kd_pairs(t)]
+    plain = {
+        kind: [
+            grid.whole(arm).overall.accuracy.value
+            for arm in grid.arms
+            if arm.kind == "student" and arm.teacher is None and grid.kinds[arm.set or ""] == kind
+        ]
+        for kind in ("real", "synthetic")
+    }
+    means = [fmean(defined(value) for value in of) for of in plain.values() if of]
+    return variance_of(pairs, means[0] - means[1] if len(means) == 2 else None)
 
 
 def _differences(grid: Grid) -> list[Difference]:

@@ -19,7 +19,7 @@ from evenface.data.splits import split_by_identity
 from evenface.errors import UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
-from evenface.study.sizes import Size, faces_size, share, shortfalls, total
+from evenface.study.sizes import MIX_REPORT_NAME, Size, faces_size, share, shortfalls, total
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -245,7 +245,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
                 manifest = whole[wanted.kind]
             else:
                 manifest, report = _mix(wanted, faces, spec)
-                write_json(folder / "mix-report.json", report.model_dump())
+                write_json(folder / MIX_REPORT_NAME, report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
         folder = log.run(f"training set: {name}", inputs, build, at=f"sets/{name}")

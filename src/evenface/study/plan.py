@@ -46,7 +46,17 @@ from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
-from evenface.study.sizes import Size, faces_size, set_size, share, shortfalls, total
+from evenface.study.sizes import (
+    RealShare,
+    Size,
+    counted_real_share,
+    faces_size,
+    real_share,
+    set_size,
+    share,
+    shortfalls,
+    total,
+)
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     FolderFaces,
@@ -90,6 +100,7 @@ class _Planner:
         self.missing: list[str] = []
         self.stages: list[PlannedStage] = []
         self.sizes: dict[str, Size] = {}
+        self.real_shares: dict[str, RealShare] = {}
         self.faces: dict[str, Manifest] = {}
         self.sets: dict[str, Manifest] = {}
         self.teachers: dict[str, str] = {}
@@ -141,6 +152,9 @@ class _Planner:
             free=_free(folder),
             memory=max(memory, default=None),
             warnings=() if (few := too_few_seeds(spec)) is None else (few,),
+            variant=spec.variant,
+            epochs_of=spec.epochs_of,
+            real_shares=self.real_shares,
         )
 
     def _check_inputs(self) -> None:
@@ -271,9 +285,9 @@ class _Planner:
     def _look_at_sets(self, labelled: bool) -> None:
         known = labelled and {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
-            self.sizes[f"set {name}"] = set_size(
-                wanted, self.sizes["real"], self.sizes["synthetic"]
-            )
+            sources = self.sizes["real"], self.sizes["synthetic"]
+            self.sizes[f"set {name}"] = set_size(wanted, *sources)
+            self.real_shares[name] = real_share(wanted, *sources)
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
                 state = "to do"
@@ -283,6 +297,8 @@ class _Planner:
                     found = training_sets(alone, faces, self.log)[name]
                     self.sets[name], state = found, "finished"
                     self.sizes[f"set {name}"] = Size(len(found.identities()), len(found), True)
+                    folder = self.log.folder / "sets" / name
+                    self.real_shares[name] = counted_real_share(wanted, folder)
                 except NotBuilt:
                     pass
             self.stages.append(
@@ -333,8 +349,9 @@ class _Planner:
             state = states[f"teacher: {given.name}"]
             steps = _steps(self.teacher_recipes[name], self.sizes[f"set {given.set}"].images)
             spent = self.log.seconds.get(f"train teacher: {given.name}", 0.0)
+            needs = (f"set: {given.set}",)
             run = PlannedRun(
-                name, name, given.seed, given.set, None, {}, {}, state, (f"set: {given.set}",)
+                name, name, given.seed, given.set, None, {}, given.overrides, state, needs
             )
             done = (steps or 0) if state == "finished" else 0
             found.append(replace(run, steps=steps, step=done, spent=spent))
@@ -411,6 +428,7 @@ class _Planner:
                     needs=self._needs(cell),
                     state="to do",
                     steps=_steps(recipe, self.sizes[f"set {cell.set}"].images),
+                    note=cell.note,
                 )
                 other = known.setdefault(self._identity(cell, recipe), name)
                 if other == name:
@@ -557,11 +575,7 @@ def _fingerprint(source: str, record: CacheRecord) -> str:
 
 
 def _steps(recipe: TrainRecipe, images: int | None) -> int | None:
-    schedule = recipe.schedule
-    epoch = schedule.epoch_steps or (images and max(1, images // recipe.batch_size))
-    if schedule.steps:
-        return schedule.steps
-    return (schedule.epochs or 0) * epoch if epoch else None
+    return recipe.steps(images or 0) or None
 
 
 def _workers(spec: StudySpec) -> int:

@@ -19,7 +19,9 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.results import Estimate, Record
 from evenface.files import read_json
 from evenface.study.arm import Kind
+from evenface.study.sizes import RealShare
 from evenface.study.spec import MAIN_BENCHMARK
+from evenface.study.variance import Found
 
 SCHEMA = 4
 _EARLIER = (2, 3)
@@ -84,6 +86,9 @@ class TrainingSet(Record):
     """"declared" or "predicted" → images whose group is so."""
     kind: Kind | None = None
     real_fraction: float | None = None
+    """As asked for: of identities, or of images where a mix balances images."""
+    real_share: RealShare | None = None
+    """As counted; older results have none."""
     fingerprint: str = ""
 
 
@@ -148,6 +153,8 @@ class Model(Record):
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    note: str = ""
+    """What the study file says of the arm."""
 
 
 class Benchmark(Record):
@@ -159,6 +166,8 @@ class Benchmark(Record):
     simulated: bool
     real_people: bool
     pairs: Literal["published", "drawn"] | None = None
+    pairs_per_group: int | None = None
+    """Most fold pairs of a group that were drawn; None for published ones."""
     group_by: str | None = None
     groups: tuple[str, ...]
     images: int | None = None
@@ -342,6 +351,8 @@ class Answers(Record):
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
     pareto: tuple[Pareto, ...] = ()
+    variance: dict[str, Found] = Field(default_factory=dict)
+    """Benchmark → where the chance in its figures comes from, for planning; not in layouts 2, 3."""
 
 
 class Results(Answers):

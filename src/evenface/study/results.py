@@ -25,6 +25,7 @@ from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.rules import check_rules
+from evenface.study.sizes import counted_real_share
 from evenface.study.spec import (
     STUDY_TEACHER,
     AnyFaces,
@@ -111,10 +112,8 @@ def collect_results(findings: Findings) -> record.Results:
             spec=spec.model_dump(mode="json"),
         ),
         machine=describe_machine(run["device"]) | {"threads a student": run["threads"]},
-        teachers=tuple(map(_describe_teacher, findings.teachers)),
-        sets=tuple(
-            _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
-        ),
+        teachers=tuple(_describe_teacher(spec, teacher) for teacher in findings.teachers),
+        sets=tuple(_describe_set(findings, name, m) for name, m in findings.sets.items()),
         labels=None if findings.labels is None else _describe_labels(findings.labels),
         left_out={
             role: {test: tuple(names) for test, names in tests.items()}
@@ -202,7 +201,7 @@ def _named_sources(spec: StudySpec) -> dict[str, AnyFaces]:
     }
 
 
-def _describe_teacher(teacher: StudyTeacher) -> record.Teacher:
+def _describe_teacher(spec: StudySpec, teacher: StudyTeacher) -> record.Teacher:
     model = teacher.model
     given = teacher.given
     asset = ASSETS.get(given) if isinstance(given, str) else None
@@ -216,7 +215,9 @@ def _describe_teacher(teacher: StudyTeacher) -> record.Teacher:
         )
     elif isinstance(given, TrainedTeacher):
         origin = f"trained by this study on the training set “{given.set}”"
-        licence, remark = "as that of its training data", f"Recipe {given.recipe}."
+        changes = "".join(f", {key} = {value}" for key, value in given.overrides.items())
+        licence = "as that of its training data"
+        remark = f"Recipe {spec.recipe_name(given.recipe)}{changes}."
     elif given == STUDY_TEACHER:
         origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
         remark = (
@@ -274,9 +275,9 @@ def _sizes(sets: dict[str, Manifest]) -> str:
     )
 
 
-def _describe_set(
-    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None
-) -> record.TrainingSet:
+def _describe_set(findings: Findings, name: str, manifest: Manifest) -> record.TrainingSet:
+    spec, group_by = findings.spec, findings.group_by
+    wanted = spec.training_sets[name]
     identity = manifest.column("identity")
     groups = manifest.groups((group_by,) if group_by in manifest.attributes else ())
     return record.TrainingSet(
@@ -293,8 +294,9 @@ def _describe_set(
         },
         origins=dict(Counter(manifest.column("origin").tolist())),
         labels=_label_sources(manifest, group_by),
-        kind=spec.training_sets[name].kind,
-        real_fraction=spec.training_sets[name].real_fraction,
+        kind=wanted.kind,
+        real_fraction=wanted.real_fraction,
+        real_share=counted_real_share(wanted, findings.log.folder / "sets" / name),
         fingerprint=manifest.fingerprint,
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from evenface import recipes
 from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
+from evenface.errors import UsageError
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -240,30 +242,40 @@ NO_TEACHER = "none"
 """Level of the factor "teacher" without distillation."""
 
 
-class Constraint(_Part):
-    """Arms that match ``when`` must match ``require``, or are left out.
+def _one_or_several(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {k: (str(v),) if isinstance(v, str | int | float) else v for k, v in value.items()}
 
-    Both name levels of factors, of "set" and of "teacher" ("none" without distillation).
-    """
 
-    when: dict[str, tuple[str, ...]]
-    require: dict[str, tuple[str, ...]]
+Levels = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_one_or_several)]
+"""Factor → one or several levels, of "set" and of "teacher" ("none" without distillation) too."""
 
-    @field_validator("when", "require", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {k: (str(v),) if isinstance(v, str | int | float) else v for k, v in value.items()}
+
+class _When(_Part):
+    when: Levels = Field(default_factory=dict)
+    """Which arms; all of them by default."""
+
+    def applies(self, levels: Mapping[str, str]) -> bool:
+        """Whether an arm of these levels matches ``when``."""
+        return all(levels.get(factor) in of for factor, of in self.when.items())
+
+
+class Constraint(_When):
+    """Arms that match ``when`` must match ``require``, or are left out."""
+
+    require: Levels
 
     def allows(self, levels: Mapping[str, str]) -> bool:
         """Whether an arm of these levels may be; a factor it has no level of matches anything."""
+        required = all(levels.get(f) in (None, *of) for f, of in self.require.items())
+        return required or not self.applies(levels)
 
-        def match(wanted: Mapping[str, tuple[str, ...]]) -> bool:
-            return all(levels.get(f) in (None, *of) for f, of in wanted.items())
 
-        applies = all(levels.get(factor) in of for factor, of in self.when.items())
-        return not applies or match(self.require)
+class ArmNote(_When):
+    """What plan and results say of arms that match ``when``; the first note that matches counts."""
+
+    note: str
 
 
 class StudentSpec(_Part):
@@ -327,8 +339,14 @@ class StudySpec(_Part):
     change keys of "distill" only is one of distilled students. The first level of a factor is the
     one that others are compared with."""
     constraints: tuple[Constraint, ...] = ()
-    variant: Literal["corrected", "faithful"] | None = None
-    """Of recipes that come in both; see ``docs/faithful.md``."""
+    arm_notes: tuple[ArmNote, ...] = ()
+    """Where arms come from, for instance: what plan and results say of them."""
+    epochs_of: Literal["real", "set"] = "real"
+    """What an epoch of a student's schedule is. "real": the real faces for every set, so that all
+    arms take the same steps; "set": its own training set, as published code has it."""
+    variant: LevelName | None = None
+    """Of recipes named with "{variant}", and of what the study file's ``variants`` change; see
+    ``docs/faithful.md``."""
     stand_ins: str | None = None
     """What stands in for what, for the report."""
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -387,16 +405,16 @@ class StudySpec(_Part):
             if not levels:
                 raise ValueError(f"factors: {factor} has no level")
             known[factor] = set(levels)
-        for constraint in self.constraints:
-            for factor, of in (*constraint.when.items(), *constraint.require.items()):
+        named = [("constraints", of) for c in self.constraints for of in (c.when, c.require)]
+        named += [("arm_notes", note.when) for note in self.arm_notes]
+        for key, levels_ in named:
+            for factor, of in levels_.items():
                 if factor not in known:
-                    raise ValueError(
-                        f"constraints: no factor '{factor}'; there are {', '.join(known)}"
-                    )
+                    raise ValueError(f"{key}: no factor '{factor}'; there are {', '.join(known)}")
                 if unknown := set(of) - known[factor]:
                     raise ValueError(
-                        f"constraints: {factor} has no level {', '.join(sorted(unknown))}; it has "
-                        f"{', '.join(sorted(known[factor]))}"
+                        f"{key}: {factor} has no level {', '.join(sorted(unknown))}; it has "
+                        f"{', '.join(sorted(known[factor]))}. Change {key} too, or keep the levels"
                     )
         for teacher in self.teachers:
             if isinstance(teacher, TrainedTeacher) and teacher.set not in self.training_sets:
@@ -515,6 +533,33 @@ def list_studies() -> list[str]:
 def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
     """Read a study by name (see :func:`list_studies`) or from a YAML file.
 
+    The file's ``variants`` map the values of ``variant`` to keys (dotted) that each changes;
+    ``overrides`` come on top. The result has its variant's keys and no ``variants``.
+
     Raises UsageError naming the key at fault, what was got and what was expected.
     """
-    return recipes.load("study", source, StudySpec, overrides)
+    content, overrides = recipes.read("study", source), overrides or {}
+    variants = content.pop("variants", {})
+    if variants:
+        variant = overrides.get("variant", content.get("variant"))
+        recipes.override(content, _of_variant(source, variants, variant))
+    recipes.override(content, overrides)
+    return recipes.validate(source, content, StudySpec)
+
+
+def _of_variant(source: str, variants: Any, variant: Any) -> Mapping[str, Any]:
+    """What a variant changes; UsageError if ``variants`` is malformed or has no such one."""
+    if not isinstance(variants, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in variants.values()
+    ):
+        raise UsageError(f"{source}: variants: expected, by name, the keys that each changes")
+    for name, changes in variants.items():
+        if unknown := {str(key).split(".")[0] for key in changes} - set(StudySpec.model_fields):
+            listed = ", ".join(sorted(unknown))
+            raise UsageError(f"{source}: variants.{name}: a study has no key {listed}")
+    if not isinstance(variant, str) or variant not in variants:
+        raise UsageError(
+            f"{source}: variant: no '{variant}'; there are {', '.join(map(str, variants))}"
+        )
+    found: Mapping[str, Any] = variants[variant]
+    return found
