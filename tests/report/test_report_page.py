@@ -306,7 +306,7 @@ def test_user_text_is_escaped_everywhere(results: dict[str, Any], tmp_path: Path
     results["teachers"][0] |= {"name": evil, "note": evil, "origin": evil}
     for claim in results["claims"]:
         claim |= {"question": f"{claim['id']} {evil}", "statement": evil, "rule": evil}
-        claim["tests"][0] |= {"label": evil, "note": evil, "unit": evil}
+        claim["tests"][0] |= {"label": evil, "note": evil}
     results["stages"][0]["name"] = evil
     main = results["benchmarks"][0]
     main |= {"title": evil, "statement": evil, "notes": [evil], "groups": [evil, *GROUPS[1:]]}

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from evenface.errors import EvenfaceError
+from evenface.evaluate.text import format_estimate
 
 if TYPE_CHECKING:
     from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
@@ -127,11 +128,11 @@ def to_html(models: Mapping[str, Evaluation]) -> str:
         for group, found in evaluation.groups.items():
             cells = [found.accuracy, found.eer]
             cells += [here.fnmr[group], here.fmr[group]] if here else []
-            body.append([model] * several + [group] + [_cell(cell) for cell in cells])
+            body.append([model] * several + [group] + [format_estimate(cell) for cell in cells])
         if not one:
             overall = evaluation.overall
-            spread = [_cell(overall.std_sample)] + [""] * (len(heads) - several - 2)
-            body.append([model] * several + ["mean", _cell(overall.accuracy)])
+            spread = [format_estimate(overall.std_sample)] + [""] * (len(heads) - several - 2)
+            body.append([model] * several + ["mean", format_estimate(overall.accuracy)])
             body[-1] += [""] * (len(heads) - len(body[-1]))
             body.append([model] * several + ["STD over groups, points", *spread])
     names = ", ".join(name for name in models if several or name)
@@ -236,12 +237,3 @@ def _first_point(evaluation: Evaluation) -> OperatingPoint | None:
     """At 0.1 % where the pairs support that, else the strictest that they support."""
     supported = [p for p in evaluation.operating_points if p.threshold is not None]
     return _point(evaluation, "1e-3") or (supported[-1] if supported else None)
-
-
-def _cell(estimate: Estimate) -> str:
-    def percent(value: float | None) -> str:
-        return "–" if value is None else f"{100 * value:.2f}"
-
-    if estimate.low is None and estimate.high is None:
-        return percent(estimate.value)
-    return f"{percent(estimate.value)} [{percent(estimate.low)}, {percent(estimate.high)}]"

@@ -5,7 +5,8 @@ is None, with a note.
 
 Version 3 adds what an audit shows (exact thresholds, operating points, the cross-table, curves for
 plots). Each of these is None or empty in results of version 2, which stay readable, and where an
-evaluation was asked for the core measures only.
+evaluation was asked for the core measures only. Version 4 adds ``measures`` of groups and over
+groups: those of the catalogue that have no field of their own.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
-from evenface.evaluate import fairness, frame
+from evenface.evaluate import frame
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
+from evenface.evaluate.measures import MEASURES
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
+GLOBAL = ("fdr", "garbe", "fnmr_ratio")
+"""Measures over groups at the threshold of :class:`GlobalThreshold`."""
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
@@ -124,14 +128,18 @@ class GroupResult(Record):
     """As ``accuracy``, with every distinct score of the other folds as a possible threshold."""
     distribution: Histogram | None = None
     rates: RateCurve | None = None
+    measures: dict[str, Estimate] = Field(default_factory=dict)
+    """More of :data:`evenface.evaluate.measures.MEASURES`, by name; empty before version 4."""
 
     def estimate(self, measure: str) -> Estimate | None:
         """The record of a measure by the name that it has among replicates; None if not measured.
 
-        For "accuracy", "accuracy_exact", "eer", "auc", "dprime" and "tar@far=…".
+        For "accuracy", "accuracy_exact", "eer", "auc", "dprime", "tar@far=…", and ``measures``.
         """
         name, _, level = measure.partition("@far=")
-        return self.tar_at_far.get(level) if level else getattr(self, name)
+        if level:
+            return self.tar_at_far.get(level)
+        return self.measures.get(name, getattr(self, name, None))
 
 
 class WorstGroup(Record):
@@ -163,6 +171,16 @@ class Overall(Record):
     means: dict[str, Estimate] = Field(default_factory=dict)
     """Over groups, of the measures of a group by the names that they have among replicates:
     "accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-3", …"""
+    measures: dict[str, Estimate] = Field(default_factory=dict)
+    """More of :data:`evenface.evaluate.measures.MEASURES`, by name; empty before version 4, and
+    with one group."""
+
+    def estimate(self, name: str) -> Estimate:
+        """The record of a measure by its name in the catalogue."""
+        found = self.measures.get(name, getattr(self, name, None))
+        if not isinstance(found, Estimate):
+            raise ValueError(f"{name!r} was not measured over groups")
+        return found
 
 
 class GlobalThreshold(Record):
@@ -217,8 +235,8 @@ class OperatingPoint(Record):
     own: dict[str, OwnThreshold]
     """The same with a threshold for each group, at which that group's FMR meets the target."""
     measures: dict[str, Estimate]
-    """Over groups at the one threshold: see :data:`evenface.evaluate.fairness.AT_A_THRESHOLD`.
-    Empty with one group."""
+    """Over groups at the one threshold: those of the catalogue's kind "threshold". Empty with one
+    group."""
     worst_fmr: WorstGroup
     worst_fnmr: WorstGroup
     note: str | None = None
@@ -328,7 +346,7 @@ class Evaluation(Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    version: int = Field(default=3, ge=2, le=3)
+    version: int = Field(default=4, ge=2, le=4)
     model: str | None
     protocol: ProtocolSummary
     bootstrap: Bootstrap
@@ -532,13 +550,16 @@ class Evaluation(Record):
         if averaged != measure and averaged in self.pair_replicates:
             return mean_figure([self.figure(averaged, group) for group in self.groups])
         scope, _, name = measure.rpartition(".")
-        if scope != "overall" or name not in fairness.SPREADS:
+        known = MEASURES.get(name)
+        if scope != "overall" or known is None or known.kind != "overall":
             return None
-        of_groups, statistic = fairness.SPREADS[name]
+        of_groups = known.needs[0]
         if of_groups not in self.pair_replicates:
             return None
         fold_pairs = np.array([of.fold_pairs for of in self.groups.values()])
-        return self.over_groups(of_groups, lambda values: statistic(values, fold_pairs))
+        return self.over_groups(
+            of_groups, lambda values: known.compute({of_groups: values, "fold_pairs": fold_pairs})
+        )
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""
@@ -569,7 +590,9 @@ class Evaluation(Record):
         if scope == "mean":
             return self.overall.means[measure.removeprefix("mean.")]
         if group is None:
-            return getattr(self.overall if scope == "overall" else self.global_threshold, part)
+            if scope == "overall":
+                return self.overall.estimate(part)
+            return getattr(self.global_threshold, part)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
         estimate = self.groups[group].estimate(measure)

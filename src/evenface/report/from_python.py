@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenface.errors import MissingDependencyError, UsageError
+from evenface.evaluate.measures import measure
 from evenface.evaluate.results import Evaluation
 from evenface.report.audit import collect_audit, write_audit
 from evenface.report.audit.chapter import chapters
-from evenface.report.audit.measures import measure
 from evenface.report.audit.plots import CHARTS, OVER_TARGETS
 from evenface.report.chart import Chart
 from evenface.report.svg import INK, MUTED, RULE, STAND_INS, Drawing
@@ -29,7 +29,7 @@ _PICTURES = {
         name: (name, None)
         for name in ("distributions", "thresholds", "roc", "det", "cross", "reliability")
     },
-    **{name: ("targets", measure(name).heading) for name in OVER_TARGETS},
+    **{name: ("targets", measure(name).title) for name in OVER_TARGETS},
 }
 """Picture → its chart and, where the chart has several panels, the panel's title."""
 _NAMED_ROWS = ("rates", "cross")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Evaluation, GroupResult
 from evenface.report import figures
 from evenface.report.audit import drawings
 from evenface.report.audit.chapter import Chapter, operating_point
-from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import coverage, number, percent, says_nothing
@@ -199,10 +199,10 @@ def over_targets(chapter: Chapter) -> Chart:
             for model, (_, points) in zip(chapter.models, series, strict=True)
         )
         drawing = drawings.over_targets_chart(
-            chart.next_name, f"{shown.heading} over the target false match rate: {said}.", series,
+            chart.next_name, f"{shown.title} over the target false match rate: {said}.", series,
             even,
         )  # fmt: skip
-        chart.panels.append(Panel(shown.heading, drawing))
+        chart.panels.append(Panel(shown.title, drawing))
     if chart.panels and len(chapter.models) > 1:
         for i, model in enumerate(chapter.models):
             chart.explain(model, Style.of_series(i), marker=True)
