@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Source = str | Path | Mapping[str, Any] | StudySpec
 """Name of a study, a YAML file, its content, or a study."""
 
+Folders = str | Path | Mapping[str, str | Path]
+"""One folder, or several by name."""
+
 STUDIES = Path("studies")
 _RESULTS, _REPORT, _TABLES = "results.json", "report.html", Path("tables", "tidy")
 
@@ -84,7 +87,7 @@ def run_study(
     out: str | Path | None = None,
     *,
     real: str | Path | None = None,
-    synthetic: str | Path | None = None,
+    synthetic: Folders | None = None,
     test: str | Path | None = None,
     teachers: Sequence[str | Path] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -102,7 +105,8 @@ def run_study(
     Args:
         study: name of a study, a YAML file, its content as a dictionary, or a study.
         out: its folder; None for ``studies/<name>``.
-        real, synthetic, test: folders of faces in place of the study's own.
+        real, synthetic, test: folders of faces in place of the study's own; several synthetic
+            sets by name.
         teachers: names, ONNX files or run folders in place of the study's own.
         settings: dotted key → value, what ``--set`` changes.
         executor: where students are trained and evaluated; None: processes of this machine.
@@ -138,7 +142,7 @@ def plan_study(
     out: str | Path | None = None,
     *,
     real: str | Path | None = None,
-    synthetic: str | Path | None = None,
+    synthetic: Folders | None = None,
     test: str | Path | None = None,
     teachers: Sequence[str | Path] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -188,15 +192,21 @@ def choose_study(
     study: Source,
     *,
     real: str | Path | None = None,
-    synthetic: str | Path | None = None,
+    synthetic: Folders | None = None,
     test: str | Path | None = None,
     teachers: Sequence[str | Path] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> StudySpec:
     """A study with what the arguments of :func:`run_study` change."""
-    faces = [None if path is None else Path(path) for path in (real, synthetic, test)]
-    published = any(faces) and isinstance(load_study(study).faces.test, PublishedFaces)
-    overrides = own_faces(*faces, published=published)
+    own = any(faces is not None for faces in (real, synthetic, test))
+    overrides = own_faces(
+        None if real is None else Path(real),
+        {name: Path(path) for name, path in synthetic.items()}
+        if isinstance(synthetic, Mapping)
+        else (None if synthetic is None else Path(synthetic)),
+        None if test is None else Path(test),
+        published=own and isinstance(load_study(study).faces.test, PublishedFaces),
+    )
     if teachers:
         overrides["teachers"] = [
             str(Path(teacher).resolve())
