@@ -116,6 +116,7 @@ def test_unevenness_with_what_noise_alone_gives(page: Element) -> None:
         "2.50 [1.70, 3.30]",
         "0.31 [0.11, 0.51]",
         "0.16 [0.11, 0.21]",
+        "89.98 [88.98, 90.98]",
         "1.60 [1.20, 2.00]",
     ]
     differences = page.one(id="differences-groups-overall")
