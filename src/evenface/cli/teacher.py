@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from evenface.cli.common import asking_for
+from evenface.errors import asking_for
 
 Spec = Annotated[
     str,

@@ -653,13 +653,6 @@ def _test_faces(path: Path) -> dict[str, Any]:
     return _folder(path, "real")
 
 
-def brings_published_tests(source: str) -> bool:
-    """Whether the study called ``source`` (or of that file) is tested on published sets."""
-    faces = recipes.read("study", source).get("faces")
-    test = faces.get("test") if isinstance(faces, Mapping) else None
-    return isinstance(test, Mapping) and test.get("kind") == "protocol"
-
-
 def teacher_id(teacher: str | TrainedTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
     return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
@@ -675,21 +668,25 @@ def list_studies() -> list[str]:
     return recipes.list_named("study")
 
 
-def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
-    """Read a study by name (see :func:`list_studies`) or from a YAML file.
+def load_study(
+    source: str | Path | Mapping[str, Any] | StudySpec,
+    overrides: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """Read a study by name (see :func:`list_studies`), from a YAML file, or from its content.
 
     The file's ``variants`` map the values of ``variant`` to keys (dotted) that each changes;
     ``overrides`` come on top. The result has its variant's keys and no ``variants``.
 
     Raises UsageError naming the key at fault, what was got and what was expected.
     """
-    content, overrides = recipes.read("study", source), overrides or {}
+    where, content = recipes.content_of("study", source)
+    overrides = overrides or {}
     variants = content.pop("variants", {})
     if variants:
         variant = overrides.get("variant", content.get("variant"))
-        recipes.override(content, _of_variant(source, variants, variant))
+        recipes.override(content, _of_variant(where, variants, variant))
     recipes.override(content, overrides)
-    return recipes.validate(source, content, StudySpec)
+    return recipes.validate(where, content, StudySpec)
 
 
 def _of_variant(source: str, variants: Any, variant: Any) -> Mapping[str, Any]:
