@@ -197,3 +197,16 @@ def test_own_tests_may_be_published_sets(made, tmp_path):
     spec = load_study("quick", own_faces(tmp_path, test=given))
     assert spec.faces.test.kind == "protocol"
     assert spec.faces.test.spec == str(given)
+
+
+def test_a_list_of_wrong_labels_makes_a_mix_with_each():
+    shares = {"training_sets.mix-equal-ids.wrong_labels": [0, 0.05, 0.2]}
+    sets = load_study("paper", shares).training_sets
+    assert list(sets)[3:6] == ["mix-equal-ids", "mix-equal-ids-wrong-05", "mix-equal-ids-wrong-20"]
+    assert sets["mix-equal-ids"] == load_study("paper").training_sets["mix-equal-ids"]
+    assert sets["mix-equal-ids-wrong-20"].wrong_labels == 0.2
+    assert set(load_study("labels").training_sets) == {
+        *("mix", "mix-wrong-05", "mix-wrong-10", "mix-wrong-20")
+    }
+    with pytest.raises(UsageError, match=r"mix-equal-ids-wrong-x.*wrong_labels"):
+        load_study("paper", {"training_sets.mix-equal-ids.wrong_labels": ["x"]})

@@ -177,8 +177,9 @@ def _tree(found: Plan) -> Any:
 
     tree = Tree(line("faces"))
     tree.add(line("pairs"))
-    if any(stage.name.startswith("labels") for stage in found.stages):
-        tree.add(line("labels"))
+    for kind in ("overlap", "labels"):
+        if any(stage.name.partition(":")[0] == kind for stage in found.stages):
+            tree.add(line(kind))
     runs = (
         tree.add(line("set"))
         .add(line("teacher"))

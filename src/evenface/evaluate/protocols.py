@@ -42,6 +42,16 @@ PROTOCOL_NAME = "protocol.parquet"
 PairsOrigin = Literal["published", "drawn"]
 """Whether pairs come from the set's own list, or were drawn by this program."""
 
+
+def pairs_statement(pairs: PairsOrigin | None, seed: int) -> str:
+    """Where pairs come from, as a sentence; empty where that is not recorded."""
+    if pairs is None:
+        return ""
+    if pairs == "published":
+        return "Pairs: published, as the set's own list has them."
+    return f"Pairs: drawn by evenface from the labelled images, seed {seed}."
+
+
 _METADATA_KEY = b"evenface-protocol"
 _VERSION = 2
 
@@ -126,6 +136,11 @@ class Protocol:
     def simulated(self) -> bool:
         """Whether any image used is synthetic."""
         return self.origins.get("synthetic", 0) > 0
+
+    @property
+    def pairs_statement(self) -> str:
+        """Where the pairs come from, as a sentence."""
+        return pairs_statement(self.pairs, self.seed)
 
     @cached_property
     def rows(self) -> Rows:

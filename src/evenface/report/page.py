@@ -16,6 +16,7 @@ from evenface.report.claims import collect_claims, mark
 from evenface.report.formats import FORMATS, file_stem
 from evenface.report.glossary import GLOSSARY
 from evenface.report.inherited import inheritance_chart, inheritance_table
+from evenface.report.left_out import left_out_table
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.names import readable
@@ -23,7 +24,7 @@ from evenface.report.numbers import coverage
 from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import face_strips, sample_sheets
-from evenface.report.sweeps import shown_sweeps
+from evenface.report.sweeps import shown_sweeps, sweep_question
 from evenface.report.templates import render_template, sentence
 from evenface.study.record import Results, read_results
 from evenface.study.spec import STUDY_TEACHER
@@ -98,6 +99,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "few_seeds": summary.few_seeds(results),
         "level": coverage(results.level),
         "sweeps": shown_sweeps(results),
+        "sweep_question": sweep_question(results),
         "comparisons": comparisons(results, main, claims.levels) if main else [],
         "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
@@ -116,6 +118,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
         "labels": labels_table(results),
+        "left_out": left_out_table(results),
         "samples": sample_sheets(results, base),
         "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,

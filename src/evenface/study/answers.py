@@ -28,6 +28,7 @@ def summarise(
     others: Collection[str] = (),
     kinds: Mapping[str, Kind] | None = None,
     real_fractions: Mapping[str, float] | None = None,
+    right_labels: Sequence[Mapping[str, float]] = (),
     factors: Mapping[str, Sequence[str]] | None = None,
     costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
@@ -45,6 +46,8 @@ def summarise(
             any other is a mix.
         real_fractions: share of real faces of each training set, in [0, 1]; sets of 1 and 0 are
             real and synthetic whatever ``kinds`` says. With three or more a study is a sweep.
+        right_labels: of mixes that differ in nothing else, set → share of the synthetic identities
+            with right group labels; a sweep too.
         factors: levels of each factor, the first of which the others are compared with; None for
             their order among the arms.
         costs: of each arm; without any there are no Pareto fronts.
@@ -66,6 +69,7 @@ def summarise(
             of_others=benchmark in others,
             kinds=kinds,
             real_fractions=real_fractions,
+            right_labels=right_labels,
             factors=factors,
             settings=settings,
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -24,6 +23,7 @@ from evenface.study import record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
+from evenface.study.left_out import LeftOut
 from evenface.study.rules import check_rules
 from evenface.study.sizes import counted_real_share
 from evenface.study.spec import (
@@ -57,7 +57,7 @@ class Findings:
     failures: list[record.Failure]
     log: StageLog
     labels: LabelReport | None = None
-    left_out: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    left_out: LeftOut | None = None
 
 
 def check_claims(spec: StudySpec) -> None:
@@ -80,7 +80,12 @@ def collect_results(findings: Findings) -> record.Results:
         findings.evaluations,
         others=spec.evaluation.real_people,
         kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
-        real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
+        real_fractions={
+            name: of.real_fraction
+            for name, of in spec.training_sets.items()
+            if not (isinstance(of, MixedSet) and of.wrong_labels)
+        },
+        right_labels=_right_labels(spec),
         factors={name: list(levels) for name, levels in spec.factors.items()},
         costs=costs,
         rules=spec.claims,
@@ -97,7 +102,7 @@ def collect_results(findings: Findings) -> record.Results:
                     [
                         statement(spec),
                         _labels_said(findings),
-                        _left_out_said(findings),
+                        findings.left_out.sentence if findings.left_out else None,
                         _sizes(findings.sets),
                     ],
                 )
@@ -115,10 +120,7 @@ def collect_results(findings: Findings) -> record.Results:
         teachers=tuple(_describe_teacher(spec, teacher) for teacher in findings.teachers),
         sets=tuple(_describe_set(findings, name, m) for name, m in findings.sets.items()),
         labels=None if findings.labels is None else _describe_labels(findings.labels),
-        left_out={
-            role: {test: tuple(names) for test, names in tests.items()}
-            for role, tests in findings.left_out.items()
-        },
+        left_out=findings.left_out,
         models=tuple(
             model.model_copy(
                 update={
@@ -136,6 +138,16 @@ def collect_results(findings: Findings) -> record.Results:
         samples=_samples(findings),
         **dict(answers),
     )
+
+
+def _right_labels(spec: StudySpec) -> list[dict[str, float]]:
+    """Of mixes that differ in their labels only, set → share of right labels."""
+    families: dict[str, dict[str, float]] = {}
+    for name, of in spec.training_sets.items():
+        if isinstance(of, MixedSet):
+            family = families.setdefault(of.model_dump_json(exclude={"wrong_labels"}), {})
+            family[name] = round(1 - of.wrong_labels, 9)
+    return [family for family in families.values() if len(set(family.values())) > 1]
 
 
 def _cost(model: record.Model, device: str, threads: int | None) -> Cost:
@@ -245,16 +257,6 @@ def _labels_said(findings: Findings) -> str:
         f"The {labels.attribute} of synthetic faces is predicted by {by}, not declared: mixes are "
         "balanced for this classifier."
     )
-
-
-def _left_out_said(findings: Findings) -> str:
-    """A sentence where people of tests were left out of training; else nothing."""
-    counts = [
-        f"{len(names):,} people of the {role} faces (whose names are in {test})"
-        for role, tests in findings.left_out.items()
-        for test, names in tests.items()
-    ]
-    return f"Left out of training: {listed(counts)}." if counts else ""
 
 
 def _describe_labels(labels: LabelReport) -> record.PredictedLabels:

@@ -189,6 +189,7 @@ def train_students(
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
     *,
+    epoch_images: int,
     prepare_only: bool = False,
 ) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
@@ -201,14 +202,15 @@ def train_students(
         sets: training sets by name.
         embedded: teacher id → embeddings of the images that the sets are made of.
         log: where runs are recorded.
+        epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
         EvenfaceError: every run failed.
     """
-    real = next(iter(embedded.values()))[0]
-    size, epoch_images = real[1].embedding_size, len(real[0])
+    _, real = next(iter(embedded.values()))[0]
+    size = real.embedding_size
     caches = {
         (name, teacher): _gather(teacher, embedded[teacher], name, sets[name], log)
         for name, teacher in dict.fromkeys((c.set, c.teacher) for c in cells(spec))
