@@ -140,13 +140,15 @@ def _estimates(evaluation: Evaluation, target: Target) -> Mapping[str, Estimate]
         groups = evaluation.groups.items()
         if target.measure in _OF_GROUPS:
             return {name: getattr(group, target.measure) for name, group in groups}
-        if target.measure in _OVER_GROUPS:
-            return {"": getattr(evaluation.overall, target.measure)}
+        over = {name: getattr(evaluation.overall, name) for name in _OVER_GROUPS}
+        over |= evaluation.overall.measures
+        if target.measure in over:
+            return {"": over[target.measure]}
         level = target.measure.removeprefix("tar@far=")
         if all(level in group.tar_at_far for _, group in groups):
             return {name: group.tar_at_far[level] for name, group in groups}
         levels = next(iter(evaluation.groups.values())).tar_at_far
-        known = (*_OF_GROUPS, *(f"tar@far={of}" for of in levels), *_OVER_GROUPS)
+        known = (*_OF_GROUPS, *(f"tar@far={of}" for of in levels), *over)
     at = f" at FMR {target.fmr:g}" if target.fmr is not None else " without @fmr="
     raise UsageError(
         f"target {target.text!r}: no measure {target.measure!r}{at}; there are {', '.join(known)}"

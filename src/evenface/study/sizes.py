@@ -54,9 +54,14 @@ def count_identities(path: Path) -> int | None:
 
     None where there is nothing, or another format.
     """
-    if path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file():
+    if is_dataset(path):
         return len(Manifest.read(path).identities()) if path.exists() else None
     return (_people_below(str(path)) if path.is_dir() else 0) or None
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether faces are used where they are, and not imported."""
+    return path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
 
 
 def _people_below(folder: str) -> int:
