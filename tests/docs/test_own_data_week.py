@@ -173,12 +173,13 @@ def test_every_command_runs_as_typed(
         told = capsys.readouterr()
         assert stop.value.code == 0, f"{command}\n{told.out}\n{told.err}"
         assert told.out.strip() or told.err.strip(), command
-        said[" ".join(words[:2])] = " ".join((told.out + told.err).split())
+        said[" ".join(words[:2] + [word for word in words if word == "--rehearse"])] = " ".join((told.out + told.err).split())
 
     bupt = Manifest.read("data/bupt-balancedface")
     assert sorted(set(bupt.column("ethnicity"))) == ["African", "Asian"]
     assert SHARED in bupt.identities()
     assert "is not there" not in said["study plan"]
+    assert "Nothing found that will fail." in said["study run --rehearse"]
     left_out = "Left out of training, since a test has them: 1 of 24 identities of the real faces"
     assert left_out in said["study run"]
     assert left_out in said["study status"]
