@@ -173,7 +173,8 @@ def test_every_command_runs_as_typed(
         told = capsys.readouterr()
         assert stop.value.code == 0, f"{command}\n{told.out}\n{told.err}"
         assert told.out.strip() or told.err.strip(), command
-        said[" ".join(words[:2] + [word for word in words if word == "--rehearse"])] = " ".join((told.out + told.err).split())
+        rehearsal = [word for word in words if word == "--rehearse"]
+        said[" ".join(words[:2] + rehearsal)] = " ".join((told.out + told.err).split())
 
     bupt = Manifest.read("data/bupt-balancedface")
     assert sorted(set(bupt.column("ethnicity"))) == ["African", "Asian"]
