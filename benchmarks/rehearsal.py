@@ -261,7 +261,7 @@ def part_labels(root: Path, spec: StudySpec) -> dict[str, Any]:
         synthetic,
         attribute="ethnicity",
         labelled=(real, EmbeddedRows(values[0], np.arange(len(real)), "rows")),  # type: ignore[arg-type]
-        embeddings=EmbeddedRows(_joined(values[1:]), np.arange(len(synthetic)), "rows"),  # type: ignore[arg-type]
+        embeddings=EmbeddedRows(_joined(values[1:]), np.arange(len(synthetic)), "rows"),
     )
     faces = StudyFaces(real, found.manifest, real, {}, "ethnicity", {})
     rows = {}
