@@ -111,8 +111,7 @@ def test_what_cannot_fall_so_far_is_said() -> None:
     assert none is not None
     assert none.effect is None
     assert none.sentence == (
-        "This study cannot show a fall from 3.0 points. Equal groups would still show 1.0 points "
-        "by chance, and only a fall of 2.8 points or more would be detected in 4 of 5 runs."
+        "This study cannot show a fall from 3.0 points: it would take 2.8 points."
     )
 
 

@@ -17,6 +17,7 @@ from evenface.report.strip import strips
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.detectable import Chance, Detectable
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results, Verdict
+from evenface.study.wording import little_chance
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
@@ -69,6 +70,17 @@ class Question:
     standing: Standing
     figures: list[str]
     """The tests of the first claim as drawings."""
+    caution: str = ""
+    """What the page says once, and not with every answer."""
+
+    @property
+    def statement(self) -> str:
+        """The first claim's answer."""
+        return (
+            self.first.statement.replace(f" {self.caution}", "")
+            if self.caution
+            else (self.first.statement)
+        )
 
     @property
     def first(self) -> Claim:
@@ -89,6 +101,12 @@ class Rule:
     name: str
     title: str
     questions: list[Question]
+
+    @property
+    def caution(self) -> str:
+        """What holds of some answer, because of few training seeds; "" where nothing does."""
+        said = (q.caution for q in self.questions if q.statement != q.first.statement)
+        return next(said, "")
 
     @property
     def tally(self) -> str:
@@ -248,6 +266,7 @@ def _question(
         ],
         _standing(results, circles, claims),
         strips(next(of for of in tests if of is not None)),
+        f"{little_chance(len(results.study.seeds))}.",
     )
 
 

@@ -270,14 +270,15 @@ def _said(
         return Detectable(effect, f"shows it only if {words}", said)
     words = kind.effect.format(size(effect, unit))
     if kind.falls and before is not None and before - effect < (floor or 0.0):
-        chance = f"Equal groups would still show {size(floor or 0.0, unit)} by chance, and only "
         return Detectable(
             None,
             "no fall would be detected",
-            f"This study cannot show a fall from {size(before, unit)}. "
-            f"{chance if floor else 'Only '}{words} would be detected {RUNS}.",
+            f"This study cannot show a fall from {size(before, unit)}: it would take "
+            f"{size(effect, unit)}.",
         )
-    return Detectable(effect, f"detects {words}", f"This study would detect {words} {RUNS}.")
+    return Detectable(
+        effect, f"detects {size(effect, unit)}", f"This study would detect {words} {RUNS}."
+    )
 
 
 def size(effect: float, unit: str, *, sign: bool = False) -> str:

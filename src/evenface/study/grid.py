@@ -9,7 +9,7 @@ from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.study.arm import Arm, Kind
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.record import Claim
-from evenface.study.wording import FEW_SEEDS, listed
+from evenface.study.wording import FEW_SEEDS, listed, little_chance
 
 Key = tuple[str, str | None]
 """A training set and a teacher, None for none."""
@@ -280,7 +280,7 @@ def _caution(seeds: int, least: int) -> str:
     if seeds == 1:
         said = " One training seed: chance in training is not covered"
     else:
-        said = f" {seeds} training seeds show little of the chance in training"
+        said = f" {little_chance(seeds)}"
     if seeds >= least:
         return f"{said}."
     return f"{said}, so nothing is decided whatever the intervals say (that takes {least})."

@@ -57,3 +57,8 @@ def p(value: float | None) -> str:
 def listed(items: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
+
+
+def little_chance(seeds: int) -> str:
+    """What a claim decided from a few training seeds has to say, without its full stop."""
+    return f"{seeds} training seeds show little of the chance in training"
