@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from simulated_faces import faces
 
 from arm_models import arm, model
@@ -89,8 +90,11 @@ def test_replicates_are_of_people_and_of_drawn_seeds(
     drawn = np.round(2 * seed_weights(3, 150, bootstrap_seed=0)).astype(int)
     assert (drawn.sum(axis=1) == 2).all()
     expected = shared_by_models(figures) + drawn @ values / 2 - values.mean()
-    np.testing.assert_allclose(combined.samples(measure, group), expected)
     np.testing.assert_allclose(combined.figure(measure, group).samples, expected)
+    of_training = values.var(ddof=1) / 3
+    freedom = max(expected.var(ddof=1) / of_training, 1) ** 2 * 2
+    expected = values.mean() + (expected - values.mean()) * stats.t.ppf(0.975, freedom) / 1.959964
+    np.testing.assert_allclose(combined.samples(measure, group), expected, rtol=1e-6)
 
 
 def test_variance_of_a_mean_over_models_is_that_of_all_parts() -> None:

@@ -18,10 +18,9 @@ each training seed, become one evaluation:
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
 
-A limit to know: n seeds show the chance in training n times. Where it dominates, a percentile
-interval reaches at most from the lowest to the highest of them and so holds the arm's true median
-in at most a share 1 − 2^(1 − n) of cases, 75 % for three seeds, whatever level was asked. ``notes``
-say so.
+n seeds show the chance in training n times. Replicates of a mean over few seeds reach no further
+than the seeds do, so they are expanded by Student's t with the effective degrees of freedom of
+seeds and people together (:func:`evenface.evaluate.bootstrap.seeds_freedom`).
 """
 
 from __future__ import annotations
@@ -199,7 +198,7 @@ def _joint(evaluations: Sequence[Evaluation], measure: str) -> NDArray[np.float6
     columns = []
     for group in groups:
         figures = [evaluation.figure(measure, group) for evaluation in evaluations]
-        columns.append(_mean_over_models(figures, first.bootstrap.seed).samples)
+        columns.append(_mean_over_models(figures, first.bootstrap.seed).expanded)
     return columns[0] if groups == [None] else np.stack(columns, axis=1)
 
 
@@ -320,6 +319,5 @@ def _seed_notes(seeds: int) -> list[str]:
         ]
     return [
         f"intervals cover the choice of test identities and the chance in training, as {seeds} "
-        "training seeds show it; where training dominates they are too narrow and at most "
-        f"{100 * (1 - 2 ** (1 - seeds)):.3g} % of them hold the truth"
+        "training seeds show it, with Student's t for their number"
     ]

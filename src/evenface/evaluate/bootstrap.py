@@ -223,6 +223,28 @@ def expansion(identities: int | None, level: float) -> float:
     return math.sqrt(identities / (identities - 1)) * ratio
 
 
+def seeds_freedom(variance: float, models: NDArray[np.float64]) -> float:
+    """Effective degrees of freedom of a variance that holds that of a mean over training seeds.
+
+    s⁴ / ((s_t²/n)² / (n − 1)): Satterthwaite, *An approximate distribution of estimates of variance
+    components*, Biometrics Bulletin 2, 1946; so used for few readers and many cases by Hillis, *A
+    comparison of denominator degrees of freedom methods for multiple observer ROC analysis*,
+    Statistics in Medicine 26, 2007 (here seeds are the readers, people the cases). n − 1 where
+    training is all the chance there is; infinite without seeds, and where they agree.
+
+    Args:
+        variance: s², of all chance together; at least s_t²/n is taken.
+        models: (n,) values of the seeds' models, of variance s_t².
+    """
+    if len(models) < 2 or not np.isfinite(models).all():
+        return math.inf
+    of_training = float(models.var(ddof=1)) / len(models)
+    if of_training == 0:
+        return math.inf
+    ratio = max(variance / of_training, 1.0)
+    return min(ratio, 1e100) ** 2 * (len(models) - 1)
+
+
 def _variance(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.isfinite(replicates)
     count = np.maximum(finite.sum(axis=0), 1)
@@ -452,10 +474,37 @@ class Figure:
             models=self.models - other,
         )
 
+    @property
+    def expanded(self) -> NDArray[np.float64]:
+        """(R,) ``samples`` as percentiles need them: their deviations times t(ν)/z.
+
+        Few seeds show little of the chance in training, so that its variance asks for Student's t,
+        as in :func:`expansion`; ν as in :func:`seeds_freedom`.
+        """
+        from scipy.special import ndtri, stdtrit
+
+        samples = self.samples
+        freedom = seeds_freedom(float(_variance(samples)), self.models)
+        if self.value is None or math.isinf(freedom):
+            return samples
+        share = (1 + self.level) / 2
+        return shrink(self.value, samples, float(stdtrit(freedom, share) / ndtri(share)))
+
     def difference(self) -> PairedDifference:
-        """The figure, being a difference, against 0, its replicates :func:`centred`."""
-        samples = self.samples if self.value is None else centred(self.value, self.samples)
-        return against_zero(self.value, samples, self.level)
+        """The figure, being a difference, against 0, its replicates :func:`centred`.
+
+        The interval is that of the expanded replicates. Shares of replicates at either side of 0
+        are of those that are not: expanded by the t of one level, they would be p of that level.
+        """
+        if self.value is None:
+            return against_zero(None, self.samples, self.level)
+        shares, bounds = (
+            against_zero(self.value, centred(self.value, of), self.level)
+            for of in (self.samples, self.expanded)
+        )
+        return replace(
+            shares, low=bounds.low, high=bounds.high, distinguishable=bounds.distinguishable
+        )
 
 
 def mean_figure(figures: Sequence[Figure]) -> Figure:
