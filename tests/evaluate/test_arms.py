@@ -67,6 +67,9 @@ def test_unevenness_is_that_of_models_not_of_their_average() -> None:
     assert both.overall.gap.value == pytest.approx(0.1)
 
 
+Z = stats.norm.ppf(0.975)
+
+
 def shared_by_models(figures: list[Figure]) -> np.ndarray:
     """Replicates of the mean whose variance is the covariance of two models: by NumPy's."""
     people, pairs = np.array([of.people for of in figures]), np.array([of.pairs for of in figures])
@@ -93,7 +96,7 @@ def test_replicates_are_of_people_and_of_drawn_seeds(
     np.testing.assert_allclose(combined.figure(measure, group).samples, expected)
     of_training = values.var(ddof=1) / 3
     freedom = max(expected.var(ddof=1) / of_training, 1) ** 2 * 2
-    expected = values.mean() + (expected - values.mean()) * stats.t.ppf(0.975, freedom) / 1.959964
+    expected = values.mean() + (expected - values.mean()) * stats.t.ppf(0.975, freedom) / Z
     np.testing.assert_allclose(combined.samples(measure, group), expected, rtol=1e-6)
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from evenface.errors import DataError
 from evenface.evaluate import Evaluation
 from evenface.report import write_report
+from evenface.study.record import Results
 
 Write = Callable[[dict[str, Any]], Element]
 
@@ -284,7 +285,7 @@ def test_nothing_is_fetched_from_anywhere(page: Element, page_path: Path) -> Non
 
 def test_same_results_same_bytes(tmp_path: Path, page_path: Path) -> None:
     draw_samples(tmp_path)
-    write_report(fabricated_results(), tmp_path / "again.html")
+    write_report(Results.parse(fabricated_results()), tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page_path.read_bytes()
 
 
@@ -320,7 +321,9 @@ def test_user_text_is_escaped_everywhere(results: dict[str, Any], tmp_path: Path
     for difference in results["differences"]:
         if difference["group"] == "african":
             difference["group"] = evil
-    text = write_report(results, tmp_path / "report.html").read_text(encoding="utf-8")
+    text = write_report(Results.parse(results), tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
     assert text.count("<script") == 1  # the page's own
     page = parse(text)
     assert evil in page.one("pre").text
@@ -357,7 +360,9 @@ def test_photographs_of_real_people_are_never_shown(
 ) -> None:
     draw_samples(tmp_path)
     results["sets"][0]["origins"] = {"real": 1919, "synthetic": 1}
-    page = parse(write_report(results, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = parse(
+        write_report(Results.parse(results), tmp_path / "report.html").read_text(encoding="utf-8")
+    )
     sets = page.one("section", id="sets")
     assert len(list(sets.every("img"))) == 2
     assert "Photographs of real people are not shown" in sets.text
@@ -376,7 +381,7 @@ def test_samples_outside_the_study_are_refused(
 ) -> None:
     results["samples"]["real"] = path
     with pytest.raises(DataError, match="leads out of the study's folder"):
-        write_report(results, tmp_path / "study" / "report.html")
+        write_report(Results.parse(results), tmp_path / "study" / "report.html")
     assert not (tmp_path / "study").exists()
 
 
@@ -387,4 +392,53 @@ def test_broken_sample_sheet_is_named(
     draw_samples(tmp_path)
     (tmp_path / "samples" / "mix.png").write_bytes(content)
     with pytest.raises(DataError, match=r"mix\.png: not a readable image"):
-        write_report(results, tmp_path / "report.html")
+        write_report(Results.parse(results), tmp_path / "report.html")
+
+
+def test_people_left_out_are_counted_by_group_and_reason(
+    results: dict[str, Any], write: Write
+) -> None:
+    person = {"test": "test", "test_identity": "t", "images": 4}
+    results["left_out"] = {
+        "by": "both",
+        "teacher": "sface",
+        "teacher_fingerprint": "ab",
+        "threshold": 0.6,
+        "image_threshold": 0.95,
+        "faces": {
+            "real": {
+                "identities": 1200,
+                "images": 4800,
+                "groups": {"east": 700, "west": 500},
+                "people": [
+                    {**person, "identity": "a", "group": "east", "reason": "name", "cosine": None},
+                    {
+                        **person,
+                        "identity": "b",
+                        "group": "east",
+                        "reason": "people alike",
+                        "cosine": 0.71,
+                    },
+                ],
+                "closest_kept": [
+                    {"identity": "c", "test": "test", "test_identity": "t", "cosine": 0.58}
+                ],
+            },
+            "synthetic": {
+                "identities": 900,
+                "images": 900,
+                "groups": {},
+                "people": [],
+                "closest_kept": [],
+            },
+        },
+    }
+    section = write(results).one(id="sets")
+    rows = table_rows(section, "left-out")
+    assert rows["real"] == ["1,200", "2", "1", "1", "0", "0.71–0.71"]
+    assert rows["real, east"] == ["700", "2", "1", "1", "0", "0.71–0.71"]
+    assert "real, west" not in rows
+    assert rows["synthetic"] == ["900", "0", "0", "0", "0", "–"]
+    assert "the most similar has a cosine of 0.58" in section.text
+    results["left_out"] = {}  # of a study that did not look for them
+    assert "left out of training" not in write(results).one(id="sets").text

@@ -11,8 +11,8 @@ from arm_models import arm
 from evenface.evaluate import fairness
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.study import unevenness
-from evenface.study.claim import Claim
 from evenface.study.inference import figure, over_groups, uneven_p
+from evenface.study.record import Claim
 
 WHERE: dict[str, Any] = {"benchmark": "groups", "teacher": "sface", "training_set": "real"}
 

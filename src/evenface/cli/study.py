@@ -106,7 +106,7 @@ def run(
     options = [
         ("--out", out),
         ("--real", real),
-        ("--synthetic", synthetic),
+        *(("--synthetic", folder) for folder in synthetic or []),
         ("--test", test),
         *(("--teacher", teacher) for teacher in teachers or []),
         *(("--set", assignment) for assignment in assignments or []),
@@ -153,8 +153,8 @@ def report(folder: Folder) -> None:
 def _print_results(folder: Path) -> None:
     from evenface.console import out as console
     from evenface.report.names import readable
-    from evenface.report.schema import read_results
     from evenface.report.terminal import answer_lines, result_tables, verdict_lines
+    from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
 
     results = readable(read_results(folder / RESULTS_NAME))
@@ -162,6 +162,8 @@ def _print_results(folder: Path) -> None:
         console().print(table)
     for verdict in verdict_lines(results):
         console().print(verdict, markup=False, highlight=False)
+    if results.left_out:
+        console().print(results.left_out.sentence, markup=False, highlight=False)
     # Last, where a terminal shows it without scrolling.
     answer, *numbers, caveat = answer_lines(results)
     console().print(f"\n{answer}", style="bold", markup=False, highlight=False)

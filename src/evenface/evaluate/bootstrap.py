@@ -223,8 +223,10 @@ def expansion(identities: int | None, level: float) -> float:
     return math.sqrt(identities / (identities - 1)) * ratio
 
 
-def seeds_freedom(variance: float, models: NDArray[np.float64]) -> float:
-    """Effective degrees of freedom of a variance that holds that of a mean over training seeds.
+def seeds_freedom(
+    variance: NDArray[np.float64], models: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Effective degrees of freedom of variances that hold that of a mean over training seeds.
 
     s⁴ / ((s_t²/n)² / (n − 1)): Satterthwaite, *An approximate distribution of estimates of variance
     components*, Biometrics Bulletin 2, 1946; so used for few readers and many cases by Hillis, *A
@@ -233,16 +235,19 @@ def seeds_freedom(variance: float, models: NDArray[np.float64]) -> float:
     training is all the chance there is; infinite without seeds, and where they agree.
 
     Args:
-        variance: s², of all chance together; at least s_t²/n is taken.
-        models: (n,) values of the seeds' models, of variance s_t².
+        variance: (S,) s², of all chance together; at least s_t²/n is taken.
+        models: (S, n) values of the seeds' models, of variance s_t².
+
+    Returns:
+        (S,).
     """
-    if len(models) < 2 or not np.isfinite(models).all():
-        return math.inf
-    of_training = float(models.var(ddof=1)) / len(models)
-    if of_training == 0:
-        return math.inf
-    ratio = max(variance / of_training, 1.0)
-    return min(ratio, 1e100) ** 2 * (len(models) - 1)
+    seeds = models.shape[1]
+    if seeds < 2:
+        return np.full(len(models), np.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        of_training = models.var(axis=1, ddof=1) / seeds
+        ratio = np.maximum(variance / of_training, 1.0)
+        return np.where(of_training > 0, ratio * ratio * (seeds - 1), np.inf)
 
 
 def _variance(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -484,8 +489,8 @@ class Figure:
         from scipy.special import ndtri, stdtrit
 
         samples = self.samples
-        freedom = seeds_freedom(float(_variance(samples)), self.models)
-        if self.value is None or math.isinf(freedom):
+        (freedom,) = seeds_freedom(_variance(samples)[None], self.models[None])
+        if self.value is None or np.isinf(freedom):
             return samples
         share = (1 + self.level) / 2
         return shrink(self.value, samples, float(stdtrit(freedom, share) / ndtri(share)))

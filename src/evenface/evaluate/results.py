@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from evenface.errors import DataError
 from evenface.evaluate import fairness
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
+from evenface.evaluate.protocols import PairsOrigin, pairs_statement
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
@@ -31,18 +32,6 @@ REPLICATES_FILE = "replicates.npz"
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
-_Estimate = TypeVar("_Estimate", bound=BaseModel)
-
-
-def containing(estimate: _Estimate) -> _Estimate:
-    """The estimate itself, its bounds moved out to its value where they miss it."""
-    value = getattr(estimate, "value", None)
-    if value is not None:
-        for name, outer in (("low", min), ("high", max)):
-            bound = getattr(estimate, name)
-            if bound is not None:
-                object.__setattr__(estimate, name, outer(bound, value))
-    return estimate
 
 
 class Record(BaseModel):
@@ -58,14 +47,25 @@ class Estimate(Record):
     upwards, so all of their percentiles may be above it.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
     note: str | None = None
+    """Why there is no number or bound, or what else to know."""
 
     @model_validator(mode="after")
     def _interval_holds_value(self) -> Self:
-        return containing(self)
+        if self.value is not None:
+            for name, outer in (("low", min), ("high", max)):
+                bound = getattr(self, name)
+                if bound is not None:
+                    object.__setattr__(self, name, outer(bound, self.value))
+        return self
+
+    @property
+    def plain(self) -> Estimate:
+        """The number with its interval alone."""
+        return Estimate(value=self.value, low=self.low, high=self.high)
 
 
 class AccuracyEstimate(Estimate):
@@ -292,18 +292,14 @@ class ProtocolSummary(Record):
     origins: dict[str, int]
     simulated: bool
     notes: list[str]
-    pairs: Literal["published", "drawn"] | None = None
+    pairs: PairsOrigin | None = None
     """From the set's own list, or drawn by this program; None in tables of scores and in results
     of older versions."""
 
     @property
     def pairs_statement(self) -> str:
         """Where the pairs come from, as a sentence; empty where that is not recorded."""
-        if self.pairs is None:
-            return ""
-        if self.pairs == "published":
-            return "Pairs: published, as the set's own list has them."
-        return f"Pairs: drawn by evenface from the labelled images, seed {self.seed}."
+        return pairs_statement(self.pairs, self.seed)
 
 
 class Bootstrap(Record):
@@ -334,7 +330,7 @@ class Evaluation(Record):
     """One for each operating point that the pairs support."""
     calibration: Calibration | None = None
     notes: list[str]
-    replicates: dict[str, np.ndarray] = Field(exclude=True, repr=False)
+    replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
     (R,) for "overall.…" and "global.…". At operating points the names end in its key: "fnmr@1e-3"
     and "own.fnmr@1e-3" of a group, "fdr@1e-3" over groups. NaN or infinite where undefined. Not

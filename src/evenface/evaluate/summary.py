@@ -298,7 +298,7 @@ class Summary:
         worst = int(np.argmax(rates))
         highest, _ = self._rate_interval(rate, float(rates[worst]), worst)
         if highest is None or None in of_clean:
-            return Estimate(value=None, low=None, high=None, note=note)
+            return Estimate(note=note)
         most = max(n for n in of_clean if n is not None)
         limit = zero_error_limit(most, (1 - self.level) / 2)
         note += (

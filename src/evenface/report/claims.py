@@ -7,21 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from evenface.evaluate.results import Estimate
+from evenface.report.detects import chance_of, claim_detects
 from evenface.report.figures import finite
 from evenface.report.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.names import with_article
 from evenface.report.numbers import MISSING, interval, number
-from evenface.report.schema import (
-    Benchmark,
-    Claim,
-    ClaimTest,
-    Difference,
-    Estimate,
-    Results,
-    Verdict,
-)
 from evenface.report.strip import strips
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.detectable import Chance, Detectable
+from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results, Verdict
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
@@ -47,6 +42,8 @@ class Shown:
     claim: Claim
     effect: str
     """ "+1.20 points [+0.40, +2.00]"; "" where no test has a value."""
+    detects: Detectable | None = None
+    """Of an undecided claim: what the study would have detected."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,12 @@ class Question:
     def first(self) -> Claim:
         """The claim in the first circle that has it."""
         return next(shown.claim for shown in self.claims if shown)
+
+    @property
+    def detects(self) -> str:
+        """What the study would have detected of the first claim; "" where that is decided."""
+        shown = next(shown for shown in self.claims if shown)
+        return shown.detects.sentence if shown.detects else ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def verdict_table(claims: Claims) -> Table:
                 question.first.question,
                 [
                     Cell(question.standing.text),
-                    *(Cell(s.claim.verdict if s else MISSING) for s in question.claims),
+                    *map(_verdict_cell, question.claims),
                 ],
             )
             for question in rule.questions
@@ -134,6 +137,12 @@ def verdict_table(claims: Claims) -> Table:
         for rule in claims.rules
     ]
     return table
+
+
+def _verdict_cell(shown: Shown | None) -> Cell:
+    if shown is None:
+        return Cell(MISSING)
+    return Cell(shown.claim.verdict, details=(shown.detects.short,) if shown.detects else ())
 
 
 def tally(claims: Iterator[Claim] | Sequence[Claim]) -> str:
@@ -175,13 +184,13 @@ def collect_claims(results: Results) -> Claims:
         claims = [circle.get(key) for circle in by_key]
         first = next(claim for claim in claims if claim)
         found.setdefault(rule_of(first), []).append(claims)
-    rules, place = [], 0
+    rules, place, chance = [], 0, chance_of(results)
     for name, of_rule in found.items():
         of_rule.sort(key=lambda claims: level_rank(results, _first(claims).levels))
         questions = []
         for claims in of_rule:
             place += 1
-            questions.append(_question(results, circles, f"claim-{place}", claims))
+            questions.append(_question(results, chance, circles, f"claim-{place}", claims))
         rules.append(Rule(name, _rule_title(name), questions))
     rules.sort(key=lambda rule: rule.name not in (RAISES, EVERYWHERE, "kd-helps-on-average"))
     return Claims(circles, rules)
@@ -214,7 +223,11 @@ def _circles(results: Results) -> list[Circle]:
 
 
 def _question(
-    results: Results, circles: Sequence[Circle], anchor: str, claims: Sequence[Claim | None]
+    results: Results,
+    chance: Chance,
+    circles: Sequence[Circle],
+    anchor: str,
+    claims: Sequence[Claim | None],
 ) -> Question:
     first = _first(claims)
     subject = ", ".join(
@@ -228,7 +241,9 @@ def _question(
         anchor,
         subject,
         [
-            Shown(claim, _said(of[0]) if of else "") if claim else None
+            Shown(claim, _said(of[0]) if of else "", claim_detects(results, chance, claim))
+            if claim
+            else None
             for claim, of in zip(claims, tests, strict=True)
         ],
         _standing(results, circles, claims),
@@ -271,7 +286,7 @@ def mark(verdict: str) -> str:
     return verdict.replace(" ", "-")
 
 
-def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
+def _with_weakest(results: Results, claim: Claim) -> list[Evidence]:
     """A claim's tests; several figures together are that of the weakest, with its interval."""
     tests = [test for test in claim.tests if finite(test.value)]
     if not tests or finite(tests[0].low):
@@ -289,7 +304,7 @@ def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
     return [shown, *(t for t in tests[1:] if t.label != found.group)]
 
 
-def _replaced(test: ClaimTest, found: Difference, label: str) -> ClaimTest:
+def _replaced(test: Evidence, found: Difference, label: str) -> Evidence:
     """A test with the value and interval of a difference."""
     return test.model_copy(
         update={"label": label, "value": found.value, "low": found.low, "high": found.high}
@@ -333,7 +348,7 @@ def lowest(found: Estimate) -> float:
     return next((bound for bound in (found.low, found.value) if bound is not None), 0.0)
 
 
-def _said(test: ClaimTest) -> str:
+def _said(test: Evidence) -> str:
     share = test.unit == "share"
     scale = 100 if share or test.unit == "points" else 1
     assert test.value is not None

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from evenface.evaluate.arms import ArmEvaluation
 from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS, SYMBOLS, TEMPLATE, Part
 from evenface.report.numbers import coverage, percent
 from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
-from evenface.report.schema import Benchmark, Evaluation, Model, Results
 from evenface.report.templates import sentence
+from evenface.study.record import Benchmark, Model, Results, TrainingSet
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -187,10 +188,19 @@ def _training_sets(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         paragraphs.append(
             [
                 f"“{item.name}”: {item.identities:,} identities and {item.images:,} images"
-                f"{composed}.{recipe}"
+                f"{composed}.{recipe}{_counted_shares(item)}"
             ]
         )
     return paragraphs
+
+
+def _counted_shares(item: TrainingSet) -> str:
+    """How much of a mix is of the real faces; "" for other sets, and where it was not counted."""
+    counted = item.real_share
+    if item.kind != "mix" or counted is None:
+        return ""
+    people, images = (percent(of, digits=1) for of in (counted.identities, counted.images))
+    return f" {people} % of its identities and {images} % of its images are of the real faces."
 
 
 def _set_recipe(wanted: WholeSet | MixedSet) -> str:
@@ -227,10 +237,7 @@ def _teachers(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         if teacher.id == "sface":
             pieces.append(cite("zhong2021sface"))
         if own := trained.get(teacher.id):
-            recipe = spec.recipe_name(own.recipe) if spec else own.recipe
-            pieces.append(
-                f": trained by this study on “{own.set}” by the recipe {recipe}, seed {own.seed}"
-            )
+            pieces.append(f": trained by this study on “{own.set}”, seed {own.seed}")
         elif teacher.origin:
             pieces.append(f": {teacher.origin}")
         pieces.append(f". {sentence(teacher.note)}" if teacher.note else ".")
@@ -444,8 +451,12 @@ def _rate(recipe: TrainRecipe) -> list[Piece]:
 def _length(recipe: TrainRecipe, steps: int | None) -> list[Piece]:
     schedule = recipe.schedule
     length = f"{schedule.epochs} epochs" if schedule.epochs else f"{schedule.steps:,} steps"
+    if schedule.stop_epoch:
+        length = f"the first {schedule.stop_epoch} of {length}"
     if schedule.epochs and schedule.epoch_steps:
         length += f" of {schedule.epoch_steps:,} steps"
+    elif schedule.epochs and not steps:
+        length += " of each training set"
     if schedule.epochs and steps:
         length += f" ({steps:,} steps)"
     pieces: list[Piece] = [f" Trained for {length}"]
@@ -509,7 +520,6 @@ def _evaluation(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         sizes = [
             f"{group} {result.genuine_pairs:,} and {result.impostor_pairs:,}"
             for group, result in evaluation.groups.items()
-            if result.genuine_pairs is not None and result.impostor_pairs is not None
         ]
         people = (
             f"{benchmark.identities:,} identities, {benchmark.images:,} images"
@@ -527,7 +537,7 @@ def _accuracy(spec: StudySpec | None) -> Paragraph:
     pieces: list[Piece] = []
     if spec:
         wanted = spec.evaluation.pairs_per_group
-        most = f"{wanted:,}" if wanted else "at most 6,000"
+        most = f"{wanted:,}" if wanted else "at most 6,000, or 24 a person where that is more,"
         pieces += [
             f"Pairs are drawn within groups, {most} a group, half genuine, in "
             f"{spec.evaluation.folds} folds after the protocols of LFW and RFW",
@@ -541,7 +551,7 @@ def _accuracy(spec: StudySpec | None) -> Paragraph:
     return pieces
 
 
-def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
+def _measures(evaluations: Sequence[ArmEvaluation]) -> Paragraph:
     """Those that the evaluations hold a value of."""
     overall = [e.overall for e in evaluations]
     groups = [group for e in evaluations for group in e.groups.values()]
@@ -558,10 +568,8 @@ def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
         )
     if any(o.ser.value is not None for o in overall):
         pieces += ["SER is the largest group error over the smallest", cite("wang2020rlrbn"), ". "]
-    targets = [e.global_threshold.target_fmr for e in evaluations if e.global_threshold]
-    several = any(
-        e.global_threshold and e.global_threshold.fdr.value is not None for e in evaluations
-    )
+    targets = [e.global_threshold.target_fmr for e in evaluations]
+    several = any(e.global_threshold.fdr.value is not None for e in evaluations)
     if targets and several:
         pieces += [
             "FMR and FNMR of all groups are measured at one threshold too, the loosest whose mean "
@@ -574,17 +582,16 @@ def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
     return pieces
 
 
-def _any_evaluation(results: Results, benchmark: Benchmark) -> Evaluation | None:
+def _any_evaluation(results: Results, benchmark: Benchmark) -> ArmEvaluation | None:
     found = (results.evaluation(model.id, benchmark.id) for model in results.models)
     return next((evaluation for evaluation in found if evaluation), None)
 
 
 def _statistics(results: Results, *, rules: bool) -> list[Paragraph]:
-    every = [e for by_benchmark in results.evaluations.values() for e in by_benchmark.values()]
-    bootstraps = [e.bootstrap for e in every if e.bootstrap]
-    if not bootstraps:
+    every = results.every_evaluation
+    if not every:
         return []
-    drawn, seeds = bootstraps[0], len(results.study.seeds)
+    drawn, seeds = every[0].bootstrap, len(results.study.seeds)
     pieces: list[Piece] = [
         f"Intervals are {coverage(drawn.level)} intervals from {drawn.replicates:,} "
         f"bootstrap replicates (seed {drawn.seed}) that resample identities within groups",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims
-from evenface.report.schema import Results
 from evenface.report.summary import first_screen
 from evenface.report.table import Cell, Table
+from evenface.study.record import Results
 
 if TYPE_CHECKING:
     from rich import table as rich_table
@@ -32,9 +32,9 @@ def answer_lines(study: Results) -> list[str]:
 
 
 def verdict_lines(study: Results) -> list[str]:
-    """Each question with its verdict on all tests together."""
+    """Each question with its verdict on all tests together, and what was too small to decide."""
     return [
-        f"{question.standing.text}: {question.first.question}"
+        f"{question.standing.text}: {question.first.question} {question.detects}".rstrip()
         for rule in collect_claims(study).rules
         for question in rule.questions
     ]

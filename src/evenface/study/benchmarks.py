@@ -13,8 +13,9 @@ from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
 from evenface.evaluate.protocol_specs import spec_path
-from evenface.evaluate.protocols import PROTOCOL_NAME
+from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NAME
 from evenface.files import fingerprint
+from evenface.study import record
 from evenface.study.faces import StudyFaces
 from evenface.study.spec import (
     MAIN_BENCHMARK,
@@ -24,7 +25,7 @@ from evenface.study.spec import (
     StudySpec,
 )
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import RunFailure, StudyArm, processes, without_failed
+from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
 
@@ -40,21 +41,22 @@ class Benchmark:
     manifest: Manifest
     protocol: Protocol
 
-    def describe(self) -> dict[str, Any]:
-        """The benchmark as ``results.json`` has it."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "statement": self.statement,
-            "simulated": self.protocol.simulated,
-            "real_people": self.real_people,
-            "pairs": self.protocol.pairs,
-            "group_by": " × ".join(self.protocol.group_by) or None,
-            "groups": list(self.protocol.groups),
-            "images": len(self.manifest),
-            "identities": len(self.manifest.identities()),
-            "notes": list(self.protocol.notes),
-        }
+    def describe(self) -> record.Benchmark:
+        """What results say of it."""
+        return record.Benchmark(
+            id=self.id,
+            title=self.title,
+            statement=self.statement,
+            simulated=self.protocol.simulated,
+            real_people=self.real_people,
+            pairs=self.protocol.pairs,
+            pairs_per_group=self.protocol.pairs_per_group,
+            group_by=" × ".join(self.protocol.group_by) or None,
+            groups=tuple(self.protocol.groups),
+            images=len(self.manifest),
+            identities=len(self.manifest.identities()),
+            notes=tuple(self.protocol.notes),
+        )
 
 
 _PEOPLE = {
@@ -91,7 +93,7 @@ def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[B
 
 def evaluate_arms(
     spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
-) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[RunFailure]]:
+) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[record.Failure]]:
     """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.
@@ -265,6 +267,8 @@ def _draw(
         manifest.write(folder / MANIFEST_NAME)
 
     inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
+    if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
+        inputs["pairs_per_person"] = PAIRS_PER_PERSON  # what None stands for
     folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
     protocol = Protocol.read(folder / PROTOCOL_NAME)
     return Benchmark(identifier, title, statement, real_people, manifest, protocol)

@@ -17,6 +17,7 @@ from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.executors import default_workers
+from evenface.study.record import CurvePoint, Failure, Model, Run
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageFailure, StageLog
@@ -50,55 +51,46 @@ class StudyArm(Arm):
     model: LoadedTeacher | None = None
     recipe: Mapping[str, Any] | None = None
     """The resolved recipe of a student's first run."""
+    note: str = ""
+    """Of its cell."""
 
-    def describe(self) -> dict[str, Any]:
-        """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
+    def describe(self) -> Model:
+        """What results say of it, its cost aside; seconds are the mean over its seeds."""
         records = [read_json(run / RUN_NAME) for run in self.runs.values()]
         first = records[0] if records else {}
         seconds = [r["seconds"] for r in records if "seconds" in r]
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind,
-            "set": self.set,
-            "kd": self.kd,
-            "teacher": self.teacher,
-            "levels": dict(self.levels),
-            "seeds": list(self.seeds),
-            "backbone": first.get("backbone") or self._teacher_fact("backbone"),
-            "head": first.get("head"),
-            "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
-            "steps": first.get("steps"),
-            "seconds": round(fmean(seconds), 2) if seconds else None,
-            "runs": [
-                {
-                    "seed": seed,
-                    "run": f"{run.parent.name}/{run.name}",
+        return Model(
+            id=self.id,
+            title=self.title,
+            kind=self.kind,
+            set=self.set,
+            kd=self.kd,
+            teacher=self.teacher,
+            levels=dict(self.levels),
+            seeds=self.seeds,
+            backbone=first.get("backbone") or self._teacher_fact("backbone"),
+            head=first.get("head"),
+            embedding_size=first.get("embedding_size", self.model and self.model.embedding_size),
+            steps=first.get("steps"),
+            seconds=round(fmean(seconds), 2) if seconds else None,
+            runs=tuple(
+                Run(
+                    seed=seed,
+                    run=f"{run.parent.name}/{run.name}",
                     **{key: record.get(key) for key in _OF_RUN},
-                }
+                )
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
-            ],
-            "recipe": dict(self.recipe or {}),
-        }
+            ),
+            recipe=dict(self.recipe or {}),
+            note=self.note,
+        )
 
     def _teacher_fact(self, name: str) -> str | None:
         return self.model.details.get(name, self.model.name) if self.model else None
 
-    def curves(self) -> list[list[dict[str, Any]]]:
+    def curves(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Logged losses of each run."""
-        return [_read_log(run / LOG_NAME) for run in self.runs.values()]
-
-
-@dataclass(frozen=True)
-class RunFailure:
-    """A run that failed for good: a hole in the results."""
-
-    model: str
-    """Id of its arm."""
-    seed: int
-    stage: str
-    error: str
-    attempts: int
+        return tuple(_read_log(run / LOG_NAME) for run in self.runs.values())
 
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
@@ -197,8 +189,9 @@ def train_students(
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
     *,
+    epoch_images: int,
     prepare_only: bool = False,
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
 
     Runs of one seed and backbone start from the same weights. A run whose recipe and inputs are
@@ -209,14 +202,15 @@ def train_students(
         sets: training sets by name.
         embedded: teacher id → embeddings of the images that the sets are made of.
         log: where runs are recorded.
+        epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
         EvenfaceError: every run failed.
     """
-    real = next(iter(embedded.values()))[0]
-    size, epoch_images = real[1].embedding_size, len(real[0])
+    _, real = next(iter(embedded.values()))[0]
+    size = real.embedding_size
     caches = {
         (name, teacher): _gather(teacher, embedded[teacher], name, sets[name], log)
         for name, teacher in dict.fromkeys((c.set, c.teacher) for c in cells(spec))
@@ -244,7 +238,7 @@ def train_students(
             _check_batch(recipe, cell.set, len(manifest))
             key = recipe.fingerprint(manifest.fingerprint, whose)
             if key not in trained:
-                trained[key] = StudyRun(recipe, key, _steps(recipe, len(manifest)))
+                trained[key] = StudyRun(recipe, key, recipe.steps(len(manifest)))
             runs[seed] = log.folder / trained[key].at
         arms.append(_arm(cell, runs, first))
     stages = [run.stage() for run in trained.values()]
@@ -268,7 +262,7 @@ def train_students(
 
 def without_failed(
     arms: Sequence[StudyArm], failed: Mapping[Path, StageFailure]
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """The arms with the runs that there are, and what is not there.
 
     Args:
@@ -279,7 +273,13 @@ def without_failed(
     for arm in arms:
         runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
         failures += [
-            RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
+            Failure(
+                model=arm.id,
+                seed=seed,
+                stage=of.stage.name,
+                error=of.error,
+                attempts=of.attempts,
+            )
             for seed, run in arm.runs.items()
             if (of := failed.get(run))
         ]
@@ -319,6 +319,7 @@ def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> Study
         levels=cell.levels,
         runs=runs,
         recipe=None if recipe is None else _without_paths(recipe),
+        note=cell.note,
     )
 
 
@@ -326,12 +327,6 @@ def _without_paths(recipe: TrainRecipe) -> dict[str, Any]:
     content = recipe.model_dump(mode="json", exclude={"name", "data"}, exclude_defaults=True)
     content.get("distill", {}).pop("cache", None)
     return content
-
-
-def _steps(recipe: TrainRecipe, images: int) -> int:
-    schedule = recipe.schedule
-    epoch = schedule.epoch_steps or images // recipe.batch_size
-    return schedule.steps or (schedule.epochs or 0) * epoch
 
 
 def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
@@ -414,8 +409,9 @@ def student_recipe(
         data: folder of the training set.
         size: dimensions of the embedding.
         cache: the teacher's embeddings, None for no distillation.
-        epoch_images: images that count as an epoch where the recipe counts epochs: those of the
-            real faces, so that all sets take the same number of steps.
+        epoch_images: images of the real faces, which count as an epoch where the recipe counts
+            epochs, so that all sets take the same number of steps; not used where the study counts
+            epochs of each set (``epochs_of``).
 
     Raises:
         UsageError: the study's overrides do not fit the recipe.
@@ -435,8 +431,9 @@ def student_recipe(
         if not {"distill.name", "distill.losses", "distill.weight"} & set(changes):
             changes["distill.weight"] = spec.distillation_weight
     recipe = load_recipe(spec.recipe_name(spec.student.recipe), changes)
-    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and epoch_images:
-        epoch = max(1, epoch_images // recipe.batch_size)
+    of_real = spec.epochs_of == "real" and epoch_images
+    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and of_real:
+        epoch = max(1, of_real // recipe.batch_size)
         schedule = recipe.schedule.model_copy(update={"epoch_steps": epoch})
         recipe = recipe.model_copy(update={"schedule": schedule})
     return recipe
@@ -515,14 +512,9 @@ def _steps_done(run: Path) -> int:
     return int(last_record(run / LOG_NAME).get("step", 0))
 
 
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [
-        {
-            "step": record["step"],
-            "loss": record["loss"],
-            "classification": record["classification"],
-            "distillation": record.get("distillation"),
-        }
+def _read_log(path: Path) -> tuple[CurvePoint, ...]:
+    records = map(json.loads, path.read_text("utf-8").splitlines())
+    return tuple(
+        CurvePoint(**{name: record.get(name) for name in CurvePoint.model_fields})
         for record in records
-    ]
+    )
