@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evenface.evaluate import Evaluation, evaluate_embeddings, fairness, protocol_from_manifest
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
+from evenface.evaluate.bootstrap import expansion
 from evenface.evaluate.summary import over_groups
 from labelled_rows import LabelledRows
 
@@ -28,10 +29,18 @@ def _template(groups: tuple[str, ...], replicates: int, identities: int) -> Eval
     return evaluate_embeddings(embeddings, protocol, replicates=replicates)
 
 
-def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 24) -> Evaluation:
+def model(
+    accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 24, dyads: int = 0
+) -> Evaluation:
     """A model with these accuracies of groups a, b, …, and replicates (R, G) of them.
 
     EER and FNMR are 1 − accuracy, d′ is that of equal normal distributions, FMR is 1 %.
+
+    Args:
+        accuracies: observed.
+        samples: as wide as they should be.
+        identities: of each group.
+        dyads: replicates over pairs of people, all alike: nothing is specific to pairs. 0 for none.
     """
     replicated = np.asarray(samples, dtype=np.float64)
     names = tuple("abcdefgh"[: len(accuracies)])
@@ -77,14 +86,21 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
         replicates["overall.std_expected"] = null
         expected = overall.std_expected.model_copy(update={"value": float(np.nanmean(null))})
         overall = overall.model_copy(update={"std_expected": expected})
+    pairs, shrinkage = {}, {}
+    if dyads:
+        shrunk = {m: of for m, of in replicates.items() if not m.startswith(("overall.", "mean."))}
+        pairs = {m: np.zeros((dyads, *of.shape[1:])) for m, of in shrunk.items()}
+        shrinkage = {
+            m: np.full(of.shape[1:], expansion(identities, 0.95)) for m, of in shrunk.items()
+        }
     return template.model_copy(
         update={
             "groups": groups,
             "overall": overall,
             "global_threshold": one,
             "replicates": replicates,
-            "pair_replicates": {},
-            "shrinkage": {},
+            "pair_replicates": pairs,
+            "shrinkage": shrinkage,
         }
     )
 

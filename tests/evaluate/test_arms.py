@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from simulated_faces import faces
 
 from arm_models import arm, model
 from evenface.evaluate import Evaluation, evaluate_embeddings, protocol_from_manifest
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm, seed_weights
-from evenface.evaluate.bootstrap import expansion, mean_figure, shrinkage
+from evenface.evaluate.bootstrap import Figure, expansion, shrinkage_to_shared
 
 SEEDS = (0, 1, 2)
 
@@ -66,34 +67,51 @@ def test_unevenness_is_that_of_models_not_of_their_average() -> None:
     assert both.overall.gap.value == pytest.approx(0.1)
 
 
-def test_replicates_are_of_people_and_of_drawn_seeds(
-    models: list[Evaluation], combined: ArmEvaluation
-) -> None:
-    """The mean over seeds under resample r, plus what drawing two of the three seeds changes."""
-    weights = seed_weights(3, 150, bootstrap_seed=0)
-    for measure in ("overall.ser", "overall.gap"):
-        values = np.array([of.estimate(measure).value for of in models])
-        people = mean_figure([of.figure(measure) for of in models]).samples
-        for r in (0, 50, 149):
-            drawn = np.repeat(values, np.round(2 * weights[r]).astype(int))
-            assert len(drawn) == 2
-            expected = people[r] + drawn.mean() - values.mean()
-            assert combined.replicates[measure][r] == pytest.approx(expected)
+Z = stats.norm.ppf(0.975)
 
 
-def test_replicates_of_people_are_shrunk_as_those_of_the_mean(
-    models: list[Evaluation], combined: ArmEvaluation
-) -> None:
-    figures = [of.figure("accuracy", "b") for of in models]
-    people = np.mean([of.people for of in figures], axis=0)
-    factor = shrinkage(people, np.mean([of.pairs for of in figures], axis=0))
+def shared_by_models(figures: list[Figure]) -> np.ndarray:
+    """Replicates of the mean whose variance is the covariance of two models: by NumPy's."""
+    people, pairs = np.array([of.people for of in figures]), np.array([of.pairs for of in figures])
+    mean, apart = people.mean(axis=0), ~np.eye(len(figures), dtype=bool)
+    over_people, over_pairs = (np.cov(of)[apart].mean() for of in (people, pairs))
+    factor = np.sqrt(max(over_people - 2 * over_pairs, over_pairs) / mean.var(ddof=1))
     assert 0 < factor < 1
-    factor = factor * expansion(24, 0.95)
+    value = np.mean([of.value for of in figures])
+    return value + factor * expansion(24, 0.95) * (mean - value)
+
+
+@pytest.mark.parametrize(
+    ("measure", "group"), [("overall.ser", None), ("overall.gap", None), ("accuracy", "b")]
+)
+def test_replicates_are_of_people_and_of_drawn_seeds(
+    models: list[Evaluation], combined: ArmEvaluation, measure: str, group: str | None
+) -> None:
+    """What seeds share under resample r, plus what drawing two of the three seeds changes."""
+    figures = [of.figure(measure, group) for of in models]
     values = np.array([of.value for of in figures])
-    expected = values.mean() + factor * (people - values.mean())
-    expected = expected + seed_weights(3, 150, 0) @ (values - values.mean())
-    np.testing.assert_allclose(combined.replicates["accuracy"][:, 1], expected)
-    np.testing.assert_allclose(combined.figure("accuracy", "b").samples, expected)
+    drawn = np.round(2 * seed_weights(3, 150, bootstrap_seed=0)).astype(int)
+    assert (drawn.sum(axis=1) == 2).all()
+    expected = shared_by_models(figures) + drawn @ values / 2 - values.mean()
+    np.testing.assert_allclose(combined.figure(measure, group).samples, expected)
+    of_training = values.var(ddof=1) / 3
+    freedom = max(expected.var(ddof=1) / of_training, 1) ** 2 * 2
+    expected = values.mean() + (expected - values.mean()) * stats.t.ppf(0.975, freedom) / Z
+    np.testing.assert_allclose(combined.samples(measure, group), expected, rtol=1e-6)
+
+
+def test_variance_of_a_mean_over_models_is_that_of_all_parts() -> None:
+    """People, training and both at once, normal: s²/n + C on average, with no part twice."""
+    found = []
+    people, both, training, n, replicates = 1.0, 1.5, 0.5, 3, 2000
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        values = rng.normal() * people + rng.normal(size=n) * np.hypot(both, training)
+        resampled = people * rng.normal(size=replicates) + both * rng.normal(size=(n, replicates))
+        factor = shrinkage_to_shared(resampled, np.empty((n, 0)))
+        shrunk = factor * resampled.mean(axis=0)
+        found.append(shrunk.var() + values.var(ddof=1) / n)
+    assert np.mean(found) == pytest.approx(people**2 + (both**2 + training**2) / n, rel=0.1)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

@@ -188,7 +188,7 @@ def test_seeds_are_noted_as_far_as_they_go(
 ) -> None:
     caveats = page.one(id="caveats").text.replace("\xa0", " ")
     assert "One seed:" not in caveats
-    assert "at most 75 % of the intervals hold the truth" in caveats
+    assert "more seeds would make them narrower" in caveats
     assert "means over 3 training seeds" in page.one("section", id="groups").text
     one_seed(results)
     single = write(results)

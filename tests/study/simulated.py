@@ -77,7 +77,12 @@ class Simulation:
 
     def _model(self, accuracies: NDArray[np.float64]) -> Evaluation:
         samples = np.einsum("rgi,gi->rg", self._counts, accuracies)
-        return model(np.clip(accuracies.mean(axis=1), 0, 1).tolist(), np.clip(samples, 0, 1))
+        return model(
+            np.clip(accuracies.mean(axis=1), 0, 1).tolist(),
+            np.clip(samples, 0, 1),
+            identities=self.chance.identities,
+            dyads=2,
+        )
 
 
 def student(

@@ -11,23 +11,23 @@ each training seed, become one evaluation:
   resample r, the same for all seeds, plus the deviation of the mean of n − 1 seeds, drawn with
   replacement, from that of all n. Drawing n would understate the variance of a mean over few seeds
   by the factor (n − 1)/n; n − 1 sets it right (Rao & Wu, *Resampling Inference with Complex Survey
-  Data*, JASA 83, 1988). What differs between seeds *and* identities at once is in both parts and
-  counted twice, which errs on the wide side; drawing seeds within resamples of identities would
-  count it more often (Owen, *The pigeonhole bootstrap*, AoAS 1, 2007).
+  Data*, JASA 83, 1988). What differs between seeds *and* identities at once is in both parts; it is
+  taken from the first, whose variance becomes the covariance of two seeds
+  (:func:`evenface.evaluate.bootstrap.shrinkage_to_shared`).
 - Only the core is averaged: no operating points, cross-table, calibration or plots.
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
 
-A limit to know: n seeds show the chance in training n times. Where it dominates, a percentile
-interval reaches at most from the lowest to the highest of them and so holds the arm's true median
-in at most a share 1 − 2^(1 − n) of cases, 75 % for three seeds, whatever level was asked. ``notes``
-say so.
+n seeds show the chance in training n times. Replicates of a mean over few seeds reach no further
+than the seeds do, so they are expanded by Student's t with the effective degrees of freedom of
+seeds and people together (:func:`evenface.evaluate.bootstrap.seeds_freedom`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -81,14 +81,8 @@ class ArmEvaluation(Evaluation):
 
     def averaged(self, figures: Sequence[Figure]) -> Figure:
         """The mean of a figure of each model, with the chance in training as the seeds show it."""
-        mean = mean_figure(figures)
-        models = np.array([np.nan if of.value is None else of.value for of in figures])
-        return replace(
-            mean,
-            training=_of_training(models, len(mean.people), self.bootstrap.seed),
-            models=models[: len(self.seeds)],
-            level=self.bootstrap.level,
-        )
+        mean = _mean_over_models(figures, self.bootstrap.seed)
+        return replace(mean, models=mean.models[: len(self.seeds)], level=self.bootstrap.level)
 
     def _pairing(self) -> tuple[object, ...]:
         return *super()._pairing(), tuple(model.seed for model in self.seeds)
@@ -161,12 +155,30 @@ def _averaged(measure: str) -> bool:
     return not name.startswith(("worst_case.", "calibration.")) and (not key or "=" in key)
 
 
+@lru_cache(maxsize=16)
 def seed_weights(seeds: int, replicates: int, bootstrap_seed: int) -> NDArray[np.float64]:
     """(replicates, seeds) shares of n − 1 of n seeds drawn with replacement; rows sum to one."""
     if seeds == 1:
         return np.ones((replicates, 1))
     rng = generator(bootstrap_seed, "seed-bootstrap", seeds)
-    return rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=replicates) / (seeds - 1)
+    drawn = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=replicates) / (seeds - 1)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _mean_over_models(figures: Sequence[Figure], bootstrap_seed: int) -> Figure:
+    """The mean of a figure of each model, one for each training seed."""
+    mean = mean_figure(figures)
+    models = np.array([np.nan if of.value is None else of.value for of in figures])
+    people, pairs = (
+        np.stack(rows) for rows in ([of.people for of in figures], [of.pairs for of in figures])
+    )
+    return replace(
+        mean,
+        training=_of_training(models, len(mean.people), bootstrap_seed),
+        models=models,
+        of_models=(people, pairs) if len(figures) > 1 and pairs.size else None,
+    )
 
 
 def _of_training(
@@ -186,10 +198,7 @@ def _joint(evaluations: Sequence[Evaluation], measure: str) -> NDArray[np.float6
     columns = []
     for group in groups:
         figures = [evaluation.figure(measure, group) for evaluation in evaluations]
-        models = np.array([np.nan if of.value is None else of.value for of in figures])
-        mean = mean_figure(figures)
-        training = _of_training(models, len(mean.people), first.bootstrap.seed)
-        columns.append(replace(mean, training=training).samples)
+        columns.append(_mean_over_models(figures, first.bootstrap.seed).expanded)
     return columns[0] if groups == [None] else np.stack(columns, axis=1)
 
 
@@ -312,6 +321,5 @@ def _seed_notes(seeds: int) -> list[str]:
         ]
     return [
         f"intervals cover the choice of test identities and the chance in training, as {seeds} "
-        "training seeds show it; where training dominates they are too narrow and at most "
-        f"{100 * (1 - 2 ** (1 - seeds)):.3g} % of them hold the truth"
+        "training seeds show it, with Student's t for their number"
     ]

@@ -169,6 +169,40 @@ def shrinkage(people: NDArray[np.float64], pairs: NDArray[np.float64]) -> NDArra
     return np.where(over_people > 0, np.minimum(factor, 1.0), 1.0)
 
 
+def shrinkage_to_shared(people: NDArray[np.float64], pairs: NDArray[np.float64]) -> float:
+    """√(C / variance over people of the mean of models): what all models of an arm share.
+
+    The variance of the mean of n models is s²/n + C, with s² the variance between the models'
+    values and C the covariance of the errors that two models make on the same people (Obuchowski &
+    Rockette, *Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests*,
+    Communications in Statistics 24, 1995; models are the readers, people the cases). What differs
+    between models and people at once is part of s² already: in the variance over people it would
+    count a second time. C is that of replicates over people minus twice that of replicates over
+    pairs, and never below the latter, as in :func:`shrinkage`.
+
+    Args:
+        people: (n, R) replicates of each model that resample people, n ≥ 2.
+        pairs: (n, K) replicates of each that resample pairs of two people.
+
+    Returns:
+        A factor in [0, 1]; 1 without any scatter.
+    """
+    over_people, over_pairs = _covariance(people), _covariance(pairs)
+    shared = max(over_people - 2 * over_pairs, over_pairs, 0.0)
+    of_mean = float(_variance(people.mean(axis=0)))
+    return min(1.0, math.sqrt(shared / of_mean)) if of_mean > 0 else 1.0
+
+
+def _covariance(replicates: NDArray[np.float64]) -> float:
+    """Mean covariance of two rows."""
+    if not replicates.size:
+        return 0.0
+    rows = len(replicates)
+    with np.errstate(invalid="ignore"):
+        of_mean = float(_variance(replicates.mean(axis=0)))
+    return (rows * of_mean - float(_variance(replicates.T).mean())) / (rows - 1)
+
+
 def expansion(identities: int | None, level: float) -> float:
     """By how much percentiles of a bootstrap over so many identities are too narrow.
 
@@ -187,6 +221,33 @@ def expansion(identities: int | None, level: float) -> float:
     share = (1 + level) / 2
     ratio = float(stdtrit(identities - 1, share) / ndtri(share))
     return math.sqrt(identities / (identities - 1)) * ratio
+
+
+def seeds_freedom(
+    variance: NDArray[np.float64], models: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Effective degrees of freedom of variances that hold that of a mean over training seeds.
+
+    s⁴ / ((s_t²/n)² / (n − 1)): Satterthwaite, *An approximate distribution of estimates of variance
+    components*, Biometrics Bulletin 2, 1946; so used for few readers and many cases by Hillis, *A
+    comparison of denominator degrees of freedom methods for multiple observer ROC analysis*,
+    Statistics in Medicine 26, 2007 (here seeds are the readers, people the cases). n − 1 where
+    training is all the chance there is; infinite without seeds, and where they agree.
+
+    Args:
+        variance: (S,) s², of all chance together; at least s_t²/n is taken.
+        models: (S, n) values of the seeds' models, of variance s_t².
+
+    Returns:
+        (S,).
+    """
+    seeds = models.shape[1]
+    if seeds < 2:
+        return np.full(len(models), np.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        of_training = models.var(axis=1, ddof=1) / seeds
+        ratio = np.maximum(variance / of_training, 1.0)
+        return np.where(of_training > 0, ratio * ratio * (seeds - 1), np.inf)
 
 
 def _variance(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -371,6 +432,8 @@ class Figure:
         models: (n,) of each training seed's model; NaN where undefined, empty without seeds.
         level: of intervals.
         expansion: what shrunk replicates are multiplied by, see :func:`expansion`.
+        of_models: (n, R) and (n, K), ``people`` and ``pairs`` of each training seed's model, whose
+            means those are; None with one model, and where nothing is shrunk.
     """
 
     value: float | None
@@ -380,6 +443,7 @@ class Figure:
     models: NDArray[np.float64]
     level: float
     expansion: float = 1.0
+    of_models: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     @classmethod
     def settled(
@@ -398,8 +462,12 @@ class Figure:
         with np.errstate(invalid="ignore"):
             if self.value is None:
                 return self.people + self.training
-            factor = shrinkage(self.people, self.pairs) * self.expansion
-            return shrink(self.value, self.people, factor) + self.training
+            factor = (
+                float(shrinkage(self.people, self.pairs))
+                if self.of_models is None
+                else shrinkage_to_shared(*self.of_models)
+            )
+            return shrink(self.value, self.people, factor * self.expansion) + self.training
 
     def __sub__(self, other: Figure | float) -> Figure:
         if isinstance(other, Figure):
@@ -411,10 +479,37 @@ class Figure:
             models=self.models - other,
         )
 
+    @property
+    def expanded(self) -> NDArray[np.float64]:
+        """(R,) ``samples`` as percentiles need them: their deviations times t(ν)/z.
+
+        Few seeds show little of the chance in training, so that its variance asks for Student's t,
+        as in :func:`expansion`; ν as in :func:`seeds_freedom`.
+        """
+        from scipy.special import ndtri, stdtrit
+
+        samples = self.samples
+        (freedom,) = seeds_freedom(_variance(samples)[None], self.models[None])
+        if self.value is None or np.isinf(freedom):
+            return samples
+        share = (1 + self.level) / 2
+        return shrink(self.value, samples, float(stdtrit(freedom, share) / ndtri(share)))
+
     def difference(self) -> PairedDifference:
-        """The figure, being a difference, against 0, its replicates :func:`centred`."""
-        samples = self.samples if self.value is None else centred(self.value, self.samples)
-        return against_zero(self.value, samples, self.level)
+        """The figure, being a difference, against 0, its replicates :func:`centred`.
+
+        The interval is that of the expanded replicates. Shares of replicates at either side of 0
+        are of those that are not: expanded by the t of one level, they would be p of that level.
+        """
+        if self.value is None:
+            return against_zero(None, self.samples, self.level)
+        shares, bounds = (
+            against_zero(self.value, centred(self.value, of), self.level)
+            for of in (self.samples, self.expanded)
+        )
+        return replace(
+            shares, low=bounds.low, high=bounds.high, distinguishable=bounds.distinguishable
+        )
 
 
 def mean_figure(figures: Sequence[Figure]) -> Figure:
@@ -435,6 +530,7 @@ def _combined(figures: Sequence[Figure], weights: Sequence[float]) -> Figure:
     values = [of.value for of in figures if of.value is not None]
     defined = len(values) == len(figures)
     alike = len({of.pairs.shape for of in figures}) == 1
+    of_models = [of.of_models for of in figures if of.of_models is not None]
     return Figure(
         float(np.dot(weights, values)) if defined else None,
         total([of.people for of in figures]),
@@ -443,4 +539,7 @@ def _combined(figures: Sequence[Figure], weights: Sequence[float]) -> Figure:
         total([of.models for of in figures]),
         figures[0].level,
         max(of.expansion for of in figures),
+        None
+        if len(of_models) < len(figures)
+        else (total([of for of, _ in of_models]), total([of for _, of in of_models])),
     )

@@ -21,7 +21,7 @@ from evenface.report.grid import (
 )
 from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
-from evenface.report.numbers import count, coverage, duration, format_estimate, number
+from evenface.report.numbers import count, duration, format_estimate, number
 from evenface.report.sweeps import sweep_headline
 from evenface.study.detectable import RUNS, size
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
@@ -205,12 +205,9 @@ def few_seeds(results: Results) -> str:
     seeds = len(results.study.seeds)
     if not 1 < seeds < FEW_SEEDS:
         return ""
-    most = 1 - 2 ** (1 - seeds)
-    held = f"at most {100 * most:.3g} %" if most < results.level else "too few"
     return (
         f"Every student was trained {seeds} times, which shows little of the chance in training. "
-        f"Where that chance dominates, {held} of the intervals hold the truth instead of "
-        f"{coverage(results.level)}: verdicts are then wrong more often than their rules say."
+        "Intervals and verdicts allow for that (Student's t); more seeds would make them narrower."
     )
 
 

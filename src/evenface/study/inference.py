@@ -1,19 +1,15 @@
 """Differences between arms, with few training seeds taken for what they are.
 
 The interval of a difference is that of the joint replicates of seeds and identities
-(:mod:`evenface.evaluate.arms`). With n seeds, n − 1 of them drawn, its bounds reach no further than
-the seeds do: where the chance in training dominates, three seeds agree in sign by luck in one case
-of four. A verdict therefore also needs a t interval,
+(:mod:`evenface.evaluate.arms`), expanded by Student's t. Where the chance in training dominates,
+replicates of three seeds take few values, and their percentiles say little. A verdict therefore
+also needs the t interval itself,
 
-    d ± t(ν) · s,    ν = s⁴ / ((s_t² / n)² / (n − 1)),
+    d ± t(ν) · s,
 
-with s² the variance of the joint replicates, s_t² that of the n seeds' own differences, and ν their
-effective degrees of freedom (Satterthwaite, *An approximate distribution of estimates of variance
-components*, Biometrics Bulletin 2, 1946; so used for few readers and many cases by Hillis, *A
-comparison of denominator degrees of freedom methods for multiple observer ROC analysis*, Statistics
-in Medicine 26, 2007; here seeds are the readers, identities the cases). ν is n − 1 where training
-is all the chance there is, and grows beyond bounds, the t interval to a normal one, where it is
-small.
+with s² the variance of the joint replicates before they are expanded, and ν their effective
+degrees of freedom, :func:`evenface.evaluate.bootstrap.seeds_freedom`: n − 1 where training is all
+the chance there is, beyond bounds, the t interval a normal one, where it is small.
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import Figure, PairedDifference, shrinkage
+from evenface.evaluate.bootstrap import Figure, PairedDifference, seeds_freedom, shrinkage
 from evenface.evaluate.fairness import std_if_equal, std_sample
 
 MEAN = "overall.accuracy"
@@ -263,7 +259,5 @@ def spread_of(
     of_training = models.var(axis=1, ddof=1) / models.shape[1]
     # The replicates hold the chance in training too, but few of them may fall short of it.
     variance = np.maximum(variance, of_training)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = variance / of_training
-        freedom = np.where(of_training > 0, ratio * ratio * (models.shape[1] - 1), _MOST_FREEDOM)
+    freedom = seeds_freedom(variance, models)
     return np.sqrt(variance), np.minimum(freedom, _MOST_FREEDOM)
