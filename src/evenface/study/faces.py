@@ -15,11 +15,12 @@ from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
 from evenface.data.overlap import find_overlap, rows_without
+from evenface.data.shares import draw_shares
 from evenface.data.splits import split_by_identity
-from evenface.errors import UsageError
+from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
-from evenface.study.sizes import Size, faces_size, share, shortfalls, total
+from evenface.study.sizes import Size, faces_size, share, shares_of, shortfalls, total
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -240,8 +241,10 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
             "seed": spec.seed,
         }
 
-        def build(folder: Path, wanted: WholeSet | MixedSet = wanted) -> None:
-            if isinstance(wanted, WholeSet) and wanted.identities is None:
+        def build(folder: Path, name: str = name, wanted: WholeSet | MixedSet = wanted) -> None:
+            if wanted.groups is not None:
+                manifest = _drawn(name, wanted, faces, spec.seed)
+            elif isinstance(wanted, WholeSet) and wanted.identities is None:
                 manifest = whole[wanted.kind]
             else:
                 manifest, report = _mix(wanted, faces, spec)
@@ -263,8 +266,20 @@ def _weights(spec: StudySpec) -> dict[str, Any]:
 
 def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
     """The set's settings without those that are newer than finished studies, where not used."""
-    unused = isinstance(wanted, MixedSet) and not wanted.wrong_labels
-    return wanted.model_dump(mode="json", exclude={"wrong_labels"} if unused else None)
+    unused = {"groups", "images", "starve"} if wanted.groups is None else set()
+    if isinstance(wanted, MixedSet) and not wanted.wrong_labels:
+        unused.add("wrong_labels")
+    return wanted.model_dump(mode="json", exclude=unused)
+
+
+def _drawn(name: str, wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> Manifest:
+    """A set whose groups get given shares."""
+    try:
+        return draw_shares(
+            (faces.real, faces.synthetic), shares_of(wanted, seed), group_by=faces.group_by
+        )
+    except (ValueError, DataError) as error:
+        raise UsageError(f"training set {name}: {error}") from None
 
 
 def without_groups(spec: StudySpec, synthetic: Manifest, attribute: str) -> list[Manifest]:

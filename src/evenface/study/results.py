@@ -32,6 +32,7 @@ from evenface.study.spec import (
     SeveralFaces,
     StudySpec,
     TrainedTeacher,
+    WholeSet,
     teacher_id,
 )
 from evenface.study.stages import StageLog
@@ -314,6 +315,20 @@ def _set_title(spec: StudySpec, name: str) -> str:
 
 
 def _title(spec: StudySpec, name: str) -> str:
+    wanted = spec.training_sets[name]
+    return _whole_title(spec, name) + _shares_said(wanted)
+
+
+def _shares_said(wanted: WholeSet | MixedSet) -> str:
+    """What groups have less than an even part; "" where nothing says."""
+    if wanted.groups is None:
+        return ""
+    what = "images of each identity" if wanted.starve == "images" else "identities"
+    less = [f"{100 * s:g} % of the {what} of {g}" for g, s in wanted.groups.items() if s < 1]
+    return f", {listed(less) or 'even groups'}"
+
+
+def _whole_title(spec: StudySpec, name: str) -> str:
     wanted = spec.training_sets[name]
     if isinstance(wanted, MixedSet):
         share = round(100 * wanted.real_fraction)

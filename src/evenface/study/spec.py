@@ -19,6 +19,7 @@ from pydantic import (
 
 from evenface import recipes
 from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
+from evenface.data.shares import Starve
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -204,12 +205,40 @@ class MixSpec(_Part):
     balance: Literal["identities", "images", "none"] = "identities"
 
 
-class WholeSet(_Part):
-    """The real faces, or the synthetic ones."""
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class GroupShares(_Part):
+    """Even groups but for some that get less; see :mod:`evenface.data.shares`."""
+
+    identities: PositiveInt | None = None
+    """How many of all groups together; None: all, or no more than the real faces for a mix."""
+    images: PositiveInt | None = None
+    """Of each identity, where ``groups`` are given; None: all."""
+    groups: dict[str, Share] | None = None
+    """Group → share of its even part that it keeps; the others fill up the rest. {}: even groups.
+    Sets with this key are nested: those of a smaller share are among those of a larger one. None:
+    groups as they come."""
+    starve: Starve = "identities"
+    """What a group with a share below 1 has less of."""
+
+    @model_validator(mode="after")
+    def _shares_of_a_known_number(self) -> Self:
+        if self.groups is None:
+            if self.images is not None or self.starve != "identities":
+                raise ValueError("images and starve need groups, which may be {}")
+            return self
+        if self.identities is None:
+            raise ValueError("groups: give identities, the size that the set keeps")
+        if self.starve == "images" and self.images is None:
+            raise ValueError("starve: images needs images, the number of each identity")
+        return self
+
+
+class WholeSet(GroupShares):
+    """The real faces, or the synthetic ones; without ``groups`` drawn at random from all."""
 
     kind: Literal["real", "synthetic"]
-    identities: PositiveInt | None = None
-    """How many, drawn at random; None: all."""
 
     @property
     def real_fraction(self) -> float:
@@ -217,15 +246,22 @@ class WholeSet(_Part):
         return float(self.kind == "real")
 
 
-class MixedSet(MixSpec):
-    """Real and synthetic faces; no larger than the real ones alone if no number is given."""
+class MixedSet(MixSpec, GroupShares):
+    """Real and synthetic faces; no larger than the real ones alone if no number is given.
+
+    ``identities`` are the most that are fewer where images are balanced.
+    """
 
     kind: Literal["mix"] = "mix"
-    identities: PositiveInt | None = None
-    """How many in all groups together, or the most that are fewer where images are balanced."""
     wrong_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
     much does the mix depend on the labels?"""
+
+    @model_validator(mode="after")
+    def _shares_of_identities(self) -> Self:
+        if self.groups is not None and (self.balance != "identities" or self.wrong_labels):
+            raise ValueError("groups: only with balance identities, and without wrong_labels")
+        return self
 
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
