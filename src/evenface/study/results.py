@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,9 +23,11 @@ from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
+from evenface.study.cells import cells
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.rules import check_rules
 from evenface.study.spec import (
+    RANDOM_GROUPS,
     STUDY_TEACHER,
     AnyFaces,
     FolderFaces,
@@ -62,11 +65,19 @@ class Findings:
 
 
 def check_claims(spec: StudySpec) -> None:
-    """UsageError naming a claim that there is not."""
+    """UsageError naming a claim, or an arm of a declared contrast, that there is not."""
     try:
         check_rules(spec.claims or ())
     except ValueError as error:
         raise UsageError(f"{spec.name}: claims: {error}") from None
+    arms = [cell.id for cell in cells(spec)]
+    for name in spec.claim_settings.unknown_arms(arms):
+        near = difflib.get_close_matches(name, arms, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UsageError(
+            f"{spec.name}: claim_settings.contrasts: no arm is called {name}; {hint}'evenface "
+            "study plan' lists them"
+        )
 
 
 def collect_results(findings: Findings) -> dict[str, Any]:
@@ -117,7 +128,7 @@ def collect_results(findings: Findings) -> dict[str, Any]:
             }
             for arm in findings.arms
         ],
-        "benchmarks": [benchmark.describe() for benchmark in findings.benchmarks],
+        "benchmarks": [b.describe() for b in findings.benchmarks if b.id != RANDOM_GROUPS],
         "failures": [asdict(failure) for failure in findings.failures],
         **summarise(
             findings.arms,

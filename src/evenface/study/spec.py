@@ -24,6 +24,8 @@ from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
+RANDOM_GROUPS = "random-groups"
+"""The benchmark of the same people, dealt to groups at random."""
 STUDY_TEACHER = "study"
 """The teacher of the package; see :mod:`evenface.teachers.study`."""
 
@@ -98,6 +100,7 @@ TestFaces = Annotated[
 AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 
 
+Target = Literal["1e-1", "3e-2", "1e-2", "3e-3", "1e-3", "3e-4", "1e-4", "1e-5"]
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -328,6 +331,23 @@ class EvaluationSpec(_Part):
     pairs_per_group: PositiveInt | None = None
     replicates: int = Field(default=1000, ge=100)
     real_people: tuple[Literal["orl", "openpeople"], ...] = ("orl", "openpeople")
+    score_pairs: PositiveInt | None = None
+    """Most genuine and most impostor pairs a group behind EER, TAR, FMR and FNMR; None: 100,000."""
+    targets: tuple[Target, ...] = ()
+    """FMRs at which one threshold for all groups, and one for each, is set on other people: keys
+    of :data:`evenface.evaluate.operating.TARGETS`."""
+    flip: bool = True
+    """Whether embeddings are the sum of those of the image and its mirror image."""
+
+    random_groups: bool = False
+    """Whether the declared contrasts are asked once more with the people of ``faces.test`` dealt to
+    groups at random: nothing may come of it."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How models are evaluated, where it is not as usual."""
+        found: dict[str, Any] = {} if self.flip else {"views": ("original",)}
+        return found | ({"targets": self.targets} if self.targets else {})
 
     @model_validator(mode="after")
     def _enough_pairs(self) -> Self:
@@ -405,7 +425,14 @@ class StudySpec(_Part):
             for part in self.faces.by_role().values()
         ):
             raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
-        names = {"real", "synthetic", "test", MAIN_BENCHMARK, *self.evaluation.real_people}
+        names = {
+            "real",
+            "synthetic",
+            "test",
+            MAIN_BENCHMARK,
+            RANDOM_GROUPS,
+            *self.evaluation.real_people,
+        }
         taken = (names | set(self.faces.synthetic_parts())) & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
@@ -441,6 +468,7 @@ class StudySpec(_Part):
                     f"set; there are {', '.join(self.training_sets)}"
                 )
         self._check_labels()
+        self._check_endpoints()
         recipes_ = [
             self.student.recipe,
             *(t.recipe for t in self.teachers if not isinstance(t, str)),
@@ -448,6 +476,16 @@ class StudySpec(_Part):
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_endpoints(self) -> None:
+        """What is measured at a threshold has to be asked for."""
+        for name, endpoint in self.claim_settings.endpoints.items():
+            _, _, target = endpoint.measure.partition("@")
+            if target and target not in self.evaluation.targets:
+                raise ValueError(
+                    f"claim_settings.endpoints.{name}: {endpoint.measure} needs '{target}' in "
+                    "evaluation.targets"
+                )
 
     def _check_labels(self) -> None:
         """The teacher of the labels has to be there before any mix."""
