@@ -33,6 +33,7 @@ from evenface.study.spec import (
     FolderFaces,
     MixedSet,
     SeveralFaces,
+    ShuffledTeacher,
     StudySpec,
     TrainedTeacher,
     WholeSet,
@@ -228,6 +229,11 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
     elif isinstance(given, TrainedTeacher):
         origin = f"trained by this study on the training set “{given.set}”"
         licence, remark = "as that of its training data", f"Recipe {given.recipe}."
+        if given.each_seed:
+            remark += " One network for each training seed of the students."
+    elif isinstance(given, ShuffledTeacher):
+        origin, licence = f"the embeddings of {given.shuffle}, shuffled", "as theirs"
+        remark = "Each image has the embeddings of another one: it teaches nothing about faces."
     elif given == STUDY_TEACHER:
         origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
         remark = (
@@ -236,7 +242,7 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
         )
     return {
         "id": teacher.id,
-        "name": model.name,
+        "name": model.name if isinstance(given, str) else given.name,
         "embedding_size": model.embedding_size,
         "fingerprint": model.fingerprint,
         "origin": origin,

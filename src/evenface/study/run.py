@@ -19,7 +19,7 @@ from evenface.study.faces import check_groups, prepare_faces, training_sets
 from evenface.study.labels import label_synthetic
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
-from evenface.study.spec import ClassifierLabels, StudySpec
+from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     check_models,
@@ -83,13 +83,17 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
     sources = {"real": faces.real, "synthetic": faces.synthetic}
-    embedded = {teacher.id: embed_sources(teacher, sources, log) for teacher in teachers}
+    embedded = {
+        network: embed_sources(teacher, sources, log, network=network)
+        for teacher in teachers
+        for network in teacher.networks
+    }
     if prepare_only:
         train_students(spec, sets, embedded, log, prepare_only=True)
         return out / RUNS_NAME
     students, failures = train_students(spec, sets, embedded, log)
     models = [
-        *map(teacher_arm, teachers),
+        *(teacher_arm(t) for t in teachers if not isinstance(t.given, ShuffledTeacher)),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
         *students,
     ]

@@ -321,7 +321,22 @@ class TrainedTeacher(_Part):
     """As the student's."""
     set: SetName
     seed: NonNegativeInt = 0
+    each_seed: bool = False
+    """Train a network of it for each training seed of the students, which is added to ``seed``:
+    what the seeds show then includes the chance in the teacher's training."""
     overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+class ShuffledTeacher(_Part):
+    """A control: another teacher's embeddings, dealt to the wrong images at random."""
+
+    name: TestName
+    shuffle: str
+    """The other teacher, named before this one."""
+
+
+GivenTeacher = str | TrainedTeacher | ShuffledTeacher
+"""A known name or a path, or what the study makes itself."""
 
 
 class EvaluationSpec(_Part):
@@ -373,9 +388,9 @@ class StudySpec(_Part):
     """Of the training set "mix", where it is named without a definition."""
     training_sets: dict[SetName, TrainingSet] = Field(min_length=1)
     """By name; or names out of "real", "synthetic" and "mix"."""
-    teachers: tuple[str | TrainedTeacher, ...] = Field(default=("sface",), min_length=1)
-    """What students are distilled from, each in turn: names, ONNX files, run folders, or a recipe
-    and a training set."""
+    teachers: tuple[GivenTeacher, ...] = Field(default=("sface",), min_length=1)
+    """What students are distilled from, each in turn: names, ONNX files, run folders, a recipe and
+    a training set, or another teacher to be shuffled."""
     distillation_weight: float = Field(default=39.0625, gt=0)
     student: StudentSpec
     factors: dict[FactorName, dict[LevelName, dict[str, Any]]] = Field(default_factory=dict)
@@ -467,15 +482,53 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
+        self._check_shuffled()
         self._check_labels()
         self._check_endpoints()
         recipes_ = [
             self.student.recipe,
-            *(t.recipe for t in self.teachers if not isinstance(t, str)),
+            *(t.recipe for t in self.teachers if isinstance(t, TrainedTeacher)),
         ]
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_shuffled(self) -> None:
+        """What is shuffled has to be there, and one network."""
+        for place, teacher in enumerate(self.teachers):
+            if not isinstance(teacher, ShuffledTeacher):
+                continue
+            before = {teacher_id(t): t for t in self.teachers[:place]}
+            other = before.get(teacher.shuffle)
+            if other is None or isinstance(other, ShuffledTeacher):
+                raise ValueError(
+                    f"teachers: {teacher.name} shuffles '{teacher.shuffle}', which is no teacher "
+                    f"named before it; there are {', '.join(before) or 'none'}"
+                )
+            if len(self.networks(other)) > 1:
+                raise ValueError(f"teachers: {teacher.shuffle} is several networks; shuffle one")
+
+    def networks(self, teacher: GivenTeacher) -> dict[str, GivenTeacher]:
+        """The networks of a teacher by id, one but where each training seed has its own."""
+        if not isinstance(teacher, TrainedTeacher) or not teacher.each_seed:
+            return {teacher_id(teacher): teacher}
+        single = [
+            teacher.model_copy(
+                update={
+                    "name": f"{teacher.name}-s{seed}",
+                    "seed": teacher.seed + seed,
+                    "each_seed": False,
+                }
+            )
+            for seed in self.training_seeds
+        ]
+        return {of.name: of for of in single}
+
+    def network(self, teacher: str, seed: int) -> str:
+        """Id of the network that the students of a training seed learn from."""
+        given = next(of for of in self.teachers if teacher_id(of) == teacher)
+        networks = list(self.networks(given))
+        return networks[0 if len(networks) == 1 else self.training_seeds.index(seed)]
 
     def _check_endpoints(self) -> None:
         """What is measured at a threshold has to be asked for."""
@@ -499,6 +552,8 @@ class StudySpec(_Part):
                 f"faces.synthetic_labels.teacher: no teacher '{name}'; there are {', '.join(ids)}"
             )
         teacher = self.teachers[ids.index(name)]
+        if isinstance(teacher, ShuffledTeacher) or len(self.networks(teacher)) > 1:
+            raise ValueError(f"faces.synthetic_labels: the teacher '{name}' is not one network")
         if isinstance(teacher, TrainedTeacher):
             learnt = self.training_sets[teacher.set]
             if learnt.kind != "real":
@@ -571,9 +626,9 @@ def brings_published_tests(source: str) -> bool:
     return isinstance(test, Mapping) and test.get("kind") == "protocol"
 
 
-def teacher_id(teacher: str | TrainedTeacher) -> str:
+def teacher_id(teacher: GivenTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
-    return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
+    return plain_name(teacher) or "teacher" if isinstance(teacher, str) else teacher.name
 
 
 def plain_name(path: str) -> str:

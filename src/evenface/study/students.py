@@ -18,12 +18,18 @@ from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.executors import default_workers
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
-from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
+from evenface.study.spec import (
+    GivenTeacher,
+    ShuffledTeacher,
+    StudySpec,
+    TrainedTeacher,
+    teacher_id,
+)
 from evenface.study.stages import StageFailure, StageLog
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings
-from evenface.teachers.subset import subset_cache
+from evenface.teachers.subset import shuffle_cache, subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
@@ -37,9 +43,17 @@ class StudyTeacher:
     """A teacher under the name that the study's results use."""
 
     id: str
-    given: str | TrainedTeacher
-    """What the study file says: a known name, a path, or how the study trains it."""
-    model: LoadedTeacher
+    given: GivenTeacher
+    """What the study file says: a known name, a path, or how the study makes it."""
+    networks: Mapping[str, LoadedTeacher]
+    """By id: one, or one for each training seed of the students."""
+    runs: Mapping[int, Path] = field(default_factory=dict)
+    """Training seed → run folder, where each has its own."""
+
+    @property
+    def model(self) -> LoadedTeacher:
+        """Its first network."""
+        return next(iter(self.networks.values()))
 
 
 @dataclass(frozen=True)
@@ -103,9 +117,16 @@ class RunFailure:
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     """The arm of a teacher."""
-    title = f"teacher {teacher.id}"
     return StudyArm(
-        f"teacher-{teacher.id}", title, "teacher", None, None, teacher.id, (), model=teacher.model
+        f"teacher-{teacher.id}",
+        f"teacher {teacher.id}",
+        "teacher",
+        None,
+        None,
+        teacher.id,
+        tuple(teacher.runs),
+        runs=teacher.runs,
+        model=None if teacher.runs else teacher.model,
     )
 
 
@@ -116,10 +137,19 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
         UsageError: their embedding sizes differ: the student without distillation could not be the
             same network as each student with it.
     """
-    teachers = [
-        StudyTeacher(teacher_id(given), given, _open(spec, given, sets, log))
-        for given in spec.teachers
-    ]
+    teachers: list[StudyTeacher] = []
+    for given in spec.teachers:
+        networks = {
+            name: _shuffled(of, teachers)
+            if isinstance(of, ShuffledTeacher)
+            else _open(spec, of, sets, log)
+            for name, of in spec.networks(given).items()
+        }
+        runs: dict[int, Path] = {}
+        if len(networks) > 1:
+            places = (log.folder / "teachers" / name for name in networks)
+            runs = dict(zip(spec.training_seeds, places, strict=True))
+        teachers.append(StudyTeacher(teacher_id(given), given, networks, runs))
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -130,11 +160,15 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
     return teachers
 
 
+def _shuffled(given: ShuffledTeacher, before: Sequence[StudyTeacher]) -> LoadedTeacher:
+    return next(teacher.model for teacher in before if teacher.id == given.shuffle)
+
+
 def _open(
-    spec: StudySpec, given: str | TrainedTeacher, sets: dict[str, Manifest], log: StageLog
+    spec: StudySpec, given: GivenTeacher, sets: dict[str, Manifest], log: StageLog
 ) -> LoadedTeacher:
-    if isinstance(given, str):
-        return load_teacher(given)
+    if not isinstance(given, TrainedTeacher):
+        return load_teacher(str(given))
     recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
     inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
 
@@ -171,21 +205,40 @@ def teacher_recipe(
 
 
 def embed_sources(
-    teacher: StudyTeacher, manifests: dict[str, Manifest], log: StageLog
+    teacher: StudyTeacher,
+    manifests: dict[str, Manifest],
+    log: StageLog,
+    *,
+    network: str | None = None,
 ) -> list[tuple[Manifest, EmbeddingCache]]:
-    """Teacher embeddings (image and mirror image) of each manifest."""
+    """Teacher embeddings (image and mirror image) of each manifest.
+
+    Args:
+        teacher: a shuffled one takes the embeddings that are there of the other one.
+        manifests: by name.
+        log: where they are recorded.
+        network: which one of the teacher; None for its first.
+    """
     caches = []
+    network = network or next(iter(teacher.networks))
+    model, given = teacher.networks[network], teacher.given
     for name, manifest in manifests.items():
 
-        def build(folder: Path, manifest: Manifest = manifest) -> None:
-            cached_embeddings(teacher.model, manifest, folder)
+        def build(folder: Path, name: str = name, manifest: Manifest = manifest) -> None:
+            if isinstance(given, ShuffledTeacher):
+                other = EmbeddingCache.open(log.folder / "embeddings" / given.shuffle / name)
+                shuffle_cache(other, folder)
+            else:
+                cached_embeddings(model, manifest, folder)
 
         inputs = {
-            "teacher": teacher.model.fingerprint,
+            "teacher": model.fingerprint,
             "images": manifest.image_fingerprint,
         }
-        at = f"embeddings/{teacher.id}/{name}"
-        title = f"teacher {teacher.id} embeds: {name}"
+        if isinstance(given, ShuffledTeacher):
+            inputs["shuffled"] = given.shuffle
+        at = f"embeddings/{network}/{name}"
+        title = f"teacher {network} embeds: {name}"
         folder = log.run(title, inputs, build, at=at, portable=True)
         caches.append((manifest, EmbeddingCache.open(folder)))
     return caches
@@ -207,7 +260,7 @@ def train_students(
     Args:
         spec: the study.
         sets: training sets by name.
-        embedded: teacher id → embeddings of the images that the sets are made of.
+        embedded: network of a teacher → embeddings of the images that the sets are made of.
         log: where runs are recorded.
         prepare_only: write ``runs.json`` and train nothing.
 
@@ -217,19 +270,25 @@ def train_students(
     """
     real = next(iter(embedded.values()))[0]
     size, epoch_images = real[1].embedding_size, len(real[0])
+    taught = [
+        (cell.set, spec.network(cell.teacher, seed))
+        for cell in cells(spec)
+        if cell.teacher is not None
+        for seed in spec.training_seeds
+    ]
     caches = {
-        (name, teacher): _gather(teacher, embedded[teacher], name, sets[name], log)
-        for name, teacher in dict.fromkeys((c.set, c.teacher) for c in cells(spec))
-        if teacher is not None
+        (name, network): _gather(network, embedded[network], name, sets[name], log)
+        for name, network in dict.fromkeys(taught)
     }
     arms: list[StudyArm] = []
     trained: dict[str, StudyRun] = {}
     for cell in cells(spec):
         manifest = sets[cell.set]
-        whose = None if cell.teacher is None else _teacher_fingerprint(embedded[cell.teacher])
         runs: dict[int, Path] = {}
         first: TrainRecipe | None = None
         for seed in spec.training_seeds:
+            network = None if cell.teacher is None else spec.network(cell.teacher, seed)
+            whose = None if network is None else _teacher_fingerprint(embedded[network])
             recipe = student_recipe(
                 spec,
                 f"{cell.id}-s{seed}",
@@ -237,7 +296,7 @@ def train_students(
                 seed=seed,
                 data=log.folder / "sets" / cell.set,
                 size=size,
-                cache=None if cell.teacher is None else caches[cell.set, cell.teacher],
+                cache=None if network is None else caches[cell.set, network],
                 epoch_images=epoch_images,
             )
             first = first or recipe
@@ -297,7 +356,8 @@ def too_few_seeds(spec: StudySpec) -> str | None:
     seeds, needed = len(spec.training_seeds), spec.claim_settings.seeds
     if seeds >= needed or spec.claims == ():
         return None
-    teachers = sum(isinstance(teacher, TrainedTeacher) for teacher in spec.teachers)
+    made = [len(spec.networks(t)) for t in spec.teachers if isinstance(t, TrainedTeacher)]
+    teachers = sum(made)
     trainings = [teachers + len(cells(spec)) * count for count in (seeds, needed)]
     listed = ",".join(map(str, range(needed)))
     return (
@@ -424,7 +484,8 @@ def student_recipe(
         **spec.student.overrides,
         **overrides,
         "name": name,
-        "seed": seed,
+        # Twins differ by seeds only: a level's seed comes on top.
+        "seed": seed + overrides.get("seed", 0),
         "data": str(data),
         "backbone.embedding_size": size,
     }
@@ -461,7 +522,7 @@ def check_models(spec: StudySpec) -> None:
     for teacher in spec.teachers:
         if isinstance(teacher, TrainedTeacher):
             seen.append(teacher_recipe(spec, teacher))
-        else:
+        elif isinstance(teacher, str):
             load_teacher(teacher)
     with torch.device("meta"):  # sizes without memory
         for recipe in seen:
