@@ -33,6 +33,8 @@ class Endpoint(_Declared):
     and which, or its inverse, a ratio of ratios counts as none."""
     against: Literal["others", "nobody"] = "others"
     """"nobody": the group's error itself, which moves with everything that moves all groups."""
+    beside: bool = False
+    """Asked of the primary contrasts only."""
 
     @property
     def limit(self) -> float:
@@ -91,7 +93,7 @@ class ClaimSettings(_Declared):
     endpoints: dict[Name, Endpoint] = Field(default_factory=dict)
     """Of the contrasts, the first being that of the first screen."""
     contrasts: dict[Name, HarmContrast] = Field(default_factory=dict)
-    """Asked with every endpoint."""
+    """Asked with every endpoint, those "beside" left out."""
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:

@@ -86,17 +86,19 @@ def random_groups(grid: Grid, teacher: str | None) -> Iterator[Claim]:
 
 
 def _claims(grid: Grid, contrasts: Mapping[str, HarmContrast]) -> Iterator[Claim]:
-    ordered = sorted(contrasts.items(), key=lambda item: not item[1].primary)
-    by_endpoint = {}
+    claims: dict[tuple[str, str], Claim] = {}
     for name, endpoint in grid.settings.endpoints.items():
-        found = [f for of, asked in ordered if (f := _found(grid, of, asked, endpoint))]
-        further = [f.tested.sure for f in found if not f.asked.primary]
-        adjusted = iter(holm(further))
-        by_endpoint[name] = [(f, None if f.asked.primary else next(adjusted)) for f in found]
-    for place in range(max(map(len, by_endpoint.values()), default=0)):
-        for name, endpoint in grid.settings.endpoints.items():
-            one, p_holm = by_endpoint[name][place]
-            yield grid.answer(_claim(grid, one, name, endpoint, p_holm), one.arms, {})
+        asked = {c: of for c, of in contrasts.items() if of.primary or not endpoint.beside}
+        found = [f for c, of in asked.items() if (f := _found(grid, c, of, endpoint))]
+        adjusted = iter(holm([f.tested.sure for f in found if not f.asked.primary]))
+        for f in found:
+            p_holm = None if f.asked.primary else next(adjusted)
+            claim = _claim(grid, f, name, endpoint, p_holm)
+            claims[f.name, name] = grid.answer(claim, f.arms, {})
+    for contrast_name in sorted(contrasts, key=lambda c: not contrasts[c].primary):
+        for name in grid.settings.endpoints:
+            if answered := claims.get((contrast_name, name)):
+                yield answered
 
 
 def _found(grid: Grid, name: str, asked: HarmContrast, endpoint: Endpoint) -> _Found | None:

@@ -72,6 +72,7 @@ def check_claims(spec: StudySpec) -> None:
     except ValueError as error:
         raise UsageError(f"{spec.name}: claims: {error}") from None
     arms = [cell.id for cell in cells(spec)]
+    arms += [f"teacher-{teacher_id(teacher)}" for teacher in spec.teachers]
     for name in spec.claim_settings.unknown_arms(arms):
         near = difflib.get_close_matches(name, arms, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
