@@ -90,17 +90,11 @@ QUIET = Chance(people=0.02, own=0.004, training=0.003, training_of_group=0.001, 
 def test_the_harm_is_what_the_arms_say_by_hand():
     simulation = Simulation(QUIET, 1)
     arms, evaluations = study(simulation, truths(LOSS, GAIN), truths(LOSS / 2, GAIN))
-    claims = summarise(arms, evaluations, rules=["declared-contrasts"], settings=settings())[
-        "claims"
-    ]
+    found = summarise(arms, evaluations, rules=["declared-contrasts"], settings=settings())
     error = {
-        arm.id: np.array(
-            [
-                [1 - g.accuracy.value for g in e.groups.values()]
-                for e in evaluations[arm.id]["groups"]
-            ]
-        )
+        arm.id: 1 - np.array([[g.accuracy.value for g in e.groups.values()] for e in models])
         for arm in arms
+        for models in evaluations[arm.id].values()
     }
 
     def harm(end: str, transform) -> float:
