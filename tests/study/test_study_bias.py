@@ -37,6 +37,8 @@ OVERRIDES = {
     "factors": {"training": {"usual": {}, "twin": {"seed": 100}}},
     "constraints": [
         {"when": {"training": "twin"}, "require": {"teacher": "none"}},
+        {"when": {"training": "twin"}, "require": {"set": list(STARVED)}},
+        {"when": {"teacher": "other"}, "require": {"set": []}},  # it is there to be shuffled
         {"when": {"teacher": "shuffled"}, "require": {"set": "balanced"}},
     ],
     "evaluation": {

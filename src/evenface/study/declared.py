@@ -221,7 +221,8 @@ def _statement(found: _Found, endpoint: Endpoint, sure: float) -> str:
         f"{len(found.by_group)} groups, each starved in turn"
     )
     if found.asked.second is not None:
-        said += f"; the difference is {_change(tested, endpoint)}"
+        compared = "difference" if endpoint.scale == "points" else "ratio of the two"
+        said += f"; the {compared} is {_change(tested, endpoint)}"
     said += f" ({p(sure)})."
     if tested.value is not None and _none(tested, endpoint):
         said += f" No effect: {_margin(endpoint)} or more is excluded."
