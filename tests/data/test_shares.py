@@ -18,7 +18,7 @@ GROUPS = ("a", "b", "c")
 
 @pytest.fixture(scope="module")
 def faces(make_people) -> Manifest:
-    return make_people({group: 30 for group in GROUPS}, images=5)
+    return make_people(dict.fromkeys(GROUPS, 30), images=5)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_smaller_shares_are_within_larger_ones(faces):
 
 
 def test_a_mix_keeps_its_share_of_real_faces_in_every_group(faces, make_people):
-    synthetic = make_people({group: 30 for group in GROUPS}, images=5, origin="synthetic")
+    synthetic = make_people(dict.fromkeys(GROUPS, 30), images=5, origin="synthetic")
     mixed = draw_shares((faces, synthetic), Shares(60, 5, {"b": 0.5}, real_fraction=0.7))
     people = set(zip(mixed.column("identity"), mixed.groups(), mixed.column("origin"), strict=True))
     assert Counter((group, origin) for _, group, origin in people) == {

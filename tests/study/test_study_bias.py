@@ -85,8 +85,11 @@ def bias_study(face_folders: dict[str, Path], teacher_file: Path, **changes: obj
         "each_seed": True,
         "overrides": {**SMALL, "backbone.embedding_size": 128},
     }
-    teachers = [small, {"name": "other", **{k: v for k, v in small.items() if k != "name"},
-                        "seed": 900, "each_seed": False}, {"name": "shuffled", "shuffle": "other"}]  # fmt: skip
+    teachers = [
+        small,
+        small | {"name": "other", "seed": 900, "each_seed": False},
+        {"name": "shuffled", "shuffle": "other"},
+    ]
     folders = own_faces(face_folders["real"], face_folders["synthetic"])
     overrides = folders | {"faces.test.fraction": 0.34, "teachers": teachers} | OVERRIDES
     return load_study("smoke", overrides | changes)
