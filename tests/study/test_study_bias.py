@@ -125,7 +125,7 @@ def test_every_contrast_is_answered_and_random_groups_are_no_test_of_their_own(f
     assert [benchmark["id"] for benchmark in results["benchmarks"]] == ["groups"]
     assert "random-groups" not in results["evaluations"]["balanced-usual-plain"]
     page = (finished / "report.html").read_text("utf-8")
-    assert "Does it hurt less, in points?" in page
+    assert "Does it hurt less, in points of FNMR at one threshold?" in page
 
 
 def test_each_seed_has_its_own_teacher_which_is_an_arm(finished):

@@ -37,7 +37,7 @@ from evenface.study.wording import change, number, p
 RULE, RANDOM = "declared-contrasts", RANDOM_GROUPS
 """Names of the rules; the latter is that of its benchmark too."""
 
-_ERRORS = {"accuracy": "error (1 − accuracy)", "eer": "EER"}
+_ERRORS = {"accuracy": "error"}
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def random_groups(grid: Grid, teacher: str | None) -> Iterator[Claim]:
                 name: asked.model_copy(
                     update={
                         "expect": "nothing",
-                        "question": "Is nothing found where people are dealt to groups at random? "
-                        f"({asked.question})",
+                        "question": "With random groups, is there nothing to: "
+                        f"{asked.question[:1].lower()}{asked.question[1:]}",
                     }
                 )
                 for name, asked in grid.settings.contrasts.items()
@@ -214,11 +214,11 @@ def _claim(grid: Grid, found: _Found, name: str, endpoint: Endpoint, p_holm: flo
 
 def _statement(found: _Found, endpoint: Endpoint, sure: float) -> str:
     harms = found.harms.items()
-    each = ", ".join(f"{_change(contrast(of), endpoint)} {name}" for name, of in harms)
+    each = " and ".join(f"{_change(contrast(of), endpoint)} {name}" for name, of in harms)
     tested = found.tested
     said = (
-        f"Starved, a group's {_error(endpoint)} moves {_away(endpoint)} by {each}, on average over "
-        f"{len(found.by_group)} groups, each starved in turn"
+        f"Starved, a group's {_error(endpoint)} moves {_away(endpoint)} by {each} "
+        f"(mean over {len(found.by_group)} groups, each starved in turn)"
     )
     if found.asked.second is not None:
         compared = "difference" if endpoint.scale == "points" else "ratio of the two"
@@ -285,21 +285,24 @@ def _rule_in_words(
 
 
 def _in_words(endpoint: Endpoint) -> str:
-    return "in points" if endpoint.scale == "points" else "in proportion"
+    """ "in points of FNMR at one threshold" """
+    scale = "in points of" if endpoint.scale == "points" else "as a ratio of"
+    name, whose, _ = _parts(endpoint)
+    return " ".join(filter(None, (scale, name, whose and f"at {whose}")))
 
 
 def _error(endpoint: Endpoint) -> str:
-    own, _, rest = endpoint.measure.rpartition("own.")
-    name, _, key = rest.partition("@")
-    said = _ERRORS.get(name, name.upper())
-    if key:
-        whose = (
-            "a threshold for each group"
-            if own or "own." in endpoint.measure
-            else ("one threshold for all")
-        )
-        said += f" at {whose}, set on other people at FMR {key}"
-    return said
+    """ "FNMR (one threshold, set on other people at FMR 1e-3)" """
+    name, whose, key = _parts(endpoint)
+    return f"{name} ({whose}, set on other people at FMR {key})" if key else name
+
+
+def _parts(endpoint: Endpoint) -> tuple[str, str, str]:
+    """Name of the error, whose threshold it is at, and the FMR that this is set at."""
+    name, _, key = endpoint.measure.removeprefix("own.").partition("@")
+    own = endpoint.measure.startswith("own.")
+    whose = ("a threshold for each group" if own else "one threshold") if key else ""
+    return _ERRORS.get(name, name.upper()), whose, key
 
 
 def _away(endpoint: Endpoint) -> str:
