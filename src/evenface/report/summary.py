@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evenface.report.claims import DECLARED, Claims, lowest, rule_of, tally, weakest
+from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
+from evenface.report.declared import answer, headline
 from evenface.report.figures import finite
 from evenface.report.grid import (
     Pairing,
@@ -81,8 +82,8 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
     if not results.distillers:
         return "This study has no students with distillation: it only compares training sets."
     teacher = results.distillers[0]
-    if declared := _declared(results, benchmark):
-        return " ".join(map(_decided_claim, declared))
+    if declared := headline(results, benchmark):
+        return " ".join(map(answer, declared))
     if sweep := main_sweep(results, benchmark):
         return sweep_headline(results, sweep)
     said = _effect(results, benchmark, teacher)
@@ -92,20 +93,6 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
         if (found := _compared(results, benchmark, other))
     ]
     return f"{'; '.join([said, *others])}."
-
-
-def _declared(results: Results, benchmark: Benchmark) -> list[Claim]:
-    """The first declared contrast with its first two endpoints, which are its headline."""
-    found = [c for c in results.claims if rule_of(c) == DECLARED and c.benchmark == benchmark.id]
-    first = [c for c in found if c.id.split(":")[1] == found[0].id.split(":")[1]]
-    return [c for c in first if c.tests and finite(c.tests[0].value)][:2]
-
-
-def _decided_claim(claim: Claim) -> str:
-    """ "In points: yes. <statement>" """
-    said = {"supported": "yes", "not supported": "no"}.get(claim.verdict, claim.verdict)
-    scale = claim.question.rstrip("?").rpartition(", ")[2]
-    return f"{scale[:1].upper()}{scale[1:]}: {said}. {claim.statement.partition('. ')[0]}."
 
 
 def _effect(results: Results, benchmark: Benchmark, teacher: str) -> str:
@@ -212,7 +199,7 @@ def few_seeds(results: Results) -> str:
 
 def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
     """Gain of the mean, gain of the weakest group, share of the gap closed."""
-    if declared := _declared(results, benchmark):
+    if declared := headline(results, benchmark):
         return [_shown(test) for test in declared[0].tests[:3] if finite(test.value)]
     kinds = (_mean_gain, _group_gain, _gap_closed)
     found = []
