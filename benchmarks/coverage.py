@@ -1,7 +1,7 @@
 """How often intervals hold the truth, with simulated people and pairs.
 
-python benchmarks/coverage.py [--cells 60-weak …] [--repetitions 2000] [--replicates 400]
-                              [--out coverage/]
+python benchmarks/coverage.py [--cells 60-weak …] [--repetitions 2000] [--replicates 200]
+                              [--out coverage/] [--minutes 60] [--table]
 
 A repetition draws new people, embeds their images (a centre for each person plus noise for each
 image, 24 dimensions) with two models, and evaluates both on one protocol. There are three groups,
@@ -14,22 +14,29 @@ how people differ:
   people are like many others, and their pairs err together.
 - "list": a published list of pairs, 300 of each kind in each of ten folds of a group; every person
   is in one genuine pair, and in one or two impostor pairs.
-- "seeds": each arm is the mean of three trainings, each with noise of its own.
-- "equal": the groups do not differ, the models neither: how often differences are found.
+- "seeds": each arm is the mean of three trainings, each with noise of its own, and each a little
+  better or worse than the others.
+- "equal": the groups do not differ, the models neither.
+- "null": the groups differ, the models do not, and each arm has three trainings. With "equal", it
+  shows how often a study's rules find an effect where there is none.
 
 Truth: that of a measure of a group, or of its difference, is its mean over the repetitions (the
 expectation, to 1/√repetitions of a standard error); that of a spread or ratio over groups is the
 spread or ratio of the groups' true values. Only where ten errors or more are expected, and the
 truth is off the boundary, a share of 93.0 to 97.5 % is asked for.
 
-Repetitions are written to --out, 25 at a time, and are not done again. At last a table is printed:
-coverage in %, and the width of the interval over 3.92 standard deviations of the value.
+Repetitions are written to --out, 20 of each cell in turn, and are not done again; --minutes stops
+after so many, and --table prints what there is. The first table has coverage in %, groups and both
+models together, and the width of the interval over 3.92 standard deviations of the value; the
+second has false verdicts.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -41,13 +48,18 @@ from evenface.evaluate import Evaluation, evaluate_embeddings, evaluate_scores, 
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.evaluate.protocols import Protocol, protocol_from_manifest
 from evenface.evaluate.score_table import ScoreTable
+from evenface.files import atomic_path
+from evenface.seeds import derive_seed
+from evenface.study import claims, unevenness
+from evenface.study.claim import Claim
 from evenface.study.inference import Contrast, compare
 from simulated_rows import LabelledRows
 
 IMAGES, DIMENSIONS, FOLDS, SEEDS = 4, 24, 10, 3
 SHARED = 0.8
 """Correlation of an image's noise between models."""
-BATCH = 25
+BATCH = 20
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Cell:
         better: what multiplies the noise in the second model.
         listed: whether pairs are a published list.
         seeds: trainings of each arm.
+        training: standard deviation of the logarithm of the noise between trainings.
+        verdicts: whether a study's rules are asked.
         detail: whether measures beyond the core are taken.
         most: score pairs of a kind and group.
     """
@@ -74,10 +88,13 @@ class Cell:
     better: float = 0.85
     listed: bool = False
     seeds: int = 1
+    training: float = 0.0
+    verdicts: bool = False
     detail: bool = False
     most: int = 2000
 
 
+_EQUAL = (1.5,) * 3
 CELLS = {
     "60-weak": Cell(60),
     "60-hub": Cell(60, hub=2.0),
@@ -85,13 +102,14 @@ CELLS = {
     "120-hub": Cell(120, hub=2.0),
     "500-weak": Cell(500),
     "500-hub": Cell(500, hub=2.0),
-    "60-weak-detail": Cell(60, detail=True),
-    "120-hub-detail": Cell(120, hub=2.0, detail=True),
     "list": Cell(3000, listed=True),
     "list-hub": Cell(3000, hub=2.0, listed=True),
-    "60-seeds": Cell(60, seeds=SEEDS),
-    "60-equal": Cell(60, noise=(1.5,) * 3, alike=(0.0,) * 3, better=1.0),
-    "60-equal-hub": Cell(60, hub=2.0, noise=(1.5,) * 3, alike=(0.0,) * 3, better=1.0),
+    "60-equal": Cell(60, noise=_EQUAL, alike=(0.0,) * 3, better=1.0),
+    "60-equal-hub": Cell(60, hub=2.0, noise=_EQUAL, alike=(0.0,) * 3, better=1.0),
+    "60-seeds": Cell(60, seeds=SEEDS, training=0.03),
+    "60-null": Cell(60, hub=1.0, better=1.0, seeds=SEEDS, training=0.03, verdicts=True),
+    "60-weak-detail": Cell(60, detail=True),
+    "120-hub-detail": Cell(120, hub=2.0, detail=True),
 }
 
 BY_GROUP = ("accuracy", "eer", "auc", "dprime", "tar@far=1e-2", "fmr", "fnmr")
@@ -139,7 +157,8 @@ class Simulation:
             for _ in range(cell.seeds):
                 own = rng.normal(size=centre.shape)
                 noise = SHARED * common + np.sqrt(1 - SHARED**2) * own
-                models.append(self._evaluate(centre + factor * scale * noise, seed))
+                of_training = factor * np.exp(cell.training * rng.normal())
+                models.append(self._evaluate(centre + of_training * scale * noise, seed))
             arms.append(evaluate_arm(models, range(cell.seeds)))
         return arms[0], arms[1]
 
@@ -177,28 +196,54 @@ class Simulation:
         )
 
     def repetition(self, seed: int) -> dict[str, tuple[float, float, float]]:
-        """Name → value, low, high; NaN where undefined. Differences begin with "Δ "."""
-        first, second = self.arms(seed)
+        """Value, low and high, NaN where undefined, by "<of> <measure> <group or −>".
+
+        ``of`` is 1 and 2 for the models (arms), Δ for second minus first, and for verdicts
+        "verdict", whose value is 1 for "supported" and −1 for "not supported".
+        """
+        arms = self.arms(seed)
         cell, found = self.cell, {}
-        by_group = BY_GROUP + (IN_DETAIL if cell.detail and cell.seeds == 1 else ())
-        spreads = SPREADS | (SPREADS_IN_DETAIL if cell.detail and cell.seeds == 1 else {})
-        single = first.models[0] if cell.seeds == 1 else first
-        other = second.models[0] if cell.seeds == 1 else second
-        names: list[tuple[str, str | None]] = [(m, g) for m in by_group for g in self.groups]
-        names += [(measure, None) for measure in (*MEANS, *spreads)]
+        single = [arm.models[0] if cell.seeds == 1 else arm for arm in arms]
+        detail = cell.detail and cell.seeds == 1
+        names: list[tuple[str, str | None]] = [
+            (measure, group)
+            for measure in BY_GROUP + (IN_DETAIL if detail else ())
+            for group in self.groups
+        ]
+        names += [(measure, None) for measure in (*MEANS, *SPREADS)]
+        names += [(measure, None) for measure in (SPREADS_IN_DETAIL if detail else ())]
         for measure, group in names:
-            key = measure if group is None else f"{measure} {group}"
-            of = single.estimate(measure, group)
-            found[key] = _numbers(of.value, of.low, of.high)
+            key = f"{measure} {group or '−'}"
+            for which, of in zip("12", single, strict=True):
+                estimate = of.estimate(measure, group)
+                found[f"{which} {key}"] = _numbers(estimate.value, estimate.low, estimate.high)
             if cell.seeds > 1:
-                difference: Contrast = compare(first, second, measure, group)
-                found[f"Δ {key}"] = _numbers(difference.value, *difference.bounds)
+                contrast: Contrast = compare(*arms, measure, group)
+                found[f"Δ {key}"] = _numbers(contrast.value, *contrast.bounds)
             else:
-                of_pair = single.compare(other, measure, group=group)
-                found[f"Δ {key}"] = _numbers(of_pair.value, of_pair.low, of_pair.high)
-        p_value = first.overall.std_excess_p
-        found["std_excess_p"] = _numbers(p_value, None, None)
+                difference = single[0].compare(single[1], measure, group=group)
+                found[f"Δ {key}"] = _numbers(difference.value, difference.low, difference.high)
+        for which, arm in zip("12", arms, strict=True):
+            found[f"p {which} −"] = _numbers(arm.overall.std_excess_p, None, None)
+        if cell.verdicts:
+            found |= {
+                f"verdict {claim.id.partition(':')[0]} −": (_SIGN[claim.verdict], np.nan, np.nan)
+                for claim in self._claims(*arms)
+            }
         return found
+
+    def _claims(self, first: ArmEvaluation, second: ArmEvaluation) -> Iterator[Claim]:
+        """What a study's rules say of the second arm against the first, margins being 0."""
+        names = {"training_set": "set", "benchmark": "simulated", "teacher": "t"}
+        yield claims.kd_raises_accuracy(first, second, **names)
+        for ending in unevenness.KINDS:
+            yield from unevenness.kd_lowers_unevenness(first, second, ending=ending, **names)
+        yield unevenness.worst_group_better_off(first, second, **names)
+        yield unevenness.no_group_worse_off(first, second, margin=0.0, **names)
+        yield claims.mix_matches_real(first, second, benchmark="simulated", teacher="t", margin=0.0)
+
+
+_SIGN = {"supported": 1.0, "not supported": -1.0, "undecided": 0.0, "undefined": 0.0}
 
 
 def _numbers(*values: float | None) -> tuple[float, float, float]:
@@ -211,63 +256,59 @@ class Row:
     """One kind of interval in one cell."""
 
     measure: str
-    truth: float
     coverage: float
     width: float
-    """Mean width over 3.92 standard deviations of the value."""
-    repetitions: int
+    """Median width over 3.92 standard deviations of the value."""
     judged: bool
     """Whether ten errors or more are expected and the truth is off the boundary."""
 
 
 def summarise(cell: Cell, results: dict[str, NDArray[np.float64]]) -> list[Row]:
-    """Coverage of every kind of interval, groups together, from (T, 3) by name."""
-    groups = "abcdefgh"[: len(cell.noise)]
-    truth = {name: float(np.nanmean(of[:, 0])) for name, of in results.items()}
-    for name, measure in (SPREADS | SPREADS_IN_DETAIL).items():
-        if name not in results:
-            continue
-        for prefix in ("", "Δ "):
-            first = _spread(name, truth, measure, groups)
-            truth[name] = first
-            if prefix:
-                moved = {
-                    key: truth[key] + truth[f"Δ {key}"]
-                    for m in {measure, "fnmr" if measure == "fmr" else measure}
-                    for key in (f"{m} {g}" for g in groups)
-                }
-                truth[f"Δ {name}"] = _spread(name, moved, measure, groups) - first
+    """Coverage of every kind of interval, groups and models together, from (T, 3) by name."""
+    truth = _truths(cell, results)
     rows: dict[str, list[Row]] = {}
     for name, of in results.items():
-        if name == "std_excess_p":
+        which, measure, _ = name.split(" ")
+        if which not in ("1", "2", "Δ"):
             continue
-        defined = np.isfinite(of[:, 0])
         low = np.where(np.isnan(of[:, 1]), -np.inf, of[:, 1])
         high = np.where(np.isnan(of[:, 2]), np.inf, of[:, 2])
         held = (low <= truth[name] + 1e-12) & (truth[name] - 1e-12 <= high)
+        defined = np.isfinite(of[:, 0])
         deviation = np.std(of[defined, 0])
         width = np.median((high - low)[defined]) / (3.92 * deviation) if deviation else np.nan
-        row = Row(name, truth[name], held.mean(), float(width), len(of), _judged(name, truth, cell))
-        head, _, last = name.rpartition(" ")
-        rows.setdefault(head if last in groups and head not in ("", "Δ") else name, []).append(row)
+        kind = f"Δ {measure}" if which == "Δ" else measure
+        row = Row(kind, float(held.mean()), float(width), _judged(name, truth, cell))
+        rows.setdefault(kind, []).append(row)
     return [
         Row(
-            name,
-            float(np.mean([r.truth for r in of])),
+            kind,
             float(np.mean([r.coverage for r in of])),
             float(np.mean([r.width for r in of])),
-            of[0].repetitions,
             all(r.judged for r in of),
         )
-        for name, of in rows.items()
+        for kind, of in rows.items()
     ]
 
 
-def _spread(name: str, truth: dict[str, float], measure: str, groups: str) -> float:
-    values = np.array([truth[f"{measure} {g}"] for g in groups])
-    function = name.rpartition(".")[2].partition("@")[0]
+def _truths(cell: Cell, results: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    groups = "abcdefgh"[: len(cell.noise)]
+    truth = {name: float(np.nanmean(of[:, 0])) for name, of in results.items() if name[0] in "12Δ"}
+    for measure, of_group in (SPREADS | SPREADS_IN_DETAIL).items():
+        if f"1 {measure} −" not in results:
+            continue
+        for which in "12":
+            values, misses = (
+                np.array([truth[f"{which} {of} {g}"] for g in groups]) for of in (of_group, "fnmr")
+            )
+            truth[f"{which} {measure} −"] = _spread(measure, values, misses)
+        truth[f"Δ {measure} −"] = truth[f"2 {measure} −"] - truth[f"1 {measure} −"]
+    return truth
+
+
+def _spread(measure: str, values: NDArray[np.float64], misses: NDArray[np.float64]) -> float:
+    function = measure.rpartition(".")[2].partition("@")[0]
     if function in ("fdr", "garbe"):
-        misses = np.array([truth[f"fnmr {g}"] for g in groups])
         both = {"fdr": fairness.fairness_discrepancy_rate, "garbe": fairness.garbe}
         return float(both[function](values, misses))
     if function == "probit_gap":
@@ -286,57 +327,91 @@ def _spread(name: str, truth: dict[str, float], measure: str, groups: str) -> fl
 
 def _judged(name: str, truth: dict[str, float], cell: Cell) -> bool:
     """Equal groups are the boundary of every spread and ratio."""
-    if len(set(cell.noise)) == 1 and any(name.endswith(s) for s in SPREADS):
+    which, measure, group = name.split(" ")
+    if len(set(cell.noise)) == 1 and measure in SPREADS:
         return False
-    measure, _, group = name.removeprefix("Δ ").partition(" ")
-    if measure.startswith("fmr") and group:
+    if measure.startswith("fmr") and group != "−":
         pairs = min(cell.most, cell.people * (cell.people - 1) // 2 * IMAGES**2)
-        return truth[f"{measure} {group}"] * pairs >= 10
+        models = "12" if which == "Δ" else which
+        return all(truth[f"{m} {measure} {group}"] * pairs >= 10 for m in models)
     return True
 
 
-def run(name: str, repetitions: int, replicates: int, folder: Path | None) -> dict[str, NDArray]:
-    """All results of a cell, (T, 3) by name, of which those already in the folder are read."""
-    simulation = Simulation(CELLS[name], replicates)
-    found: list[dict[str, NDArray]] = []
-    start = time.monotonic()
-    for first in range(0, repetitions, BATCH):
-        path = None if folder is None else folder / f"{name}-{replicates}-{first:05}.npz"
-        if path is not None and path.exists():
-            with np.load(path) as archive:
-                found.append(dict(archive))
-            continue
-        batch = [simulation.repetition(seed) for seed in range(first, first + BATCH)]
-        found.append({key: np.array([of[key] for of in batch]) for key in batch[0]})
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(path, **cast("dict[str, Any]", found[-1]))
-            spent = time.monotonic() - start
-            print(f"{name}: {first + BATCH:,} of {repetitions:,}, {spent:.0f} s", flush=True)
-    return {key: np.concatenate([of[key] for of in found]) for key in found[0]}
+class Run:
+    """Repetitions of cells, kept in a folder.
 
-
-def table(results: dict[str, dict[str, NDArray]]) -> str:
-    """Coverage in % and width of every kind of interval, by cell, as Markdown.
-
-    What is not judged is in brackets. The last row is no coverage: how often equal or unequal
-    groups are called uneven.
+    Args:
+        replicates: of the bootstrap.
+        folder: where; None for nowhere.
     """
-    rows = {name: summarise(CELLS[name], of) for name, of in results.items()}
-    repetitions = [len(next(iter(of.values()))) for of in results.values()]
-    measures = dict.fromkeys(row.measure for of in rows.values() for row in of)
-    head = [f"{name} ({n:,})" for name, n in zip(results, repetitions, strict=True)]
-    lines = [f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-    for measure in measures:
-        cells = []
-        for of in rows.values():
-            row = next((row for row in of if row.measure == measure), None)
-            text = "–" if row is None else f"{100 * row.coverage:.1f} · {row.width:.2f}"
-            cells.append(text if row is None or row.judged else f"({text})")
-        lines.append(f"| {measure} | {' | '.join(cells)} |")
-    uneven = [np.mean(of["std_excess_p"][:, 0] < 0.05) for of in results.values()]
-    lines.append(f"| `std_excess_p` < 0.05 | {' | '.join(f'{100 * u:.1f}' for u in uneven)} |")
-    return "\n".join(lines)
+
+    def __init__(self, replicates: int, folder: Path | None = None) -> None:
+        self.replicates, self.folder = replicates, folder
+        self._found: dict[str, dict[int, dict[str, NDArray]]] = {name: {} for name in CELLS}
+        for path in sorted(folder.glob(f"*_{replicates}_*.npz")) if folder else ():
+            name, _, first = path.stem.split("_")
+            with np.load(path) as archive:
+                self._found[name][int(first)] = dict(archive)
+
+    def do(self, name: str, first: int) -> None:
+        """The repetitions from ``first`` on, unless they were done before."""
+        if first in self._found[name]:
+            return
+        simulation = Simulation(CELLS[name], self.replicates)
+        # No two cells draw the same people, so that their figures err independently.
+        seeds = [derive_seed("coverage", name, r) for r in range(first, first + BATCH)]
+        batch = [simulation.repetition(seed) for seed in seeds]
+        found = {key: np.array([of[key] for of in batch]) for key in batch[0]}
+        self._found[name][first] = found
+        if self.folder is not None:
+            path = self.folder / f"{name}_{self.replicates}_{first:05}.npz"
+            with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+                np.savez_compressed(handle, **cast("dict[str, Any]", found))
+
+    def results(self, name: str) -> dict[str, NDArray]:
+        """(T, 3) by name; empty where there are none."""
+        parts = list(self._found[name].values())
+        return {key: np.concatenate([of[key] for of in parts]) for key in parts[0]} if parts else {}
+
+    def coverage(self) -> str:
+        """Coverage in % and width of every kind of interval, by cell, as Markdown.
+
+        What is not judged is in brackets. The last row is no coverage: how often equal or unequal
+        groups are called uneven.
+        """
+        results = {name: found for name in CELLS if (found := self.results(name))}
+        rows = [
+            {row.measure: row for row in summarise(CELLS[name], of)} for name, of in results.items()
+        ]
+        measures = dict.fromkeys(measure for by_measure in rows for measure in by_measure)
+        head = [f"{name} ({len(of['p 1 −']):,})" for name, of in results.items()]
+        lines = [f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+        for measure in measures:
+            cells = []
+            for by_measure in rows:
+                row = by_measure.get(measure)
+                text = "–" if row is None else f"{100 * row.coverage:.1f} · {row.width:.2f}"
+                cells.append(text if row is None or row.judged else f"({text})")
+            lines.append(f"| {measure} | {' | '.join(cells)} |")
+        uneven = [
+            np.mean([of[f"p {which} −"][:, 0] < ALPHA for which in "12"]) for of in results.values()
+        ]
+        lines.append(
+            f"| `std_excess_p` < {ALPHA} | {' | '.join(f'{100 * u:.1f}' for u in uneven)} |"
+        )
+        return "\n".join(lines)
+
+    def verdicts(self) -> str:
+        """How often each rule decides in cells without effect, in %, as Markdown."""
+        lines = ["| cell | rule | supported | not supported |", "|---|---|---|---|"]
+        for name, cell in CELLS.items():
+            results = self.results(name) if cell.verdicts else {}
+            for key, of in results.items():
+                if key.startswith("verdict "):
+                    yes, no = (100 * np.mean(of[:, 0] == sign) for sign in (1, -1))
+                    rule = key.split(" ")[1]
+                    lines.append(f"| {name} ({len(of):,}) | {rule} | {yes:.1f} | {no:.1f} |")
+        return "\n".join(lines)
 
 
 def main() -> None:
@@ -344,17 +419,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage of intervals, simulated.")
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--replicates", type=int, default=400)
+    parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("coverage"))
+    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after so many")
+    parser.add_argument("--table", action="store_true", help="print what there is")
     arguments = parser.parse_args()
-    print(
-        table(
-            {
-                name: run(name, arguments.repetitions, arguments.replicates, arguments.out)
-                for name in arguments.cells
-            }
-        )
-    )
+    run = Run(arguments.replicates, arguments.out)
+    start = time.monotonic()
+    for first in range(0, 0 if arguments.table else arguments.repetitions, BATCH):
+        for name in arguments.cells:
+            if time.monotonic() - start < 60 * arguments.minutes:
+                run.do(name, first)
+                print(f"{name}: {first + BATCH:,}", file=sys.stderr, flush=True)
+    print(run.coverage(), run.verdicts(), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from evenface.report.formats import to_markdown
 from evenface.report.names import readable
 from evenface.report.numbers import duration
 from evenface.report.samples import shown_sets, strip_of
-from evenface.report.schema import Results, read_results
 from evenface.report.summary import first_screen
+from evenface.study.record import Results, read_results
 from filled import fill
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from simulated_faces import faces
 from arm_models import arm, model
 from evenface.evaluate import Evaluation, evaluate_embeddings, protocol_from_manifest
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm, seed_weights
-from evenface.evaluate.bootstrap import expansion, shrinkage
+from evenface.evaluate.bootstrap import expansion, mean_figure, shrinkage
 
 SEEDS = (0, 1, 2)
 
@@ -73,7 +73,7 @@ def test_replicates_are_of_people_and_of_drawn_seeds(
     weights = seed_weights(3, 150, bootstrap_seed=0)
     for measure in ("overall.ser", "overall.gap"):
         values = np.array([of.estimate(measure).value for of in models])
-        people = np.mean([of.replicates[measure] for of in models], axis=0)
+        people = mean_figure([of.figure(measure) for of in models]).samples
         for r in (0, 50, 149):
             drawn = np.repeat(values, np.round(2 * weights[r]).astype(int))
             assert len(drawn) == 2

@@ -10,6 +10,7 @@ from scipy import stats
 
 from evenface.evaluate.bootstrap import (
     Figure,
+    centred,
     count_chunks,
     expansion,
     identity_counts,
@@ -289,6 +290,26 @@ def test_a_difference_is_shrunk_by_what_is_specific_to_pairs_in_the_difference()
     assert difference.samples.var() == pytest.approx(2, rel=0.15)
     assert (difference - 0.5).value == -0.5
     assert mean_figure([first, second]).value == 0
+
+
+def test_replicates_of_a_difference_lie_about_it() -> None:
+    """A lucky threshold moves the estimate, and not what is seen on average in resamples."""
+    rng = np.random.default_rng(0)
+    smooth = rng.normal(0.0, 1.0, 2000)
+    figure = Figure(0.5, smooth, np.empty(0), np.zeros(2000), np.empty(0), 0.95)
+    found = figure.difference()
+    assert (found.low, found.high) == pytest.approx((0.5 - 1.96, 0.5 + 1.96), abs=0.15)
+    assert found.p_greater == pytest.approx(stats.norm.sf(0.5), abs=0.03)
+    paired = paired_difference(np.zeros(2000), smooth, 0.0, 0.5)
+    assert (paired.low, paired.high) == pytest.approx((found.low, found.high))
+
+
+def test_undefined_and_infinite_replicates_stay_where_they_are() -> None:
+    moved = centred(1.0, np.array([0.0, 0.2, np.inf, np.nan, -1.0]))
+    np.testing.assert_allclose(moved, [1.0, 1.2, np.inf, np.nan, 0.0])
+    most = np.array([np.inf, np.inf, 3.0])
+    np.testing.assert_array_equal(centred(1.0, most), most)
+    assert np.isnan(centred(1.0, np.full(3, np.nan))).all()
 
 
 def test_a_false_match_takes_two_people() -> None:

@@ -179,6 +179,27 @@ def test_means_over_groups(evaluation: Evaluation) -> None:
     assert point.mean_fnmr.low <= point.mean_fnmr.high
 
 
+def test_spreads_are_shrunk_after_they_are_formed_where_they_are_compared(
+    two_groups: Manifest, protocol: Protocol, evaluation: Evaluation
+) -> None:
+    """Against NumPy on the groups' replicates before any is shrunk."""
+    other = evaluate_embeddings(
+        faces(two_groups, noise=0.5), protocol, replicates=200, seed=0, detail=False
+    )
+    for measure, of in (("overall.gap", "accuracy"), ("overall.dprime_gap", "dprime")):
+        by_model = []
+        for model in (evaluation, other):
+            groups = [model.figure(of, group) for group in model.groups]
+            by_model.append(np.ptp([of_group.people for of_group in groups], axis=0))
+            spread = model.figure(measure)
+            np.testing.assert_allclose(spread.people, by_model[-1])
+            assert len(spread.pairs) == 150
+            assert spread.value == model.estimate(measure).value
+        difference = other.figure(measure) - evaluation.figure(measure)
+        np.testing.assert_allclose(difference.people, by_model[1] - by_model[0])
+        assert difference.samples.std() <= difference.people.std() * difference.expansion + 1e-12
+
+
 def test_plots_hold_all_pairs(evaluation: Evaluation) -> None:
     for group in evaluation.groups.values():
         histogram, rates = group.distribution, group.rates

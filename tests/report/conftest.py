@@ -13,6 +13,7 @@ from fabricated import draw_samples, fabricated_results
 from fabricated_grid import draw_runs, grid_results
 
 from evenface.report import write_report
+from evenface.study.record import Results
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def write(tmp_path: Path) -> Callable[[dict[str, Any]], Element]:
     """Writes a report of results and reads it back."""
 
     def build(content: dict[str, Any]) -> Element:
-        page = write_report(content, tmp_path / "report.html")
+        page = write_report(Results.parse(content), tmp_path / "report.html")
         return parse(page.read_text(encoding="utf-8"))
 
     return build
@@ -37,7 +38,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the fabricated results, with sample sheets."""
     folder = tmp_path_factory.mktemp("study")
     draw_samples(folder)
-    return write_report(fabricated_results(), folder / "report.html")
+    return write_report(Results.parse(fabricated_results()), folder / "report.html")
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ def grid_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grid")
     results = grid_results()
     draw_runs(results, folder)
-    return write_report(results, folder / "report.html")
+    return write_report(Results.parse(results), folder / "report.html")
 
 
 @pytest.fixture(scope="session")

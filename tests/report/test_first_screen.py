@@ -19,9 +19,9 @@ from evenface.cli.main import build_app
 from evenface.report import write_report
 from evenface.report.bundle import write_bundle
 from evenface.report.names import readable
-from evenface.report.schema import Results, read_results
 from evenface.report.summary import first_screen
 from evenface.report.terminal import answer_lines, result_tables
+from evenface.study.record import Results, read_results
 
 Write = Callable[[dict[str, Any]], Element]
 _WITH_INTERVAL = re.compile(
@@ -176,7 +176,7 @@ def test_every_interval_in_the_results_holds_its_estimate(path: Path) -> None:
 def test_interval_that_misses_its_estimate_is_widened(results: dict[str, Any]) -> None:
     overall = results["evaluations"]["mix-plain"]["groups"]["overall"]
     overall["ser"] = {"value": 1.0, "low": 1.01, "high": None, "note": None}
-    study = Results.model_validate(results)
+    study = Results.parse(results)
     evaluation = study.evaluation("mix-plain", "groups")
     assert evaluation is not None
     assert (evaluation.overall.ser.low, evaluation.overall.ser.high) == (1.0, None)
@@ -210,10 +210,10 @@ def test_sweep_gives_the_change_where_results_have_it() -> None:
     content = json.loads(committed("sweep").read_text("utf-8"))
     sweep = next(s for s in content["sweep"] if s["teacher"] and s["benchmark"] == "groups")
     sweep["smallest_against_plain"]["change"] = {"value": 0.049, "low": 0.0102, "high": 0.0846}
-    said = first_screen(readable(Results.model_validate(content))).answer
+    said = first_screen(readable(Results.parse(content))).answer
     assert said.endswith("without distillation (+4.9 points [+1.0, +8.5]).")
     sweep["smallest_against_plain"]["fraction"] = None
-    said = first_screen(readable(Results.model_validate(content))).answer
+    said = first_screen(readable(Results.parse(content))).answer
     assert said == (
         "With distillation from the study teacher, no share of real faces below 100 % is shown to "
         "keep the worst group within 3 points of training on real faces alone without distillation."
@@ -294,5 +294,5 @@ def test_answer_is_on_the_first_screen(
 
 
 def test_grid_of_a_study_has_no_sweep_for_a_picture() -> None:
-    study = Results.model_validate(grid_results())
+    study = Results.parse(grid_results())
     assert "average" in first_screen(readable(study)).answer

@@ -13,11 +13,11 @@ from evenface.report.figures import front
 from evenface.report.grid import levels_title, slices
 from evenface.report.models import lost_runs, model_sections, no_evaluation
 from evenface.report.names import readable
-from evenface.report.schema import Results
+from evenface.study.record import Results
 
 
 def read(results: dict[str, Any]) -> Results:
-    return Results.model_validate(results)
+    return Results.parse(results)
 
 
 def test_slices_pair_students_that_differ_in_distillation_only() -> None:

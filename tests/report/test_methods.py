@@ -18,8 +18,8 @@ from evenface.report.citations import WORKS
 from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS
 from evenface.report.methods import write_methods
 from evenface.report.prose import Prose, Section, cite
-from evenface.report.schema import read_results
 from evenface.study.cells import cells
+from evenface.study.record import Results
 from evenface.study.spec import StudySpec, load_study
 from evenface.study.students import student_recipe
 
@@ -63,7 +63,7 @@ def with_recipes(results: dict[str, Any], spec: StudySpec) -> dict[str, Any]:
 
 
 def text_of(results: dict[str, Any]) -> str:
-    return write_methods(read_results(results)).markdown("Methods")
+    return write_methods(Results.parse(results)).markdown("Methods")
 
 
 def section(text: str, title: str) -> str:
@@ -129,7 +129,7 @@ def test_old_results_have_what_they_record() -> None:
     old = json.loads(QUICK.read_text("utf-8"))
     for model in old["models"]:
         model.pop("recipe", None)
-    methods = write_methods(read_results(old))
+    methods = write_methods(Results.parse(old))
     titles = [of.title for of in methods.sections]
     assert "Losses" not in titles
     assert {"Design", "Faces", "Training sets", "Evaluation", "Statistics"} <= set(titles)
@@ -139,7 +139,7 @@ def test_old_results_have_what_they_record() -> None:
 def test_results_without_settings_and_evaluations(results: dict[str, Any]) -> None:
     results["study"]["spec"] = {"of another": "version"}
     results["evaluations"], results["claims"] = {}, []
-    titles = [of.title for of in write_methods(read_results(results)).sections]
+    titles = [of.title for of in write_methods(Results.parse(results)).sections]
     assert titles[0] == "Design"
     assert not {"Faces", "Evaluation", "Statistics"} & set(titles)
 
@@ -153,13 +153,13 @@ def test_a_recipe_of_another_version_is_left_out(results: dict[str, Any]) -> Non
 
 def test_users_words_are_no_markup(results: dict[str, Any]) -> None:
     results["sets"][0]["name"] = "<b>*[a](b)*"
-    methods = write_methods(read_results(results))
+    methods = write_methods(Results.parse(results))
     assert "<b>" not in methods.markdown("Methods")
     assert "<b>" not in "".join(methods.html())
 
 
 def test_citations_are_numbered_and_linked(results: dict[str, Any]) -> None:
-    methods = write_methods(read_results(with_recipes(results, load_study("paper-mini"))))
+    methods = write_methods(Results.parse(with_recipes(results, load_study("paper-mini"))))
     text = methods.markdown("Methods")
     body = text.split("## References")[0]
     numbers = [int(n) for n in re.findall(r"\[(\d+)\]", body)]

@@ -9,6 +9,7 @@ import pytest
 from fabricated import draw_samples, fabricated_results
 
 from evenface.report import write_report
+from evenface.study.record import Results
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ def long_page(tmp_path: Path) -> Path:
         claim["tests"][0]["label"] = "unbreakable" * 12
     results["stages"][0]["name"] = "unbreakable" * 12
     results["study"]["name"] = "unbreakable" * 12
-    return write_report(results, tmp_path / "report.html")
+    return write_report(Results.parse(results), tmp_path / "report.html")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])

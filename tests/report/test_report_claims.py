@@ -13,8 +13,8 @@ from document import Element, parse
 
 from evenface.report.claims import collect_claims, verdict_table
 from evenface.report.names import readable
-from evenface.report.schema import ClaimTest, Results, read_results
 from evenface.report.strip import strips
+from evenface.study.record import Evidence, Results, read_results
 
 Write = Callable[[dict[str, Any]], Element]
 
@@ -162,7 +162,7 @@ def test_claim_of_no_teacher_belongs_to_the_main_one(results: dict[str, Any], wr
 
 
 def test_verdict_table_has_each_question_once(results: dict[str, Any]) -> None:
-    table = verdict_table(collect_claims(readable(Results.model_validate(results))))
+    table = verdict_table(collect_claims(readable(Results.parse(results))))
     questions = [row.header for row in table.rows]
     assert len(questions) == len(set(questions)) == 6
     assert [cell.text for cell in table.rows[1].cells][:2] == [
@@ -173,10 +173,10 @@ def test_verdict_table_has_each_question_once(results: dict[str, Any]) -> None:
 
 def test_figure_of_a_claim_has_its_tests_by_unit() -> None:
     tests = [
-        ClaimTest(label="a <b>", value=0.01, low=0.004, high=0.02, unit="points"),
-        ClaimTest(label="c", value=-0.3, low=-0.5, high=0.1, unit="ratio"),
-        ClaimTest(label="d", value=None, unit="points"),
-        ClaimTest(label="e", value=0.0, unit="points"),
+        Evidence(label="a <b>", value=0.01, low=0.004, high=0.02, unit="points"),
+        Evidence(label="c", value=-0.3, low=-0.5, high=0.1, unit="ratio"),
+        Evidence(label="d", value=None, unit="points"),
+        Evidence(label="e", value=0.0, unit="points"),
     ]
     points, ratio = strips(tests)
     assert "a &lt;b&gt; +1.00, e 0.00" in points

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from evenface.errors import DataError
 from evenface.evaluate import Evaluation
 from evenface.report import write_report
+from evenface.study.record import Results
 
 Write = Callable[[dict[str, Any]], Element]
 
@@ -284,7 +285,7 @@ def test_nothing_is_fetched_from_anywhere(page: Element, page_path: Path) -> Non
 
 def test_same_results_same_bytes(tmp_path: Path, page_path: Path) -> None:
     draw_samples(tmp_path)
-    write_report(fabricated_results(), tmp_path / "again.html")
+    write_report(Results.parse(fabricated_results()), tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page_path.read_bytes()
 
 
@@ -320,7 +321,9 @@ def test_user_text_is_escaped_everywhere(results: dict[str, Any], tmp_path: Path
     for difference in results["differences"]:
         if difference["group"] == "african":
             difference["group"] = evil
-    text = write_report(results, tmp_path / "report.html").read_text(encoding="utf-8")
+    text = write_report(Results.parse(results), tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
     assert text.count("<script") == 1  # the page's own
     page = parse(text)
     assert evil in page.one("pre").text
@@ -357,7 +360,9 @@ def test_photographs_of_real_people_are_never_shown(
 ) -> None:
     draw_samples(tmp_path)
     results["sets"][0]["origins"] = {"real": 1919, "synthetic": 1}
-    page = parse(write_report(results, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = parse(
+        write_report(Results.parse(results), tmp_path / "report.html").read_text(encoding="utf-8")
+    )
     sets = page.one("section", id="sets")
     assert len(list(sets.every("img"))) == 2
     assert "Photographs of real people are not shown" in sets.text
@@ -376,7 +381,7 @@ def test_samples_outside_the_study_are_refused(
 ) -> None:
     results["samples"]["real"] = path
     with pytest.raises(DataError, match="leads out of the study's folder"):
-        write_report(results, tmp_path / "study" / "report.html")
+        write_report(Results.parse(results), tmp_path / "study" / "report.html")
     assert not (tmp_path / "study").exists()
 
 
@@ -387,4 +392,4 @@ def test_broken_sample_sheet_is_named(
     draw_samples(tmp_path)
     (tmp_path / "samples" / "mix.png").write_bytes(content)
     with pytest.raises(DataError, match=r"mix\.png: not a readable image"):
-        write_report(results, tmp_path / "report.html")
+        write_report(Results.parse(results), tmp_path / "report.html")

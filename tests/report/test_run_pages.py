@@ -21,7 +21,7 @@ from evenface.report.run_pages import (
     without_paths,
     write_run_pages,
 )
-from evenface.report.schema import Results
+from evenface.study.record import Results
 
 _FIRST = arm_id("balanced", {"backbone": "mini_l", "head": "elasticarcface"}, kd=False)
 _SECOND = arm_id("balanced", {"backbone": "mini_l", "head": "elasticarcface"}, kd=True)
@@ -85,7 +85,7 @@ def test_paths_are_left_out_of_recipes_at_any_depth() -> None:
 
 
 def test_study_whose_runs_are_elsewhere_has_no_pages(tmp_path: Path) -> None:
-    study = Results.model_validate(grid_results())
+    study = Results.parse(grid_results())
     assert find_pages(study, tmp_path) == {}
     write_run_pages(study, tmp_path, tmp_path / "report.html", {})
     assert list(tmp_path.iterdir()) == []
@@ -95,7 +95,7 @@ def test_runs_of_older_results_are_found_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "real-plain-s2"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text("{}")
-    study = Results.model_validate(fabricated_results())
+    study = Results.parse(fabricated_results())
     assert find_pages(study, tmp_path) == {"runs/real-plain-s2": "pages/real-plain-s2.html"}
 
 
@@ -106,7 +106,7 @@ def test_run_outside_the_study_is_refused(tmp_path: Path, run: str) -> None:
     results = grid_results()
     results["models"][0]["runs"][0]["run"] = run
     with pytest.raises(DataError, match=re.escape("runs lie in runs/<name>")):
-        find_pages(Results.model_validate(results), tmp_path)
+        find_pages(Results.parse(results), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_damaged_files_are_named_on_the_page(
 
 
 def test_page_of_a_run_that_cannot_be_read_still_says_what_is_known() -> None:
-    study = Results.model_validate(grid_results())
+    study = Results.parse(grid_results())
     model = study.models[0]
     files = RunFiles({}, {}, [], ["run.json is damaged"])
     page = parse(render_run(study, model, model.runs[0], files, back="a&b.html"))
@@ -148,7 +148,7 @@ def test_page_of_a_run_that_cannot_be_read_still_says_what_is_known() -> None:
 
 
 def test_numbers_that_are_none_are_not_drawn(tmp_path: Path) -> None:
-    study = Results.model_validate(grid_results())
+    study = Results.parse(grid_results())
     model = study.models[0]
     log = [{"step": 1, "loss": float("nan"), "lr": "x"}, {"step": 2, "classification": True}]
     files = RunFiles({"steps": "many", "seconds": 0}, {}, json.loads(json.dumps(log)), [])
@@ -161,7 +161,7 @@ def test_folder_of_others_is_not_replaced(tmp_path: Path) -> None:
     draw_runs(results, tmp_path, models=1)
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "thesis.docx").write_text("")
-    study = Results.model_validate(results)
+    study = Results.parse(results)
     with pytest.raises(DataError, match=r"thesis\.docx: not of a study"):
         write_run_pages(study, tmp_path, tmp_path / "r.html", find_pages(study, tmp_path))
     assert [p.name for p in (tmp_path / "pages").iterdir()] == ["thesis.docx"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -79,11 +78,11 @@ OF_UNEVENNESS = (
 
 
 def ids(claims: Sequence[Mapping[str, object]]) -> list[tuple[object, object, object]]:
-    return [(claim["benchmark"], claim["teacher"], claim["id"]) for claim in claims]
+    return [(claim.benchmark, claim.teacher, claim.id) for claim in claims]
 
 
 def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluations) -> None:
-    claims = summarise(ARMS, evaluations, others=OTHERS)["claims"]
+    claims = summarise(ARMS, evaluations, others=OTHERS).claims
     of_teacher = [
         *(f"kd-raises-accuracy:{name}" for name in ACCURACY),
         *(f"{rule}:{name}" for rule in OF_UNEVENNESS for name in ACCURACY),
@@ -99,79 +98,67 @@ def test_every_claim_on_every_benchmark_for_every_teacher(evaluations: Evaluatio
     expected += [("orl", teacher, "real-people:orl") for teacher in ("sface", "study")]
     assert ids(claims) == expected
     for claim in claims:
-        assert set(claim) == {
-            *("id", "question", "benchmark", "teacher", "verdict", "statement", "rule", "tests"),
-            "levels",
-        }
-        assert claim["levels"] == {}
-        assert claim["question"].endswith("?")
-        assert claim["statement"].endswith(".")
-        assert claim["rule"].endswith(".")
-        for test in claim["tests"]:
-            assert set(test) == {
-                *("label", "value", "low", "high", "p_value", "p_holm", "unit", "note")
-            }
-    verdicts = {claim["id"]: claim["verdict"] for claim in claims}
+        assert claim.levels == {}
+        assert claim.question.endswith("?")
+        assert claim.statement.endswith(".")
+        assert claim.rule.endswith(".")
+        assert claim.tests
+    verdicts = {claim.id: claim.verdict for claim in claims}
     assert verdicts["kd-raises-accuracy:real"] == "supported"
     assert verdicts["gap-closed-synthetic"] == "supported"
 
 
 def test_own_references_are_named(evaluations: Evaluations) -> None:
-    claims = summarise(ARMS, evaluations, others=OTHERS)["claims"]
-    on_people = [claim for claim in claims if claim["benchmark"] == "orl"]
+    claims = summarise(ARMS, evaluations, others=OTHERS).claims
+    on_people = [claim for claim in claims if claim.benchmark == "orl"]
     for claim, own, other in zip(on_people, ("sface", "study"), ("study", "sface"), strict=True):
-        assert "untrained network 29.90 %" in claim["statement"]
-        assert f"teacher {own} " in claim["statement"]
-        assert f"teacher {other}" not in claim["statement"]
+        assert "untrained network 29.90 %" in claim.statement
+        assert f"teacher {own} " in claim.statement
+        assert f"teacher {other}" not in claim.statement
 
 
 def test_differences(evaluations: Evaluations) -> None:
     summary = summarise(ARMS, evaluations, others=OTHERS)
-    rows = summary["differences"]
+    rows = summary.differences
     over_groups = ["accuracy", "std_sample", "ser", "dprime_gap", "probit_gap", "fnmr_ratio"]
     of_pair = [
-        row
-        for row in rows
-        if (row["set"], row["benchmark"], row["teacher"]) == ("mix", "groups", "study")
+        row for row in rows if (row.set, row.benchmark, row.teacher) == ("mix", "groups", "study")
     ]
-    assert [(row["group"], row["metric"]) for row in of_pair] == [
+    assert [(row.group, row.metric) for row in of_pair] == [
         *((group, metric) for metric in ("accuracy", "eer") for group in "abc"),
         *(("mean", metric) for metric in over_groups),
     ]
-    assert [row["value"] for row in of_pair[:3]] == pytest.approx([0.02] * 3)
-    assert [row["value"] for row in of_pair[3:6]] == pytest.approx([-0.02] * 3)
+    assert [row.value for row in of_pair[:3]] == pytest.approx([0.02] * 3)
+    assert [row.value for row in of_pair[3:6]] == pytest.approx([-0.02] * 3)
     for row in of_pair:
-        assert (row["p_holm"] is None) == (row["group"] == "mean")
-        if row["p_holm"] is not None:
-            assert row["p_value"] <= row["p_holm"] <= min(1, 3 * row["p_value"])
-    on_people = [row for row in rows if row["benchmark"] == "orl"]
-    assert {row["metric"] for row in on_people} == {"accuracy", "eer"}
+        assert (row.p_holm is None) == (row.group == "mean")
+        if row.p_holm is not None:
+            assert row.p_value <= row.p_holm <= min(1, 3 * row.p_value)
+    on_people = [row for row in rows if row.benchmark == "orl"]
+    assert {row.metric for row in on_people} == {"accuracy", "eer"}
     assert len(on_people) == 3 * 2 * 2
 
 
 def test_evaluations_of_arms(evaluations: Evaluations) -> None:
-    entries = summarise(ARMS, evaluations, others=OTHERS)["evaluations"]
+    entries = summarise(ARMS, evaluations, others=OTHERS).evaluations
     assert list(entries) == [arm.id for arm in ARMS]
     entry = entries["real-plain"]["groups"]
-    assert [s["seed"] for s in entry["seeds"]] == list(SEEDS)
-    assert entry["groups"]["b"]["accuracy"]["value"] == pytest.approx(0.901)
-    assert {"dprime_gap", "probit_gap", "std_expected", "std_excess_p"} <= set(entry["overall"])
-    assert "dprime" in entry["groups"]["a"]
-    assert "fnmr_ratio" in entry["global_threshold"]
-    assert entries["teacher-sface"]["groups"]["seeds"] == []
+    assert [s.seed for s in entry.seeds] == list(SEEDS)
+    assert entry.groups["b"].accuracy.value == pytest.approx(0.901)
+    assert entries["teacher-sface"]["groups"].seeds == []
 
 
 def test_it_is_json_and_the_same_each_time(evaluations: Evaluations) -> None:
     first, second = (
-        json.dumps(summarise(ARMS, evaluations, others=OTHERS), allow_nan=False) for _ in range(2)
+        summarise(ARMS, evaluations, others=OTHERS).model_dump_json() for _ in range(2)
     )
     assert first == second
 
 
 def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
     kept = [arm for arm in ARMS if arm.set in ("synthetic", "mix") and arm.teacher != "study"]
-    claims = summarise(kept, {arm.id: evaluations[arm.id] for arm in kept}, others=OTHERS)["claims"]
-    assert {claim["id"] for claim in claims} == {
+    claims = summarise(kept, {arm.id: evaluations[arm.id] for arm in kept}, others=OTHERS).claims
+    assert {claim.id for claim in claims} == {
         "kd-raises-accuracy:synthetic",
         "kd-raises-accuracy:mix",
         *(f"{rule}:{name}" for rule in OF_UNEVENNESS for name in ("synthetic", "mix")),
@@ -179,13 +166,13 @@ def test_missing_arms_leave_their_claims_out(evaluations: Evaluations) -> None:
     }
     plain = [arm for arm in ARMS if arm.kd is False]
     summary = summarise(plain, {arm.id: evaluations[arm.id] for arm in plain}, others=OTHERS)
-    assert summary["differences"] == []
-    assert [claim["id"] for claim in summary["claims"]] == ["mix-matches-real-plain"] * 2
+    assert summary.differences == ()
+    assert [claim.id for claim in summary.claims] == ["mix-matches-real-plain"] * 2
 
 
 def test_without_groups_only_unevenness_is_not_asked_about(evaluations: Evaluations) -> None:
     one_group = {arm: {"groups": of["orl"], "orl": of["orl"]} for arm, of in evaluations.items()}
-    claims = summarise(ARMS, one_group, others=OTHERS)["claims"]
+    claims = summarise(ARMS, one_group, others=OTHERS).claims
     of_teacher = [
         *(f"kd-raises-accuracy:{name}" for name in ACCURACY),
         *("gap-closed", "gap-closed-synthetic", "mix-matches-real"),
@@ -196,10 +183,10 @@ def test_without_groups_only_unevenness_is_not_asked_about(evaluations: Evaluati
         *(("orl", teacher, "real-people:orl") for teacher in ("sface", "study")),
     ]
     first = claims[0]
-    assert (first["verdict"], first["tests"][0]["value"]) == ("supported", pytest.approx(0.03))
-    assert first["question"] == "Does distillation raise accuracy (training set real)?"
-    assert "differ in accuracy by +3.00 points [" in first["statement"]
-    assert "group" not in first["statement"]
+    assert (first.verdict, first.tests[0].value) == ("supported", pytest.approx(0.03))
+    assert first.question == "Does distillation raise accuracy (training set real)?"
+    assert "differ in accuracy by +3.00 points [" in first.statement
+    assert "group" not in first.statement
 
 
 @pytest.mark.parametrize(
@@ -228,14 +215,14 @@ def test_few_seeds_are_said_in_every_claim(seeds: int, caution: str) -> None:
         arm.id: {"groups": models(0.8 + GAIN[arm.teacher], arm.seeds, 2, rng)}
         for rng, arm in enumerate(arms)
     }
-    claims = summarise(arms, evaluations)["claims"]
+    claims = summarise(arms, evaluations).claims
     assert len(claims) == 1 + len(OF_UNEVENNESS)
     for claim in claims:
-        assert claim["statement"].endswith(caution)
-        assert ("training seed" in claim["statement"]) == bool(caution)
+        assert claim.statement.endswith(caution)
+        assert ("training seed" in claim.statement) == bool(caution)
     raises = claims[0]
-    assert raises["tests"][0]["p_value"] < 0.05
-    assert raises["verdict"] == ("supported" if seeds >= 3 else "undecided")
+    assert raises.tests[0].p_value < 0.05
+    assert raises.verdict == ("supported" if seeds >= 3 else "undecided")
 
 
 def test_another_level_is_refused(evaluations: Evaluations) -> None:

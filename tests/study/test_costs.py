@@ -10,6 +10,7 @@ from simulated import Chance, Simulation, student
 from evenface.study import costs
 from evenface.study.answers import Arm, summarise
 from evenface.study.costs import Cost, energy_wh, power
+from evenface.study.record import Pareto
 
 CERTAIN = Chance(0, 0, 0, 0, 0)
 ACCURACY = {"real": 0.9, "synthetic": 0.8, "mix": 0.7}
@@ -29,24 +30,27 @@ def fronts(
     evaluations = {
         arm.id: {"groups": simulation.evaluations([mean] * 3, len(arm.seeds))} for arm, mean in grid
     }
-    found = summarise([arm for arm, _ in grid], evaluations, rules=[], costs=known)["pareto"]
+    found = summarise([arm for arm, _ in grid], evaluations, rules=[], costs=known).pareto
     return list(found)
 
 
 def test_a_dominated_model_is_not_on_the_front() -> None:
     (front,) = fronts(COSTS)
-    assert front == {
-        "benchmark": "groups",
+    assert front == Pareto(
+        benchmark="groups",
         # "mix" is slower than "synthetic" and less accurate.
-        "models": ["real-plain", "synthetic-plain"],
-        "axes": ["accuracy", "parameters", "macs", "seconds"],
-    }
+        models=("real-plain", "synthetic-plain"),
+        axes=("accuracy", "parameters", "macs", "seconds"),
+    )
 
 
 def test_costs_that_are_not_known_of_all_students_are_left_out() -> None:
     (front,) = fronts(COSTS | {"mix-plain": Cost(parameters=10)})
-    assert front["axes"] == ["accuracy", "parameters"]
-    assert front["models"] == ["real-plain"]
+    assert front.axes == (
+        "accuracy",
+        "parameters",
+    )
+    assert front.models == ("real-plain",)
     assert fronts({}) == []
     assert fronts({name: Cost() for name in COSTS}) == []
 
@@ -57,15 +61,22 @@ def test_a_teacher_takes_part_where_its_costs_are_known() -> None:
     known = {name: Cost(parameters=cost.parameters) for name, cost in COSTS.items()}
     known |= {"teacher-t": Cost(parameters=100), "untrained": Cost(parameters=1)}
     (front,) = fronts(known, (teacher, untrained))
-    assert front["models"] == ["real-plain", "teacher-t"]
+    assert front.models == (
+        "real-plain",
+        "teacher-t",
+    )
     (front,) = fronts(COSTS | {"teacher-t": Cost(parameters=100)}, (teacher,))
-    assert "teacher-t" not in front["models"]
+    assert "teacher-t" not in front.models
 
 
 def test_equal_models_are_all_on_the_front() -> None:
     twin = (student("real", "t"), 0.9)
     (front,) = fronts(COSTS | {"real-kd-t": COSTS["real-plain"]}, (twin,))
-    assert front["models"] == ["real-plain", "synthetic-plain", "real-kd-t"]
+    assert front.models == (
+        "real-plain",
+        "synthetic-plain",
+        "real-kd-t",
+    )
 
 
 @pytest.mark.parametrize(

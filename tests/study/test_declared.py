@@ -12,6 +12,7 @@ from simulated import Chance, Simulation, student
 
 from evenface.study.answers import Arm, summarise
 from evenface.study.claim_settings import ClaimSettings
+from evenface.study.record import Claim
 from evenface.study.spec import load_study
 
 GROUPS = "abc"
@@ -78,10 +79,10 @@ def study(
     return arms, evaluations
 
 
-def asked(*of: object, rule: str = "declared-contrasts", **more: object) -> dict[str, dict]:
+def asked(*of: object, rule: str = "declared-contrasts", **more: object) -> dict[str, Claim]:
     """Claims by what follows the rule's name."""
-    found = summarise(*study(*of), rules=[rule], settings=settings(**more))["claims"]
-    return {claim["id"].partition(":")[2]: claim for claim in found}
+    found = summarise(*study(*of), rules=[rule], settings=settings(**more)).claims
+    return {claim.id.partition(":")[2]: claim for claim in found}
 
 
 QUIET = Chance(people=0.02, own=0.004, training=0.003, training_of_group=0.001, rest=0.002)
@@ -107,7 +108,7 @@ def test_the_harm_is_what_the_arms_say_by_hand():
             of_groups.append((away[0] - away[1]).mean())
         return float(np.mean(of_groups))
 
-    values = {claim["id"]: claim["tests"][0]["value"] for claim in found["claims"]}
+    values = {claim.id: claim.tests[0].value for claim in found.claims}
     for endpoint, transform in (("absolute", np.array), ("relative", np.log)):
         plain, kd = harm("plain", transform), harm("kd-t", transform)
         assert values[f"declared-contrasts:starving:{endpoint}"] == pytest.approx(plain)
@@ -120,21 +121,21 @@ def test_effects_that_are_there_are_found_and_told_apart():
     halved = {name: 1 - 0.5 * (1 - of) for name, of in truths(LOSS, GAIN).items()}
     found = asked(simulation, truths(LOSS, GAIN), halved)
     assert list(found) == ["kd:absolute", "kd:relative", "starving:absolute", "starving:relative"]
-    verdicts = {name: claim["verdict"] for name, claim in found.items()}
+    verdicts = {name: claim.verdict for name, claim in found.items()}
     assert verdicts["starving:absolute"] == verdicts["starving:relative"] == "supported"
     assert verdicts["kd:absolute"] == "supported"
     assert verdicts["kd:relative"] == "not supported"
-    assert "No effect: a factor of 1.15 or more is excluded" in found["kd:relative"]["statement"]
+    assert "No effect: a factor of 1.15 or more is excluded" in found["kd:relative"].statement
     worse = asked(simulation, truths(LOSS / 2, GAIN), truths(2 * LOSS, GAIN))
-    assert worse["kd:absolute"]["verdict"] == "not supported"
+    assert worse["kd:absolute"].verdict == "not supported"
 
 
 def test_twins_differ_by_nothing_and_others_by_something():
     simulation = Simulation(QUIET, 3)
     twins = asked(simulation, truths(LOSS, GAIN), truths(LOSS, GAIN), expect="nothing")
-    assert twins["kd:absolute"]["verdict"] == "supported"
+    assert twins["kd:absolute"].verdict == "supported"
     others = asked(simulation, truths(LOSS, GAIN), truths(0, GAIN), expect="nothing")
-    assert others["kd:absolute"]["verdict"] == "not supported"
+    assert others["kd:absolute"].verdict == "not supported"
 
 
 def test_random_groups_ask_the_primary_contrast_alone():
@@ -146,18 +147,18 @@ def test_random_groups_ask_the_primary_contrast_alone():
     }
     results = summarise(arms, both, rules=["declared-contrasts", "random-groups"],
                         settings=settings())  # fmt: skip
-    ids = [claim["id"] for claim in results["claims"] if claim["id"].startswith("random")]
+    ids = [claim.id for claim in results.claims if claim.id.startswith("random")]
     assert ids == ["random-groups:kd:absolute", "random-groups:kd:relative"]
-    assert {claim["benchmark"] for claim in results["claims"]} == {"groups"}
-    assert all(set(of) == {"groups"} for of in results["evaluations"].values())
-    nothing = next(c for c in results["claims"] if c["id"] == ids[0])
-    assert nothing["verdict"] == "supported"
+    assert {claim.benchmark for claim in results.claims} == {"groups"}
+    assert all(set(of) == {"groups"} for of in results.evaluations.values())
+    nothing = next(c for c in results.claims if c.id == ids[0])
+    assert nothing.verdict == "supported"
 
 
 def test_few_seeds_decide_nothing_and_missing_arms_ask_nothing():
     simulation = Simulation(QUIET, 5)
     of = (simulation, truths(LOSS, GAIN), truths(0, GAIN))
-    assert asked(*of, 2)["kd:absolute"]["verdict"] == "undecided"
+    assert asked(*of, 2)["kd:absolute"].verdict == "undecided"
     without = truths(0, GAIN)
     del without["starved-b"]
     assert "kd:absolute" not in asked(simulation, truths(LOSS, GAIN), without)
@@ -169,7 +170,7 @@ def wrong(count: int, regime: str, plain, kd) -> Counter[str]:
     for number in range(count):
         claims = asked(Simulation(REGIMES[regime], number), plain, kd)
         for endpoint in ("absolute", "relative"):
-            found[f"{endpoint}: {claims[f'kd:{endpoint}']['verdict']}"] += 1
+            found[f"{endpoint}: {claims[f'kd:{endpoint}'].verdict}"] += 1
     return found
 
 

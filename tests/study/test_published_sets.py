@@ -106,7 +106,7 @@ def test_a_study_keeps_the_pairs_of_a_prepared_folder(prepared, tmp_path):
     assert set(manifest.identities()) == set(Manifest.read(prepared).identities())
     faces = StudyFaces(manifest, manifest, manifest, {}, None, {})
     (benchmark,) = draw_benchmarks(spec, faces, log)
-    assert benchmark.describe()["pairs"] == "published"
+    assert benchmark.describe().pairs == "published"
     assert benchmark.statement.startswith("Published pairs.")
     kept, published = benchmark.protocol, Protocol.read(prepared / "protocol.parquet")
     for field in ("a", "b", "genuine", "group", "fold"):
@@ -124,7 +124,7 @@ def test_a_study_draws_new_pairs_by_name(prepared, tmp_path):
     manifest = obtain(spec.faces.test, "test", spec, log)
     faces = StudyFaces(manifest, manifest, manifest, {}, None, {})
     (benchmark,) = draw_benchmarks(spec, faces, log)
-    assert benchmark.describe()["pairs"] == "drawn"
+    assert benchmark.describe().pairs == "drawn"
     assert benchmark.title == "pairs drawn from rfw"
     assert benchmark.protocol.groups == ("African", "Asian")
     assert len(benchmark.protocol.fold_pairs) == 2 * 40

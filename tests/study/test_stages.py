@@ -13,6 +13,7 @@ import pytest
 
 from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.files import read_json
+from evenface.study.record import StageTime
 from evenface.study.stage import Mark, carry_out
 from evenface.study.stages import Stage, StageLog
 from evenface.train.lock import RunLock
@@ -30,8 +31,8 @@ def test_finished_stage_is_kept(tmp_path):
     log = StageLog(tmp_path)
     assert log.run("faces", {"seed": 1}, build, at="data/faces") == first
     assert len(calls) == 1
-    assert log.summary()[0]["name"] == "faces"
-    assert log.summary()[0]["reused"] is True
+    assert log.summary()[0].name == "faces"
+    assert log.summary()[0].reused is True
 
 
 def test_changed_inputs_start_from_an_empty_folder(tmp_path):
@@ -139,7 +140,7 @@ def test_a_portable_stage_is_taken_from_another_study(tmp_path):
     assert names(copy) == names(source)
     assert (copy / "images").samefile(source / "images")
     assert not (copy / "log.jsonl").samefile(source / "log.jsonl")  # appended to in place
-    assert log.summary()[0]["reused"] is True
+    assert log.summary()[0].reused is True
     # Another place, other inputs, or a stage that leads out of its folder: built.
     for at, seed, portable in (("b", 1, True), ("data/faces", 2, True), ("data/faces", 1, False)):
         third = tmp_path / f"{at}-{seed}-{portable}".replace("/", "-")
@@ -167,7 +168,7 @@ def test_what_another_study_set_aside_can_be_taken(tmp_path):
     log = StageLog(tmp_path / "second", reuse=[first])
     (folder,) = log.run_together("w", stages("a"), workers=1).folders
     assert (folder / "made").read_text() == "a"
-    assert log.summary()[0]["reused"] is True
+    assert log.summary()[0].reused is True
 
 
 def test_interrupted_stage_finds_its_part_again(tmp_path):
@@ -182,9 +183,7 @@ def test_interrupted_stage_finds_its_part_again(tmp_path):
         StageLog(tmp_path).run("train", {"seed": 1}, stops, at="run")
     log = StageLog(tmp_path)
     log.run("train", {"seed": 1}, continues, at="run")
-    assert log.summary() == [
-        {"name": "train", "seconds": log.summary()[0]["seconds"], "reused": False}
-    ]
+    assert log.summary() == [StageTime(name="train", seconds=log.summary()[0].seconds)]
 
 
 def test_deleted_folder_is_built_again(tmp_path):
@@ -203,18 +202,18 @@ def test_stages_together_are_one_entry_and_kept_one_by_one(tmp_path):
     log = StageLog(tmp_path)
     folders = log.run_together("write", stages("a", "b"), workers=2).all_finished()
     assert [(folder / "made").read_text() for folder in folders] == ["a", "b"]
-    assert [entry["name"] for entry in log.summary()] == ["write"]
+    assert [entry.name for entry in log.summary()] == ["write"]
 
     first = (tmp_path / "s" / "0" / "made").stat().st_mtime_ns
     log = StageLog(tmp_path)
     log.run_together("write", stages("a", "c"), workers=2)
     assert (tmp_path / "s" / "0" / "made").stat().st_mtime_ns == first
     assert (tmp_path / "s" / "1" / "made").read_text() == "c"
-    assert log.summary()[0]["reused"] is False
+    assert log.summary()[0].reused is False
 
     log = StageLog(tmp_path)
     log.run_together("write", stages("a", "c"), workers=2)
-    assert log.summary()[0]["reused"] is True
+    assert log.summary()[0].reused is True
 
 
 def test_failed_stages_are_recorded_and_tried_again_by_the_next_call(tmp_path):
@@ -264,6 +263,7 @@ def test_a_stage_that_another_process_is_at_is_waited_for(tmp_path, monkeypatch)
 WORK = """
 import sys
 from pathlib import Path
+from evenface.study.record import StageTime
 from evenface.study.stages import Stage, StageLog
 from parallel_calls import write_slowly
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from evenface.study import students
 from evenface.study.faces import StudyFaces, check_groups, training_sets
 from evenface.study.labels import label_synthetic, mislabelled
 from evenface.study.plan import plan_study
+from evenface.study.record import PredictedLabels
 from evenface.study.results import _describe_labels, _describe_set
 from evenface.study.run import run_study
 from evenface.study.spec import StudySpec, load_study, own_faces
@@ -110,9 +111,9 @@ def test_a_classifier_labels_them_as_data_label_does(
         assert label == (None if name == "both" else name.split("-")[0])
     assert set(found.synthetic.column("ethnicity_source")) == {"predicted", ""}
     described = _describe_labels(expected)
-    assert described["uncertain"] == 1
-    assert sum(map(sum, described["held_out"]["confusion"].values())) == 4
-    json.dumps(described)
+    assert described.uncertain == 1
+    assert sum(map(sum, described.held_out.confusion.values())) == 4
+    assert PredictedLabels.model_validate_json(described.model_dump_json()) == described
 
 
 def test_the_mix_is_balanced_by_the_labels(spec_of, faces: StudyFaces, tmp_path: Path) -> None:
@@ -124,8 +125,8 @@ def test_the_mix_is_balanced_by_the_labels(spec_of, faces: StudyFaces, tmp_path:
     }
     assert Counter(name.split("-")[0] for name in made) == {"east": 4, "west": 4}
     described = _describe_set(spec, "mix", mix, "ethnicity")
-    assert described["labels"] == {"declared": 24, "predicted": 24}
-    assert described["title"].endswith("synthetic groups predicted")
+    assert described.labels == {"declared": 24, "predicted": 24}
+    assert described.title.endswith("synthetic groups predicted")
 
 
 def test_a_labelling_is_done_once(spec_of, faces: StudyFaces, tmp_path: Path) -> None:
@@ -139,9 +140,9 @@ def test_a_labelling_is_done_once(spec_of, faces: StudyFaces, tmp_path: Path) ->
         {"real": faces.real, "synthetic": faces.synthetic},
         again,
     )
-    names = [stage["name"] for stage in again.summary()]
+    names = [stage.name for stage in again.summary()]
     assert len(set(names)) == len(names) == 3
-    assert all(stage["reused"] for stage in again.summary())
+    assert all(stage.reused for stage in again.summary())
 
 
 def test_a_file_of_predictions(spec_of, faces: StudyFaces, tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_a_mix_by_wrong_labels_keeps_the_true_ones(
     assert (mix.column("ethnicity")[~made] == mix.column("ethnicity_drawn")[~made]).all()
     assert mix.attributes[0] == "ethnicity"
     assert Counter(mix.column("ethnicity_drawn")[made]) == {"east": 12, "west": 12}
-    assert "100 % of labels wrong" in _describe_set(spec, "mix", mix, "ethnicity")["title"]
+    assert "100 % of labels wrong" in _describe_set(spec, "mix", mix, "ethnicity").title
 
 
 def test_sets_without_wrong_labels_keep_their_stages() -> None:

@@ -20,6 +20,7 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.study import claims, unevenness
 from evenface.study.answers import Arm, summarise
 from evenface.study.inference import MEAN, compare
+from evenface.study.record import Claim
 
 # People alone, people and training in equal parts, nearly training alone.
 REGIMES = {
@@ -33,12 +34,10 @@ IN_PROPORTION = [0.832, 0.88, 0.928]
 Truths = Mapping[Arm, Sequence[float]]
 
 
-def verdicts(
-    simulation: Simulation, truths: Truths, rule: str, **more: Any
-) -> list[Mapping[str, Any]]:
+def verdicts(simulation: Simulation, truths: Truths, rule: str, **more: Any) -> list[Claim]:
     """What one rule finds in a study with these accuracies."""
     evaluations = {arm.id: {"groups": simulation.evaluations(of)} for arm, of in truths.items()}
-    return list(summarise(list(truths), evaluations, rules=[rule], **more)["claims"])
+    return list(summarise(list(truths), evaluations, rules=[rule], **more).claims)
 
 
 def pair(simulation: Simulation, *truths: Sequence[float]) -> list[ArmEvaluation]:
@@ -119,7 +118,7 @@ def mixes_at_the_margin(s: Simulation) -> str:
     truths = {student("real", "t"): EVEN}
     truths |= {student(f"mix-{i}", "t"): [0.79, 0.79, 0.79] for i in range(3)}
     (claim,) = verdicts(s, truths, "which-mixes-match")
-    return str(claim["verdict"])
+    return str(claim.verdict)
 
 
 def everywhere_but_once(s: Simulation) -> str:
@@ -133,7 +132,7 @@ def everywhere_but_once(s: Simulation) -> str:
             truths[student(name, None, {"backbone": level})] = EVEN
             truths[student(name, "t", {"backbone": level})] = gained
     (claim,) = verdicts(s, truths, "kd-raises-accuracy-everywhere")
-    return str(claim["verdict"])
+    return str(claim.verdict)
 
 
 def nowhere(rule: str) -> Callable[[Simulation], str]:
@@ -145,7 +144,7 @@ def nowhere(rule: str) -> Callable[[Simulation], str]:
             for teacher in (None, "t")
         }
         (claim,) = verdicts(s, truths, rule)
-        return str(claim["verdict"])
+        return str(claim.verdict)
 
     found.__name__ = f"nowhere_{rule}"
     return found
@@ -163,7 +162,7 @@ def worst_group_stays(s: Simulation) -> str:
 def levels(s: Simulation, truths: Mapping[str, Sequence[float]]) -> str:
     """The surest verdict on any of the levels: what picking among them would find."""
     arms = {student("real", "t", {"loss": loss}): of for loss, of in truths.items()}
-    found = [claim["verdict"] for claim in verdicts(s, arms, "level-beats-baseline")]
+    found = [claim.verdict for claim in verdicts(s, arms, "level-beats-baseline")]
     return next((v for v in ("supported", "not supported") if v in found), "undecided")
 
 
@@ -178,8 +177,8 @@ def fractions_at_epsilon(s: Simulation) -> str:
     arms = {student(n): of for n, of in (("real", EVEN), ("half", loss), ("synthetic", loss))}
     evaluations = {arm.id: {"groups": s.evaluations(of)} for arm, of in arms.items()}
     fractions = {"real": 1.0, "half": 0.5, "synthetic": 0.0}
-    (entry,) = summarise(list(arms), evaluations, rules=[], real_fractions=fractions)["sweep"]
-    return "undecided" if entry["smallest"]["fraction"] is None else "supported"
+    (entry,) = summarise(list(arms), evaluations, rules=[], real_fractions=fractions).sweep
+    return "undecided" if entry.smallest.fraction is None else "supported"
 
 
 # Scenario → the largest rate of "supported" and of "not supported" that is no fault of the rule;
@@ -296,11 +295,11 @@ def test_two_seeds_decide_nothing_whatever_the_effect() -> None:
     evaluations = {
         arm.id: {"groups": s.evaluations([0.95] * 3 if arm.kd else [0.6] * 3, 2)} for arm in arms
     }
-    found = summarise(arms, evaluations)["claims"]
+    found = summarise(arms, evaluations).claims
     raised = found[0]
-    assert raised["tests"][0]["low"] is None
-    assert raised["tests"][1]["low"] > 0.3
-    assert {claim["verdict"] for claim in found} == {"undecided"}
+    assert raised.tests[0].low is None
+    assert raised.tests[1].low > 0.3
+    assert {claim.verdict for claim in found} == {"undecided"}
     for claim in found:
-        assert "2 training seeds" in claim["statement"]
-        assert "nothing is decided whatever the intervals say (that takes 3)" in claim["statement"]
+        assert "2 training seeds" in claim.statement
+        assert "nothing is decided whatever the intervals say (that takes 3)" in claim.statement

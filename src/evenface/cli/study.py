@@ -153,8 +153,8 @@ def report(folder: Folder) -> None:
 def _print_results(folder: Path) -> None:
     from evenface.console import out as console
     from evenface.report.names import readable
-    from evenface.report.schema import read_results
     from evenface.report.terminal import answer_lines, result_tables, verdict_lines
+    from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
 
     results = readable(read_results(folder / RESULTS_NAME))

@@ -70,7 +70,7 @@ def _operating_point(
     if supported and np.isnan([fmr, fnmr]).any():
         supported, note = False, _NO_PAIRS
     if not supported:
-        nothing = Estimate(value=None, low=None, high=None, note=note)
+        nothing = Estimate(note=note)
         nobody = WorstGroup(value=None, share=None, note=note)
         return OperatingPoint(
             key=key,
@@ -140,7 +140,7 @@ def _own_threshold(
     if supported and any(np.isnan(rate) for rate in rates.values()):
         supported, note = False, _NO_PAIRS
     if not supported:
-        nothing = Estimate(value=None, low=None, high=None, note=note)
+        nothing = Estimate(note=note)
         return OwnThreshold(threshold=None, fmr=nothing, fnmr=nothing)
     threshold = float(chosen[f"own.{key}"][g].mean())
     trials = {"fmr": scorer.facts.impostor_trials, "fnmr": scorer.facts.genuine_trials}

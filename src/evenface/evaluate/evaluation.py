@@ -414,7 +414,7 @@ def _group_result(
                 note=note,
             )
             if measurable
-            else Estimate(value=None, low=None, high=None, note=note)
+            else Estimate(note=note)
         )
     roc = scorer.roc()
     error_rate = float(observed.by_group["eer"][0, g])
@@ -471,7 +471,7 @@ def _overall(
     means: dict[str, Estimate],
 ) -> Overall:
     mean = summary.estimate("overall.accuracy", float(accuracies.mean()))
-    nothing = Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
+    nothing = Estimate(note=_ONE_GROUP)
     if len(accuracies) < 2:
         return Overall(
             accuracy=mean,
@@ -487,7 +487,7 @@ def _overall(
         name: summary.estimate(f"overall.{name}", float(values[f"overall.{name}"][0]))
         for name in _SPREADS
     }
-    expected = Estimate(value=None, low=None, high=None, note="no replicates to expect it from")
+    expected = Estimate(note="no replicates to expect it from")
     corrected = expected
     if "accuracy" in summary.samples:
         summary.samples["overall.std_expected"], value = summary.std_expected()
@@ -522,7 +522,7 @@ def _means(
         lacking = [name for name, of in of_groups.items() if of is None or of.value is None]
         if lacking:
             note = f"not measurable: no figure of {', '.join(lacking)}"
-            found[measure] = Estimate(value=None, low=None, high=None, note=note)
+            found[measure] = Estimate(note=note)
         else:
             found[measure] = summary.estimate(key, float(value[0]))
     return found
@@ -538,7 +538,7 @@ def _global_threshold(
     impostors = [len(scorer.ranking.impostor_order) for scorer in scorers]
     measurable, note = far_support(sum(impostors), TARGET_FMR)
     if not measurable:
-        nothing = Estimate(value=None, low=None, high=None, note=note)
+        nothing = Estimate(note=note)
         by_group = dict.fromkeys(summary.groups, nothing)
         return GlobalThreshold(
             target_fmr=TARGET_FMR,
@@ -567,9 +567,7 @@ def _global_threshold(
         }
 
     genuine_trials = [scorer.facts.genuine_trials for scorer in scorers]
-    over = dict.fromkeys(
-        ("fdr", "garbe", "fnmr_ratio"), Estimate(value=None, low=None, high=None, note=_ONE_GROUP)
-    )
+    over = dict.fromkeys(("fdr", "garbe", "fnmr_ratio"), Estimate(note=_ONE_GROUP))
     if len(scorers) > 1:
         over = {
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))

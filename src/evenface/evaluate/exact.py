@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.evaluate.verification import (
+    CACHED,
     Weights,
     accepted_at,
     cumulative,
@@ -13,9 +14,6 @@ from evenface.evaluate.verification import (
     scale,
     whole_factors,
 )
-
-# Weights searched at a time: those of a few rows, which fit the processor's cache.
-_CACHED = 50_000
 
 
 def exact_fold_accuracy(
@@ -85,7 +83,7 @@ class ExactFoldSearch:
             correct (R, F), total (R, F). NaN where all pairs of a kind weigh nothing.
         """
         # A few rows at a time stay in the processor's cache, which halves the time.
-        size = max(1, _CACHED // weights.shape[1])
+        size = max(1, CACHED // weights.shape[1])
         parts = [
             self._held_out(weights[start : start + size]) for start in range(0, len(weights), size)
         ]

@@ -12,6 +12,8 @@ are here, under names that say which.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -79,6 +81,18 @@ def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
     """
     half = 0.5 / np.asarray(pairs, dtype=np.float64)
     return gap(probit(np.clip(_groups(accuracies), half, 1 - half)))
+
+
+SPREADS: dict[str, tuple[str, Callable[[NDArray[np.float64], ArrayLike], NDArray[np.float64]]]] = {
+    "std_sample": ("accuracy", lambda accuracies, _: std_sample(accuracies)),
+    "std_population": ("accuracy", lambda accuracies, _: std_population(accuracies)),
+    "ser": ("accuracy", lambda accuracies, _: skewed_error_ratio(accuracies)),
+    "gap": ("accuracy", lambda accuracies, _: gap(accuracies)),
+    "dprime_gap": ("dprime", lambda dprimes, _: gap(dprimes)),
+    "probit_gap": ("accuracy", probit_gap),
+}
+"""Measures over groups that have a threshold each: of which measure, and how, given (…, G) values
+and the number of pairs behind each accuracy."""
 
 
 def probit(shares: ArrayLike) -> NDArray[np.float64]:

@@ -347,7 +347,7 @@ class _Rates:
 
     def nothing(self, note: str | None) -> RateByGroup:
         """What cannot be said."""
-        return self._by_group(lambda _: Estimate(value=None, low=None, high=None, note=note))
+        return self._by_group(lambda _: Estimate(note=note))
 
     def _by_group(self, estimate: Callable[[NDArray[np.bool_]], Estimate]) -> RateByGroup:
         given = self._given
@@ -358,7 +358,7 @@ class _Rates:
 
     def _estimate(self, among: NDArray[np.bool_], event: NDArray[np.bool_]) -> Estimate:
         if not among.any():
-            return Estimate(value=None, low=None, high=None, note="no such probes")
+            return Estimate(note="no such probes")
         value = float(event[among].mean())
         if not len(self._counts):
             return Estimate(value=value, low=None, high=None)

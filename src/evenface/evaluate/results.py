@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
+from evenface.evaluate import fairness
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
 from evenface.files import atomic_path, read_json, write_json
 
@@ -29,18 +31,6 @@ REPLICATES_FILE = "replicates.npz"
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
-_Estimate = TypeVar("_Estimate", bound=BaseModel)
-
-
-def containing(estimate: _Estimate) -> _Estimate:
-    """The estimate itself, its bounds moved out to its value where they miss it."""
-    value = getattr(estimate, "value", None)
-    if value is not None:
-        for name, outer in (("low", min), ("high", max)):
-            bound = getattr(estimate, name)
-            if bound is not None:
-                object.__setattr__(estimate, name, outer(bound, value))
-    return estimate
 
 
 class Record(BaseModel):
@@ -56,14 +46,25 @@ class Estimate(Record):
     upwards, so all of their percentiles may be above it.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
     note: str | None = None
+    """Why there is no number or bound, or what else to know."""
 
     @model_validator(mode="after")
     def _interval_holds_value(self) -> Self:
-        return containing(self)
+        if self.value is not None:
+            for name, outer in (("low", min), ("high", max)):
+                bound = getattr(self, name)
+                if bound is not None:
+                    object.__setattr__(self, name, outer(bound, self.value))
+        return self
+
+    @property
+    def plain(self) -> Estimate:
+        """The number with its interval alone."""
+        return Estimate(value=self.value, low=self.low, high=self.high)
 
 
 class AccuracyEstimate(Estimate):
@@ -332,7 +333,7 @@ class Evaluation(Record):
     """One for each operating point that the pairs support."""
     calibration: Calibration | None = None
     notes: list[str]
-    replicates: dict[str, np.ndarray] = Field(exclude=True, repr=False)
+    replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
     (R,) for "overall.…" and "global.…". At operating points the names end in its key: "fnmr@1e-3"
     and "own.fnmr@1e-3" of a group, "fdr@1e-3" over groups. NaN or infinite where undefined. Not
@@ -418,23 +419,68 @@ class Evaluation(Record):
     def figure(self, measure: str, group: str | None = None) -> Figure:
         """A measure with the replicates that differences need; arguments as in :meth:`compare`."""
         samples, value = self.samples(measure, group), self.estimate(measure, group).value
-        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
-        if group is None and averaged != measure and averaged in self.pair_replicates:
-            mean = mean_figure([self.figure(averaged, of_group) for of_group in self.groups])
-            return replace(mean, value=value)
-        pairs, factor = np.empty(0), 1.0
-        if measure in self.pair_replicates:
-            column = ... if group is None else (..., list(self.groups).index(group))
-            pairs = self.pair_replicates[measure][column]
-            factor = float(self.shrinkage[measure][column])
-        if value is not None:
-            samples = shrink(value, samples, 1 / factor)
-        whole = Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
+        if group is None and measure not in self.pair_replicates:
+            whole = self._figure_over_groups(measure)
+            if whole is not None:
+                return replace(whole, value=value)
         if measure not in self.pair_replicates:
-            return whole
+            return Figure.settled(value, samples, np.empty(0), self.bootstrap.level)
+        column = ... if group is None else (..., list(self.groups).index(group))
+        factor = float(self.shrinkage[measure][column])
         known = [of.identities for of in self.groups.values() if of.identities is not None]
         people = self.groups[group].identities if group else min(known, default=None)
-        return replace(whole, pairs=pairs, expansion=expansion(people, self.bootstrap.level))
+        return Figure(
+            value,
+            samples if value is None else shrink(value, samples, 1 / factor),
+            self.pair_replicates[measure][column],
+            np.zeros(len(samples)),
+            np.empty(0),
+            self.bootstrap.level,
+            expansion(people, self.bootstrap.level),
+        )
+
+    def over_groups(
+        self, measure: str, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    ) -> Figure:
+        """A statistic over groups of a measure of the groups, to be shrunk itself.
+
+        Args:
+            measure: of a group.
+            statistic: reduces the last axis, the groups. Undefined where it is not finite.
+        """
+        figures = [self.figure(measure, group) for group in self.groups]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = [np.nan if of.value is None else of.value for of in figures]
+            value = float(statistic(np.array(values)))
+            people, pairs = (
+                statistic(np.stack(columns, axis=-1))
+                for columns in ([of.people for of in figures], [of.pairs for of in figures])
+            )
+        return replace(
+            figures[0],
+            value=value if np.isfinite(value) else None,
+            people=people,
+            pairs=pairs,
+            expansion=max(of.expansion for of in figures),
+        )
+
+    def _figure_over_groups(self, measure: str) -> Figure | None:
+        """A mean or spread of what the groups have, each at thresholds of its own.
+
+        As a figure of one model it is computed from the groups' shrunk replicates; of a difference
+        more is specific to pairs, so it is the difference that has to be shrunk.
+        """
+        averaged = _AVERAGED.get(measure, measure.removeprefix("mean."))
+        if averaged != measure and averaged in self.pair_replicates:
+            return mean_figure([self.figure(averaged, group) for group in self.groups])
+        scope, _, name = measure.rpartition(".")
+        if scope != "overall" or name not in fairness.SPREADS:
+            return None
+        of_groups, statistic = fairness.SPREADS[name]
+        if of_groups not in self.pair_replicates:
+            return None
+        fold_pairs = np.array([of.fold_pairs for of in self.groups.values()])
+        return self.over_groups(of_groups, lambda values: statistic(values, fold_pairs))
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""

@@ -141,10 +141,13 @@ class GroupData:
 
 @dataclass(frozen=True)
 class Sums:
-    """Cumulative weights of one group's ranked pairs, each (R, n + 1)."""
+    """What one group's ranked pairs come to under R weightings."""
 
     genuine: Weights
+    """(R, n + 1) cumulative weights, as for impostors."""
     impostor: Weights
+    dprime: NDArray[np.float64]
+    """(R,)."""
 
 
 class GroupScorer:
@@ -173,7 +176,10 @@ class GroupScorer:
         self._genuine = pairs.select(self.ranking.genuine_order)
         self._impostor = pairs.select(self.ranking.impostor_order)
         middle = float(pairs.scores.mean(dtype=np.float64))
-        self._moments = [_Moments(kind, middle) for kind in (self._genuine, self._impostor)]
+        self._powers = [
+            powers_of(kind.scores.astype(np.float64) - middle)
+            for kind in (self._genuine, self._impostor)
+        ]
         self.mean_genuine = float(self._genuine.scores.mean(dtype=np.float64))
         self.mean_impostor = float(self._impostor.scores.mean(dtype=np.float64))
 
@@ -201,42 +207,18 @@ class GroupScorer:
         return found
 
     def sums(self, resample: Resample) -> Sums:
-        """Cumulative weights of the ranked pairs."""
-        kinds = (self._genuine, self._impostor)
-        return Sums(*self.ranking.cumulate(*(kind.weights(resample) for kind in kinds)))
-
-    def dprime(self, resample: Resample) -> NDArray[np.float64]:
-        """(R,) d′."""
-        return dprime_of_moments(*(moments.sums(resample) for moments in self._moments))
+        """Sums of the weights of the ranked pairs."""
+        weights = [kind.weights(resample) for kind in (self._genuine, self._impostor)]
+        moments = [
+            of.astype(np.float64) @ powers for of, powers in zip(weights, self._powers, strict=True)
+        ]
+        genuine, impostor = self.ranking.cumulate(*weights)
+        return Sums(genuine, impostor, dprime_of_moments(*moments))
 
     def roc(self) -> RocCurve:
         """The ROC of the data, every pair counted once."""
         sums = self.sums(self.once)
         return self.ranking.roc(sums.genuine, sums.impostor)
-
-
-class _Moments:
-    """Weighted sums of the powers of scores, gathered by the units that decide a pair's weight.
-
-    Pairs of the same two units weigh the same, so their powers are added up beforehand: with few
-    units and many pairs this is most of the work.
-    """
-
-    def __init__(self, pairs: ScoredPairs, middle: float) -> None:
-        low = np.minimum(pairs.first, pairs.second)
-        high = np.maximum(pairs.first, pairs.second)
-        _, first, group = np.unique(
-            low * (int(high.max()) + 1) + high, return_index=True, return_inverse=True
-        )
-        self._decided = pairs.select(first)
-        powers = powers_of(pairs.scores.astype(np.float64) - middle)
-        self._sums = np.stack(
-            [np.bincount(group, weights=power, minlength=len(first)) for power in powers.T], axis=1
-        )
-
-    def sums(self, resample: Resample) -> NDArray[np.float64]:
-        """(R, 3)."""
-        return self._decided.weights(resample).astype(np.float64) @ self._sums
 
 
 class OneThreshold:
@@ -343,7 +325,7 @@ class Scorers:
             measures |= {
                 "eer": ranking.eer(genuine, impostor),
                 "auc": ranking.auc(genuine, impostor),
-                "dprime": scorer.dprime(of_group),
+                "dprime": summed.dprime,
                 **{
                     f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
                     for key, far in self.levels.items()
@@ -378,7 +360,7 @@ class Scorers:
             Replicates that resample units, and at most :data:`PAIR_REPLICATES` that resample dyads.
         """
         names = [scorer.name for scorer in self.groups]
-        size = max(1, min(64, _CHUNK // sum(scorer.pairs for scorer in self.groups)))
+        size = max(1, min(256, _CHUNK // sum(scorer.pairs for scorer in self.groups)))
         units = count_chunks(
             [scorer.data.units for scorer in self.groups], names, replicates, seed, size
         )

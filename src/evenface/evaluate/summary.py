@@ -72,7 +72,7 @@ def over_groups(
             measured "fmr@…" and "fnmr@…" at operating points and "worst_case.error".
         fold_pairs: (G,) pairs behind each accuracy.
     """
-    accuracy, dprime, fmr, fnmr = (by_group[m] for m in ("accuracy", "dprime", "fmr", "fnmr"))
+    accuracy, fmr, fnmr = (by_group[m] for m in ("accuracy", "fmr", "fnmr"))
     means = {"overall.accuracy": accuracy.mean(axis=1)}
     for measure, values in by_group.items():
         name, _, key = measure.partition("@")
@@ -94,12 +94,10 @@ def over_groups(
     return {
         **means,
         **more,
-        "overall.std_sample": fairness.std_sample(accuracy),
-        "overall.std_population": fairness.std_population(accuracy),
-        "overall.ser": fairness.skewed_error_ratio(accuracy),
-        "overall.gap": fairness.gap(accuracy),
-        "overall.dprime_gap": fairness.gap(dprime),
-        "overall.probit_gap": fairness.probit_gap(accuracy, fold_pairs),
+        **{
+            f"overall.{name}": statistic(by_group[measure], fold_pairs)
+            for name, (measure, statistic) in fairness.SPREADS.items()
+        },
         "global.fdr": fairness.fairness_discrepancy_rate(fmr, fnmr),
         "global.garbe": fairness.garbe(fmr, fnmr),
         "global.fnmr_ratio": fairness.rate_ratio(fnmr),
@@ -300,7 +298,7 @@ class Summary:
         worst = int(np.argmax(rates))
         highest, _ = self._rate_interval(rate, float(rates[worst]), worst)
         if highest is None or None in of_clean:
-            return Estimate(value=None, low=None, high=None, note=note)
+            return Estimate(note=note)
         most = max(n for n in of_clean if n is not None)
         limit = zero_error_limit(most, (1 - self.level) / 2)
         note += (

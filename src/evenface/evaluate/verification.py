@@ -26,6 +26,9 @@ THRESHOLDS.flags.writeable = False
 # Counts (int64, exact) in a bootstrap; float64 weights are allowed too.
 Weights = NDArray[Any]
 
+CACHED = 50_000
+"""Whole numbers that are worked on at a time: few enough to stay in the processor's cache."""
+
 
 def fold_accuracy(
     squared_distances: ArrayLike, genuine: ArrayLike, *, folds: int = 10
@@ -80,9 +83,17 @@ class FoldSearch:
         genuine: NDArray[np.bool_],
         fold: NDArray[np.int64],
     ) -> None:
-        folds = int(fold.max()) + 1
-        self.genuine = _BinnedPairs(squared_distances, fold, np.flatnonzero(genuine), folds)
-        self.impostor = _BinnedPairs(squared_distances, fold, np.flatnonzero(~genuine), folds)
+        self._folds = int(fold.max()) + 1
+        bins = np.searchsorted(THRESHOLDS, squared_distances, side="right")
+        # From one threshold to the next decisions can improve only by accepting a genuine pair, so
+        # the first of the best is among these.
+        tried = np.unique(np.concatenate([[0], bins[genuine & (bins < len(THRESHOLDS))]]))
+        columns = np.searchsorted(tried, bins)
+        self.genuine, self.impostor = (
+            _BinnedPairs(columns, fold, np.flatnonzero(kind), self._folds, len(tried))
+            for kind in (genuine, ~genuine)
+        )
+        self._rows = max(1, CACHED // (self._folds * len(tried)))
 
     def held_out(
         self, genuine_weights: Weights, impostor_weights: Weights
@@ -100,45 +111,63 @@ class FoldSearch:
             correct (R, F), total (R, F): their quotient is the accuracy of the fold. NaN where
             all pairs of a kind weigh nothing.
         """
-        accepted, genuine_total = self.genuine.accepted(genuine_weights)
-        rejected, impostor_total = self.impostor.accepted(impostor_weights)
-        np.subtract(impostor_total[:, :, None], rejected, out=rejected)
+        correct, weight = (np.empty((len(genuine_weights), self._folds)) for _ in range(2))
+        for start in range(0, len(correct), self._rows):
+            rows = slice(start, start + self._rows)
+            correct[rows], weight[rows] = self._held_out(
+                genuine_weights[rows], impostor_weights[rows]
+            )
+        return correct, weight
+
+    def _held_out(
+        self, genuine_weights: Weights, impostor_weights: Weights
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        matched, genuine_total = self.genuine.accepted(genuine_weights)
+        mistaken, impostor_total = self.impostor.accepted(impostor_weights)
         genuine_factor, impostor_factor = whole_factors(
             (self.genuine.sizes.sum() - self.genuine.sizes, others(genuine_total)),
             (self.impostor.sizes.sum() - self.impostor.sizes, others(impostor_total)),
         )
-        training = genuine_factor[:, :, None] * others(accepted)
-        training += impostor_factor[:, :, None] * others(rejected)
-        best = np.argmax(training, axis=2)[:, :, None]
+        merit = genuine_factor[:, :, None] * others(matched)
+        merit -= impostor_factor[:, :, None] * others(mistaken)
+        best = np.argmax(merit, axis=2)[:, :, None]
+        right, wrong = (np.take_along_axis(of, best, axis=2)[:, :, 0] for of in (matched, mistaken))
         correct, weight = np.zeros(genuine_total.shape), np.zeros(genuine_total.shape)
-        for right, total, kind in (
-            (accepted, genuine_total, self.genuine),
-            (rejected, impostor_total, self.impostor),
+        for decided, total, kind in (
+            (right, genuine_total, self.genuine),
+            (impostor_total - wrong, impostor_total, self.impostor),
         ):
             factor = scale(kind.sizes.sum(), total.sum(axis=1, keepdims=True))
-            correct += factor * np.take_along_axis(right, best, axis=2)[:, :, 0]
+            correct += factor * decided
             weight += factor * total
         return correct, weight
 
 
 class _BinnedPairs:
-    """Pairs of one kind sorted by fold and by the first grid threshold above their distance."""
+    """Pairs of one kind sorted by fold and by the first threshold above their distance.
+
+    Args:
+        columns: (P,) number of that threshold among those tried; one past the last for none.
+        fold: (P,).
+        chosen: the pairs of this kind.
+        folds, thresholds: how many there are.
+    """
 
     def __init__(
         self,
-        squared_distances: NDArray[np.float64],
+        columns: NDArray[np.int64],
         fold: NDArray[np.int64],
         chosen: NDArray[np.int64],
         folds: int,
+        thresholds: int,
     ) -> None:
-        bins = np.searchsorted(THRESHOLDS, squared_distances[chosen], side="right")
-        keys = fold[chosen] * (len(THRESHOLDS) + 1) + bins
+        keys = fold[chosen] * (thresholds + 1) + columns[chosen]
         ranks = np.argsort(keys, kind="stable")
         keys = keys[ranks]
         self.order = chosen[ranks]
-        first_keys = np.arange(folds + 1) * (len(THRESHOLDS) + 1)
+        first_keys = np.arange(folds + 1) * (thresholds + 1)
         self._start = np.searchsorted(keys, first_keys)
-        grid = first_keys[:-1, None] + np.arange(len(THRESHOLDS))
+        grid = first_keys[:-1, None] + np.arange(thresholds)
         self._at = np.searchsorted(keys, grid, side="right")
         self.sizes = np.diff(self._start)
 
@@ -190,7 +219,9 @@ class ScoreRanking:
         self._impostors_above = len(ascending_impostor) - np.searchsorted(
             ascending_impostor, descending_genuine, side="right"
         )
-        self._impostors_level = accepted_at(ascending_impostor, descending_genuine)
+        level = accepted_at(ascending_impostor, descending_genuine)
+        self._tied = np.flatnonzero(level > self._impostors_above)
+        self._impostors_level = level[self._tied]
         self._ascending = ascending_genuine, ascending_impostor
 
     def cumulate(
@@ -237,8 +268,9 @@ class ScoreRanking:
     def auc(self, genuine: Weights, impostor: Weights) -> NDArray[np.float64]:
         """(R,) areas under the ROC: P(genuine score > impostor score), ties counted half."""
         # Twice the impostor weight that beats each genuine pair, so that ties stay whole numbers.
-        beaten_by = np.take(impostor, self._impostors_above, axis=1)
-        beaten_by += np.take(impostor, self._impostors_level, axis=1)
+        above = np.take(impostor, self._impostors_above, axis=1)
+        beaten_by = 2 * above
+        beaten_by[:, self._tied] += impostor[:, self._impostors_level] - above[:, self._tied]
         beaten_by *= np.diff(genuine, axis=1)
         total = genuine[:, -1].astype(np.float64) * impostor[:, -1]
         with np.errstate(invalid="ignore"):

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evenface.files import read_json, write_text
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.results import Estimate
+from evenface.files import write_text
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims, verdict_table
 from evenface.report.formats import FORMATS
@@ -21,8 +23,8 @@ from evenface.report.methods import write_methods
 from evenface.report.models import NO_GROUP, no_evaluation
 from evenface.report.names import readable
 from evenface.report.numbers import MISSING
-from evenface.report.schema import Benchmark, Estimate, Evaluation, Model, Results, read_results
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Model, Results, read_results
 from evenface.study.wording import OVER_GROUPS
 
 Field = str | float | int | None
@@ -60,7 +62,7 @@ def write_bundle(results: Path, out: Path) -> list[Path]:
     for table in _tables(study):
         for suffix, form in FORMATS.items():
             texts[f"tables/{_NO_NAME.sub('-', table.id)}.{suffix}"] = form(table)
-    for name, records in _records(recorded, read_json(results)).items():
+    for name, records in _records(recorded).items():
         if records:
             texts[f"tables/tidy/{name}.csv"] = _csv(records)
     methods = write_methods(study)
@@ -158,7 +160,7 @@ def _paper_row(
     return TableRow(pairing.set, [*labels, Cell(kd), *cells])
 
 
-def _paper_cells(table: Table, benchmark: Benchmark, evaluation: Evaluation) -> list[Cell]:
+def _paper_cells(table: Table, benchmark: Benchmark, evaluation: ArmEvaluation) -> list[Cell]:
     """Values without their intervals, as papers have them; the CSV has those."""
     cells = []
     for group in benchmark.groups:
@@ -184,15 +186,15 @@ def _better(
     return (found.value < 0) is (metric in _LOWER_IS_BETTER)
 
 
-def _records(results: Results, content: Mapping[str, Any]) -> dict[str, list[Record]]:
+def _records(results: Results) -> dict[str, list[Record]]:
     return {
         "models": list(map(_model_record, results.models)),
         "runs": [
-            {"model": model.id, **run.model_dump()}
+            {"model": model.id, **run.model_dump(exclude={"final", "environment"})}
             for model in results.models
             for run in model.runs
         ],
-        "measures": list(_measures(content.get("evaluations", {}))),
+        "measures": list(_measures(results)),
         "differences": [
             {
                 "set": d.set,
@@ -248,27 +250,26 @@ def _bounds(estimate: Estimate) -> dict[str, Field]:
     return {name: getattr(estimate, name) for name in _BOUNDS}
 
 
-def _measures(evaluations: Mapping[str, Any]) -> Iterator[Record]:
+def _measures(results: Results) -> Iterator[Record]:
     """Every number of every evaluation; no seed: the mean over all; no group: over groups."""
-    for model, by_benchmark in evaluations.items():
+    for model, by_benchmark in results.evaluations.items():
         for benchmark, evaluation in by_benchmark.items():
             of: dict[str, Field] = {"model": model, "seed": "", "benchmark": benchmark}
-            for group, measures in evaluation.get("groups", {}).items():
-                for name, bounds in _numbers(measures):
+            for group, result in evaluation.groups.items():
+                for name, bounds in _numbers(result.model_dump()):
                     yield {**of, "group": group, "measure": name, **bounds}
-            groups = sorted(evaluation.get("groups", {}), key=len, reverse=True)
+            groups = sorted(evaluation.groups, key=len, reverse=True)
             for part in ("overall", "global_threshold"):
-                for name, bounds in _numbers(evaluation.get(part) or {}):
+                for name, bounds in _numbers(getattr(evaluation, part).model_dump()):
                     # What is of one group there has its name last.
                     group = next((g for g in groups if name.endswith(f".{g}")), "")
                     measure = name.removesuffix(f".{group}") if group else name
                     measure = measure if part == "overall" else f"global.{measure}"
                     yield {**of, "group": group, "measure": measure, **bounds}
-            for seed in evaluation.get("seeds", ()):
-                values = {**seed.get("accuracy", {}), "": seed.get("mean")}
-                for group, value in values.items():
+            for seed in evaluation.seeds:
+                for group, value in {**seed.accuracy, "": seed.mean}.items():
                     found = {"group": group, "measure": "accuracy", "value": value}
-                    yield {**of, "seed": seed.get("seed"), **found, "low": None, "high": None}
+                    yield {**of, "seed": seed.seed, **found, "low": None, "high": None}
 
 
 def _numbers(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Field]]]:

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.results import Estimate, WorstGroup
 from evenface.report.grid import level_rank, slice_title
 from evenface.report.models import NO_GROUP, add_models
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
-from evenface.report.schema import (
-    UNKNOWN,
-    Benchmark,
-    Difference,
-    Estimate,
-    Evaluation,
-    Results,
-    WorstGroup,
-)
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
 
 _MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
@@ -69,7 +63,7 @@ def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False
 
 
 def _group_cells(
-    table: Table, evaluation: Evaluation, groups: Sequence[str], *, compact: bool
+    table: Table, evaluation: ArmEvaluation, groups: Sequence[str], *, compact: bool
 ) -> list[Cell]:
     overall = evaluation.overall
     cells = []
@@ -127,8 +121,8 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
     return table
 
 
-def _unevenness_cells(table: Table, evaluation: Evaluation) -> list[Cell]:
-    overall, threshold = evaluation.overall, evaluation.global_threshold
+def _unevenness_cells(table: Table, evaluation: ArmEvaluation) -> list[Cell]:
+    overall = evaluation.overall
     spread = table.estimate(overall.std_sample)
     if overall.std_population.value is not None:
         population = f"pop. {percent(overall.std_population.value)}"
@@ -137,7 +131,6 @@ def _unevenness_cells(table: Table, evaluation: Evaluation) -> list[Cell]:
     if overall.std_excess_p is not None:
         often = f"reached in {percent(overall.std_excess_p, digits=0)} %"
         expected = replace(expected, details=(*expected.details, often))
-    ratio = threshold.fnmr_ratio if threshold else UNKNOWN
     return [
         spread,
         expected,
@@ -145,7 +138,7 @@ def _unevenness_cells(table: Table, evaluation: Evaluation) -> list[Cell]:
         table.estimate(overall.gap),
         table.estimate(overall.dprime_gap, scale=1),
         table.estimate(overall.probit_gap, scale=1),
-        table.estimate(ratio, scale=1),
+        table.estimate(evaluation.global_threshold.fnmr_ratio, scale=1),
     ]
 
 
@@ -258,7 +251,6 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
         evaluation.global_threshold
         for model in results.models
         if (evaluation := results.evaluation(model.id, benchmark.id))
-        and evaluation.global_threshold
     ]
     if not found:
         return None
@@ -289,10 +281,8 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
     return table
 
 
-def _threshold_cells(table: Table, evaluation: Evaluation, benchmark: Benchmark) -> list[Cell]:
+def _threshold_cells(table: Table, evaluation: ArmEvaluation, benchmark: Benchmark) -> list[Cell]:
     threshold = evaluation.global_threshold
-    if threshold is None:
-        return table.missing("this evaluation has no such threshold", len(table.columns) - 1)
     nothing = Estimate(note=NO_GROUP)
     return [
         *(table.estimate(threshold.fmr.get(group, nothing)) for group in benchmark.groups),

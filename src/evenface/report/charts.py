@@ -6,22 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.results import Estimate, Roc
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.declared import harm_picture
 from evenface.report.figures import Dumbbell, Ends, Row, Slope, Style, finite
 from evenface.report.grid import MANY, Pairing, Slice, main_sweep, slices
 from evenface.report.numbers import coverage, percent
-from evenface.report.schema import (
-    Benchmark,
-    Estimate,
-    Evaluation,
-    Model,
-    Results,
-    Roc,
-)
 from evenface.report.svg import INK
 from evenface.report.sweeps import worst_group_picture
+from evenface.study.record import Benchmark, Model, Results
 
 _Panel = TypeVar("_Panel")
 
@@ -256,23 +251,25 @@ def _rocs(results: Results, model: Model | None, benchmark: Benchmark) -> list[t
     if evaluation is None:
         return []
     return [
-        (Style.of_series(i), curve)
+        (Style.of_series(i), result.roc)
         for i, group in enumerate(benchmark.groups)
-        if (result := evaluation.groups.get(group)) and (curve := result.roc)
+        if (result := evaluation.groups.get(group))
     ]
 
 
-def _evaluation(results: Results, model: Model | None, benchmark: Benchmark) -> Evaluation | None:
+def _evaluation(
+    results: Results, model: Model | None, benchmark: Benchmark
+) -> ArmEvaluation | None:
     return results.evaluation(model.id, benchmark.id) if model else None
 
 
-def _accuracy(evaluation: Evaluation | None, group: str) -> Estimate:
+def _accuracy(evaluation: ArmEvaluation | None, group: str) -> Estimate:
     result = evaluation.groups.get(group) if evaluation else None
     return result.accuracy if result else Estimate()
 
 
 def _seed_ends(
-    plain: Evaluation | None, distilled: Evaluation | None, group: str
+    plain: ArmEvaluation | None, distilled: ArmEvaluation | None, group: str
 ) -> tuple[Ends, ...]:
     """Accuracies without and with KD of the seeds that both arms were trained with."""
     if plain is None or distilled is None or len(plain.seeds) < 2:
@@ -291,7 +288,7 @@ def _every(results: Results) -> list[tuple[Slice, Pairing]]:
 
 def _both(
     results: Results, pairing: Pairing, benchmark: Benchmark
-) -> tuple[Evaluation | None, Evaluation | None]:
+) -> tuple[ArmEvaluation | None, ArmEvaluation | None]:
     """Evaluations without and with KD."""
     return (
         _evaluation(results, pairing.plain, benchmark),

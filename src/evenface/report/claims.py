@@ -7,21 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from evenface.evaluate.results import Estimate
 from evenface.report.figures import finite
 from evenface.report.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.names import with_article
 from evenface.report.numbers import MISSING, interval, number
-from evenface.report.schema import (
-    Benchmark,
-    Claim,
-    ClaimTest,
-    Difference,
-    Estimate,
-    Results,
-    Verdict,
-)
 from evenface.report.strip import strips
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results, Verdict
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
@@ -274,7 +267,7 @@ def mark(verdict: str) -> str:
     return verdict.replace(" ", "-")
 
 
-def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
+def _with_weakest(results: Results, claim: Claim) -> list[Evidence]:
     """A claim's tests; several figures together are that of the weakest, with its interval."""
     tests = [test for test in claim.tests if finite(test.value)]
     if not tests or finite(tests[0].low):
@@ -292,7 +285,7 @@ def _with_weakest(results: Results, claim: Claim) -> list[ClaimTest]:
     return [shown, *(t for t in tests[1:] if t.label != found.group)]
 
 
-def _replaced(test: ClaimTest, found: Difference, label: str) -> ClaimTest:
+def _replaced(test: Evidence, found: Difference, label: str) -> Evidence:
     """A test with the value and interval of a difference."""
     return test.model_copy(
         update={"label": label, "value": found.value, "low": found.low, "high": found.high}
@@ -336,7 +329,7 @@ def lowest(found: Estimate) -> float:
     return next((bound for bound in (found.low, found.value) if bound is not None), 0.0)
 
 
-def _said(test: ClaimTest) -> str:
+def _said(test: Evidence) -> str:
     share = test.unit == "share"
     scale = 100 if share or test.unit == "points" else 1
     assert test.value is not None

@@ -9,8 +9,8 @@ from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Point, Style, finite
 from evenface.report.numbers import coverage
-from evenface.report.schema import Benchmark, Model, Results
 from evenface.report.svg import INK
+from evenface.study.record import Benchmark, Model, Results
 
 
 @dataclass(frozen=True)

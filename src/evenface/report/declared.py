@@ -9,8 +9,8 @@ from evenface.report.chart import Chart
 from evenface.report.claims import DECLARED, rule_of
 from evenface.report.figures import Dumbbell, Style, finite
 from evenface.report.numbers import coverage, number
-from evenface.report.schema import Benchmark, Claim, Results
 from evenface.report.svg import INK
+from evenface.study.record import Benchmark, Claim, Results
 
 _ANSWERS = {"supported": "yes", "not supported": "no"}
 

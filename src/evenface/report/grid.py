@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evenface.report.schema import Benchmark, Difference, Model, Results, Sweep
+from evenface.study.record import Benchmark, Difference, Model, Results, Sweep
 from evenface.study.spec import STUDY_TEACHER
 from evenface.study.wording import OVER_GROUPS
 
@@ -164,6 +164,10 @@ def friendly_teachers(results: Results) -> frozenset[str]:
     """Ids of the teachers that learned from the very renderer that made the test faces."""
     if not results.study.simulated:
         return frozenset()
-    given = results.study.spec.get("teachers", ())
-    trained = (str(of.get("name")) for of in given if isinstance(of, Mapping) and "set" in of)
+    given = results.study.spec.get("teachers")
+    trained = (
+        str(of.get("name"))
+        for of in (given if isinstance(given, list) else ())
+        if isinstance(of, Mapping) and "set" in of
+    )
     return frozenset({STUDY_TEACHER, *trained})

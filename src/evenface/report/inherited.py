@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from evenface.evaluate.results import Estimate
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.charts import few
 from evenface.report.figures import Marks, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.numbers import MISSING, interval, number, p_value, percent
-from evenface.report.schema import Benchmark, Estimate, Inheritance, Results
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Inheritance, Results
 
 ALL_SETS = "all"
 """What the entry over all cells has in place of a training set."""

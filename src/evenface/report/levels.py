@@ -10,9 +10,9 @@ from evenface.report.chart import Chart, Panel
 from evenface.report.claims import LEVELS_RULE
 from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
-from evenface.report.schema import Benchmark, Claim, ClaimTest, Results
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Benchmark, Claim, Evidence, Results
 
 _MEASURES = {
     "mean over groups": Style(INK, "D"),
@@ -126,7 +126,7 @@ def _table(
     return table
 
 
-def _cell(test: ClaimTest | None) -> Cell:
+def _cell(test: Evidence | None) -> Cell:
     if test is None or test.value is None:
         return Cell(MISSING)
     scale = 1 if test.unit == "ratio" else 100
@@ -134,7 +134,7 @@ def _cell(test: ClaimTest | None) -> Cell:
     return Cell(number(scale * test.value, sign=True), (bounds,) if bounds else ())
 
 
-def _test(claim: Claim, label: str) -> ClaimTest | None:
+def _test(claim: Claim, label: str) -> Evidence | None:
     return next((test for test in claim.tests if test.label == label), None)
 
 

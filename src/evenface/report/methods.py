@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from evenface.evaluate.arms import ArmEvaluation
 from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS, SYMBOLS, TEMPLATE, Part
 from evenface.report.numbers import coverage, percent
 from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
-from evenface.report.schema import Benchmark, Evaluation, Model, Results
 from evenface.report.templates import sentence
+from evenface.study.record import Benchmark, Model, Results
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -509,7 +510,6 @@ def _evaluation(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         sizes = [
             f"{group} {result.genuine_pairs:,} and {result.impostor_pairs:,}"
             for group, result in evaluation.groups.items()
-            if result.genuine_pairs is not None and result.impostor_pairs is not None
         ]
         people = (
             f"{benchmark.identities:,} identities, {benchmark.images:,} images"
@@ -541,7 +541,7 @@ def _accuracy(spec: StudySpec | None) -> Paragraph:
     return pieces
 
 
-def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
+def _measures(evaluations: Sequence[ArmEvaluation]) -> Paragraph:
     """Those that the evaluations hold a value of."""
     overall = [e.overall for e in evaluations]
     groups = [group for e in evaluations for group in e.groups.values()]
@@ -558,10 +558,8 @@ def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
         )
     if any(o.ser.value is not None for o in overall):
         pieces += ["SER is the largest group error over the smallest", cite("wang2020rlrbn"), ". "]
-    targets = [e.global_threshold.target_fmr for e in evaluations if e.global_threshold]
-    several = any(
-        e.global_threshold and e.global_threshold.fdr.value is not None for e in evaluations
-    )
+    targets = [e.global_threshold.target_fmr for e in evaluations]
+    several = any(e.global_threshold.fdr.value is not None for e in evaluations)
     if targets and several:
         pieces += [
             "FMR and FNMR of all groups are measured at one threshold too, the loosest whose mean "
@@ -574,17 +572,16 @@ def _measures(evaluations: Sequence[Evaluation]) -> Paragraph:
     return pieces
 
 
-def _any_evaluation(results: Results, benchmark: Benchmark) -> Evaluation | None:
+def _any_evaluation(results: Results, benchmark: Benchmark) -> ArmEvaluation | None:
     found = (results.evaluation(model.id, benchmark.id) for model in results.models)
     return next((evaluation for evaluation in found if evaluation), None)
 
 
 def _statistics(results: Results, *, rules: bool) -> list[Paragraph]:
-    every = [e for by_benchmark in results.evaluations.values() for e in by_benchmark.values()]
-    bootstraps = [e.bootstrap for e in every if e.bootstrap]
-    if not bootstraps:
+    every = results.every_evaluation
+    if not every:
         return []
-    drawn, seeds = bootstraps[0], len(results.study.seeds)
+    drawn, seeds = every[0].bootstrap, len(results.study.seeds)
     pieces: list[Piece] = [
         f"Intervals are {coverage(drawn.level)} intervals from {drawn.replicates:,} "
         f"bootstrap replicates (seed {drawn.seed}) that resample identities within groups",

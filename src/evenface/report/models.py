@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evenface.evaluate.arms import ArmEvaluation
 from evenface.report.grid import level_rank
-from evenface.report.schema import Benchmark, Evaluation, Model, Results
 from evenface.report.table import Cell, Table, TableRow
+from evenface.study.record import Benchmark, Model, Results
 
 NO_EVALUATION = "this model was not evaluated on this benchmark"
 NO_GROUP = "this group is not in the model's evaluation"
@@ -37,7 +38,7 @@ def add_models(
     table: Table,
     results: Results,
     benchmark: Benchmark,
-    cells: Callable[[Evaluation], list[Cell]],
+    cells: Callable[[ArmEvaluation], list[Cell]],
 ) -> None:
     """A row for each model, by sections; ``cells`` reads those behind its header."""
     for models in model_sections(results):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from evenface.report.schema import (
+from evenface.study.record import (
     Claim,
     Difference,
     Inheritance,

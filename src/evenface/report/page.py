@@ -22,15 +22,15 @@ from evenface.report.numbers import coverage
 from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import face_strips, sample_sheets
-from evenface.report.schema import Results, read_results
 from evenface.report.sweeps import shown_sweeps
 from evenface.report.templates import render_template, sentence
+from evenface.study.record import Results, read_results
 from evenface.study.spec import STUDY_TEACHER
 
 _MACHINE = {"memory_gib": "memory, GiB"}
 
 
-def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None = None) -> Path:
+def write_report(results: Results | Path, out: Path, *, base: Path | None = None) -> Path:
     """Write the study's results as one self-contained HTML file, atomically.
 
     The same results give the same bytes. The page makes no request, and is whole without scripts.
@@ -38,7 +38,7 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
     ``pages`` beside ``out``, and linked.
 
     Args:
-        results: the content of ``results.json``, or its path.
+        results: the study, or the path of its ``results.json``.
         out: the HTML file.
         base: folder that paths in the results are relative to. Default: the folder of
             ``results.json`` if its path is given, else that of ``out``.
@@ -51,7 +51,7 @@ def write_report(results: dict[str, Any] | Path, out: Path, *, base: Path | None
         DataError: these are not the results of a study, a sample sheet is unusable, or ``pages``
             holds something else.
     """
-    study = readable(read_results(results))
+    study = readable(read_results(results) if isinstance(results, Path) else results)
     if base is None:
         base = results.parent if isinstance(results, Path) else out.parent
     pages = find_pages(study, base)
@@ -138,5 +138,4 @@ def _notes(results: Results) -> list[str]:
 
 
 def _replicates(results: Results) -> int:
-    every = (e for by_benchmark in results.evaluations.values() for e in by_benchmark.values())
-    return max((e.bootstrap.replicates for e in every if e.bootstrap), default=0)
+    return max((e.bootstrap.replicates for e in results.every_evaluation), default=0)

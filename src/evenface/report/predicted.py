@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evenface.report.numbers import count
-from evenface.report.schema import Results
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import Results
 
 
 def labels_table(results: Results) -> Table | None:

@@ -21,10 +21,10 @@ from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Line, Style, finite
 from evenface.report.numbers import count, duration, number, percent
 from evenface.report.output import refuse_other_content
-from evenface.report.schema import Model, Results, Run
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.report.templates import render_template
+from evenface.study.record import Model, Results, Run
 from evenface.train.run import LOG_NAME, RECIPE_NAME, RUN_NAME
 
 PAGES = "pages"
@@ -87,10 +87,8 @@ def write_run_pages(results: Results, base: Path, out: Path, pages: Mapping[str,
 
 
 def _runs(results: Results) -> Iterator[tuple[Model, Run]]:
-    """All runs; those of results that do not name them, by the study's way of naming."""
+    """All runs of students."""
     for model in results.students:
-        for seed in () if model.runs else model.seeds:
-            yield model, Run(seed=seed, run=f"runs/{model.id}-s{seed}")
         for run in model.runs:
             yield model, run
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from evenface.data.preview import GAP, IMAGE_SIZE
 from evenface.errors import DataError
-from evenface.report.schema import Results, TrainingSet
+from evenface.study.record import Results, TrainingSet
 
 _WIDEST = 960
 _QUALITY = 85

@@ -10,7 +10,7 @@ from html import escape
 
 from evenface.report.figures import finite, shorten
 from evenface.report.numbers import number
-from evenface.report.schema import ClaimTest
+from evenface.study.record import Evidence
 
 _PLOT, _MARGIN = 310, 20
 _ROW, _LETTER = 18, 5.9
@@ -18,20 +18,20 @@ _LONGEST = 60
 _UNITS = {"points": "percentage points", "share": "%", "ratio": "ratio or gap"}
 
 
-def strips(tests: Sequence[ClaimTest]) -> list[str]:
+def strips(tests: Sequence[Evidence]) -> list[str]:
     """An inline SVG for each unit that tests with a value have; a line in it for each test.
 
     A line marks zero. The mark says nothing of the verdict: an interval may exclude zero and still
     not settle a question. A value without an interval has no bar.
     """
-    by_unit: dict[str, list[ClaimTest]] = {}
+    by_unit: dict[str, list[Evidence]] = {}
     for test in tests:
         if finite(test.value):
             by_unit.setdefault(test.unit, []).append(test)
     return [_strip(unit, of_unit) for unit, of_unit in by_unit.items()]
 
 
-def _strip(unit: str, tests: Sequence[ClaimTest]) -> str:
+def _strip(unit: str, tests: Sequence[Evidence]) -> str:
     scale = 100 if unit in ("points", "share") else 1
     bounds = [scale * bound for t in tests for bound in (t.value, t.low, t.high) if finite(bound)]
     low, high = min(0.0, *bounds), max(0.0, *bounds)

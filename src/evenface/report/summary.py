@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from evenface.evaluate.results import Estimate
 from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
 from evenface.report.declared import answer, headline
 from evenface.report.figures import finite
@@ -21,8 +22,8 @@ from evenface.report.grid import (
 from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
 from evenface.report.numbers import count, coverage, duration, interval, number
-from evenface.report.schema import Benchmark, Claim, ClaimTest, Difference, Estimate, Results
 from evenface.report.sweeps import sweep_headline
+from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
 from evenface.study.wording import FEW_SEEDS, OVER_GROUPS, listed
 
 _AVERAGE, _GAP = "kd-helps-on-average", "gap-closed-synthetic"
@@ -218,7 +219,7 @@ def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
     return found
 
 
-def _shown(test: ClaimTest) -> KeyNumber:
+def _shown(test: Evidence) -> KeyNumber:
     points = test.unit == "points"
     unit, scale = (" points", 100) if points else ("", 1)
     digits = 1 if points else 2
@@ -300,7 +301,7 @@ def _compared(results: Results, benchmark: Benchmark, teacher: str | None) -> li
     return found
 
 
-def _points(test: ClaimTest | Difference, *, sign: bool = True) -> str:
+def _points(test: Evidence | Difference, *, sign: bool = True) -> str:
     value = None if test.value is None else 100 * test.value
     bounds = interval(test, digits=1, sign=sign)
     return f"{number(value, digits=1, sign=sign)} points {bounds}".strip()

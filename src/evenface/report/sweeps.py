@@ -6,23 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from evenface.evaluate.results import Estimate
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Series, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.names import with_article
 from evenface.report.numbers import MISSING, coverage, interval, number, percent
-from evenface.report.schema import (
-    UNKNOWN,
-    Benchmark,
-    Estimate,
-    Results,
-    Smallest,
-    Sweep,
-    SweepPoint,
-)
 from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.record import UNKNOWN, Benchmark, Results, Smallest, Sweep, SweepPoint
 from evenface.study.wording import points
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from evenface.evaluate.arms import ArmEvaluation
 from evenface.report.models import (
     NO_GROUP,
     model_row,
@@ -13,8 +14,8 @@ from evenface.report.models import (
     no_evaluation,
 )
 from evenface.report.numbers import MISSING, count, duration, number, percent
-from evenface.report.schema import UNKNOWN, Benchmark, Evaluation, Model, Results
 from evenface.report.table import Cell, Column, Link, Table, TableRow
+from evenface.study.record import UNKNOWN, Benchmark, Model, Results
 
 
 def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
@@ -87,9 +88,8 @@ def _operating_rows(
             cells = table.missing(why, 3 + len(levels))
         else:
             accuracy = table.estimate(result.accuracy)
-            if result.accuracy.fold_std is not None:
-                text = f"{accuracy.text} ± {percent(result.accuracy.fold_std)}"
-                accuracy = replace(accuracy, text=text)
+            text = f"{accuracy.text} ± {percent(result.accuracy.fold_std)}"
+            accuracy = replace(accuracy, text=text)
             cells = [
                 table.estimate(result.eer),
                 table.estimate(result.auc, scale=1, digits=4),
@@ -101,7 +101,7 @@ def _operating_rows(
     return rows
 
 
-def _pair_counts(benchmark: Benchmark, evaluation: Evaluation | None) -> list[str]:
+def _pair_counts(benchmark: Benchmark, evaluation: ArmEvaluation | None) -> list[str]:
     if evaluation is None:
         return []
     counts = [

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims
-from evenface.report.schema import Results
 from evenface.report.summary import first_screen
 from evenface.report.table import Cell, Table
+from evenface.study.record import Results
 
 if TYPE_CHECKING:
     from rich import table as rich_table

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
-from evenface.study.claim import Claim
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
 from evenface.study.declared import RANDOM
-from evenface.study.differences import Difference, kd_differences
+from evenface.study.differences import kd_differences
 from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
+from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sweep import sweep
 
@@ -31,9 +30,8 @@ def summarise(
     costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
     settings: ClaimSettings | None = None,
-) -> dict[str, Any]:
-    """What ``results.json`` has of evaluations: "evaluations", "differences", "claims", "sweep",
-    "inheritance" and "pareto".
+) -> Answers:
+    """Arms with joint intervals, differences, claims, and what else evaluations say.
 
     Args:
         arms: in the order of the tables.
@@ -75,17 +73,16 @@ def summarise(
     claims = [claim for grid in grids for claim in _claims(grid, chosen)]
     claims.sort(key=lambda claim: claim.id.startswith("real-people:"))
     grids = [grid for grid in grids if grid.benchmark != RANDOM]  # it is there for claims alone
-    return {
-        "evaluations": {
-            arm.id: {g.benchmark: g.whole(arm).to_dict() for g in grids if g.has(arm)}
-            for arm in arms
+    return Answers(
+        evaluations={
+            arm.id: {g.benchmark: g.whole(arm) for g in grids if g.has(arm)} for arm in arms
         },
-        "differences": [row.describe() for grid in grids for row in _differences(grid)],
-        "claims": [claim.describe() for claim in claims],
-        "sweep": [entry for grid in grids for entry in sweep(grid)],
-        "inheritance": [entry for grid in grids for entry in inheritance(grid)],
-        "pareto": [entry for grid in grids for entry in pareto(grid, costs or {})],
-    }
+        differences=tuple(row for grid in grids for row in _differences(grid)),
+        claims=tuple(claims),
+        sweep=tuple(entry for grid in grids for entry in sweep(grid)),
+        inheritance=tuple(entry for grid in grids for entry in inheritance(grid)),
+        pareto=tuple(entry for grid in grids for entry in pareto(grid, costs or {})),
+    )
 
 
 def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:

@@ -20,6 +20,7 @@ from evenface.evaluate.protocol_specs import spec_path
 from evenface.evaluate.protocols import PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.seeds import generator
+from evenface.study import record
 from evenface.study.faces import StudyFaces
 from evenface.study.spec import (
     MAIN_BENCHMARK,
@@ -30,7 +31,7 @@ from evenface.study.spec import (
     StudySpec,
 )
 from evenface.study.stages import Stage, StageLog
-from evenface.study.students import RunFailure, StudyArm, processes, without_failed
+from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
 
@@ -46,21 +47,21 @@ class Benchmark:
     manifest: Manifest
     protocol: Protocol
 
-    def describe(self) -> dict[str, Any]:
-        """The benchmark as ``results.json`` has it."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "statement": self.statement,
-            "simulated": self.protocol.simulated,
-            "real_people": self.real_people,
-            "pairs": self.protocol.pairs,
-            "group_by": " × ".join(self.protocol.group_by) or None,
-            "groups": list(self.protocol.groups),
-            "images": len(self.manifest),
-            "identities": len(self.manifest.identities()),
-            "notes": list(self.protocol.notes),
-        }
+    def describe(self) -> record.Benchmark:
+        """What results say of it."""
+        return record.Benchmark(
+            id=self.id,
+            title=self.title,
+            statement=self.statement,
+            simulated=self.protocol.simulated,
+            real_people=self.real_people,
+            pairs=self.protocol.pairs,
+            group_by=" × ".join(self.protocol.group_by) or None,
+            groups=tuple(self.protocol.groups),
+            images=len(self.manifest),
+            identities=len(self.manifest.identities()),
+            notes=tuple(self.protocol.notes),
+        )
 
 
 _PEOPLE = {
@@ -125,7 +126,7 @@ def _dealt_at_random(manifest: Manifest, group_by: str | None, seed: int) -> Man
 
 def evaluate_arms(
     spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
-) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[RunFailure]]:
+) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[record.Failure]]:
     """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.

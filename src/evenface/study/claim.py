@@ -1,56 +1,14 @@
-"""What a claim is: a question, the rule that decides it, the answer, and the figures behind it."""
+"""What rules of claims share: verdicts by both intervals, and the figures behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference
 from evenface.study.inference import Contrast
-
-Verdict = Literal["supported", "not supported", "undecided", "undefined"]
-Unit = Literal["points", "ratio", "share"]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One figure behind a verdict."""
-
-    label: str
-    value: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_holm: float | None
-    unit: Unit
-    note: str | None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A question, the rule that decides it, and the answer."""
-
-    id: str
-    """Begins with the rule's name."""
-    question: str
-    benchmark: str
-    teacher: str | None
-    verdict: Verdict
-    statement: str
-    rule: str
-    tests: tuple[Evidence, ...]
-    levels: Mapping[str, str] = field(default_factory=dict)
-    """Factor → level: the slice of the study that is asked about; empty for all of it."""
-
-    def describe(self) -> dict[str, Any]:
-        """The claim as ``results.json`` has it."""
-        return {
-            **asdict(self),
-            "levels": dict(self.levels),
-            "tests": [asdict(test) for test in self.tests],
-        }
+from evenface.study.record import Evidence, Unit, Verdict
 
 
 def decide(

@@ -19,16 +19,9 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure, against_zero
 from evenface.evaluate.evaluation import FEW_IDENTITIES
 from evenface.evaluate.multiplicity import holm, intersection_union
-from evenface.study.claim import (
-    Claim,
-    Evidence,
-    Verdict,
-    alpha_of,
-    decide,
-    defined,
-    evidence,
-)
+from evenface.study.claim import alpha_of, decide, defined, evidence
 from evenface.study.inference import MEAN, Contrast, compare, contrast, figure
+from evenface.study.record import Claim, Evidence, Verdict
 from evenface.study.wording import change, listed, p, percent, points
 
 MARGIN = 0.01

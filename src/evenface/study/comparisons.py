@@ -11,7 +11,7 @@ from dataclasses import replace
 from evenface.evaluate.bootstrap import mean_figure
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.arm import Arm
-from evenface.study.claim import Claim, Verdict, decide, evidence
+from evenface.study.claim import decide, evidence
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.inference import (
     MEAN,
@@ -22,6 +22,7 @@ from evenface.study.inference import (
     lowest,
     worst_group_p,
 )
+from evenface.study.record import Claim, Verdict
 from evenface.study.wording import change, listed, points
 
 STD = "overall.std_sample"
@@ -230,7 +231,8 @@ def _level_claim(
         ),
     )
     evaluations = [evaluation for pair in found.cells.values() for evaluation in pair]
-    return replace(grid.answer(claim, evaluations, {}), levels={name: found.level})
+    answer = grid.answer(claim, evaluations, {})
+    return answer.model_copy(update={"levels": {name: found.level}})
 
 
 def _cells(

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from evenface.study.grid import Grid
 from evenface.study.inference import MEAN
+from evenface.study.record import Pareto
 
 WATTS_A_CORE = 10.0
 """Power that a CPU core is assumed to draw under load, W: an assumption, not a measurement. Server
@@ -95,8 +95,8 @@ def power(device: str, threads: int | None, watts_a_core: float = WATTS_A_CORE) 
     return _gpu_power_limit(int(index or 0)) if kind == "cuda" else None
 
 
-def pareto(grid: Grid, costs: Mapping[str, Cost]) -> list[dict[str, Any]]:
-    """The entry "pareto" of ``results.json`` for one benchmark; none without costs.
+def pareto(grid: Grid, costs: Mapping[str, Cost]) -> list[Pareto]:
+    """The front of accuracy and costs on one benchmark; none without costs.
 
     Models on the front of mean accuracy over groups and every cost that is known of all students:
     no other is at least as good in all of these and better in one. A teacher takes part where the
@@ -118,7 +118,8 @@ def pareto(grid: Grid, costs: Mapping[str, Cost]) -> list[dict[str, Any]]:
     if not known or not points:
         return []
     front = [i for i, of in points.items() if not any(_better(p, of) for p in points.values())]
-    return [{"benchmark": grid.benchmark, "models": front, "axes": [ACCURACY, *known]}]
+    axes = (ACCURACY, *known)
+    return [Pareto(benchmark=grid.benchmark, models=tuple(front), axes=axes)]
 
 
 def _better(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evenface.errors import DataError, UsageError
+from evenface.errors import UsageError
+from evenface.evaluate.results import Evaluation
 from evenface.files import read_json
 from evenface.recipes import validate
 from evenface.study.cells import Cell, cells
+from evenface.study.record import Results, read_results
 from evenface.study.run import RESULTS_NAME, SPEC_NAME
 from evenface.study.settings import Change, changes, flat, recipe_settings
 from evenface.study.spec import (
@@ -105,7 +107,7 @@ class _Side:
     """One of the studies, with what was recorded of it."""
 
     spec: StudySpec
-    results: dict[str, Any] | None
+    results: Results | None
     fingerprints: Mapping[str, str]
 
 
@@ -137,7 +139,7 @@ def _open(source: str) -> _Side:
     path = Path(source)
     if path.is_dir():
         found = path / RESULTS_NAME
-        results = _read_results(found) if found.is_file() else None
+        results = read_results(found) if found.is_file() else None
         if (path / SPEC_NAME).is_file():
             spec = load_study(str(path / SPEC_NAME))
         elif results is not None:
@@ -146,33 +148,22 @@ def _open(source: str) -> _Side:
             raise UsageError(f"{path}: holds no study (neither {SPEC_NAME} nor {RESULTS_NAME})")
         return _Side(spec, results, _recorded(results) | _of_folder(path))
     if path.suffix == ".json" and path.is_file():
-        results = _read_results(path)
+        results = read_results(path)
         return _Side(_spec_of(results, path), results, _recorded(results))
     return _Side(load_study(source), None, {})
 
 
-def _read_results(path: Path) -> dict[str, Any]:
-    from evenface.report.schema import read_results
-
-    content = read_json(path)
-    try:
-        read_results(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    return dict(content)
+def _spec_of(results: Results, path: Path) -> StudySpec:
+    return validate(f"{path}: study.spec", results.study.spec, StudySpec)
 
 
-def _spec_of(results: Mapping[str, Any], path: Path) -> StudySpec:
-    return validate(f"{path}: study.spec", results["study"].get("spec", {}), StudySpec)
-
-
-def _recorded(results: Mapping[str, Any] | None) -> dict[str, str]:
-    """Run → fingerprint, as results of this layout have it."""
+def _recorded(results: Results | None) -> dict[str, str]:
+    """Run → fingerprint, as results have it."""
     return {
-        f"{model['id']}-s{run['seed']}": run["fingerprint"]
-        for model in (results or {}).get("models", ())
-        for run in model.get("runs", ())
-        if model["kind"] == "student" and run.get("fingerprint")
+        f"{model.id}-s{run.seed}": run.fingerprint
+        for model in (results.students if results else ())
+        for run in model.runs
+        if run.fingerprint
     }
 
 
@@ -260,11 +251,11 @@ def _teacher(spec: StudySpec, cell: Cell) -> dict[str, Any]:
     return {}
 
 
-def _results(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> ResultsDiff | None:
+def _results(one: Results | None, other: Results | None) -> ResultsDiff | None:
     if one is None or other is None:
         return None
     equal, different, figures = [], [], []
-    before, after = one["evaluations"], other["evaluations"]
+    before, after = one.evaluations, other.evaluations
     for model in (name for name in before if name in after):
         common = [name for name in before[model] if name in after[model]]
         if all(before[model][name] == after[model][name] for name in common):
@@ -280,15 +271,14 @@ def _results(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> 
     return ResultsDiff(tuple(equal), tuple(different), tuple(figures))
 
 
-def _figures(evaluation: Mapping[str, Any]) -> dict[str, float | None]:
+def _figures(evaluation: Evaluation) -> dict[str, float | None]:
     """Accuracy and EER of each group, and the measures over groups, by name."""
     found = {
-        f"{measure} of {group}": of.get(measure, {}).get("value")
-        for group, of in evaluation.get("groups", {}).items()
+        f"{measure} of {group}": getattr(of, measure).value
+        for group, of in evaluation.groups.items()
         for measure in ("accuracy", "eer")
     }
-    overall = evaluation.get("overall", {})
     return found | {
-        f"{measure} over groups": overall.get(measure, {}).get("value")
+        f"{measure} over groups": getattr(evaluation.overall, measure).value
         for measure in ("accuracy", "std_sample", "ser")
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference
 from evenface.evaluate.multiplicity import holm
+from evenface.study.record import Difference
 from evenface.study.wording import OVER_GROUPS
 
 _GROUP_METRICS = ("accuracy", "eer")
@@ -20,28 +19,6 @@ _OVERALL_METRICS = {
     "probit_gap": "overall.probit_gap",
     "fnmr_ratio": "global.fnmr_ratio",
 }
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One row of ``differences`` in ``results.json``; fractions, ratios and standard deviations."""
-
-    set: str
-    benchmark: str
-    teacher: str
-    group: str
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_holm: float | None = None
-    levels: Mapping[str, str] = field(default_factory=dict)
-    """Factor → level of the students compared."""
-
-    def describe(self) -> dict[str, Any]:
-        """The row as ``results.json`` has it."""
-        return {**asdict(self), "levels": dict(self.levels)}
 
 
 def kd_differences(
@@ -66,7 +43,7 @@ def kd_differences(
             low=difference.low,
             high=difference.high,
             p_value=difference.p_value,
-            levels=levels or {},
+            levels=dict(levels or {}),
         )
 
     rows = []
@@ -86,4 +63,7 @@ def kd_differences(
 
 def _holm_adjusted(rows: list[Difference]) -> list[Difference]:
     adjusted = iter(holm([row.p_value for row in rows if row.p_value is not None]))
-    return [row if row.p_value is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    return [
+        row if row.p_value is None else row.model_copy(update={"p_holm": next(adjusted)})
+        for row in rows
+    ]

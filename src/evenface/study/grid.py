@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from evenface.evaluate import Evaluation
 from evenface.evaluate.arms import ArmEvaluation, evaluate_arm
 from evenface.study.arm import Arm, Kind
-from evenface.study.claim import Claim
 from evenface.study.claim_settings import ClaimSettings
+from evenface.study.record import Claim
 from evenface.study.wording import FEW_SEEDS, listed
 
 Key = tuple[str, str | None]
@@ -206,13 +205,14 @@ class Grid:
         if seeds < self.settings.seeds and verdict in ("supported", "not supported"):
             verdict = "undecided"
         statement += self._missing(compared) + _caution(seeds, self.settings.seeds)
-        return replace(
-            claim,
-            id=claim.id + self.suffix(levels),
-            question=question,
-            statement=statement,
-            verdict=verdict,
-            levels=levels,
+        return claim.model_copy(
+            update={
+                "id": claim.id + self.suffix(levels),
+                "question": question,
+                "statement": statement,
+                "verdict": verdict,
+                "levels": dict(levels),
+            }
         )
 
     def without_holes(self) -> str:

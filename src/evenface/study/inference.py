@@ -19,7 +19,7 @@ small.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -161,37 +161,8 @@ def lowest(groups: Mapping[str, Figure]) -> Figure:
 def over_groups(
     arm: ArmEvaluation, measure: str, statistic: Callable[[NDArray[np.float64]], Any]
 ) -> Figure:
-    """A statistic over groups of a measure of the groups, of each model and then averaged.
-
-    Args:
-        arm: its models have the measure.
-        measure: of a group. For "accuracy", of which each group has a threshold of its own, the
-            statistic is taken of shrunk replicates; rates at one threshold hang together, and the
-            statistic itself is shrunk.
-        statistic: reduces the last axis, the groups. Undefined for the arm where it is not finite
-            for a model.
-    """
-    figures = []
-    for model in arm.models:
-        groups = [model.figure(measure, group) for group in model.groups]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = [np.nan if of.value is None else of.value for of in groups]
-            value = float(statistic(np.array(values)))
-            if measure == "accuracy":
-                people, pairs = statistic(_columns(groups, "samples")), np.empty(0)
-            else:
-                people = statistic(_columns(groups, "people"))
-                pairs = statistic(_columns(groups, "pairs"))
-        figures.append(
-            replace(
-                groups[0],
-                value=value if np.isfinite(value) else None,
-                people=people,
-                pairs=pairs,
-                expansion=max(of.expansion for of in groups) if len(pairs) else 1.0,
-            )
-        )
-    return arm.averaged(figures)
+    """A statistic over groups of each model, averaged; see :meth:`Evaluation.over_groups`."""
+    return arm.averaged([model.over_groups(measure, statistic) for model in arm.models])
 
 
 def uneven_p(arm: ArmEvaluation, measure: str) -> float | None:

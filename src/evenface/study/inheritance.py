@@ -16,15 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import percentile_interval
+from evenface.evaluate.results import Estimate
 from evenface.seeds import generator
-from evenface.study.grid import Grid, Pair
+from evenface.study.grid import Grid, Levels, Pair
+from evenface.study.record import Correlation, GroupErrors, Inheritance
 from evenface.study.wording import number
 
 ALL_SETS = "all"
@@ -32,8 +33,8 @@ ALL_SETS = "all"
 _MOST_ORDERS = 5040
 
 
-def inheritance(grid: Grid) -> list[dict[str, Any]]:
-    """The entries "inheritance" of ``results.json`` for one benchmark, by teacher.
+def inheritance(grid: Grid) -> list[Inheritance]:
+    """Whether students have their teacher's bias on one benchmark, by teacher.
 
     One for each training set and slice, then, where there are several, one over all of them. None
     where the teacher was not evaluated, or there is one group.
@@ -48,15 +49,20 @@ def inheritance(grid: Grid) -> list[dict[str, Any]]:
         own = grid.whole(arm)
         found = list(grid.kd_pairs(teacher))
         for levels, name, pair in found:
-            entries.append(_entry(grid, own, teacher, [pair]) | {"levels": levels, "set": name})
+            entries.append(_entry(grid, own, teacher, [pair], name, levels))
         if len(found) > 1:
             entries.append(_entry(grid, own, teacher, [pair for *_, pair in found]))
     return entries
 
 
 def _entry(
-    grid: Grid, teacher: ArmEvaluation, identifier: str, pairs: Sequence[Pair]
-) -> dict[str, Any]:
+    grid: Grid,
+    teacher: ArmEvaluation,
+    identifier: str,
+    pairs: Sequence[Pair],
+    training_set: str = ALL_SETS,
+    levels: Levels | None = None,
+) -> Inheritance:
     accuracies = {
         "teacher": _values(teacher),
         "plain": np.mean([_values(plain) for plain, _ in pairs], axis=0),
@@ -77,24 +83,24 @@ def _entry(
     change = None if np.isnan(kd - plain) else float(kd - plain)
     low, high = percentile_interval(samples, grid.settings.level, floor=-2.0, ceiling=2.0)
     p_value = _permuted(teacher, pairs)
-    return {
-        "benchmark": grid.benchmark,
-        "levels": {},
-        "set": ALL_SETS,
-        "teacher": identifier,
-        "groups": {
-            group: {who: 1 - float(values[g]) for who, values in accuracies.items()}
+    return Inheritance(
+        benchmark=grid.benchmark,
+        levels=dict(levels or {}),
+        set=training_set,
+        teacher=identifier,
+        groups={
+            group: GroupErrors(**{who: 1 - float(of[g]) for who, of in accuracies.items()})
             for g, group in enumerate(grid.groups)
         },
-        "correlation": {"plain": _finite(plain), "kd": _finite(kd)},
-        "change": {
-            "value": change,
-            "low": None if change is None else low,
-            "high": None if change is None else high,
-        },
-        "p_permutation": p_value,
-        "statement": _statement(grid, teacher, pairs, (plain, kd, low, high), p_value),
-    }
+        correlation=Correlation(plain=_finite(plain), kd=_finite(kd)),
+        change=Estimate(
+            value=change,
+            low=None if change is None else low,
+            high=None if change is None else high,
+        ),
+        p_permutation=p_value,
+        statement=_statement(grid, teacher, pairs, (plain, kd, low, high), p_value),
+    )
 
 
 def _statement(

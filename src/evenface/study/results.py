@@ -1,19 +1,19 @@
-"""What a study found: the layout of ``results.json``."""
+"""What a study found, as :mod:`evenface.study.record` has it."""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from evenface import __version__
 from evenface.assets import ASSETS
+from evenface.data.inspect import Count
 from evenface.data.labels import LabelReport
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
@@ -21,6 +21,7 @@ from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
+from evenface.study import record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.cells import cells
@@ -40,11 +41,9 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stages import StageLog
-from evenface.study.students import RunFailure, StudyArm, StudyTeacher
+from evenface.study.students import StudyArm, StudyTeacher
 from evenface.study.wording import listed
 from evenface.train.run import RUN_NAME
-
-SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Findings:
     arms: list[StudyArm]
     benchmarks: list[Benchmark]
     evaluations: dict[str, dict[str, list[Evaluation]]]
-    failures: list[RunFailure]
+    failures: list[record.Failure]
     log: StageLog
     labels: LabelReport | None = None
     left_out: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
@@ -82,19 +81,30 @@ def check_claims(spec: StudySpec) -> None:
         )
 
 
-def collect_results(findings: Findings) -> dict[str, Any]:
-    """The content of ``results.json``."""
+def collect_results(findings: Findings) -> record.Results:
+    """Everything that a finished study found."""
     spec, log = findings.spec, findings.log
     students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
     run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
-    costs = {arm.id: _cost(arm, run["device"], run["threads"]) for arm in findings.arms}
-    return {
-        "schema": SCHEMA,
-        "study": {
-            "name": spec.name,
-            "description": spec.description,
-            "simulated": spec.simulated,
-            "statement": " ".join(
+    models = {arm.id: arm.describe() for arm in findings.arms}
+    costs = {name: _cost(of, run["device"], run["threads"]) for name, of in models.items()}
+    answers = summarise(
+        findings.arms,
+        findings.evaluations,
+        others=spec.evaluation.real_people,
+        kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+        real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
+        factors={name: list(levels) for name, levels in spec.factors.items()},
+        costs=costs,
+        rules=spec.claims,
+        settings=spec.claim_settings,
+    )
+    return record.Results(
+        study=record.Study(
+            name=spec.name,
+            description=spec.description,
+            simulated=spec.simulated,
+            statement=" ".join(
                 filter(
                     None,
                     [
@@ -105,63 +115,54 @@ def collect_results(findings: Findings) -> dict[str, Any]:
                     ],
                 )
             ),
-            "command": findings.command,
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": spec.seed,
-            "seeds": list(spec.training_seeds),
-            "evenface": __version__,
-            "factors": {name: list(levels) for name, levels in spec.factors.items()},
-            "stand_ins": spec.stand_ins,
-            "spec": spec.model_dump(mode="json"),
-        },
-        "machine": describe_machine(run["device"]) | {"threads a student": run["threads"]},
-        "teachers": [_describe_teacher(teacher) for teacher in findings.teachers],
-        "sets": [
-            _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
-        ],
-        "labels": None if findings.labels is None else _describe_labels(findings.labels),
-        "left_out": findings.left_out,
-        "models": [
-            {
-                **arm.describe(),
-                "parameters": costs[arm.id].parameters,
-                "macs": costs[arm.id].macs,
-                "energy_wh": costs[arm.id].energy_wh,
-            }
-            for arm in findings.arms
-        ],
-        "benchmarks": [b.describe() for b in findings.benchmarks if b.id != RANDOM_GROUPS],
-        "failures": [asdict(failure) for failure in findings.failures],
-        **summarise(
-            findings.arms,
-            findings.evaluations,
-            others=spec.evaluation.real_people,
-            kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
-            real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
-            factors={name: list(levels) for name, levels in spec.factors.items()},
-            costs={arm.id: costs[arm.id] for arm in findings.arms},
-            rules=spec.claims,
-            settings=spec.claim_settings,
+            command=findings.command,
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            seed=spec.seed,
+            seeds=spec.training_seeds,
+            evenface=__version__,
+            factors={name: tuple(levels) for name, levels in spec.factors.items()},
+            stand_ins=spec.stand_ins,
+            spec=spec.model_dump(mode="json"),
         ),
-        "curves": {arm.id: arm.curves() for arm in students},
-        "stages": log.summary(),
-        "samples": _samples(findings),
-    }
+        machine=describe_machine(run["device"]) | {"threads a student": run["threads"]},
+        teachers=tuple(map(_describe_teacher, findings.teachers)),
+        sets=tuple(
+            _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
+        ),
+        labels=None if findings.labels is None else _describe_labels(findings.labels),
+        left_out={
+            role: {test: tuple(names) for test, names in tests.items()}
+            for role, tests in findings.left_out.items()
+        },
+        models=tuple(
+            model.model_copy(
+                update={
+                    "parameters": costs[name].parameters,
+                    "macs": costs[name].macs,
+                    "energy_wh": costs[name].energy_wh,
+                }
+            )
+            for name, model in models.items()
+        ),
+        benchmarks=tuple(b.describe() for b in findings.benchmarks if b.id != RANDOM_GROUPS),
+        failures=tuple(findings.failures),
+        curves={arm.id: arm.curves() for arm in students},
+        stages=tuple(log.summary()),
+        samples=_samples(findings),
+        **dict(answers),
+    )
 
 
-def _cost(arm: StudyArm, device: str, threads: int | None) -> Cost:
-    """What the arm's model costs; of models from elsewhere that is not known."""
+def _cost(model: record.Model, device: str, threads: int | None) -> Cost:
+    """What a model costs; of models from elsewhere that is not known."""
     from evenface.models.registry import BACKBONES
 
-    described = arm.describe()
-    backbone, size, seconds = (described[key] for key in ("backbone", "embedding_size", "seconds"))
-    known = backbone in BACKBONES
-    return Cost(
-        parameters=count_parameters(backbone, size) if known else None,
-        macs=count_macs(backbone, size) if known else None,
-        seconds=seconds,
-        energy_wh=energy_wh(seconds, power(device, threads)),
-    )
+    backbone, size = model.backbone, model.embedding_size
+    spent = Cost(seconds=model.seconds, energy_wh=energy_wh(model.seconds, power(device, threads)))
+    if backbone is None or size is None or backbone not in BACKBONES:
+        return spent
+    counted = count_parameters(backbone, size), count_macs(backbone, size)
+    return replace(spent, parameters=counted[0], macs=counted[1])
 
 
 def statement(spec: StudySpec) -> str:
@@ -215,7 +216,7 @@ def _named_sources(spec: StudySpec) -> dict[str, AnyFaces]:
     }
 
 
-def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
+def _describe_teacher(teacher: StudyTeacher) -> record.Teacher:
     model = teacher.model
     given = teacher.given
     asset = ASSETS.get(given) if isinstance(given, str) else None
@@ -241,15 +242,15 @@ def _describe_teacher(teacher: StudyTeacher) -> dict[str, Any]:
             "Pretrained on rendered faces of the camera look, of people that nothing else uses. "
             "It has seen no real person."
         )
-    return {
-        "id": teacher.id,
-        "name": model.name if isinstance(given, str) else given.name,
-        "embedding_size": model.embedding_size,
-        "fingerprint": model.fingerprint,
-        "origin": origin,
-        "licence": licence,
-        "note": remark,
-    }
+    return record.Teacher(
+        id=teacher.id,
+        name=model.name if isinstance(given, str) else given.name,
+        embedding_size=model.embedding_size,
+        fingerprint=model.fingerprint,
+        origin=origin,
+        licence=licence,
+        note=remark,
+    )
 
 
 def _labels_said(findings: Findings) -> str:
@@ -274,11 +275,10 @@ def _left_out_said(findings: Findings) -> str:
     return f"Left out of training: {listed(counts)}." if counts else ""
 
 
-def _describe_labels(labels: LabelReport) -> dict[str, Any]:
-    """The prediction as ``results.json`` has it: counts in place of lists of people."""
-    lists = ("uncertain", "without_scores", "unmatched")
-    content = labels.model_dump(mode="json")
-    return content | {name: len(content[name]) for name in lists}
+def _describe_labels(labels: LabelReport) -> record.PredictedLabels:
+    """The prediction with counts in place of lists of people."""
+    counts = {name: len(getattr(labels, name)) for name in record.UNLABELLED}
+    return record.PredictedLabels.model_validate(labels.model_dump() | counts)
 
 
 def _sizes(sets: dict[str, Manifest]) -> str:
@@ -295,27 +295,27 @@ def _sizes(sets: dict[str, Manifest]) -> str:
 
 def _describe_set(
     spec: StudySpec, name: str, manifest: Manifest, group_by: str | None
-) -> dict[str, Any]:
+) -> record.TrainingSet:
     identity = manifest.column("identity")
     groups = manifest.groups((group_by,) if group_by in manifest.attributes else ())
-    return {
-        "name": name,
-        "title": _set_title(spec, name),
-        "images": len(manifest),
-        "identities": len(manifest.identities()),
-        "groups": {
-            group: {
-                "images": int(np.sum(groups == group)),
-                "identities": len(set(identity[groups == group])),
-            }
+    return record.TrainingSet(
+        name=name,
+        title=_set_title(spec, name),
+        images=len(manifest),
+        identities=len(manifest.identities()),
+        groups={
+            group: Count(
+                images=int(np.sum(groups == group)),
+                identities=len(set(identity[groups == group])),
+            )
             for group in sorted(set(groups))
         },
-        "origins": dict(Counter(manifest.column("origin").tolist())),
-        "labels": _label_sources(manifest, group_by),
-        "kind": spec.training_sets[name].kind,
-        "real_fraction": spec.training_sets[name].real_fraction,
-        "fingerprint": manifest.fingerprint,
-    }
+        origins=dict(Counter(manifest.column("origin").tolist())),
+        labels=_label_sources(manifest, group_by),
+        kind=spec.training_sets[name].kind,
+        real_fraction=spec.training_sets[name].real_fraction,
+        fingerprint=manifest.fingerprint,
+    )
 
 
 def _label_sources(manifest: Manifest, group_by: str | None) -> dict[str, int]:

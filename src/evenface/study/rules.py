@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from evenface.study import claims, unevenness
 from evenface.study.arm import Kind
-from evenface.study.claim import Claim
 from evenface.study.comparisons import level_beats_baseline, which_mixes_match
 from evenface.study.declared import RANDOM, RULE, declared_contrasts, random_groups
 from evenface.study.everywhere import kd_everywhere, kd_on_average
 from evenface.study.grid import Grid, Levels, Pair
+from evenface.study.record import Claim
 
 Rule = Callable[[Grid, str | None], Iterable[Claim]]
 
@@ -191,7 +190,7 @@ def _named(claim: Claim, name: str, *, in_question: bool = True) -> Claim:
     question = claim.question
     if in_question:
         question = f"{question.removesuffix('?')} (training set {name})?"
-    return replace(claim, id=f"{claim.id}:{name}", question=question)
+    return claim.model_copy(update={"id": f"{claim.id}:{name}", "question": question})
 
 
 RULES: dict[str, Rule] = {

@@ -113,7 +113,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         labels=faces.labels,
         left_out=faces.left_out,
     )
-    write_json(out / RESULTS_NAME, collect_results(findings))
+    write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
     return build_report(out)
 
 

@@ -14,6 +14,7 @@ from evenface.console import heartbeat, note, warn
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
 from evenface.study.executors import Call, Executor, LocalExecutor
+from evenface.study.record import StageTime
 from evenface.study.shelf import Shelf
 from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
 from evenface.train.lock import lock_holder
@@ -185,14 +186,14 @@ class StageLog:
         """How many of the stages are finished."""
         return sum(bool(self._records.get(s.name, {}).get("finished")) for s in stages)
 
-    def summary(self) -> list[dict[str, Any]]:
-        """The stages of this study in order: name, seconds, whether kept from an earlier call."""
+    def summary(self) -> list[StageTime]:
+        """The stages of this study in order."""
         return [
-            {
-                "name": name,
-                "seconds": self._records[name]["seconds"],
-                "reused": self._records[name]["reused"],
-            }
+            StageTime(
+                name=name,
+                seconds=self._records[name]["seconds"],
+                reused=self._records[name]["reused"],
+            )
             for name in self._order
         ]
 

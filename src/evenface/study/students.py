@@ -17,6 +17,7 @@ from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.executors import default_workers
+from evenface.study.record import CurvePoint, Failure, Model, Run
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import (
     GivenTeacher,
@@ -65,54 +66,42 @@ class StudyArm(Arm):
     recipe: Mapping[str, Any] | None = None
     """The resolved recipe of a student's first run."""
 
-    def describe(self) -> dict[str, Any]:
-        """The arm as ``results.json`` has it; seconds are the mean over its seeds."""
+    def describe(self) -> Model:
+        """What results say of it, its cost aside; seconds are the mean over its seeds."""
         records = [read_json(run / RUN_NAME) for run in self.runs.values()]
         first = records[0] if records else {}
         seconds = [r["seconds"] for r in records if "seconds" in r]
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind,
-            "set": self.set,
-            "kd": self.kd,
-            "teacher": self.teacher,
-            "levels": dict(self.levels),
-            "seeds": list(self.seeds),
-            "backbone": first.get("backbone") or self._teacher_fact("backbone"),
-            "head": first.get("head"),
-            "embedding_size": first.get("embedding_size", self.model and self.model.embedding_size),
-            "steps": first.get("steps"),
-            "seconds": round(fmean(seconds), 2) if seconds else None,
-            "runs": [
-                {
-                    "seed": seed,
-                    "run": f"{run.parent.name}/{run.name}",
+        return Model(
+            id=self.id,
+            title=self.title,
+            kind=self.kind,
+            set=self.set,
+            kd=self.kd,
+            teacher=self.teacher,
+            levels=dict(self.levels),
+            seeds=self.seeds,
+            backbone=first.get("backbone") or self._teacher_fact("backbone"),
+            head=first.get("head"),
+            embedding_size=first.get("embedding_size", self.model and self.model.embedding_size),
+            steps=first.get("steps"),
+            seconds=round(fmean(seconds), 2) if seconds else None,
+            runs=tuple(
+                Run(
+                    seed=seed,
+                    run=f"{run.parent.name}/{run.name}",
                     **{key: record.get(key) for key in _OF_RUN},
-                }
+                )
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
-            ],
-            "recipe": dict(self.recipe or {}),
-        }
+            ),
+            recipe=dict(self.recipe or {}),
+        )
 
     def _teacher_fact(self, name: str) -> str | None:
         return self.model.details.get(name, self.model.name) if self.model else None
 
-    def curves(self) -> list[list[dict[str, Any]]]:
+    def curves(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Logged losses of each run."""
-        return [_read_log(run / LOG_NAME) for run in self.runs.values()]
-
-
-@dataclass(frozen=True)
-class RunFailure:
-    """A run that failed for good: a hole in the results."""
-
-    model: str
-    """Id of its arm."""
-    seed: int
-    stage: str
-    error: str
-    attempts: int
+        return tuple(_read_log(run / LOG_NAME) for run in self.runs.values())
 
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
@@ -251,7 +240,7 @@ def train_students(
     log: StageLog,
     *,
     prepare_only: bool = False,
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
 
     Runs of one seed and backbone start from the same weights. A run whose recipe and inputs are
@@ -327,7 +316,7 @@ def train_students(
 
 def without_failed(
     arms: Sequence[StudyArm], failed: Mapping[Path, StageFailure]
-) -> tuple[list[StudyArm], list[RunFailure]]:
+) -> tuple[list[StudyArm], list[Failure]]:
     """The arms with the runs that there are, and what is not there.
 
     Args:
@@ -338,7 +327,13 @@ def without_failed(
     for arm in arms:
         runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
         failures += [
-            RunFailure(arm.id, seed, of.stage.name, of.error, of.attempts)
+            Failure(
+                model=arm.id,
+                seed=seed,
+                stage=of.stage.name,
+                error=of.error,
+                attempts=of.attempts,
+            )
             for seed, run in arm.runs.items()
             if (of := failed.get(run))
         ]
@@ -576,14 +571,9 @@ def _steps_done(run: Path) -> int:
     return int(last_record(run / LOG_NAME).get("step", 0))
 
 
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [
-        {
-            "step": record["step"],
-            "loss": record["loss"],
-            "classification": record["classification"],
-            "distillation": record.get("distillation"),
-        }
+def _read_log(path: Path) -> tuple[CurvePoint, ...]:
+    records = map(json.loads, path.read_text("utf-8").splitlines())
+    return tuple(
+        CurvePoint(**{name: record.get(name) for name in CurvePoint.model_fields})
         for record in records
-    ]
+    )

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure, percentile_interval
+from evenface.evaluate.results import Estimate
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p
+from evenface.study.record import Smallest, Sweep, SweepPoint
 from evenface.study.wording import change, number, points
 
 LEAST_FRACTIONS = 3
@@ -39,9 +40,8 @@ class _Step:
     """Worst-group accuracy minus that of all-real training."""
 
 
-def sweep(grid: Grid) -> list[dict[str, Any]]:
-    """The entries "sweep" of ``results.json`` for one benchmark; none with fewer than three
-    fractions."""
+def sweep(grid: Grid) -> list[Sweep]:
+    """The sweeps on one benchmark; none with fewer than three fractions."""
     if grid.of_others:
         return []
     return [
@@ -52,7 +52,7 @@ def sweep(grid: Grid) -> list[dict[str, Any]]:
     ]
 
 
-def _entry(grid: Grid, teacher: str | None, levels: Levels) -> dict[str, Any] | None:
+def _entry(grid: Grid, teacher: str | None, levels: Levels) -> Sweep | None:
     found = [
         (fraction, name, arm)
         for name, fraction in grid.real_fractions.items()
@@ -62,46 +62,36 @@ def _entry(grid: Grid, teacher: str | None, levels: Levels) -> dict[str, Any] | 
     if len({fraction for fraction, *_ in found}) < LEAST_FRACTIONS:
         return None
     arms = [(fraction, arm) for fraction, _, arm in found]
-    entry = {
-        "benchmark": grid.benchmark,
-        "levels": dict(levels),
-        "teacher": teacher,
-        "epsilon": grid.settings.epsilon,
-        "points": [
-            {
-                "fraction": fraction,
-                "set": name,
-                "model": arm.id,
-                **_accuracies(grid.whole(arm)),
-            }
-            for fraction, name, arm in found
-        ],
-        "smallest": _smallest(grid, arms, arms, "all-real training"),
-    }
+    against_plain = None
     if teacher is not None:
         plain = [
             (ALL_REAL, arm)
             for name, fraction in grid.real_fractions.items()
             if fraction == ALL_REAL and (arm := grid.student((name, None), levels))
         ]
-        entry["smallest_against_plain"] = _smallest(
-            grid, arms, plain, "all-real training without KD"
-        )
-    return entry
+        against_plain = _smallest(grid, arms, plain, "all-real training without KD")
+    return Sweep(
+        benchmark=grid.benchmark,
+        levels=dict(levels),
+        teacher=teacher,
+        epsilon=grid.settings.epsilon,
+        points=tuple(_point(fraction, name, grid.whole(arm)) for fraction, name, arm in found),
+        smallest=_smallest(grid, arms, arms, "all-real training"),
+        smallest_against_plain=against_plain,
+    )
 
 
-def _accuracies(evaluation: ArmEvaluation) -> dict[str, Any]:
+def _point(fraction: float, name: str, evaluation: ArmEvaluation) -> SweepPoint:
     worst = figure(evaluation, WORST)
     low, high = percentile_interval(worst.samples, worst.level, floor=0.0, ceiling=1.0)
-    overall = evaluation.overall.accuracy
-    return {
-        "mean": {"value": overall.value, "low": overall.low, "high": overall.high},
-        "worst": {"value": worst.value, "low": low, "high": high},
-        "groups": {
-            name: {"value": of.accuracy.value, "low": of.accuracy.low, "high": of.accuracy.high}
-            for name, of in evaluation.groups.items()
-        },
-    }
+    return SweepPoint(
+        fraction=fraction,
+        set=name,
+        model=evaluation.model or "",
+        mean=evaluation.overall.accuracy,
+        worst=Estimate(value=worst.value, low=low, high=high),
+        groups={group: of.accuracy.plain for group, of in evaluation.groups.items()},
+    )
 
 
 def _smallest(
@@ -109,7 +99,7 @@ def _smallest(
     arms: Sequence[tuple[float, Arm]],
     references: Sequence[tuple[float, Arm]],
     against: str,
-) -> dict[str, Any]:
+) -> Smallest:
     """The smallest fraction that is shown to be enough, and a sentence.
 
     Args:
@@ -121,7 +111,7 @@ def _smallest(
     settings = grid.settings
     reference = next((arm for fraction, arm in references if fraction == ALL_REAL), None)
     if reference is None:
-        return {"fraction": None, "statement": f"There is no {against} to compare with."}
+        return Smallest(statement=f"There is no {against} to compare with.")
     # Against students without KD, all-real training with it is to be tested as well.
     tested = [(fraction, arm) for fraction, arm in arms if arm.id != reference.id]
     steps, seeds = [], len(reference.seeds)
@@ -164,10 +154,13 @@ def _smallest(
     else:
         said += " Judged by the estimates alone, none is enough."
     if shown is None:
-        return {"fraction": None, "change": None, "statement": said}
+        return Smallest(statement=said)
     found = contrast(shown.loss)
-    bounds = {"value": found.value, "low": found.low, "high": found.high}
-    return {"fraction": shown.fraction, "change": bounds, "statement": said}
+    return Smallest(
+        fraction=shown.fraction,
+        change=Estimate(value=found.value, low=found.low, high=found.high),
+        statement=said,
+    )
 
 
 def _in_sequence(steps: Sequence[_Step]) -> tuple[_Step | None, _Step | None]:

@@ -1,7 +1,8 @@
-"""The part of ``results.json`` that the page reads, typed and validated.
+"""A study's results, typed: what ``results.json`` holds, written and read through these classes.
 
-Lenient where a study may have holes (a model without an evaluation, a measure without a value,
-an unknown extra key), strict where the page could not be honest without the entry.
+What was measured is recorded as :mod:`evenface.evaluate.results` has it. Shares and accuracies are
+fractions; nothing is NaN or infinite. A study may have holes (a model without an evaluation, a
+group that an evaluation lacks): they are entries that are not there, or None.
 """
 
 from __future__ import annotations
@@ -9,135 +10,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError
 
+from evenface.data.inspect import Count
+from evenface.data.labels.classifier import HeldOut
 from evenface.errors import DataError
-from evenface.evaluate.results import containing
+from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.results import Estimate, Record
 from evenface.files import read_json
+from evenface.study.arm import Kind
 from evenface.study.spec import MAIN_BENCHMARK
 
-SCHEMA = 3
-_READ = (2, SCHEMA)
-"""Layouts that are read: what the third added is optional."""
+SCHEMA = 4
+_EARLIER = (2, 3)
+"""Layouts that :func:`_upgraded` brings up to date."""
 
 Verdict = Literal["supported", "not supported", "undecided", "undefined"]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Estimate(_Entry):
-    """A number with its interval; None where undefined, then ``note`` says why."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    note: str | None = None
-
-    @model_validator(mode="after")
-    def _interval_holds_value(self) -> Self:
-        return containing(self)
+Unit = Literal["points", "ratio", "share"]
+"""Of a figure behind a verdict: percentage points, a ratio or index, or %; the first and the last
+are recorded as fractions."""
+Levels = dict[str, str]
+"""Factor → level: a slice of the grid, empty for all of it."""
 
 
 UNKNOWN = Estimate(note="not in the results")
+"""In place of one that is not there."""
 
 
-class Accuracy(Estimate):
-    """10-fold accuracy, a fraction, with its standard deviation over folds."""
-
-    fold_std: float | None = None
-
-
-class Roc(_Entry):
-    """Corners of a ROC, ascending in FAR; fractions."""
-
-    far: tuple[float, ...]
-    tar: tuple[float, ...]
-
-
-class GroupResult(_Entry):
-    """One group of one evaluation. Rates are fractions in [0, 1]."""
-
-    accuracy: Accuracy = Accuracy(note=UNKNOWN.note)
-    eer: Estimate = UNKNOWN
-    auc: Estimate = UNKNOWN
-    dprime: Estimate = UNKNOWN
-    tar_at_far: dict[str, Estimate] = {}
-    genuine_pairs: int | None = None
-    impostor_pairs: int | None = None
-    identities: int | None = None
-    images: int | None = None
-    roc: Roc | None = None
-
-
-class WorstGroup(_Entry):
-    """The group of the lowest accuracy and how often each group was it in the resamples."""
-
-    value: str | None = None
-    share: dict[str, float] | None = None
-    note: str | None = None
-
-
-class Overall(_Entry):
-    """Over groups, from their accuracies; fractions, SER a ratio ≥ 1, d′ and probit in deviations.
-
-    ``std_expected`` is what sampling noise alone would give were the groups equal, and
-    ``std_excess_p`` the share of such samples whose STD is at least the observed one.
-    """
-
-    accuracy: Estimate = UNKNOWN
-    std_sample: Estimate = UNKNOWN
-    std_population: Estimate = UNKNOWN
-    std_expected: Estimate = UNKNOWN
-    std_excess_p: float | None = None
-    ser: Estimate = UNKNOWN
-    gap: Estimate = UNKNOWN
-    dprime_gap: Estimate = UNKNOWN
-    probit_gap: Estimate = UNKNOWN
-    worst_group: WorstGroup = WorstGroup(note=UNKNOWN.note)
-
-
-class GlobalThreshold(_Entry):
-    """Error rates of all groups at one threshold; fractions."""
-
-    target_fmr: float
-    fmr: dict[str, Estimate] = {}
-    fnmr: dict[str, Estimate] = {}
-    fnmr_ratio: Estimate = UNKNOWN
-    fdr: Estimate = UNKNOWN
-    garbe: Estimate = UNKNOWN
-    note: str | None = None
-
-
-class Bootstrap(_Entry):
-    """How the intervals were made."""
-
-    replicates: int = 0
-    seed: int = 0
-    level: float = 0.95
-
-
-class SeedResult(_Entry):
-    """Accuracy of the run of one seed, by group and as their mean; fractions."""
-
-    seed: int
-    accuracy: dict[str, float | None] = {}
-    mean: float | None = None
-
-
-class Evaluation(_Entry):
-    """One arm on one benchmark: means over its seeds; see ``docs/evaluation.md``."""
-
-    groups: dict[str, GroupResult] = {}
-    overall: Overall = Overall()
-    global_threshold: GlobalThreshold | None = None
-    bootstrap: Bootstrap | None = None
-    seeds: tuple[SeedResult, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-class Study(_Entry):
+class Study(Record):
     """What was run. ``seed`` drew faces, pairs and resamples, ``seeds`` started the trainings."""
 
     name: str
@@ -149,15 +49,16 @@ class Study(_Entry):
     seed: int
     seeds: tuple[int, ...]
     evenface: str
-    spec: dict[str, Any] = {}
-    factors: dict[str, tuple[str, ...]] = {}
+    factors: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Levels of each factor, the one that others are compared with first."""
     stand_ins: str | None = None
     """What stands in for what."""
+    spec: dict[str, JsonValue] = Field(default_factory=dict)
+    """The study file, with defaults filled in."""
 
 
-class Teacher(_Entry):
-    """One whom students were distilled from."""
+class Teacher(Record):
+    """A model that students were distilled from."""
 
     id: str
     name: str
@@ -168,56 +69,48 @@ class Teacher(_Entry):
     note: str | None = None
 
 
-class GroupSize(_Entry):
-    """Size of one group of a training set."""
-
-    images: int
-    identities: int
-
-
-class TrainingSet(_Entry):
+class TrainingSet(Record):
     """What a student learned from."""
 
     name: str
-    key: str = ""
+    key: str = Field(default="", exclude=True)
     """Its name in the study's settings, where pages have another for it."""
     title: str
     images: int
     identities: int
-    groups: dict[str, GroupSize] = {}
-    origins: dict[str, int] = {}
-    real_fraction: float | None = None
-    kind: Literal["real", "synthetic", "mix"] | None = None
-    fingerprint: str = ""
-    labels: dict[str, int] = {}
+    groups: dict[str, Count] = Field(default_factory=dict)
+    origins: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(default_factory=dict)
     """"declared" or "predicted" → images whose group is so."""
+    kind: Kind | None = None
+    real_fraction: float | None = None
+    fingerprint: str = ""
 
 
-class HeldOutLabels(_Entry):
-    """How a classifier of groups does on labelled people that it has not seen."""
-
-    columns: tuple[str, ...]
-    """Classes, and "abstained"."""
-    confusion: dict[str, tuple[int, ...]]
-    """Declared class → identities by what they were taken for."""
+UNLABELLED = ("uncertain", "without_scores", "unmatched")
 
 
-class PredictedLabels(_Entry):
-    """How groups of synthetic identities were predicted."""
+class PredictedLabels(Record):
+    """How groups of synthetic identities were predicted, with counts of the unlabelled ones."""
 
     attribute: str
     method: Literal["classifier", "predictions"]
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Fingerprints of what the labels come from."""
     classes: tuple[str, ...]
     abstain: float
-    predicted: dict[str, GroupSize]
+    """Least score that gives a label."""
+    seed: int = 0
+    predicted: dict[str, Count]
     declared_identities: int = 0
+    held_out: HeldOut | None = None
     uncertain: int = 0
     """Identities with a best score that is too low."""
     without_scores: int = 0
-    held_out: HeldOutLabels | None = None
+    unmatched: int = 0
 
 
-class Run(_Entry):
+class Run(Record):
     """The training of a model with one seed; ``run`` is its folder in the study's."""
 
     seed: int
@@ -225,14 +118,16 @@ class Run(_Entry):
     fingerprint: str | None = None
     seconds: float | None = None
     images_seen: int | None = None
+    final: dict[str, JsonValue] | None = None
+    environment: dict[str, JsonValue] | None = None
 
 
-class Model(_Entry):
+class Model(Record):
     """An arm (training set, levels, teacher or none) over its seeds, a teacher, or an untrained
     network.
 
     ``macs`` are multiply–adds an image, ``energy_wh`` an estimate for one run, ``recipe`` that of
-    the first seed.
+    the first seed; ``seconds`` is the mean over seeds.
     """
 
     id: str
@@ -247,28 +142,28 @@ class Model(_Entry):
     embedding_size: int | None = None
     steps: int | None = None
     seconds: float | None = None
-    levels: dict[str, str] = {}
+    levels: Levels = Field(default_factory=dict)
     head: str | None = None
     macs: int | None = None
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
-    recipe: dict[str, Any] | None = None
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Benchmark(_Entry):
+class Benchmark(Record):
     """What the models were tested on."""
 
     id: str
     title: str
+    statement: str = ""
     simulated: bool
     real_people: bool
+    pairs: Literal["published", "drawn"] | None = None
     group_by: str | None = None
     groups: tuple[str, ...]
     images: int | None = None
     identities: int | None = None
     notes: tuple[str, ...] = ()
-    statement: str = ""
-    pairs: Literal["published", "drawn"] | None = None
 
     @property
     def by_group(self) -> bool:
@@ -282,14 +177,18 @@ class Benchmark(_Entry):
 
 
 class Difference(Estimate):
-    """With KD minus without, paired on the same resamples of seeds and identities."""
+    """With KD minus without, paired on the same resamples of seeds and identities.
+
+    A fraction, a ratio or standard deviations, as ``metric`` is; ``levels`` are those of the model
+    with KD.
+    """
 
     set: str
-    levels: dict[str, str] = {}
-    """Of the model with KD."""
+    levels: Levels = Field(default_factory=dict)
     benchmark: str
     teacher: str | None = None
     group: str
+    """:data:`evenface.study.wording.OVER_GROUPS` for all of them."""
     metric: str
     p_value: float | None = None
     p_holm: float | None = None
@@ -302,34 +201,34 @@ class Difference(Estimate):
         return excludes and (self.p_holm is None or self.p_holm <= 1 - level)
 
 
-class ClaimTest(Estimate):
-    """One test behind a claim's verdict."""
+class Evidence(Estimate):
+    """One figure behind a verdict."""
 
     label: str
     p_value: float | None = None
     p_holm: float | None = None
-    unit: str = ""
+    unit: Unit = "points"
 
 
-class Claim(_Entry):
-    """A question, with what the numbers say to it by a stated rule.
+class Claim(Record):
+    """A question, the rule that decides it, and the answer.
 
-    ``id`` starts with the rule's name and, where it is put more than once, a colon and what it is
-    put about; ``levels`` is the slice of the grid that it speaks of.
+    ``id`` begins with the rule's name; where the question is put more than once, a colon and what
+    it is put about follow. ``levels`` is the slice that is asked about.
     """
 
     id: str
-    levels: dict[str, str] = {}
     question: str
     benchmark: str | None = None
     teacher: str | None = None
     verdict: Verdict
     statement: str
     rule: str = ""
-    tests: tuple[ClaimTest, ...] = ()
+    tests: tuple[Evidence, ...] = ()
+    levels: Levels = Field(default_factory=dict)
 
 
-class CurvePoint(_Entry):
+class CurvePoint(Record):
     """One logged step of training."""
 
     step: int
@@ -338,16 +237,16 @@ class CurvePoint(_Entry):
     distillation: float | None = None
 
 
-class Stage(_Entry):
-    """One stage of the study."""
+class StageTime(Record):
+    """A stage of the study; ``reused``: finished by an earlier call, which took so long."""
 
     name: str
     seconds: float
     reused: bool = False
 
 
-class Failure(_Entry):
-    """A run that failed after its retries."""
+class Failure(Record):
+    """A run that failed for good: a hole in the results. ``model`` is the id of its arm."""
 
     model: str
     seed: int | None = None
@@ -356,18 +255,18 @@ class Failure(_Entry):
     attempts: int | None = None
 
 
-class SweepPoint(_Entry):
-    """One model of a sweep: accuracies as fractions, at a share of real faces in [0, 1]."""
+class SweepPoint(Record):
+    """Accuracies of one model of a sweep, at a share of real faces in [0, 1]."""
 
     fraction: float
     set: str = ""
     model: str = ""
-    mean: Estimate = UNKNOWN
-    worst: Estimate = UNKNOWN
-    groups: dict[str, Estimate] = {}
+    mean: Estimate
+    worst: Estimate
+    groups: dict[str, Estimate]
 
 
-class Smallest(_Entry):
+class Smallest(Record):
     """The smallest real fraction that is enough, None if none is known to be."""
 
     fraction: float | None = None
@@ -376,22 +275,22 @@ class Smallest(_Entry):
     statement: str = ""
 
 
-class Sweep(_Entry):
+class Sweep(Record):
     """Accuracy over the share of real faces, without KD (no teacher) or with it."""
 
     benchmark: str
-    levels: dict[str, str] = {}
+    levels: Levels = Field(default_factory=dict)
     teacher: str | None = None
     epsilon: float | None = None
     """Loss of accuracy in the worst group, a fraction, that counts as none."""
     points: tuple[SweepPoint, ...]
-    smallest: Smallest = Smallest()
+    smallest: Smallest
     """Against all-real training of the same kind."""
     smallest_against_plain: Smallest | None = None
     """With KD: against all-real training without it."""
 
 
-class GroupErrors(_Entry):
+class GroupErrors(Record):
     """Errors of one group, fractions: of the teacher and of students without and with KD."""
 
     teacher: float | None = None
@@ -399,14 +298,14 @@ class GroupErrors(_Entry):
     kd: float | None = None
 
 
-class Correlation(_Entry):
+class Correlation(Record):
     """Over groups, of a student's errors with the teacher's: without KD and with it."""
 
     plain: float | None = None
     kd: float | None = None
 
 
-class Inheritance(_Entry):
+class Inheritance(Record):
     """Whether students have their teacher's bias; ``set`` is "all" for all cells together.
 
     ``change`` is the correlation with KD minus that without, ``p_permutation`` of the partial
@@ -414,36 +313,90 @@ class Inheritance(_Entry):
     """
 
     benchmark: str
-    levels: dict[str, str] = {}
+    levels: Levels = Field(default_factory=dict)
     set: str
     teacher: str
     groups: dict[str, GroupErrors]
-    correlation: Correlation = Correlation()
-    change: Estimate = UNKNOWN
+    correlation: Correlation
+    change: Estimate
     p_permutation: float | None = None
     statement: str = ""
 
 
-class Results(_Entry):
+class Pareto(Record):
+    """The models on the front of mean accuracy and of every cost that is known of all students."""
+
+    benchmark: str
+    models: tuple[str, ...]
+    axes: tuple[str, ...]
+    """Names of what is compared, accuracy first."""
+
+
+class Answers(Record):
+    """What a study's evaluations say."""
+
+    evaluations: dict[str, dict[str, ArmEvaluation]] = Field(default_factory=dict)
+    """Model → benchmark → means over its seeds; see ``docs/evaluation.md``."""
+    differences: tuple[Difference, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    sweep: tuple[Sweep, ...] = ()
+    inheritance: tuple[Inheritance, ...] = ()
+    pareto: tuple[Pareto, ...] = ()
+
+
+class Results(Answers):
     """``results.json``."""
 
-    version: Literal[2, 3] = Field(alias="schema")
+    version: int = Field(default=SCHEMA, alias="schema", ge=SCHEMA, le=SCHEMA)
     study: Study
-    machine: dict[str, Any] = {}
+    machine: dict[str, JsonValue] = Field(default_factory=dict)
     teachers: tuple[Teacher, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
     labels: PredictedLabels | None = None
+    left_out: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    """Role of training faces → test → people that both had, left out of training."""
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
-    evaluations: dict[str, dict[str, Evaluation]] = {}
-    differences: tuple[Difference, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    curves: dict[str, tuple[tuple[CurvePoint, ...], ...]] = {}
-    stages: tuple[Stage, ...] = ()
-    samples: dict[str, str] = {}
     failures: tuple[Failure, ...] = ()
-    sweep: tuple[Sweep, ...] = ()
-    inheritance: tuple[Inheritance, ...] = ()
+    curves: dict[str, tuple[tuple[CurvePoint, ...], ...]] = Field(default_factory=dict)
+    """Student → for each seed, what was logged."""
+    stages: tuple[StageTime, ...] = ()
+    samples: dict[str, str] = Field(default_factory=dict)
+    """Training set → its sheet of faces, relative to the study's folder."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings, ready for JSON."""
+        content = self.model_dump(mode="json", by_alias=True)
+        # What was run comes before what it says.
+        return dict(sorted(content.items(), key=lambda item: item[0] in Answers.model_fields))
+
+    @classmethod
+    def parse(cls, content: Any, source: str = "results") -> Self:
+        """Results from the content of a ``results.json`` of this layout or an earlier one.
+
+        Raises:
+            DataError: of ``source``: it is of another version of evenface, or an entry is missing
+                or of the wrong type; the message names up to five of them.
+        """
+        again = "Run the study again with this version of evenface"
+        version = content.get("schema") if isinstance(content, dict) else None
+        if isinstance(version, int) and version not in (*_EARLIER, SCHEMA):
+            known = ", ".join(map(str, (*_EARLIER, SCHEMA)))
+            raise DataError(
+                f"{source}: layout {version} of another version of evenface; this version reads "
+                f"layouts {known}. {again}"
+            )
+        try:
+            return cls.model_validate(_upgraded(content) if version in _EARLIER else content)
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(str(part) for part in item['loc']) or 'the whole'}: {item['msg']}"
+                for item in error.errors()
+            ]
+            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise DataError(
+                f"{source}: not the results of a study ({'; '.join(problems[:5])}{more}). {again}"
+            ) from None
 
     @property
     def main(self) -> Benchmark | None:
@@ -484,12 +437,16 @@ class Results(_Entry):
         return (*known, *sorted(used.difference(known)))
 
     @property
+    def every_evaluation(self) -> tuple[ArmEvaluation, ...]:
+        """Of all models on all benchmarks."""
+        return tuple(e for of_model in self.evaluations.values() for e in of_model.values())
+
+    @property
     def level(self) -> float:
         """Coverage of the intervals."""
-        every = (e for by_benchmark in self.evaluations.values() for e in by_benchmark.values())
-        return next((e.bootstrap.level for e in every if e.bootstrap), Bootstrap().level)
+        return next((e.bootstrap.level for e in self.every_evaluation), 0.95)
 
-    def evaluation(self, model: str, benchmark: str) -> Evaluation | None:
+    def evaluation(self, model: str, benchmark: str) -> ArmEvaluation | None:
         """The evaluation of a model on a benchmark, or None where there is none."""
         return self.evaluations.get(model, {}).get(benchmark)
 
@@ -531,30 +488,22 @@ class Results(_Entry):
         return next((t.name for t in self.teachers if t.id == identifier), identifier or "")
 
 
-def read_results(results: dict[str, Any] | Path) -> Results:
-    """Validate results, given as such or as the path of a ``results.json``.
+def read_results(path: Path) -> Results:
+    """Read a ``results.json`` of this layout or an earlier one; see :meth:`Results.parse`."""
+    return Results.parse(read_json(path), str(path))
 
-    Raises:
-        DataError: the file is missing or not JSON, it is of another version of evenface, or an
-            entry is missing or of the wrong type; the message names up to five of them.
-    """
-    source = str(results) if isinstance(results, Path) else "results"
-    content = read_json(results) if isinstance(results, Path) else results
-    again = "Run the study again with this version of evenface"
-    version = content.get("schema") if isinstance(content, dict) else None
-    if isinstance(version, int) and version not in _READ:
-        raise DataError(
-            f"{source}: layout {version} of another version of evenface, which this version "
-            f"(layouts {' and '.join(map(str, _READ))}) does not read. {again}"
-        )
-    try:
-        return Results.model_validate(content)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'the whole'}: {item['msg']}"
-            for item in error.errors()
-        ]
-        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise DataError(
-            f"{source}: not the results of a study ({'; '.join(problems[:5])}{more}). {again}"
-        ) from None
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Layout 2 or 3 as layout 4, whose evaluations have more measures."""
+    kept = {key: value for key, value in content.items() if key != "files"}
+    if isinstance(models := content.get("models"), list):
+        kept["models"] = [_named_runs(model) for model in models]
+    return {**kept, "schema": SCHEMA}
+
+
+def _named_runs(model: Any) -> Any:
+    """A student with the runs that layout 2 does not name, by the study's way of naming."""
+    if not isinstance(model, dict) or model.get("kind") != "student" or model.get("runs"):
+        return model
+    seeds = model.get("seeds") or ()
+    return {**model, "runs": [{"seed": s, "run": f"runs/{model.get('id')}-s{s}"} for s in seeds]}
