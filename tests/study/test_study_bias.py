@@ -201,4 +201,5 @@ def test_faults_are_named_before_anything_is_done(face_folders, teacher_file, tm
     refused(r"training set balanced: no group elf",
             **{"training_sets.balanced.groups": {"elf": 0.5}})  # fmt: skip
     refused(r"shuffles 'nobody', which is no teacher named before it",
-            teachers=[str(teacher_file), {"name": "shuffled", "shuffle": "nobody"}])  # fmt: skip
+            teachers=[str(teacher_file), {"name": "shuffled", "shuffle": "nobody"}],
+            constraints=[])  # fmt: skip
