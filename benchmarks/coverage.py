@@ -51,8 +51,8 @@ from evenface.evaluate.score_table import ScoreTable
 from evenface.files import atomic_path
 from evenface.seeds import derive_seed
 from evenface.study import claims, unevenness
-from evenface.study.claim import Claim
 from evenface.study.inference import Contrast, compare
+from evenface.study.record import Claim
 from simulated_rows import LabelledRows
 
 IMAGES, DIMENSIONS, FOLDS, SEEDS = 4, 24, 10, 3

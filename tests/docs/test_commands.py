@@ -50,7 +50,7 @@ def check(text: str, *, whole: bool) -> None:
         assert flags <= options_of(command), flags - options_of(command)
         if whole:
             for path in rest[rest.index("--from") + 1 :] if "--from" in rest else []:
-                Path(path).mkdir()  # the parser asks whether it is there
+                Path(path).mkdir(parents=True, exist_ok=True)  # the parser asks whether it is there
             check_values(arguments[0], command.make_context(command.name, list(rest)).params)
     elif program == "make":
         assert {word for word in arguments if "=" not in word} <= TARGETS

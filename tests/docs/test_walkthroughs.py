@@ -1,15 +1,13 @@
 """Commands of the pages, run as they stand, on tiny faces under the names that the pages use.
 
-A training is run with ``--explain``, which refuses whatever the training would. README's walk is
-run whole in ``test_readme_walk.py``.
+A training is run with ``--explain``, which refuses whatever the training would. README's walk and
+docs/own-data.md are run whole in ``test_readme_walk.py`` and ``test_own_data_week.py``.
 """
 
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable
-from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,6 @@ from evenface.evaluate import protocol_from_manifest
 from evenface.seeds import generator
 from evenface.teachers.cache import cached_embeddings
 from pattern_people import write_people
-from untrained_run import write_run
 
 GROUPS = ("African", "Asian")
 
@@ -72,33 +69,6 @@ def embedded(data: str, cache: str, size: int = 128) -> None:
     cached_embeddings(NoiseTeacher(size), Manifest.read(data), cache)
 
 
-def own_data_page() -> None:
-    write_folder("BUPT-BalancedFace/race_per_7000", "real")
-    for name in ("dcface_0.5m", "idiff-face"):
-        write_folder("made", name)
-        Path(name).mkdir()
-        for folder in Path("made").glob("*/*"):
-            folder.rename(Path(name, folder.name))
-        shutil.rmtree("made")
-    for group in GROUPS:
-        lines = []
-        for person, _, count in people("test", group=group):
-            folder = Path("RFW/images", group, person)
-            folder.mkdir(parents=True)
-            for i in range(count):
-                image = Image.fromarray(face(person, group, i))
-                image.save(folder / f"{person}_{i + 1:04d}.jpg", quality=95)
-            lines.append(f"{person}\t1\t2")
-        names = [line.split("\t")[0] for line in lines]
-        impostors = [f"{a}\t1\t{b}\t1" for a, b in pairwise([*names, names[0]])]
-        pairs = Path("RFW/txts", group, f"{group}_pairs.txt")
-        pairs.parent.mkdir(parents=True)
-        pairs.write_text("\n".join(chain(*zip(lines, impostors, strict=True))), encoding="utf-8")
-    toy_onnx.write_recogniser(Path("teacher.onnx"), dimensions=128)
-    for name in ("mix", "mix-plain"):
-        write_run(Path("runs", name))
-
-
 def training(size: int = 128) -> None:
     write_people(Path("faces"), people("a"))
     embedded("faces", "cache", size)
@@ -117,9 +87,9 @@ def own_data() -> None:
 
 def exporting() -> None:
     write_people(Path("data/mix"), people("a"))
-    write_people(Path("data/test"), people("b", images=6))
-    protocol_from_manifest(Manifest.read("data/test"), folds=2).write(
-        Path("data/test/protocol.parquet")
+    write_people(Path("data/rfw"), people("b", images=6))
+    protocol_from_manifest(Manifest.read("data/rfw"), folds=2).write(
+        Path("data/rfw/protocol.parquet")
     )
 
 
@@ -143,16 +113,15 @@ def teachers() -> None:
 
 # Page → what lies there, beginnings of the commands that are run in the page's order.
 WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
-    "docs/own-data.md": (
-        own_data_page,
-        ["data", "teacher embed", "train", "evaluate"],
-    ),
     "docs/training.md": (training, ["train"]),
     "docs/losses.md": (training, ["train"]),
     "docs/faithful.md": (lambda: training(512), ["train"]),
     "docs/study.md": (lambda: None, ["study list"]),
     "docs/data.md": (own_data, ["data import faces.csv", "data inspect", "data preview"]),
-    "docs/formats.md": (exporting, ["data export data/mix", "data export data/test out"]),
+    "docs/formats.md": (
+        exporting,
+        ["data export data/mix", "data export data/rfw out", "data export draw:data/rfw out"],
+    ),
     "docs/mixing.md": (
         mixing,
         [

@@ -16,7 +16,9 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Protocol, protocol_from_manifest
 from evenface.evaluate.pairs import genuine_pairs, impostor_pairs
+from evenface.evaluate.protocols import default_fold_pairs
 from evenface.seeds import generator
+from labelled_rows import LabelledRows
 
 
 def test_pairs_are_what_they_claim(two_groups: Manifest) -> None:
@@ -154,6 +156,15 @@ def test_origins(make_manifest, two_groups: Manifest) -> None:
     assert real.origins == {"real": 80}
 
 
+def test_fold_pairs_follow_the_people_of_the_smallest_group() -> None:
+    sizes = {"a": 300, "b": 400}
+    rows = LabelledRows(8, [group for group, people in sizes.items() for _ in range(people)])
+    protocol = protocol_from_manifest(rows, max_pairs=100)  # type: ignore[arg-type]
+    assert protocol.pairs_per_group == 24 * 300
+    assert np.bincount(protocol.fold_pairs.group).tolist() == [7200, 7200]
+    assert [default_fold_pairs(people) for people in (10, 250, 10_000)] == [6000, 6000, 100_000]
+
+
 @pytest.mark.parametrize("options", [{"folds": 1}, {"pairs_per_group": 19}, {"max_pairs": 0}])
 def test_impossible_sizes_are_refused(two_groups: Manifest, options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -171,7 +182,8 @@ def test_written_and_read(two_groups: Manifest, tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(read.rows, protocol.rows)
     np.testing.assert_array_equal(read.identity[read.rows], protocol.identity[protocol.rows])
-    assert read.fingerprint == protocol.fingerprint
+    assert (read.fingerprint, read.pairs_per_group) == (protocol.fingerprint, 60)
+    assert read.pairs_per_group == 60
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "foreign"])

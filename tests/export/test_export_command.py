@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from evenface.cli.main import main
+from evenface.data.manifest import Manifest
+from evenface.evaluate import Evaluation, protocol_from_manifest
 
 
 @pytest.fixture
@@ -68,6 +72,27 @@ def test_a_run_becomes_a_file_a_card_and_a_folder_for_a_hub(
     code, _, err = export(run_folder, "--out", out, "--format", "hub")
     assert code == 1
     assert "exists already" in err
+
+
+def test_an_audit_uses_the_pairs_of_its_folder_and_says_so(
+    export, run_folder, audit_folder, tmp_path
+):
+    faces = tmp_path / "faces"
+    shutil.copytree(audit_folder, faces)
+    drawn = protocol_from_manifest(Manifest.read(faces), pairs_per_group=40, seed=9)
+    replace(drawn, pairs="published").write(faces / "protocol.parquet")
+    used = {}
+    for pairs, spec in (("published", faces), ("drawn", f"draw:{faces}")):
+        out = tmp_path / pairs
+        code, said, _ = export(run_folder, "--out", out, "--audit", spec)
+        assert code == 0
+        assert f"audit: Pairs: {pairs}" in said
+        used[pairs] = Evaluation.read(out / "audit-fp32").protocol
+        assert used[pairs].pairs == pairs
+        assert export(run_folder, "--out", out, "--format", "model-card")[0] == 0
+        assert f"Pairs: {pairs}" in (out / "README.md").read_text()
+    assert used["published"].fingerprint == drawn.fingerprint
+    assert used["drawn"].fingerprint != drawn.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -58,53 +58,36 @@ def test_measures_are_those_of_the_results(results: dict[str, Any], bundle: Writ
     assert float(second["value"]) == evaluation["seeds"][1]["accuracy"]["asian"]
 
 
-def test_the_papers_table(results: dict[str, Any], bundle: Write) -> None:
-    folder = bundle(results) / "tables"
-    lines = (folder / "paper-groups.tex").read_text("utf-8").splitlines()
-    heads = next(line for line in lines if line.startswith("    training set & KD"))
-    assert heads.split(" & ")[2:] == ["african", "asian", "caucasian", "mean", "STD", r"SER \\"]
-    rows = [line for line in lines if line.startswith("    ") and line.endswith(r"\\")][1:]
-    assert len(rows) == 9
-    plain, study = rows[3].split(" & "), rows[4].split(" & ")
-    assert [plain[0].strip(), plain[1]] == ["synthetic", "none"]
-    assert [study[0].strip(), study[1]] == ["", "study teacher"]
-    # Differences have a half-width of 1.1 points: KD gains more in asian, and less in african.
-    assert study[3].startswith(r"\textbf{")
-    assert "textbf" not in plain[3]
-    text = "\n".join(lines)
-    assert text.count("{") == text.count("}")
-    assert text.startswith("% \\usepackage{booktabs}\n\\begin{table}")
-    assert all(line.count(" & ") == 7 for line in rows)
-    assert r"\caption{Simulated faces." in text
-    assert "**" in (folder / "paper-groups.md").read_text("utf-8")
-
-
-def test_bold_needs_a_decision(results: dict[str, Any], bundle: Write) -> None:
-    for difference in results["differences"]:
-        difference["p_holm"], difference["low"] = 0.2, -0.1
-    assert "textbf" not in (bundle(results) / "tables/paper-groups.tex").read_text("utf-8")
-
-
-def test_bold_is_for_the_better(results: dict[str, Any], bundle: Write) -> None:
-    for difference in results["differences"]:
-        difference |= {"value": -0.02, "low": -0.03, "high": -0.01, "p_holm": 0.01}
-    text = (bundle(results) / "tables/paper-groups.tex").read_text("utf-8")
-    rows = [line.split(" & ") for line in text.splitlines() if " & study teacher & " in line]
-    for row in rows:
-        assert ["textbf" in cell for cell in row[2:]] == [False] * 4 + [True] * 2
-
-
-def test_factors_are_columns(results: dict[str, Any], bundle: Write) -> None:
-    results["schema"] = 3
+def test_levels_are_columns_of_models(results: dict[str, Any], bundle: Write) -> None:
     for model in results["models"]:
-        if model["kind"] == "student":
-            model["levels"] = {"backbone": "large" if model["set"] == "real" else "small"}
-    for difference in results["differences"]:
-        difference["levels"] = {"backbone": "large" if difference["set"] == "real" else "small"}
+        model["levels"] = {"backbone": "large"} if model["kind"] == "student" else {}
     folder = bundle(results) / "tables"
-    assert "training set & backbone & KD" in (folder / "paper-groups.tex").read_text("utf-8")
-    models = records(folder / "tidy/models.csv")
-    assert models[0]["level backbone"] == "large"
+    assert {r["level backbone"] for r in records(folder / "tidy/models.csv")} == {"", "large"}
+
+
+def test_shares_of_real_faces_are_of_identities_and_of_images(
+    results: dict[str, Any], bundle: Write
+) -> None:
+    mix = results["sets"][-1]
+    mix |= {"kind": "mix", "real_share": {"identities": 0.7, "images": 0.625}}
+    row = records(bundle(results) / "tables/training-sets.csv")[-1]
+    assert (row["real, % of identities"], row["real, % of images"]) == ("70.0", "62.5")
+    assert "70.0 % of its identities and 62.5 % of its images" in (
+        bundle(results) / "methods.md"
+    ).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("balance", "shown"), [("identities", ("70.0", "–")), ("images", ("–", "70.0"))]
+)
+def test_older_results_have_the_share_that_was_asked_for(
+    results: dict[str, Any], bundle: Write, balance: str, shown: tuple[str, str]
+) -> None:
+    results["sets"][-1] |= {"kind": "mix", "real_fraction": 0.7}
+    name = results["sets"][-1]["name"]
+    results["study"]["spec"] = {"training_sets": {name: {"balance": balance}}}
+    row = records(bundle(results) / "tables/training-sets.csv")[-1]
+    assert (row["real, % of identities"], row["real, % of images"]) == shown
 
 
 def test_users_words_are_harmless(results: dict[str, Any], bundle: Write) -> None:

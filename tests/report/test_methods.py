@@ -70,6 +70,15 @@ def section(text: str, title: str) -> str:
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
+def test_epochs_of_sets_and_early_ends_are_told(results: dict[str, Any]) -> None:
+    changes = {"variant": "faithful", "student.overrides": {"schedule.stop_epoch": 14}}
+    content = with_recipes(results, load_study("paper", changes))
+    for number, model in enumerate(content["models"]):
+        model["steps"] = 100 + number
+    told = section(text_of(content), "Optimisation")
+    assert "Trained for the first 14 of 26 epochs of each training set" in told
+
+
 def test_recipes_of_a_grid_are_told(results: dict[str, Any]) -> None:
     text = text_of(with_recipes(results, load_study("paper-mini")))
     losses, optimisation = section(text, "Losses"), section(text, "Optimisation")

@@ -393,3 +393,52 @@ def test_broken_sample_sheet_is_named(
     (tmp_path / "samples" / "mix.png").write_bytes(content)
     with pytest.raises(DataError, match=r"mix\.png: not a readable image"):
         write_report(Results.parse(results), tmp_path / "report.html")
+
+
+def test_people_left_out_are_counted_by_group_and_reason(
+    results: dict[str, Any], write: Write
+) -> None:
+    person = {"test": "test", "test_identity": "t", "images": 4}
+    results["left_out"] = {
+        "by": "both",
+        "teacher": "sface",
+        "teacher_fingerprint": "ab",
+        "threshold": 0.6,
+        "image_threshold": 0.95,
+        "faces": {
+            "real": {
+                "identities": 1200,
+                "images": 4800,
+                "groups": {"east": 700, "west": 500},
+                "people": [
+                    {**person, "identity": "a", "group": "east", "reason": "name", "cosine": None},
+                    {
+                        **person,
+                        "identity": "b",
+                        "group": "east",
+                        "reason": "people alike",
+                        "cosine": 0.71,
+                    },
+                ],
+                "closest_kept": [
+                    {"identity": "c", "test": "test", "test_identity": "t", "cosine": 0.58}
+                ],
+            },
+            "synthetic": {
+                "identities": 900,
+                "images": 900,
+                "groups": {},
+                "people": [],
+                "closest_kept": [],
+            },
+        },
+    }
+    section = write(results).one(id="sets")
+    rows = table_rows(section, "left-out")
+    assert rows["real"] == ["1,200", "2", "1", "1", "0", "0.71–0.71"]
+    assert rows["real, east"] == ["700", "2", "1", "1", "0", "0.71–0.71"]
+    assert "real, west" not in rows
+    assert rows["synthetic"] == ["900", "0", "0", "0", "0", "–"]
+    assert "the most similar has a cosine of 0.58" in section.text
+    results["left_out"] = {}  # of a study that did not look for them
+    assert "left out of training" not in write(results).one(id="sets").text

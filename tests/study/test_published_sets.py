@@ -9,6 +9,7 @@ import pytest
 
 from evaluate.made_faces import PixelModel, write_rfw, write_set
 from evenface.data.manifest import Manifest
+from evenface.data.overlap import find_overlap
 from evenface.data.published_sets import find_published_set
 from evenface.data.verification_sets import prepare_verification_set
 from evenface.errors import DataError, UsageError
@@ -84,6 +85,13 @@ def test_the_paper_declares_its_grid(name, students):
     plain = {(c.set, *c.levels.values()) for c in grid if c.teacher is None}
     assert plain == {(c.set, *c.levels.values()) for c in grid if c.teacher}
     assert load_study(name, {"variant": "faithful"}).recipe_name("a-{variant}") == "a-faithful"
+    published = [c for c in grid if c.note == "in the reference's configuration"]
+    assert {(c.set, *c.levels.values()) for c in published} == {
+        ("synthetic", "iresnet50", "adaface")
+    }
+    assert {c.note for c in grid if c not in published} == {"ours"}
+    adaface = {c.set for c in grid if c.levels == {"backbone": "iresnet50", "head": "adaface"}}
+    assert adaface == set(spec.training_sets)
 
 
 @pytest.fixture
@@ -142,3 +150,11 @@ def test_people_of_pairs_files_keep_their_names(prepared, tmp_path):
     keep_verification_set(str(tmp_path / "RFW"), "test", tmp_path / "kept", **KEEP)
     names = {name.partition(":")[2] for name in Manifest.read(tmp_path / "kept").identities()}
     assert names == set(Manifest.read(prepared).identities())
+
+
+def test_people_without_names_are_nobody_elses_number(tmp_path):
+    write_set(tmp_path / "lfw.bin")
+    keep_verification_set(str(tmp_path / "lfw.bin"), "lfw", tmp_path / "kept", **KEEP)
+    kept = Manifest.read(tmp_path / "kept")
+    numbered = kept.with_column("identity", [str(i) for i in kept.labels()])
+    assert find_overlap(numbered, kept).remove == []

@@ -31,6 +31,18 @@ def test_every_level_meets_every_set():
     assert found[0].overrides == {"backbone.name": "mini_l"}
 
 
+def test_the_first_note_that_matches_an_arm_is_its_own():
+    notes = [
+        {"when": {"set": "real", "teacher": ["none"]}, "note": "a"},
+        {"when": {"set": ["real"]}, "note": "b"},
+        {"note": "c"},
+    ]
+    assert [c.note for c in grid(arm_notes=notes)] == ["a", "b", "c", "c"]
+    assert {c.note for c in grid(arm_notes=notes[:2])} == {"a", "b", ""}
+    with pytest.raises(UsageError, match="arm_notes: no factor 'sets'"):
+        grid(arm_notes=[{"when": {"sets": "real"}, "note": "a"}])
+
+
 def test_a_factor_of_one_level_is_not_named():
     found = grid(factors={"backbone": {"large": BACKBONES["large"]}})
     assert [c.id for c in found][:2] == ["real-plain", "real-kd-study"]

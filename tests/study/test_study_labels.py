@@ -18,7 +18,7 @@ from evenface.study.faces import StudyFaces, check_groups, training_sets
 from evenface.study.labels import label_synthetic, mislabelled
 from evenface.study.plan import plan_study
 from evenface.study.record import PredictedLabels
-from evenface.study.results import _describe_labels, _describe_set
+from evenface.study.results import _describe_labels, _label_sources, _set_title
 from evenface.study.run import run_study
 from evenface.study.spec import StudySpec, load_study, own_faces
 from evenface.study.stages import StageLog
@@ -124,9 +124,8 @@ def test_the_mix_is_balanced_by_the_labels(spec_of, faces: StudyFaces, tmp_path:
         n for n, o in zip(mix.column("identity"), mix.column("origin"), strict=True) if o != "real"
     }
     assert Counter(name.split("-")[0] for name in made) == {"east": 4, "west": 4}
-    described = _describe_set(spec, "mix", mix, "ethnicity")
-    assert described.labels == {"declared": 24, "predicted": 24}
-    assert described.title.endswith("synthetic groups predicted")
+    assert _label_sources(mix, "ethnicity") == {"declared": 24, "predicted": 24}
+    assert _set_title(spec, "mix").endswith("synthetic groups predicted")
 
 
 def test_a_labelling_is_done_once(spec_of, faces: StudyFaces, tmp_path: Path) -> None:
@@ -230,7 +229,7 @@ def test_a_mix_by_wrong_labels_keeps_the_true_ones(
     assert (mix.column("ethnicity")[~made] == mix.column("ethnicity_drawn")[~made]).all()
     assert mix.attributes[0] == "ethnicity"
     assert Counter(mix.column("ethnicity_drawn")[made]) == {"east": 12, "west": 12}
-    assert "100 % of labels wrong" in _describe_set(spec, "mix", mix, "ethnicity").title
+    assert "100 % of labels wrong" in _set_title(spec, "mix")
 
 
 def test_sets_without_wrong_labels_keep_their_stages() -> None:
@@ -245,7 +244,9 @@ def test_a_study_of_unlabelled_faces_ends_in_a_report(
 ) -> None:
     small = {
         "student.overrides": {"schedule.steps": 2, "schedule.warmup_steps": 1, "batch_size": 8},
-        "training_sets": {"mix": {"kind": "mix", "real_fraction": 0.5}},
+        "training_sets": {
+            "mix": {"kind": "mix", "real_fraction": 0.5, "wrong_labels": [0, 0.5, 1]}
+        },
         "teachers": [str(teacher_file)],
         "training_seeds": [0],
         "evaluation.real_people": [],
@@ -256,13 +257,17 @@ def test_a_study_of_unlabelled_faces_ends_in_a_report(
     spec = load_study("smoke", own_faces(folders["real"], folders["made"]) | small)
     run_study(spec, tmp_path / "study", command="evenface study run …")
     results = json.loads((tmp_path / "study" / "results.json").read_text())
+    plain, distilled = results["sweep"]
+    assert plain["of"] == distilled["of"] == "right labels"
+    assert [point["set"] for point in plain["points"]] == ["mix-wrong-100", "mix-wrong-50", "mix"]
+    assert "How many right labels?" in (tmp_path / "study" / "report.html").read_text("utf-8")
     labels = results["labels"]
     assert labels["method"] == "classifier"
     assert sum(of["identities"] for of in labels["predicted"].values()) == 21
     held = labels["held_out"]
     assert held["columns"] == ["east", "west", "abstained"]
     assert sum(map(sum, held["confusion"].values())) == held["identities"] == 4
-    (mix,) = results["sets"]
+    mix = results["sets"][0]
     assert mix["labels"]["predicted"] > 0
     assert "is predicted by a classifier" in results["study"]["statement"]
     page = (tmp_path / "study" / "report.html").read_text()

@@ -17,7 +17,7 @@ from evenface.study.plan import plan_study
 from evenface.study.planned import Plan
 from evenface.study.run import run_study
 from evenface.study.runs import read_runs, work
-from evenface.study.sizes import Size
+from evenface.study.sizes import RealShare, Size
 from evenface.study.spec import StudySpec, load_study, own_faces
 from evenface.study.stage import Mark
 from evenface.study.students import too_few_seeds
@@ -127,7 +127,7 @@ def test_a_damaged_data_set_is_listed(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "manifest.parquet").write_bytes(b"no parquet")
     plan = plan_study(load_study("quick", own_faces(tmp_path / "real")), tmp_path / "out")
-    assert "manifest.parquet" in plan.missing[0]
+    assert any("manifest.parquet" in what for what in plan.missing)
 
 
 def test_sizes_of_rendered_faces_are_reckoned(tmp_path):
@@ -138,6 +138,7 @@ def test_sizes_of_rendered_faces_are_reckoned(tmp_path):
     assert plan.sizes["synthetic"] == Size(232, 2320)
     assert plan.sizes["set balanced"] == Size(240, 2400)
     assert plan.sizes["set synthetic-mix"] == Size(189, 1890)
+    assert plan.real_shares["synthetic-mix"] == RealShare(0.7, pytest.approx(0.7))
     images = 2400 + 2320 + 2 * 960
     gathered = 2400 + 2320 + 1890 + 2400 + 1980
     expected = images * IMAGE_BYTES + embedding_bytes(2400 + 2320 + gathered, 128)
@@ -278,3 +279,17 @@ def test_the_plan_of_the_paper_warns_before_a_training(tmp_path, monkeypatch):
     assert "Warning: with 1 training seed every verdict will be 'undecided'" in said
     for role in ("real", "synthetic-dcface", "synthetic-idiff", "test"):
         assert f"Missing: {role} faces: data/" in said
+    assert "Variant: corrected." in said
+    assert "Students: 30 ours; 2 in the reference's configuration." in said
+    assert "mix-equal-ids 70.0 % of identities, unknown share of images" in said
+    assert "mix-equal-img unknown share of identities, 70.0 % of images" in said
+
+
+def test_the_plan_of_a_variant_shows_its_teachers(tmp_path):
+    plan = plan_study(load_study("paper", {"variant": "faithful"}), tmp_path / "out")
+    assert [run.changes["schedule.stop_epoch"] for run in plan.teachers] == [16, 14]
+    assert plan.taught == {
+        "adaface-teacher": ("balanced", "synthetic", "synthetic-mix"),
+        "elastic-teacher": ("mix-equal-ids", "mix-equal-img"),
+    }
+    assert (plan.variant, plan.epochs_of) == ("faithful", "set")

@@ -88,6 +88,19 @@ def test_every_arm_is_evaluated_on_people_it_has_not_seen(finished):
         assert not learned & tested
 
 
+def test_both_shares_of_real_faces_are_counted(finished):
+    from evenface.data.manifest import Manifest
+
+    for entry in results_of(finished)["sets"]:
+        manifest = Manifest.read(finished / "sets" / entry["name"])
+        real = manifest.column("origin") == "real"
+        people = set(manifest.column("identity")[real])
+        assert entry["real_share"] == {
+            "identities": pytest.approx(len(people) / len(manifest.identities())),
+            "images": pytest.approx(real.mean()),
+        }
+
+
 def test_own_faces_are_not_called_simulated(finished):
     results = results_of(finished)
     assert results["study"]["simulated"] is False

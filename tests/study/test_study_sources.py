@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from evenface.cli.study_options import chosen_study
 from evenface.errors import UsageError
 from evenface.study.faces import check_inputs, prepare_faces, training_sets
 from evenface.study.plan import plan_study
 from evenface.study.sizes import count_identities
-from evenface.study.spec import StudySpec, load_study
+from evenface.study.spec import FolderFaces, SeveralFaces, StudySpec, load_study
 from evenface.study.stages import StageLog
 from pattern_people import write_people
 
@@ -159,3 +160,17 @@ def test_folders_are_counted_without_their_images(tmp_path: Path) -> None:
 def test_sources_that_cannot_be_are_refused(changes: list, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_study("smoke", {"faces.synthetic": changes})
+
+
+def test_several_folders_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "a=b").mkdir()
+    folders = [f"dc={tmp_path / 'dcface_0.5m'}", str(tmp_path / "idiff"), str(tmp_path / "a=b")]
+    spec = chosen_study("paper", None, folders, None, None, None)
+    assert isinstance(spec.faces.synthetic, SeveralFaces)
+    found = {source.name: source.faces for source in spec.faces.synthetic.sources}
+    assert list(found) == ["dc", "idiff", "a-b"]
+    assert found["dc"] == FolderFaces(path=tmp_path / "dcface_0.5m", origin="synthetic")
+    one = chosen_study("quick", None, [str(tmp_path / "idiff")], None, None, None)
+    assert one.faces.synthetic == found["idiff"]
+    with pytest.raises(UsageError, match=r"both called 'x'.*NAME="):
+        chosen_study("quick", None, ["a/x", "b/x"], None, None, None)

@@ -143,3 +143,28 @@ def test_two_fractions_are_no_sweep() -> None:
     evaluations = {arm.id: {"groups": simulation.evaluations([0.8] * 3)} for arm in arms}
     found = summarise(arms, evaluations, real_fractions={"real": 1.0, "synthetic": 0.0})
     assert found.sweep == ()
+
+
+def test_right_labels_are_swept_over_like_real_faces() -> None:
+    simulation = Simulation(QUIET, 7)
+    truth = {"mix": 0.90, "mix-wrong-10": 0.899, "mix-wrong-20": 0.899, "mix-wrong-50": 0.80}
+    arms = [student(name) for name in truth]
+    evaluations = {
+        arm.id: {"groups": simulation.evaluations([truth[arm.set] + s for s in SHIFT])}
+        for arm in arms
+        if arm.set
+    }
+    family = {"mix": 1.0, "mix-wrong-10": 0.9, "mix-wrong-20": 0.8, "mix-wrong-50": 0.5}
+    (entry,) = summarise(
+        arms,
+        evaluations,
+        real_fractions={"mix": 0.7},
+        right_labels=[family],
+        rules=[],
+        settings=ClaimSettings(epsilon=0.02),
+    ).sweep
+    assert entry.of == "right labels"
+    assert entry.smallest.fraction == 0.8
+    assert "% with all labels right" in entry.smallest.statement
+    assert "80 % right labels are enough" in entry.smallest.statement
+    assert "; 50 % are not shown to be enough" in entry.smallest.statement

@@ -62,6 +62,27 @@ def test_the_paper_trains_26_epochs_from_0_025():
     )
 
 
+@given(
+    epochs=st.integers(1, 8),
+    kind=st.sampled_from(["cosine", "step"]),
+    data=st.data(),
+)
+def test_a_training_that_stops_early_has_the_rates_of_the_whole(epochs, kind, data):
+    stop = data.draw(st.integers(1, epochs))
+    milestones = (1,) if kind == "step" else ()
+    whole = ScheduleRecipe(kind=kind, epochs=epochs, milestones=milestones, warmup_steps=2)
+    early = whole.model_copy(update={"stop_epoch": stop})
+    assert rates(early) == rates(whole)[: 4 * stop]
+
+
+@pytest.mark.parametrize(
+    ("length", "message"), [({"epochs": 3}, "has 3 epochs"), ({"steps": 9}, "has no epochs")]
+)
+def test_a_stop_lies_within_the_schedule(length, message):
+    with pytest.raises(ValueError, match=f"stop_epoch 4: the schedule {message}"):
+        ScheduleRecipe(stop_epoch=4, **length)
+
+
 @given(batch=st.integers(2, 4096), lr=st.floats(1e-4, 1.0))
 def test_rates_scale_with_the_batch_unless_absolute(batch, lr):
     assert peak_rate(OptimizerRecipe(lr=lr), batch) == pytest.approx(lr * batch / 512)

@@ -6,9 +6,13 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evenface.data.manifest import Manifest
+    from evenface.evaluate.protocols import Protocol
 
 GroupBy = Annotated[
     str,
@@ -24,6 +28,26 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def names_of(text: str) -> tuple[str, ...] | None:
     """Names separated by commas; None for an empty text."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) or None
+
+
+def labelled_pairs(
+    dataset: str,
+    *,
+    group_by: Sequence[str] | None = None,
+    split: str = "",
+    pairs_per_group: int | None = None,
+    seed: int = 0,
+) -> tuple[Manifest, Protocol]:
+    """A data set and the pairs that its folder holds, or pairs drawn from it.
+
+    Args:
+        dataset: a data set folder or manifest; after ``draw:`` its pairs are drawn in any case.
+        group_by, split, pairs_per_group, seed: of pairs that are drawn.
+    """
+    from evenface.evaluate.protocol_specs import ProtocolOptions, dataset_pairs
+
+    options = ProtocolOptions(group_by, split or None, pairs_per_group, seed=seed)
+    return dataset_pairs(dataset, options)
 
 
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

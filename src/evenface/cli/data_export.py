@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import names_of
-from evenface.cli.data import Dataset, Seed, Workers
+from evenface.cli.common import labelled_pairs, names_of
+from evenface.cli.data import Seed, Workers
 
 if TYPE_CHECKING:
     from evenface.data.manifest import Manifest
@@ -27,7 +27,14 @@ class ExportFormat(StrEnum):
 
 
 def export_data(
-    path: Dataset,
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A dataset folder, or a manifest file; bin: its own pairs are written where the "
+            "folder holds some, draw:PATH draws new ones.",
+            metavar="PATH",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     format: Annotated[
         ExportFormat,
@@ -60,11 +67,16 @@ def export_data(
     ] = None,
     protocol: Annotated[
         Path | None,
-        typer.Option(help="bin: protocol.parquet with the pairs; default: they are drawn."),
+        typer.Option(
+            help="bin: protocol.parquet with the pairs; default: that in the folder, else "
+            "pairs are drawn."
+        ),
     ] = None,
     pairs_per_group: Annotated[
         int | None,
-        typer.Option(min=2, help="bin: most pairs of a group to draw; default: 6,000."),
+        typer.Option(
+            min=2, help="bin: most pairs of a group to draw. Default: 24 a person, at least 6,000."
+        ),
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
@@ -79,14 +91,15 @@ def export_data(
     from evenface.data.manifest import Manifest
     from evenface.errors import UsageError
 
-    manifest = Manifest.read(path, split=split)
     groups = () if group_by == "none" else names_of(group_by)
-    drawn = None
+    pairs = None
     if format is ExportFormat.BIN:
-        drawn = _pairs(manifest, protocol, groups, pairs_per_group, seed)
+        manifest, pairs = _pairs(path, protocol, groups, split, pairs_per_group, seed)
         groups = None
     elif protocol or pairs_per_group:
         raise UsageError(f"--protocol and --pairs-per-group mean nothing for '{format.value}'")
+    else:
+        manifest = Manifest.read(path, split=split)
     report = export(
         manifest,
         out,
@@ -94,7 +107,7 @@ def export_data(
         encoding=Encoding("jpg", jpeg) if jpeg else Encoding(),
         group_by=groups,
         shard_images=shard_images,
-        protocol=drawn,
+        protocol=pairs,
         workers=workers,
     )
     for remark in report.remarks:
@@ -103,19 +116,21 @@ def export_data(
 
 
 def _pairs(
-    manifest: Manifest,
+    dataset: str,
     path: Path | None,
     groups: tuple[str, ...] | None,
+    split: str,
     pairs_per_group: int | None,
     seed: int,
-) -> Protocol:
+) -> tuple[Manifest, Protocol]:
+    from evenface.data.manifest import Manifest
     from evenface.errors import UsageError
-    from evenface.evaluate.protocols import Protocol, protocol_from_manifest
+    from evenface.evaluate.protocols import Protocol
 
     if path is None:
-        return protocol_from_manifest(
-            manifest, group_by=groups, pairs_per_group=pairs_per_group, seed=seed
+        return labelled_pairs(
+            dataset, group_by=groups, split=split, pairs_per_group=pairs_per_group, seed=seed
         )
     if groups is not None or pairs_per_group is not None:
         raise UsageError("the protocol holds groups and pairs: leave --group-by, --pairs-per-group")
-    return Protocol.read(path)
+    return Manifest.read(dataset, split=split), Protocol.read(path)

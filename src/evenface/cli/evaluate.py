@@ -72,7 +72,11 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
     pairs: Annotated[
-        int | None, typer.Option(min=4, help="Most fold pairs a group (6,000 if not given).")
+        int | None,
+        typer.Option(
+            min=4,
+            help="Most fold pairs a group. Default: 24 a person, at least 6,000, at most 100,000.",
+        ),
     ] = None,
     max_pairs: Annotated[
         int,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import GroupBy, asking_for, names_of
+from evenface.cli.common import GroupBy, asking_for, labelled_pairs, names_of
 
 if TYPE_CHECKING:
     from evenface.export.ship import ExportReport
@@ -54,12 +54,14 @@ def export(
         typer.Option(help="Faces that set the ranges of int8; taken equally of each group."),
     ] = None,
     audit: Annotated[
-        Path | None,
+        str,
         typer.Option(
+            metavar="FACES",
             help="Labelled faces of people that the model has not seen: sets the threshold, "
-            "measures every group, before and after compression."
+            "measures every group, before and after compression. Pairs in the folder are used; "
+            "draw:FACES draws new ones.",
         ),
-    ] = None,
+    ] = "",
     finetune: Annotated[
         bool,
         typer.Option(
@@ -129,20 +131,25 @@ def export(
         steps=steps or STEPS,
         rate=rate or RATE,
     )
+    groups = names_of(group_by)
+    faces = pairs = None
+    if audit:
+        faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
     report = export_onnx(
         run,
         folder,
         precision=precision.value,
         name=name or None,
         calibrate=Manifest.read(calibrate) if calibrate else None,
-        audit=Manifest.read(audit, split=split) if audit else None,
+        audit=faces,
+        audit_pairs=pairs,
         finetuning=finetuning if finetune else None,
-        group_by=names_of(group_by),
+        group_by=groups,
         target_fmr=_target(target_fmr),
         max_difference=_bounds(max_difference),
         seed=seed,
     )
-    _print(report, folder)
+    _print(report, folder, pairs.pairs_statement if pairs else "")
 
 
 def _target(text: str) -> float:
@@ -166,7 +173,7 @@ def _bounds(text: str) -> tuple[float, float] | None:
     return mean, largest
 
 
-def _print(report: ExportReport, folder: Path) -> None:
+def _print(report: ExportReport, folder: Path, pairs: str) -> None:
     from evenface.cli.compression_output import print_costs
     from evenface.console import out
 
@@ -177,6 +184,8 @@ def _print(report: ExportReport, folder: Path) -> None:
     if report.calibration:
         listed = ", ".join(f"{group} {count}" for group, count in report.calibration.items())
         lines.append(f"calibrated on: {listed}")
+    if pairs:
+        lines.append(f"audit: {pairs}")
     point = report.record.operating_point
     if point:
         lines.append(

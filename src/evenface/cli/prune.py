@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import GroupBy, asking_for, names_of
+from evenface.cli.common import GroupBy, asking_for, labelled_pairs, names_of
 
 if TYPE_CHECKING:
     from evenface.export.prune import PruneReport
@@ -44,12 +44,13 @@ def prune(
         int, typer.Option(min=1, help="Keep channels in multiples of this, rounded down.")
     ] = 4,
     audit: Annotated[
-        Path | None,
+        str,
         typer.Option(
+            metavar="FACES",
             help="Labelled faces of people that the model has not seen: measures every group "
-            "before and after."
+            "before and after. Pairs in the folder are used; draw:FACES draws new ones.",
         ),
-    ] = None,
+    ] = "",
     group_by: GroupBy = "",
     split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
     seed: Annotated[int, typer.Option(help="Decides training, pairs and resamples.")] = 0,
@@ -77,20 +78,25 @@ def prune(
             steps=steps or pruning.STEPS,
             rate=rate or pruning.RATE,
         )
+    groups = names_of(group_by)
+    faces = pairs = None
+    if audit:
+        faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
     report = pruning.prune(
         run,
         out,
         keep=keep,
         multiple=multiple,
         recovery=recovery,
-        audit=Manifest.read(audit, split=split) if audit else None,
-        group_by=names_of(group_by),
+        audit=faces,
+        audit_pairs=pairs,
+        group_by=groups,
         seed=seed,
     )
-    _print(report, out)
+    _print(report, out, pairs.pairs_statement if pairs else "")
 
 
-def _print(report: PruneReport, folder: Path) -> None:
+def _print(report: PruneReport, folder: Path, pairs: str) -> None:
     from evenface.cli.compression_output import print_costs
     from evenface.console import out
 
@@ -99,6 +105,8 @@ def _print(report: PruneReport, folder: Path) -> None:
         f"{folder}: {left / 1e6:.3f} M of {parameters / 1e6:.3f} M parameters, "
         f"{fewer / 1e6:.1f} M of {macs / 1e6:.1f} M multiplications an image"
     ]
+    if pairs:
+        lines.append(f"audit: {pairs}")
     costs = {"pruned": report.before_recovery, "recovered": report.after_recovery}
     measured = {name: cost for name, cost in costs.items() if cost is not None}
     lines += [f"{name}: {cost.verdict}" for name, cost in measured.items()]

@@ -106,7 +106,7 @@ def run(
     options = [
         ("--out", out),
         ("--real", real),
-        ("--synthetic", synthetic),
+        *(("--synthetic", folder) for folder in synthetic or []),
         ("--test", test),
         *(("--teacher", teacher) for teacher in teachers or []),
         *(("--set", assignment) for assignment in assignments or []),
@@ -162,6 +162,8 @@ def _print_results(folder: Path) -> None:
         console().print(table)
     for verdict in verdict_lines(results):
         console().print(verdict, markup=False, highlight=False)
+    if results.left_out:
+        console().print(results.left_out.sentence, markup=False, highlight=False)
     # Last, where a terminal shows it without scrolling.
     answer, *numbers, caveat = answer_lines(results)
     console().print(f"\n{answer}", style="bold", markup=False, highlight=False)

@@ -31,7 +31,13 @@ Real = Annotated[
     ),
 ]
 Synthetic = Annotated[
-    Path | None, typer.Option("--synthetic", help="Your synthetic faces, laid out alike.")
+    list[str] | None,
+    typer.Option(
+        "--synthetic",
+        metavar="[NAME=]FOLDER",
+        help="Your synthetic faces, laid out alike; repeat it for several sets. NAME is what "
+        "results call the set; default: the folder's name.",
+    ),
 ]
 Test = Annotated[
     Path | None,
@@ -84,7 +90,7 @@ def existing_study(source: str) -> Path | None:
 def chosen_study(
     name: str,
     real: Path | None,
-    synthetic: Path | None,
+    synthetic: list[str] | None,
     test: Path | None,
     teachers: list[str] | None,
     assignments: list[str] | None,
@@ -95,7 +101,7 @@ def chosen_study(
     from evenface.teachers import teacher_names
 
     overrides: dict[str, object] = own_faces(
-        real, synthetic, test, published=brings_published_tests(name)
+        real, _by_name(synthetic or []), test, published=brings_published_tests(name)
     )
     if teachers:
         overrides["teachers"] = [
@@ -105,3 +111,28 @@ def chosen_study(
             for teacher in teachers
         ]
     return load_study(name, overrides | recipes.parse_overrides(assignments or []))
+
+
+def _by_name(given: list[str]) -> Path | dict[str, Path] | None:
+    """Folders given as FOLDER or NAME=FOLDER: one without a name as it is, others by name.
+
+    Raises:
+        UsageError: two of one name.
+    """
+    from evenface.study.spec import plain_name
+
+    named: dict[str, Path] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or Path(text).exists():
+            name, folder = "", text
+        if len(given) == 1 and not name:
+            return Path(folder)
+        name = name or plain_name(str(Path(folder).resolve()))
+        if name in named:
+            raise UsageError(
+                f"--synthetic: {named[name]} and {folder} are both called '{name}'. Name one: "
+                f"--synthetic NAME={folder}"
+            )
+        named[name] = Path(folder)
+    return named or None

@@ -22,6 +22,7 @@ from evenface.cli.study_options import (
     existing_study,
     study_folder,
 )
+from evenface.errors import UsageError
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
@@ -51,12 +52,47 @@ def plan(
             "--measure", help="Time a few training steps where no finished run gives the time."
         ),
     ] = False,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power",
+            help="Show instead how large an effect must be for each claim to be decided in 4 of 5 "
+            "such studies.",
+        ),
+    ] = False,
+    effects: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--effect",
+            metavar="CLAIM=SIZE",
+            help="What it takes to decide this effect, in points (% of a gap): "
+            "kd-raises-accuracy=1, kd-lowers-absolute-unevenness=1.6:1.0. May be repeated.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STUDY",
+            help="Finished study (name, folder or results.json) whose variances --power uses. "
+            "Default: those of the committed results of quick.",
+        ),
+    ] = None,
+    people: Annotated[
+        int | None, typer.Option(min=20, help="--power: test people in each group.")
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=20, help="--power: fold pairs in each group.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a study would do before it starts: runs, stages, time, disk, memory.
 
     Writes nothing, and works without the data. A run is finished, started (at a step), to do, or
     unknown: its folder exists, but its inputs cannot be compared until they are made.
+
+    With --power: what the study can decide. Simulates studies of the planned numbers of test
+    people, pairs and training seeds.
     """
     import dataclasses
     import json
@@ -64,6 +100,18 @@ def plan(
     from evenface.study.plan import plan_study
 
     spec = chosen_study(name, real, synthetic, test, teachers, assignments)
+    if power or effects:
+        from evenface.cli import study_power
+
+        folder = out or STUDIES / spec.name
+        decided = study_power.power_plan(spec, folder, source, effects or [], people, pairs)
+        if as_json:
+            typer.echo(json.dumps(study_power.as_json(decided), indent=2))
+        else:
+            study_power.print_power(decided, len(spec.training_seeds))
+        return
+    if source or people or pairs:
+        raise UsageError("--from, --people and --pairs go with --power")
     found = plan_study(spec, out or STUDIES / spec.name, measuring=measure)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
@@ -90,8 +138,10 @@ def _runs_table(found: Plan) -> Any:
         table.add_column(heading, overflow="fold")
     for heading in ("steps", "time left"):
         table.add_column(heading, justify="right")
+    if found.notes:
+        table.add_column("note", overflow="fold")
     for run in (*found.teachers, *found.runs):
-        table.add_row(*map(Text, _run_row(run)))
+        table.add_row(*map(Text, _run_row(run)), *([Text(run.note)] if found.notes else []))
     return table
 
 
@@ -127,8 +177,9 @@ def _tree(found: Plan) -> Any:
 
     tree = Tree(line("faces"))
     tree.add(line("pairs"))
-    if any(stage.name.startswith("labels") for stage in found.stages):
-        tree.add(line("labels"))
+    for kind in ("overlap", "labels"):
+        if any(stage.name.partition(":")[0] == kind for stage in found.stages):
+            tree.add(line(kind))
     runs = (
         tree.add(line("set"))
         .add(line("teacher"))
@@ -163,12 +214,37 @@ def _summary(found: Plan) -> list[str]:
         disk += "; THAT IS MORE THAN IS FREE"
     memory = "unknown without torch" if found.memory is None else f"about {_bytes(found.memory)}"
     lines = [
+        *_design(found),
         f"Training time left: {time}.",
         f"Disk: {disk}; {_bytes(found.free)} free.",
         f"Device memory of the largest training: {memory}; work space comes on top.",
     ]
     lines += [f"Missing: {what}." for what in found.missing]
     return [*lines, *(f"Warning: {what}." for what in found.warnings)]
+
+
+def _design(found: Plan) -> list[str]:
+    """What is compared: variant, notes on arms, teachers, epochs, shares of real faces."""
+    lines = [] if found.variant is None else [f"Variant: {found.variant}."]
+    if found.notes:
+        counts = "; ".join(f"{count} {note}" for note, count in found.notes.items())
+        lines.append(f"Students: {counts}.")
+    taught = found.taught
+    if len({tuple(sets) for sets in taught.values()}) > 1:
+        parts = (f"{teacher} teaches {', '.join(sets)}" for teacher, sets in taught.items())
+        lines.append(f"Teachers: {'; '.join(parts)}.")
+    if found.epochs_of == "set":
+        lines.append("Epochs: of each training set, so that students take different steps.")
+    mixes = {name: of for name, of in found.real_shares.items() if of.identities not in (0, 1)}
+    shares = (
+        f"{name} {_percent(of.identities)} of identities, {_percent(of.images)} of images"
+        for name, of in mixes.items()
+    )
+    return [*lines, f"Real faces: {'; '.join(shares)}."] if mixes else lines
+
+
+def _percent(share: float | None) -> str:
+    return "unknown share" if share is None else f"{100 * share:.1f} %"
 
 
 def _duration(seconds: float | None) -> str:

@@ -65,6 +65,7 @@ def status(
     if as_json:
         runs = [{**dataclasses.asdict(run), "eta": run.eta} for run in now.runs]
         total = {"holder": now.holder, "stage": now.stage, "finished": now.finished, "eta": now.eta}
+        total["left_out"] = now.left_out
         typer.echo(json.dumps({**total, "runs": runs}, indent=2))
     elif not watch:
         out().print(_table(now.runs))
@@ -166,7 +167,7 @@ def submit(
 
 
 def summary(now: StudyStatus) -> str:
-    """How many runs are in which state, the time left, and the stage at work."""
+    """How many runs are in which state, the time left, the stage at work, people left out."""
     from evenface.console import duration
 
     counts = [f"{now.count(state)} {state}" for state in _STATES if now.count(state)]
@@ -180,7 +181,7 @@ def summary(now: StudyStatus) -> str:
     text = "; ".join(parts)
     if not now.finished and now.holder is None and not now.count("running"):
         text += ". Not running. Rerun the command to continue."
-    return text
+    return "\n".join(filter(None, (text, now.left_out)))
 
 
 _STATES: tuple[Any, ...] = ("running", "failed", "interrupted", "waiting", "done")

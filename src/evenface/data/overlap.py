@@ -99,6 +99,7 @@ def find_overlap(
     test: Manifest,
     *,
     embeddings: tuple[EmbeddedRows, EmbeddedRows] | None = None,
+    names: bool = True,
     threshold: float = PEOPLE_THRESHOLD,
     image_threshold: float = IMAGE_THRESHOLD,
 ) -> OverlapReport:
@@ -111,6 +112,7 @@ def find_overlap(
     Args:
         train, test: the two sets.
         embeddings: of their rows, by one teacher; None: names only.
+        names: whether names are compared.
         threshold: cosine of two people's mean embeddings from which they are one person.
         image_threshold: cosine of two images from which the one is a copy of the other.
 
@@ -119,7 +121,7 @@ def find_overlap(
     """
     identities, labels = train.identities(), train.labels()
     sizes = np.bincount(labels, minlength=len(identities))
-    names = _shared_names(train, test, sizes)
+    shared = _shared_names(train, test, sizes) if names else []
     people: list[AlikePeople] = []
     kept: list[AlikePeople] = []
     images: list[AlikeImages] = []
@@ -134,7 +136,7 @@ def find_overlap(
         people = [pair for pair in alike if pair.cosine >= threshold]
         kept = [pair for pair in alike if pair.cosine < threshold][:_CLOSEST]
         images = _alike_images(train, test, embeddings, image_threshold)
-    remove = sorted({item.identity for found in (names, people, images) for item in found})
+    remove = sorted({item.identity for found in (shared, people, images) for item in found})
     gone = set(remove)
     kept = [pair for pair in kept if pair.identity not in gone]
     return OverlapReport(
@@ -143,7 +145,7 @@ def find_overlap(
         teacher=embeddings[0].teacher if embeddings else None,
         threshold=threshold,
         image_threshold=image_threshold,
-        names=names,
+        names=shared,
         people=people,
         closest_kept=kept,
         images=images,
@@ -203,7 +205,7 @@ def _side(manifest: Manifest) -> Side:
     )
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """A name without the prefix that a mix or an import may have given it."""
     return name.rpartition("/")[2].rpartition(":")[2]
 
@@ -211,11 +213,11 @@ def _bare(name: str) -> str:
 def _shared_names(train: Manifest, test: Manifest, sizes: np.ndarray) -> list[SharedName]:
     by_name: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, origin in _named(test):
-        by_name[_bare(name), origin].append(name)
+        by_name[bare_name(name), origin].append(name)
     identities = {name: place for place, name in enumerate(train.identities())}
     found: dict[str, SharedName] = {}
     for name, origin in _named(train):
-        if not (others := by_name.get((_bare(name), origin))):
+        if not (others := by_name.get((bare_name(name), origin))):
             continue
         exact = name in others
         found[name] = SharedName(

@@ -64,7 +64,8 @@ def std_corrected(std: ArrayLike, noise_variance: ArrayLike) -> NDArray[np.float
 def gap(values: ArrayLike) -> NDArray[np.float64]:
     """Highest minus lowest: of accuracies, of d′, of rates at one threshold."""
     array = _groups(values)
-    return array.max(axis=-1) - array.min(axis=-1)
+    with np.errstate(invalid="ignore"):  # undefined where all groups are infinite, as few pairs are
+        return np.asarray(array.max(axis=-1) - array.min(axis=-1))
 
 
 def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:

@@ -210,6 +210,18 @@ def dataset_task(dataset: str | Path, options: ProtocolOptions, *, name: str | N
         name: what results call the protocol; None for its own name, or the folder's.
 
     Raises:
+        UsageError, DataError: see :func:`dataset_pairs`.
+    """
+    manifest, protocol = dataset_pairs(dataset, options, name=name)
+    return _of_manifest(protocol, manifest)
+
+
+def dataset_pairs(
+    dataset: str | Path, options: ProtocolOptions, *, name: str | None = None
+) -> tuple[Manifest, Protocol]:
+    """The manifest and the pairs of a data set; as :func:`dataset_task`, which wraps them.
+
+    Raises:
         UsageError, DataError: as :func:`protocol_from_manifest` and ``Manifest.read`` do; pairs of
             another manifest.
     """
@@ -218,7 +230,7 @@ def dataset_task(dataset: str | Path, options: ProtocolOptions, *, name: str | N
         manifest = Manifest.read(path)
         protocol = _read_protocol(kept, manifest, path)
         _say_unused(path, options)
-        return _of_manifest(replace(protocol, name=name or protocol.name), manifest)
+        return manifest, replace(protocol, name=name or protocol.name)
     manifest = Manifest.read(path, split=options.split)
     protocol = protocol_from_manifest(
         manifest,
@@ -230,7 +242,7 @@ def dataset_task(dataset: str | Path, options: ProtocolOptions, *, name: str | N
         seed=options.seed,
         name=name or path.resolve().name.removesuffix(".parquet"),
     )
-    return _of_manifest(protocol, manifest)
+    return manifest, protocol
 
 
 def _say_unused(dataset: Path, options: ProtocolOptions) -> None:

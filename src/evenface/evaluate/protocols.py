@@ -31,8 +31,8 @@ from evenface.seeds import generator
 if TYPE_CHECKING:
     from evenface.data.manifest import Manifest
 
-DEFAULT_PAIRS_PER_GROUP = 6000
-"""RFW's number of fold pairs a group."""
+LEAST_CAP, PAIRS_PER_PERSON, MOST_FOLD_PAIRS = 6000, 24, 100_000
+"""Of the default number of fold pairs, see :func:`default_fold_pairs`. 6,000 is RFW's number."""
 DEFAULT_MAX_PAIRS = 100_000
 """Most genuine, and most impostor, pairs a group for EER, AUC and TAR@FAR."""
 
@@ -41,6 +41,16 @@ PROTOCOL_NAME = "protocol.parquet"
 
 PairsOrigin = Literal["published", "drawn"]
 """Whether pairs come from the set's own list, or were drawn by this program."""
+
+
+def pairs_statement(pairs: PairsOrigin | None, seed: int) -> str:
+    """Where pairs come from, as a sentence; empty where that is not recorded."""
+    if pairs is None:
+        return ""
+    if pairs == "published":
+        return "Pairs: published, as the set's own list has them."
+    return f"Pairs: drawn by evenface from the labelled images, seed {seed}."
+
 
 _METADATA_KEY = b"evenface-protocol"
 _VERSION = 2
@@ -118,11 +128,19 @@ class Protocol:
     take in images of others."""
     pairs: PairsOrigin | None = None
     """None where an older file does not record it."""
+    pairs_per_group: int | None = None
+    """Most fold pairs of a group that were to be drawn; None for published pairs, and where an
+    older file does not record it."""
 
     @property
     def simulated(self) -> bool:
         """Whether any image used is synthetic."""
         return self.origins.get("synthetic", 0) > 0
+
+    @property
+    def pairs_statement(self) -> str:
+        """Where the pairs come from, as a sentence."""
+        return pairs_statement(self.pairs, self.seed)
 
     @cached_property
     def rows(self) -> Rows:
@@ -161,6 +179,7 @@ class Protocol:
             "notes": self.notes,
             "cross_table": self.cross_table,
             "pairs": self.pairs,
+            "pairs_per_group": self.pairs_per_group,
         }
         table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(header)})
         with atomic_path(path) as temporary:
@@ -200,6 +219,7 @@ class Protocol:
                 notes=tuple(header["notes"]),
                 cross_table=header["cross_table"],
                 pairs=header.get("pairs"),
+                pairs_per_group=header.get("pairs_per_group"),
             )
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"{path}: not a readable protocol ({error})") from None
@@ -236,7 +256,8 @@ def protocol_from_manifest(
         manifest: the images; rows without a value of a grouping attribute are left out.
         group_by: as in ``Manifest.groups``: None for the first attribute, () for one group "all".
         folds: number of folds, at least 2.
-        pairs_per_group: most fold pairs a group (default 6,000, RFW's number).
+        pairs_per_group: most fold pairs a group; None for :func:`default_fold_pairs` of the group
+            with the fewest people, so that all groups are cut alike.
         max_pairs: most score pairs of each kind a group.
         impostors: "within": both images of an impostor pair are of its group; "across": the first
             is of its group, the second of any other.
@@ -248,11 +269,12 @@ def protocol_from_manifest(
         UsageError: an unknown attribute; impostors across a single group.
         DataError: groups without genuine pairs, or with a single identity; all are named.
     """
-    limit = DEFAULT_PAIRS_PER_GROUP if pairs_per_group is None else pairs_per_group
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds}")
-    if limit < 2 * folds:
-        raise ValueError(f"pairs_per_group must be at least 2 · folds = {2 * folds}, got {limit}")
+    if pairs_per_group is not None and pairs_per_group < 2 * folds:
+        raise ValueError(
+            f"pairs_per_group must be at least 2 · folds = {2 * folds}, got {pairs_per_group}"
+        )
     if max_pairs < 1:
         raise ValueError(f"max_pairs must be positive, got {max_pairs}")
     if group_by is None:
@@ -268,6 +290,8 @@ def protocol_from_manifest(
     identity = np.full(len(manifest), -1, dtype=np.int64)
     identity[used] = code
     _refuse_unusable(names, group_of, code)
+    fewest = min(len(np.unique(code[group_of == g])) for g in range(len(names)))
+    limit = default_fold_pairs(fewest) if pairs_per_group is None else pairs_per_group
     if impostors == "across":
         if len(names) < 2:
             raise UsageError(f"impostors across groups need two groups; there is {names[0]!r}")
@@ -319,7 +343,19 @@ def protocol_from_manifest(
         notes=tuple(notes),
         cross_table=impostors == "within",
         pairs="drawn",
+        pairs_per_group=limit,
     )
+
+
+def default_fold_pairs(people: int) -> int:
+    """Most fold pairs of a group of so many people: 24 a person, within 6,000 to 100,000.
+
+    The variance of an accuracy has a part that falls with the people and one that falls with the
+    pairs. With fewer than 24 pairs a person (12 genuine, which five or six images give, and 12
+    impostors) the pairs limit what more people could show; twice as many narrow an interval by a
+    tenth, see ``docs/evaluation.md``.
+    """
+    return min(max(LEAST_CAP, PAIRS_PER_PERSON * people), MOST_FOLD_PAIRS)
 
 
 def _impostors(

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from evenface.errors import DataError
 from evenface.evaluate import fairness
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
+from evenface.evaluate.protocols import PairsOrigin, pairs_statement
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
@@ -291,18 +292,14 @@ class ProtocolSummary(Record):
     origins: dict[str, int]
     simulated: bool
     notes: list[str]
-    pairs: Literal["published", "drawn"] | None = None
+    pairs: PairsOrigin | None = None
     """From the set's own list, or drawn by this program; None in tables of scores and in results
     of older versions."""
 
     @property
     def pairs_statement(self) -> str:
         """Where the pairs come from, as a sentence; empty where that is not recorded."""
-        if self.pairs is None:
-            return ""
-        if self.pairs == "published":
-            return "Pairs: published, as the set's own list has them."
-        return f"Pairs: drawn by evenface from the labelled images, seed {self.seed}."
+        return pairs_statement(self.pairs, self.seed)
 
 
 class Bootstrap(Record):

@@ -129,7 +129,7 @@ def _results(evaluation: Evaluation | None) -> str:
         f"Protocol `{protocol.name}`: "
         + ", ".join(f"{count:,} {origin} images" for origin, count in protocol.origins.items())
         + f"; 95 % intervals from {evaluation.bootstrap.replicates:,} bootstrap replicates over "
-        "identities. Groups are the labels that the data set declares.",
+        f"identities. {protocol.pairs_statement} Groups are the labels that the data set declares.",
         "",
         "| group | identities | 10-fold accuracy, % | EER, % |",
         "|---|---:|---:|---:|",

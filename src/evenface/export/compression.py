@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from evenface.evaluate.multiplicity import holm
+from evenface.evaluate.protocols import PairsOrigin
 from evenface.evaluate.results import Estimate, Evaluation
 
 LOSS_THAT_MATTERS = 0.003
@@ -41,6 +42,8 @@ class Compression(BaseModel):
     """What changed over the groups."""
 
     protocol: str
+    pairs: PairsOrigin | None = None
+    """None in reports of older versions."""
     simulated: bool
     groups: dict[str, GroupChange]
     gap_before: Estimate
@@ -76,6 +79,7 @@ def compare_precisions(before: Evaluation, after: Evaluation) -> Compression:
     gap = _change(before, after, "overall.gap", None)
     return Compression(
         protocol=before.protocol.name,
+        pairs=before.protocol.pairs,
         simulated=before.protocol.simulated,
         groups={
             name: GroupChange(

@@ -6,25 +6,31 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from evenface.data.manifest import Manifest
-from evenface.evaluate import Evaluation, evaluate_model, protocol_from_manifest
+from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
 from evenface.teachers.base import Teacher
 
 _ONE_VIEW = ("original",)  # what is shipped embeds an image once
 
 
 def auditor(
-    audit: Manifest, *, group_by: str | Sequence[str] | None, replicates: int, seed: int
+    audit: Manifest,
+    *,
+    pairs: Protocol | None = None,
+    group_by: str | Sequence[str] | None,
+    replicates: int,
+    seed: int,
 ) -> Callable[[Teacher], Evaluation]:
     """A function that evaluates models on one protocol with the same resamples, so that their
     evaluations can be paired.
 
     Args:
         audit: labelled faces.
-        group_by: attributes that define the groups; see :meth:`Manifest.groups`.
+        pairs: of their rows; None: they are drawn.
+        group_by: attributes that define the groups of drawn pairs; see :meth:`Manifest.groups`.
         replicates: of the bootstrap.
-        seed: of pairs and resamples.
+        seed: of drawn pairs and resamples.
     """
-    protocol = protocol_from_manifest(
+    protocol = pairs or protocol_from_manifest(
         audit,
         group_by=group_by,
         seed=seed,

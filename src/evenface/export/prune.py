@@ -22,6 +22,7 @@ from torch import nn
 
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
+from evenface.evaluate.protocols import Protocol
 from evenface.export.compression import Compression, compare_precisions
 from evenface.export.measure import auditor
 from evenface.export.teaching import attributes_of, distillation_from
@@ -140,6 +141,7 @@ def prune(
     multiple: int = MULTIPLE,
     recovery: Recovery | None = None,
     audit: Manifest | None = None,
+    audit_pairs: Protocol | None = None,
     group_by: str | Sequence[str] | None = None,
     replicates: int = 1000,
     seed: int = 0,
@@ -156,6 +158,7 @@ def prune(
         keep, multiple: see :func:`prune_channels`.
         recovery: None: no training.
         audit: labelled faces to measure each group with, before and after.
+        audit_pairs: of the audit; None: they are drawn.
         group_by: attributes that define the groups; see :meth:`Manifest.groups`.
         replicates: bootstrap replicates of the audit.
         seed: of training, pairs and resamples.
@@ -176,7 +179,9 @@ def prune(
         train(_recipe(run, first, recovery, group_by, seed), out, manifest=recovery.data)
     costs: list[Compression] = []
     if audit is not None:
-        measure = auditor(audit, group_by=group_by, replicates=replicates, seed=seed)
+        measure = auditor(
+            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed
+        )
         dense = measure(load_run(run))
         folders = [first, out] if recovery else [out]
         costs = [compare_precisions(dense, measure(load_run(folder))) for folder in folders]

@@ -16,7 +16,7 @@ from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.evaluate import Evaluation
+from evenface.evaluate import Evaluation, Protocol
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.finetune import RATE, STEPS, FineTuned, finetune
 from evenface.export.measure import auditor
@@ -102,6 +102,7 @@ def export_onnx(
     name: str | None = None,
     calibrate: Manifest | None = None,
     audit: Manifest | None = None,
+    audit_pairs: Protocol | None = None,
     finetuning: FineTuning | None = None,
     group_by: str | Sequence[str] | None = None,
     target_fmr: float = 1e-3,
@@ -123,6 +124,7 @@ def export_onnx(
         audit: labelled faces to choose the threshold on and to measure each group with, before
             and after compression. None of its people should be in ``calibrate`` or in the
             training set.
+        audit_pairs: of the audit; None: they are drawn.
         finetuning: of int8; it is shipped where the audit finds it better than what calibration
             alone gives.
         group_by: attributes that define the groups; see :meth:`Manifest.groups`.
@@ -200,7 +202,9 @@ def export_onnx(
     kept, audited = passed[0], None
     compressions: dict[str, Compression] = {}
     if audit is not None:
-        measure = auditor(audit, group_by=group_by, replicates=replicates, seed=seed)
+        measure = auditor(
+            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed
+        )
         evaluations: dict[str, Evaluation] = {}
         for variant, model in variants.items():
             with _written(model, record, out, label) as shipped:

@@ -68,9 +68,14 @@ def load(
             or a value that does not fit.
     """
     content = read(kind, source)
-    for key, value in (overrides or {}).items():
-        _set(content, key, deepcopy(value))  # a later key may change a part of it
+    override(content, overrides or {})
     return validate(source, content, model)
+
+
+def override(content: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Set dotted keys of ``content``, in place; a later key may change a part of an earlier one."""
+    for key, value in overrides.items():
+        _set(content, key, deepcopy(value))
 
 
 def validate(where: str, content: Mapping[str, Any], model: type[Model]) -> Model:
@@ -109,7 +114,9 @@ def _set(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(item: Any, model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the file"
+    where = ".".join(str(part) for part in item["loc"])
+    if not where:  # of several keys together; the message names them
+        return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{where}: missing"
     if item["type"] != "extra_forbidden":

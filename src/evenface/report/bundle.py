@@ -5,44 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.results import Estimate
 from evenface.files import write_text
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims, verdict_table
-from evenface.report.formats import FORMATS
+from evenface.report.detects import chance_of, claim_detects
+from evenface.report.formats import FORMATS, file_stem
 from evenface.report.formats.csv import plain_text
-from evenface.report.grid import Pairing, difference, slices
 from evenface.report.methods import write_methods
-from evenface.report.models import NO_GROUP, no_evaluation
 from evenface.report.names import readable
-from evenface.report.numbers import MISSING
-from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.study.record import Benchmark, Model, Results, read_results
-from evenface.study.wording import OVER_GROUPS
+from evenface.report.paper import paper_tables
+from evenface.report.table import Table
+from evenface.study.detectable import Detectable
+from evenface.study.record import Model, Results, read_results
 
 Field = str | float | int | None
 Record = Mapping[str, Field]
 
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
-"""What is not to be in a file's name."""
 _BOUNDS = ("value", "low", "high")
-_OVERALL = {"mean": ("accuracy", 100.0), "STD": ("std_sample", 100.0), "SER": ("ser", 1.0)}
-"""Columns over groups of the paper's table: measure, and factor on what is shown."""
-_LOWER_IS_BETTER = frozenset({"std_sample", "ser"})
 
 
 def write_bundle(results: Path, out: Path) -> list[Path]:
     """Write everything that ``results.json`` says as tables and text, atomically.
 
-    ``tables/``: each table of the report and the paper's table of each benchmark by group, as .csv,
-    .md and .tex (booktabs); ``tables/tidy/``: models, runs, measures, differences, claims and their
+    ``tables/``: each table of the report and those in a paper's layout, as .csv, .md and .tex
+    (booktabs); ``tables/tidy/``: models, runs, measures, differences, claims and their
     tests, one record a line under the names of ``results.json``, values unrounded and rates as
     fractions; ``methods.md``, ``references.bib``.
 
@@ -61,7 +52,7 @@ def write_bundle(results: Path, out: Path) -> list[Path]:
     texts: dict[str, str] = {}
     for table in _tables(study):
         for suffix, form in FORMATS.items():
-            texts[f"tables/{_NO_NAME.sub('-', table.id)}.{suffix}"] = form(table)
+            texts[f"tables/{file_stem(table.id)}.{suffix}"] = form(table)
     for name, records in _records(recorded).items():
         if records:
             texts[f"tables/tidy/{name}.csv"] = _csv(records)
@@ -74,9 +65,8 @@ def write_bundle(results: Path, out: Path) -> list[Path]:
 
 
 def _tables(results: Results) -> Iterator[Table]:
-    by_groups = [benchmark for benchmark in results.benchmarks if benchmark.by_group]
-    for benchmark in by_groups:
-        yield paper_table(results, benchmark)
+    yield from paper_tables(results)
+    for benchmark in (b for b in results.benchmarks if b.by_group):
         yield by_group.group_table(results, benchmark)
         yield by_group.unevenness_table(results, benchmark)
         found = [
@@ -97,96 +87,8 @@ def _tables(results: Results) -> Iterator[Table]:
         yield verdict_table(collect_claims(results))
 
 
-def paper_table(results: Results, benchmark: Benchmark) -> Table:
-    """The table of arXiv 2408.17399: training set × network × loss, without and with KD; groups.
-
-    Bold is a figure with KD that is better than its partner without, decided by their paired
-    difference: the interval excludes zero, and for a single group p after Holm's correction agrees.
-    """
-    varying = [factor for factor, levels in results.factors.items() if len(levels) > 1]
-    table = Table(
-        f"paper-{benchmark.id}",
-        f"Verification accuracy in % by group, without and with KD: {benchmark.title}.",
-        [
-            Column("training set", numeric=False),
-            *(Column(factor.replace("_", " "), numeric=False) for factor in varying),
-            Column("KD", numeric=False),
-            *(Column(group) for group in benchmark.groups),
-            *(Column(name) for name in _OVERALL),
-        ],
-        simulated=benchmark.simulated,
-    )
-    for name in results.training_sets:
-        rows: list[TableRow] = []
-        shown: set[str] = set()
-        for of in slices(results):
-            for pairing in (p for p in of.pairings if p.set == name):
-                for model in (pairing.plain, pairing.distilled):
-                    if model is not None and model.id not in shown:
-                        shown.add(model.id)
-                        rows.append(_paper_row(results, table, benchmark, pairing, model, varying))
-        spans = [len(rows), *([0] * (len(rows) - 1))]
-        table.sections.append(
-            [replace(row, span=span) for row, span in zip(rows, spans, strict=False)]
-        )
-    if any(cell.strong for row in table.rows for cell in row.cells):
-        table.remarks.append(
-            "Bold: better with KD than without, decided by the paired difference (its interval "
-            "excludes zero; for a single group, p after Holm's correction agrees)."
-        )
-    return table
-
-
-def _paper_row(
-    results: Results,
-    table: Table,
-    benchmark: Benchmark,
-    pairing: Pairing,
-    model: Model,
-    varying: Sequence[str],
-) -> TableRow:
-    kd = results.teacher_name(model.teacher) if model.kd else "none"
-    labels = [Cell(model.levels.get(factor, MISSING)) for factor in varying]
-    evaluation = results.evaluation(model.id, benchmark.id)
-    if evaluation is None:
-        holes = table.missing(no_evaluation(results, model), len(benchmark.groups) + len(_OVERALL))
-        return TableRow(pairing.set, [*labels, Cell(kd), *holes])
-    cells = _paper_cells(table, benchmark, evaluation)
-    if model.kd:
-        cells = [
-            replace(cell, strong=_better(results, pairing, benchmark, group, metric))
-            for cell, (group, metric) in zip(cells, _places(benchmark), strict=True)
-        ]
-    return TableRow(pairing.set, [*labels, Cell(kd), *cells])
-
-
-def _paper_cells(table: Table, benchmark: Benchmark, evaluation: ArmEvaluation) -> list[Cell]:
-    """Values without their intervals, as papers have them; the CSV has those."""
-    cells = []
-    for group in benchmark.groups:
-        result = evaluation.groups.get(group)
-        cells += [table.estimate(result.accuracy)] if result else table.missing(NO_GROUP, 1)
-    for measure, scale in _OVERALL.values():
-        cells.append(table.estimate(getattr(evaluation.overall, measure), scale=scale))
-    return [replace(cell, details=()) for cell in cells]
-
-
-def _places(benchmark: Benchmark) -> list[tuple[str, str]]:
-    """Group and metric of a difference, for each figure of a row."""
-    groups = [(group, "accuracy") for group in benchmark.groups]
-    return [*groups, *((OVER_GROUPS, measure) for measure, _ in _OVERALL.values())]
-
-
-def _better(
-    results: Results, pairing: Pairing, benchmark: Benchmark, group: str, metric: str
-) -> bool:
-    found = difference(results, pairing, benchmark, group, metric)
-    if found is None or found.value is None or not found.decided(results.level):
-        return False
-    return (found.value < 0) is (metric in _LOWER_IS_BETTER)
-
-
 def _records(results: Results) -> dict[str, list[Record]]:
+    chance = chance_of(results)
     return {
         "models": list(map(_model_record, results.models)),
         "runs": [
@@ -219,6 +121,7 @@ def _records(results: Results) -> dict[str, list[Record]]:
                 "question": claim.question,
                 "statement": claim.statement,
                 "rule": claim.rule,
+                **_detected(claim_detects(results, chance, claim)),
             }
             for claim in results.claims
         ],
@@ -237,6 +140,14 @@ def _records(results: Results) -> dict[str, list[Record]]:
             for claim in results.claims
             for test in claim.tests
         ],
+    }
+
+
+def _detected(found: Detectable | None) -> Record:
+    """The smallest effect that would have been decided, in the unit of the claim's first test."""
+    return {
+        "detects": found.effect if found else None,
+        "detects in words": found.sentence if found else "",
     }
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import get_args
 
 from evenface.evaluate.results import Estimate
+from evenface.report.detects import chance_of, claim_detects
 from evenface.report.figures import finite
 from evenface.report.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.names import with_article
 from evenface.report.numbers import MISSING, interval, number
 from evenface.report.strip import strips
 from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.study.detectable import Chance, Detectable
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results, Verdict
 
 LEVELS_RULE = "level-beats-baseline"
@@ -42,6 +44,8 @@ class Shown:
     claim: Claim
     effect: str
     """ "+1.20 points [+0.40, +2.00]"; "" where no test has a value."""
+    detects: Detectable | None = None
+    """Of an undecided claim: what the study would have detected."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Question:
     def first(self) -> Claim:
         """The claim in the first circle that has it."""
         return next(shown.claim for shown in self.claims if shown)
+
+    @property
+    def detects(self) -> str:
+        """What the study would have detected of the first claim; "" where that is decided."""
+        shown = next(shown for shown in self.claims if shown)
+        return shown.detects.sentence if shown.detects else ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def verdict_table(claims: Claims) -> Table:
                 question.first.question,
                 [
                     Cell(question.standing.text),
-                    *(Cell(s.claim.verdict if s else MISSING) for s in question.claims),
+                    *map(_verdict_cell, question.claims),
                 ],
             )
             for question in rule.questions
@@ -129,6 +139,12 @@ def verdict_table(claims: Claims) -> Table:
         for rule in claims.rules
     ]
     return table
+
+
+def _verdict_cell(shown: Shown | None) -> Cell:
+    if shown is None:
+        return Cell(MISSING)
+    return Cell(shown.claim.verdict, details=(shown.detects.short,) if shown.detects else ())
 
 
 def tally(claims: Iterator[Claim] | Sequence[Claim]) -> str:
@@ -170,13 +186,13 @@ def collect_claims(results: Results) -> Claims:
         claims = [circle.get(key) for circle in by_key]
         first = next(claim for claim in claims if claim)
         found.setdefault(rule_of(first), []).append(claims)
-    rules, place = [], 0
+    rules, place, chance = [], 0, chance_of(results)
     for name, of_rule in found.items():
         of_rule.sort(key=lambda claims: level_rank(results, _first(claims).levels))
         questions = []
         for claims in of_rule:
             place += 1
-            questions.append(_question(results, circles, f"claim-{place}", claims))
+            questions.append(_question(results, chance, circles, f"claim-{place}", claims))
         rules.append(Rule(name, _rule_title(name), questions))
     leading = (DECLARED, RAISES, EVERYWHERE, "kd-helps-on-average")
     rules.sort(key=lambda rule: (rule.name != DECLARED, rule.name not in leading))
@@ -210,7 +226,11 @@ def _circles(results: Results) -> list[Circle]:
 
 
 def _question(
-    results: Results, circles: Sequence[Circle], anchor: str, claims: Sequence[Claim | None]
+    results: Results,
+    chance: Chance,
+    circles: Sequence[Circle],
+    anchor: str,
+    claims: Sequence[Claim | None],
 ) -> Question:
     first = _first(claims)
     subject = ", ".join(
@@ -224,7 +244,9 @@ def _question(
         anchor,
         subject,
         [
-            Shown(claim, _said(of[0]) if of else "") if claim else None
+            Shown(claim, _said(of[0]) if of else "", claim_detects(results, chance, claim))
+            if claim
+            else None
             for claim, of in zip(claims, tests, strict=True)
         ],
         _standing(results, circles, claims),

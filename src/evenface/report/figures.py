@@ -340,25 +340,32 @@ def series_chart(
     vertical: Limits,
     *,
     floors: Sequence[tuple[float, Style]] = (),
+    across: str = "real faces",
     unit: str = "accuracy, %",
     size: tuple[int, int] = (300, 230),
 ) -> str:
-    """Measures over the share of real faces, with intervals.
+    """Measures over a share, with intervals. The axis begins at 0, or where no share is below a
+    half, at the smallest.
 
     Args:
         name, label, vertical: as in :func:`slope_chart`.
         series: one for each condition.
         floors: levels to be reached, drawn dotted.
+        across: what the share is of.
         unit: label of the vertical axis.
         size: width and height in CSS pixels.
     """
+
+    shares = sorted({100 * share for one in series for share, _ in one.points})
+    start = 0.0 if min(shares, default=0.0) < 50 else shares[0]
+    span = 100 - start or 1.0
 
     def paint(axes: Axes) -> None:
         for level, style in floors:
             axes.axhline(100 * level, color=style.colour, linewidth=1, linestyle=(0, (1, 2.5)))
         for place, one in enumerate(series):
             # Side by side, so that intervals do not cover each other.
-            shift = 1.2 * (place - (len(series) - 1) / 2)
+            shift = 0.012 * span * (place - (len(series) - 1) / 2)
             by_share: dict[float, list[float]] = {}
             for share, estimate in one.points:
                 if finite(estimate.value):
@@ -368,10 +375,10 @@ def series_chart(
             axes.plot(list(by_share), means, color=one.style.colour, linestyle=one.style.line)
             for share, estimate in one.points:
                 _mark(axes, 100 * share + shift, estimate, one.style, vertical=True)
-        axes.set_xlim(-5, 105)
+        axes.set_xlim(start - span / 20, 100 + span / 20)
         axes.set_ylim(*vertical)
-        axes.set_xticks([0, 25, 50, 75, 100])
-        axes.set_xlabel("real faces, %")
+        axes.set_xticks(shares if start else [0, 25, 50, 75, 100])
+        axes.set_xlabel(f"{across}, %")
         axes.set_ylabel(unit)
         few_ticks(axes, "y")
 

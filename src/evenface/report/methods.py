@@ -18,7 +18,7 @@ from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS, SYMBOLS, T
 from evenface.report.numbers import coverage, percent
 from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
 from evenface.report.templates import sentence
-from evenface.study.record import Benchmark, Model, Results
+from evenface.study.record import Benchmark, Model, Results, TrainingSet
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -188,10 +188,19 @@ def _training_sets(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         paragraphs.append(
             [
                 f"“{item.name}”: {item.identities:,} identities and {item.images:,} images"
-                f"{composed}.{recipe}"
+                f"{composed}.{recipe}{_counted_shares(item)}"
             ]
         )
     return paragraphs
+
+
+def _counted_shares(item: TrainingSet) -> str:
+    """How much of a mix is of the real faces; "" for other sets, and where it was not counted."""
+    counted = item.real_share
+    if item.kind != "mix" or counted is None:
+        return ""
+    people, images = (percent(of, digits=1) for of in (counted.identities, counted.images))
+    return f" {people} % of its identities and {images} % of its images are of the real faces."
 
 
 def _set_recipe(wanted: WholeSet | MixedSet) -> str:
@@ -228,10 +237,7 @@ def _teachers(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         if teacher.id == "sface":
             pieces.append(cite("zhong2021sface"))
         if own := trained.get(teacher.id):
-            recipe = spec.recipe_name(own.recipe) if spec else own.recipe
-            pieces.append(
-                f": trained by this study on “{own.set}” by the recipe {recipe}, seed {own.seed}"
-            )
+            pieces.append(f": trained by this study on “{own.set}”, seed {own.seed}")
         elif teacher.origin:
             pieces.append(f": {teacher.origin}")
         pieces.append(f". {sentence(teacher.note)}" if teacher.note else ".")
@@ -445,8 +451,12 @@ def _rate(recipe: TrainRecipe) -> list[Piece]:
 def _length(recipe: TrainRecipe, steps: int | None) -> list[Piece]:
     schedule = recipe.schedule
     length = f"{schedule.epochs} epochs" if schedule.epochs else f"{schedule.steps:,} steps"
+    if schedule.stop_epoch:
+        length = f"the first {schedule.stop_epoch} of {length}"
     if schedule.epochs and schedule.epoch_steps:
         length += f" of {schedule.epoch_steps:,} steps"
+    elif schedule.epochs and not steps:
+        length += " of each training set"
     if schedule.epochs and steps:
         length += f" ({steps:,} steps)"
     pieces: list[Piece] = [f" Trained for {length}"]
@@ -527,7 +537,7 @@ def _accuracy(spec: StudySpec | None) -> Paragraph:
     pieces: list[Piece] = []
     if spec:
         wanted = spec.evaluation.pairs_per_group
-        most = f"{wanted:,}" if wanted else "at most 6,000"
+        most = f"{wanted:,}" if wanted else "at most 6,000, or 24 a person where that is more,"
         pieces += [
             f"Pairs are drawn within groups, {most} a group, half genuine, in "
             f"{spec.evaluation.folds} folds after the protocols of LFW and RFW",

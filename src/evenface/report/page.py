@@ -13,8 +13,10 @@ from evenface.files import write_text
 from evenface.report import by_group, charts, costs, summary, tables
 from evenface.report.chart import Chart
 from evenface.report.claims import collect_claims, mark
+from evenface.report.formats import FORMATS, file_stem
 from evenface.report.glossary import GLOSSARY
 from evenface.report.inherited import inheritance_chart, inheritance_table
+from evenface.report.left_out import left_out_table
 from evenface.report.levels import comparisons
 from evenface.report.methods import write_methods
 from evenface.report.names import readable
@@ -22,7 +24,7 @@ from evenface.report.numbers import coverage
 from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import face_strips, sample_sheets
-from evenface.report.sweeps import shown_sweeps
+from evenface.report.sweeps import shown_sweeps, sweep_question
 from evenface.report.templates import render_template, sentence
 from evenface.study.record import Results, read_results
 from evenface.study.spec import STUDY_TEACHER
@@ -35,7 +37,8 @@ def write_report(results: Results | Path, out: Path, *, base: Path | None = None
 
     The same results give the same bytes. The page makes no request, and is whole without scripts.
     Where the runs of the study are in ``base``, a page for each is written into the folder
-    ``pages`` beside ``out``, and linked.
+    ``pages`` beside ``out``, and linked. So are tables in a paper's layout that
+    :func:`evenface.report.bundle.write_bundle` wrote beside ``out``.
 
     Args:
         results: the study, or the path of its ``results.json``.
@@ -55,21 +58,28 @@ def write_report(results: Results | Path, out: Path, *, base: Path | None = None
     if base is None:
         base = results.parent if isinstance(results, Path) else out.parent
     pages = find_pages(study, base)
-    page = render(study, base, pages)
+    page = render(study, base, pages, _downloads(study, out.parent))
     write_run_pages(study, base, out, pages)
     write_text(out, page)
     return out
 
 
-def render(results: Results, base: Path, pages: Mapping[str, str] | None = None) -> str:
+def render(
+    results: Results,
+    base: Path,
+    pages: Mapping[str, str] | None = None,
+    downloads: Mapping[str, list[str]] | None = None,
+) -> str:
     """The page as text. See :func:`write_report`.
 
     Args:
         results: the study, under the names of its pages.
         base: folder that paths in the results are relative to.
         pages: folder of a run → its page, relative to this one.
+        downloads: what a table is → its files, relative to this page.
     """
-    return render_template("template.html.j2", _context(results, base, pages or {}), mark=mark)
+    context = _context(results, base, pages or {}) | {"downloads": downloads or {}}
+    return render_template("template.html.j2", context, mark=mark)
 
 
 def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str, Any]:
@@ -89,6 +99,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "few_seeds": summary.few_seeds(results),
         "level": coverage(results.level),
         "sweeps": shown_sweeps(results),
+        "sweep_question": sweep_question(results),
         "comparisons": comparisons(results, main, claims.levels) if main else [],
         "accuracy": main and by_group.group_table(results, main),
         "slope": main and charts.slope(results, main),
@@ -107,6 +118,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "failures": tables.failures_table(results) if results.failures else None,
         "sets": tables.sets_table(results) if results.sets else None,
         "labels": labels_table(results),
+        "left_out": left_out_table(results),
         "samples": sample_sheets(results, base),
         "methods": write_methods(results, rules=False).html(),
         "stages": tables.stages_table(results) if results.stages else None,
@@ -121,6 +133,20 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "glossary": GLOSSARY,
         "tables_script": (resources.files("evenface.report") / "tables.js").read_text("utf-8"),
     }
+
+
+def _downloads(results: Results, folder: Path) -> dict[str, list[str]]:
+    """The tables of the main test in a paper's layout that are in ``tables/``."""
+    if results.main is None:
+        return {}
+    names = {"paper": "In a paper's layout", "intervals": "The same with intervals"}
+    found = {}
+    for kind, what in names.items():
+        stem = file_stem(f"{kind}-{results.main.id}")
+        paths = (f"tables/{stem}.{suffix}" for suffix in FORMATS)
+        if files := [path for path in paths if (folder / path).is_file()]:
+            found[what] = files
+    return found
 
 
 def _notes(results: Results) -> list[str]:

@@ -9,6 +9,7 @@ from statistics import fmean
 from evenface.evaluate.results import Estimate
 from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
 from evenface.report.declared import answer, headline
+from evenface.report.detects import chance_of, mean_detects
 from evenface.report.figures import finite
 from evenface.report.grid import (
     Pairing,
@@ -23,6 +24,7 @@ from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
 from evenface.report.numbers import count, coverage, duration, interval, number
 from evenface.report.sweeps import sweep_headline
+from evenface.study.detectable import RUNS, size
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
 from evenface.study.wording import FEW_SEEDS, OVER_GROUPS, listed
 
@@ -113,10 +115,11 @@ def _effect(results: Results, benchmark: Benchmark, teacher: str) -> str:
                 f"average; it rises in {every} pairs, {chance} by more than chance"
             )
         lowers = claim.verdict == "not supported"
-        return (
+        said = (
             f"Distillation from {name} {'lowers' if lowers else 'is not shown to change'} mean "
             f"accuracy: {_points(test)} on average over {len(found)} pairs"
         )
+        return said + ("" if lowers else _would_detect(results, [test]))
     return f"Distillation from {name} {_change(results, found)}"
 
 
@@ -140,12 +143,28 @@ def _change(results: Results, found: Sequence[_Compared]) -> str:
         span = f"from {_points(low.mean)} ({low.title}) to {_points(most.mean)} ({most.title})"
         return f"{listed(ways)}: {_points(low.mean) if len(found) == 1 else span}"
     if len(found) == 1:
-        return f"is not shown to change mean accuracy: {_points(least.mean)}"
+        return (
+            f"is not shown to change mean accuracy: {_points(least.mean)}"
+            f"{_would_detect(results, [least.mean])}"
+        )
     average = number(100 * fmean(c.value for c in found), digits=1, sign=True)
     return (
         f"is not shown to change mean accuracy ({average} points on average, undecided on all "
-        f"{len(found)} training sets)"
+        f"{len(found)} training sets{_would_detect(results, [of.mean for of in found])})"
     )
+
+
+def _would_detect(results: Results, undecided: Sequence[Estimate]) -> str:
+    """What this study would have detected of changes of mean accuracy; "" if it cannot be told.
+
+    Of several the largest, which holds for all.
+    """
+    chance = chance_of(results)
+    found = [of for change in undecided if (of := mean_detects(chance, change)) is not None]
+    effects = [of.effect for of in found if of.effect is not None]
+    if not effects:
+        return ""
+    return f"; a change of {size(max(effects), 'points')} or more would be detected {RUNS}"
 
 
 def _rising(results: Results, found: Iterable[_Compared]) -> int:

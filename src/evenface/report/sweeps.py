@@ -1,4 +1,4 @@
-"""The real-fraction sweep: accuracy over the share of real faces, with and without KD."""
+"""Sweeps: accuracy over the share of real faces, or of right labels, with and without KD."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import UNKNOWN, Benchmark, Results, Smallest, Sweep, SweepPoint
 from evenface.study.wording import points
 
+_WHOLE = {
+    "real faces": "training on real faces alone",
+    "right labels": "a mix with all labels right",
+}
+"""What is swept over → what a share of 1 is called."""
+_QUESTIONS = {"real faces": "How many real faces?", "right labels": "How many right labels?"}
+
+
+def sweep_question(results: Results) -> str:
+    """What the sweeps of a study ask."""
+    return " ".join(dict.fromkeys(_QUESTIONS[sweep.of] for sweep in results.sweep))
+
 
 @dataclass(frozen=True)
 class ShownSweep:
@@ -36,11 +48,12 @@ def shown_sweeps(results: Results) -> list[ShownSweep]:
 
 def _together(results: Results) -> list[list[Sweep]]:
     """The sweeps of one benchmark and levels together, that without KD first."""
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], list[Sweep]] = {}
+    found: dict[tuple[object, ...], list[Sweep]] = {}
     apart = results.distillation_factors
     for sweep in results.sweep:
         shared = tuple(sorted((f, v) for f, v in sweep.levels.items() if f not in apart))
-        found.setdefault((sweep.benchmark, shared), []).append(sweep)
+        family = frozenset(p.set for p in sweep.points) if sweep.of == "right labels" else None
+        found.setdefault((sweep.benchmark, sweep.of, family, shared), []).append(sweep)
     return [sorted(of, key=lambda s: s.teacher is not None) for of in found.values()]
 
 
@@ -70,7 +83,7 @@ def _answers(results: Results, sweep: Sweep) -> list[str]:
 
 
 def sweep_headline(results: Results, sweep: Sweep) -> str:
-    """In a sentence: the smallest share of real faces that is shown to be enough."""
+    """In a sentence: the smallest share that is shown to be enough."""
     smallest = sweep.smallest_against_plain or sweep.smallest
     condition = "Without distillation"
     if sweep.teacher is not None:
@@ -81,16 +94,17 @@ def sweep_headline(results: Results, sweep: Sweep) -> str:
     if sweep.epsilon is not None:
         keeps = f"within {points(sweep.epsilon)} of"
         stays = f"stays {keeps}"
-    against = "training on real faces alone"
+    against = _WHOLE[sweep.of]
     if sweep.smallest_against_plain:
         against += " without distillation"
     if smallest.fraction is None:
         return (
-            f"{condition}, no share of real faces below 100 % is shown to keep the worst group "
+            f"{condition}, no share of {sweep.of} below 100 % is shown to keep the worst group "
             f"{keeps} {against}."
         )
-    share = f"{percent(smallest.fraction, digits=0)} % real faces are"
-    found = "synthetic faces alone are" if smallest.fraction == 0 else share
+    found = f"{percent(smallest.fraction, digits=0)} % {sweep.of} are"
+    if sweep.of == "real faces" and smallest.fraction == 0:
+        found = "synthetic faces alone are"
     return (
         f"{condition}, {found} enough: the worst group {stays} {against}"
         f"{_measured(sweep, smallest)}."
@@ -109,13 +123,14 @@ def _measured(sweep: Sweep, smallest: Smallest) -> str:
 
 
 def worst_group_picture(results: Results) -> Chart:
-    """The curve that a sweep is about: the worst group over the share of real faces."""
+    """The curve that a sweep is about: the worst group over the share."""
     first = next(iter(results.sweep), None)
     benchmark = next((b for b in results.benchmarks if first and b.id == first.benchmark), None)
+    of = first.of if first else "real faces"
     chart = Chart(
         "picture",
-        f"Accuracy of the worst group, with {coverage(results.level)} intervals. Dotted: training "
-        "on real faces alone, less the margin.",
+        f"Accuracy of the worst group, with {coverage(results.level)} intervals. Dotted: "
+        f"{_WHOLE[of]}, less the margin.",
         "The sweep has no accuracies.",
         simulated=_simulated(benchmark),
     )
@@ -131,10 +146,11 @@ def worst_group_picture(results: Results) -> Chart:
     ]
     draw = partial(
         figures.series_chart,
-        label=f"Worst group over the share of real faces: {_said(results, sweeps, series)}.",
+        label=f"Worst group over the share of {of}: {_said(results, sweeps, series)}.",
         series=series,
         vertical=vertical,
         floors=floors,
+        across=of,
         unit="accuracy of the worst group, %",
     )
     chart.picture(draw)
@@ -166,11 +182,11 @@ def _style(place: int, sweep: Sweep) -> Style:
 def _over_groups(
     results: Results, identifier: str, sweeps: Sequence[Sweep], benchmark: Benchmark | None
 ) -> Chart:
+    of = sweeps[0].of
     chart = Chart(
         identifier,
-        f"Accuracy over the share of real faces in training, with {coverage(results.level)} "
-        "intervals. Dotted: the worst group of training on real faces alone, with the same teacher "
-        "or none, less the margin.",
+        f"Accuracy over the share of {of}, with {coverage(results.level)} intervals. Dotted: the "
+        f"worst group of {_WHOLE[of]}, with the same teacher or none, less the margin.",
         "The sweep has no accuracies.",
         simulated=_simulated(benchmark),
         wide=True,
@@ -193,10 +209,11 @@ def _over_groups(
     ):
         drawing = figures.series_chart(
             chart.next_name,
-            f"{title} over the share of real faces: {_said(results, sweeps, series)}.",
+            f"{title} over the share of {of}: {_said(results, sweeps, series)}.",
             series,
             vertical,
             floors=floors,
+            across=of,
             size=(380, 270),
         )
         chart.panels.append(Panel(title, drawing))
@@ -235,10 +252,10 @@ def _table(
     groups = list(dict.fromkeys(g for s in sweeps for p in s.points for g in p.groups))
     table = Table(
         identifier,
-        f"Accuracy in % over the share of real faces: {where}.",
+        f"Accuracy in % over the share of {sweeps[0].of}: {where}.",
         [
             Column("condition", numeric=False),
-            Column("real faces, %"),
+            Column(f"{sweeps[0].of}, %"),
             Column("training set", numeric=False),
             Column("mean", "accuracy"),
             Column("worst group", "worst-group"),

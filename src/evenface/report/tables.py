@@ -15,7 +15,7 @@ from evenface.report.models import (
 )
 from evenface.report.numbers import MISSING, count, duration, number, percent
 from evenface.report.table import Cell, Column, Link, Table, TableRow
-from evenface.study.record import UNKNOWN, Benchmark, Model, Results
+from evenface.study.record import UNKNOWN, Benchmark, Model, Results, TrainingSet
 
 
 def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
@@ -133,7 +133,8 @@ def sets_table(results: Results) -> Table:
             Column("images"),
             *(Column(group) for group in groups),
             Column("origin of images", numeric=False),
-            Column("real fraction, %"),
+            Column("real, % of identities"),
+            Column("real, % of images"),
         ],
     )
     rows = []
@@ -147,10 +148,24 @@ def sets_table(results: Results) -> Table:
                 else Cell(MISSING)
             )
         origins = ", ".join(f"{count(n)} {origin}" for origin, n in item.origins.items())
-        cells += [Cell(origins or MISSING), Cell(percent(item.real_fraction, digits=1))]
+        shares = _real_shares(results, item)
+        cells += [Cell(origins or MISSING), *(Cell(percent(share, digits=1)) for share in shares)]
         rows.append(TableRow(item.name, cells, detail=item.title))
     table.sections.append(rows)
     return table
+
+
+def _real_shares(results: Results, item: TrainingSet) -> tuple[float | None, float | None]:
+    """Of identities and of images; in older results, which counted neither, the one asked for."""
+    fraction, counted = item.real_fraction, item.real_share
+    if counted is not None:
+        return counted.identities, counted.images
+    if fraction is None or fraction in (0, 1):
+        return fraction, fraction
+    sets = results.study.spec.get("training_sets")
+    wanted = sets.get(item.key or item.name) if isinstance(sets, dict) else None
+    by_images = isinstance(wanted, dict) and wanted.get("balance") == "images"
+    return (None, fraction) if by_images else (fraction, None)
 
 
 def models_table(results: Results, pages: Mapping[str, str] | None = None) -> Table:

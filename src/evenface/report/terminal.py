@@ -32,9 +32,9 @@ def answer_lines(study: Results) -> list[str]:
 
 
 def verdict_lines(study: Results) -> list[str]:
-    """Each question with its verdict on all tests together."""
+    """Each question with its verdict on all tests together, and what was too small to decide."""
     return [
-        f"{question.standing.text}: {question.first.question}"
+        f"{question.standing.text}: {question.first.question} {question.detects}".rstrip()
         for rule in collect_claims(study).rules
         for question in rule.questions
     ]

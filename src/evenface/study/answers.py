@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
+from evenface.study.claim import defined
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
 from evenface.study.declared import RANDOM
@@ -15,6 +17,7 @@ from evenface.study.inheritance import inheritance
 from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
 from evenface.study.sweep import sweep
+from evenface.study.variance import Found, variance_of
 
 __all__ = ["Arm", "summarise"]
 
@@ -26,6 +29,7 @@ def summarise(
     others: Collection[str] = (),
     kinds: Mapping[str, Kind] | None = None,
     real_fractions: Mapping[str, float] | None = None,
+    right_labels: Sequence[Mapping[str, float]] = (),
     factors: Mapping[str, Sequence[str]] | None = None,
     costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
@@ -43,6 +47,8 @@ def summarise(
             any other is a mix.
         real_fractions: share of real faces of each training set, in [0, 1]; sets of 1 and 0 are
             real and synthetic whatever ``kinds`` says. With three or more a study is a sweep.
+        right_labels: of mixes that differ in nothing else, set → share of the synthetic identities
+            with right group labels; a sweep too.
         factors: levels of each factor, the first of which the others are compared with; None for
             their order among the arms.
         costs: of each arm; without any there are no Pareto fronts.
@@ -64,6 +70,7 @@ def summarise(
             of_others=benchmark in others,
             kinds=kinds,
             real_fractions=real_fractions,
+            right_labels=right_labels,
             factors=factors,
             settings=settings,
         )
@@ -82,6 +89,7 @@ def summarise(
         sweep=tuple(entry for grid in grids for entry in sweep(grid)),
         inheritance=tuple(entry for grid in grids for entry in inheritance(grid)),
         pareto=tuple(entry for grid in grids for entry in pareto(grid, costs or {})),
+        variance={grid.benchmark: of for grid in grids if (of := _variance(grid))},
     )
 
 
@@ -95,6 +103,20 @@ def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
         if not random or rule == RANDOM
         for claim in RULES[rule](grid, teacher)
     ]
+
+
+def _variance(grid: Grid) -> Found | None:
+    pairs = [pair for t in grid.teachers for _, _, pair in grid.kd_pairs(t)]
+    plain = {
+        kind: [
+            grid.whole(arm).overall.accuracy.value
+            for arm in grid.arms
+            if arm.kind == "student" and arm.teacher is None and grid.kinds[arm.set or ""] == kind
+        ]
+        for kind in ("real", "synthetic")
+    }
+    means = [fmean(defined(value) for value in of) for of in plain.values() if of]
+    return variance_of(pairs, means[0] - means[1] if len(means) == 2 else None)
 
 
 def _differences(grid: Grid) -> list[Difference]:

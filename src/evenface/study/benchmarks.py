@@ -17,7 +17,7 @@ from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation, Protocol, evaluate_embeddings, protocol_from_manifest
 from evenface.evaluate.model import FLIP_SUM, embed_views
 from evenface.evaluate.protocol_specs import spec_path
-from evenface.evaluate.protocols import PROTOCOL_NAME
+from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.seeds import generator
 from evenface.study import record
@@ -56,6 +56,7 @@ class Benchmark:
             simulated=self.protocol.simulated,
             real_people=self.real_people,
             pairs=self.protocol.pairs,
+            pairs_per_group=self.protocol.pairs_per_group,
             group_by=" × ".join(self.protocol.group_by) or None,
             groups=tuple(self.protocol.groups),
             images=len(self.manifest),
@@ -312,6 +313,8 @@ def _draw(
         manifest.write(folder / MANIFEST_NAME)
 
     inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
+    if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
+        inputs["pairs_per_person"] = PAIRS_PER_PERSON  # what None stands for
     folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
     protocol = Protocol.read(folder / PROTOCOL_NAME)
     return Benchmark(identifier, title, statement, real_people, manifest, protocol)

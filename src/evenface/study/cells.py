@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenface.errors import UsageError
@@ -22,6 +22,7 @@ class Cell:
         teacher: id of the teacher, None without distillation.
         levels: factor → level; without distillation none of the factors that concern it.
         overrides: what the levels change in the student's recipe (dotted keys).
+        note: what the study file says of it (``arm_notes``); "" for nothing.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Cell:
     teacher: str | None
     levels: Mapping[str, str]
     overrides: Mapping[str, Any]
+    note: str = ""
 
 
 def cells(spec: StudySpec) -> list[Cell]:
@@ -47,9 +49,11 @@ def cells(spec: StudySpec) -> list[Cell]:
             levels = dict(zip(spec.factors, chosen, strict=True))
             for teacher in (None, *teachers):
                 of = {f: v for f, v in levels.items() if teacher or f not in distilled_only}
-                if not _allowed(spec, {**of, "set": name, "teacher": teacher or NO_TEACHER}):
+                place = {**of, "set": name, "teacher": teacher or NO_TEACHER}
+                if not _allowed(spec, place):
                     continue
-                cell = _cell(spec, name, teacher, of)
+                note = next((n.note for n in spec.arm_notes if n.applies(place)), "")
+                cell = replace(_cell(spec, name, teacher, of), note=note)
                 if found.setdefault(cell.id, cell) != cell:
                     raise UsageError(
                         f"{spec.name}: two arms would be called {cell.id}; rename a level or a "

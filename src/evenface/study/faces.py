@@ -9,18 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evenface.console import note, warn
 from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
-from evenface.data.overlap import find_overlap, rows_without
 from evenface.data.shares import draw_shares
 from evenface.data.splits import split_by_identity
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
-from evenface.study.sizes import Size, faces_size, share, shares_of, shortfalls, total
+from evenface.study.left_out import LeftOut
+from evenface.study.sizes import (
+    MIX_REPORT_NAME,
+    Size,
+    faces_size,
+    share,
+    shares_of,
+    shortfalls,
+    total,
+)
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -34,8 +43,8 @@ from evenface.study.spec import (
 )
 from evenface.study.stages import StageLog
 
-_KEPT_VERSION = 2
-"""Of how a verification set is kept: 2 keeps the names of its people."""
+_KEPT_VERSION = 3
+"""Of how a verification set is kept: 3 tells people without names from those called by numbers."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,16 @@ class StudyFaces:
     real_people: dict[str, Manifest]
     labels: LabelReport | None = None
     """How groups of synthetic identities were predicted."""
-    left_out: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Training faces → test → identities left out, since the test has their names."""
+    left_out: LeftOut | None = None
+    """Whom of the training faces a test has, see :mod:`evenface.study.overlap`."""
+    whole: Mapping[str, Manifest] = field(default_factory=dict)
+    """"real" and "synthetic" with the people who were left out of them; {} without a search."""
+    kept: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """The rows of ``whole`` that stayed."""
+
+    def to_embed(self) -> dict[str, Manifest]:
+        """The training faces that teachers embed: once, whoever is left out."""
+        return {"real": self.real, "synthetic": self.synthetic, **self.whole}
 
 
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
@@ -74,46 +91,12 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     more_tests = {
         name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
     }
-    training, tests = {"real": real, **sources}, {"test": test, **more_tests}
-    left_out: dict[str, dict[str, list[str]]] = {}
-    if spec.faces.exclude_overlap:
-        training, left_out = leave_out(training, tests)
-    _keep_apart(spec, training, tests)
-    synthetic = join_sources(spec, training)
+    _keep_apart(spec, {"real": real, **sources}, {"test": test, **more_tests})
+    synthetic = join_sources(spec, sources)
     people: dict[str, Manifest] = {
         name: real_people(name, log) for name in spec.evaluation.real_people
     }
-    return StudyFaces(
-        training["real"], synthetic, test, more_tests, group_by, people, left_out=left_out
-    )
-
-
-def leave_out(
-    training: Mapping[str, Manifest], tests: Mapping[str, Manifest]
-) -> tuple[dict[str, Manifest], dict[str, dict[str, list[str]]]]:
-    """The training faces without the people whose names a test has; see :func:`find_overlap`.
-
-    Args:
-        training, tests: by role.
-
-    Returns:
-        The faces that stay, and role → test → identities left out.
-
-    Raises:
-        UsageError: nobody is left.
-    """
-    kept: dict[str, Manifest] = {}
-    found: dict[str, dict[str, list[str]]] = {}
-    for role, manifest in training.items():
-        shared = {test: find_overlap(manifest, faces).remove for test, faces in tests.items()}
-        rows = rows_without(manifest, {name for names in shared.values() for name in names})
-        if not len(rows):
-            raise UsageError(f"faces.exclude_overlap: all people of the {role} faces are in a test")
-        kept[role] = manifest if len(rows) == len(manifest) else manifest.select(rows)
-        found[role] = {test: names for test, names in shared.items() if names}
-        for test, names in found[role].items():
-            note(f"{role} faces: {len(names):,} people left out, whose names are in {test}")
-    return kept, {role: of_role for role, of_role in found.items() if of_role}
+    return StudyFaces(real, synthetic, test, more_tests, group_by, people)
 
 
 def check_inputs(spec: StudySpec) -> None:
@@ -202,6 +185,7 @@ def _keep_apart(spec: StudySpec, training: dict[str, Manifest], tests: dict[str,
     Names of rendered people are theirs alone. Those in folders may be shared by chance, so equal
     names of people that were not rendered are only told.
     """
+    rules = spec.faces.exclude_overlap
     people = {role: set(manifest.identities()) for role, manifest in {**training, **tests}.items()}
     rendered = {role for role, part in spec.faces.by_role().items() if part.kind == "render"}
     sources = [role for role in training if role != "real"]
@@ -217,10 +201,13 @@ def _keep_apart(spec: StudySpec, training: dict[str, Manifest], tests: dict[str,
             raise UsageError(
                 f"{example}: give one of them another split, or another first_identity"
             )
-        warn(
-            f"{example}: if they are the same people, the results are worthless; "
-            "faces.exclude_overlap=names leaves them out of training"
-        )
+        if second in training:
+            warn(f"{example}: if they are the same people, a mix counts them twice")
+        elif rules is None or rules.by == "embeddings":
+            warn(
+                f"{example}: if they are the same people, the results are worthless; "
+                "faces.exclude_overlap=names leaves them out of training"
+            )
 
 
 def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str, Manifest]:
@@ -232,7 +219,8 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     check_groups(spec, faces)
     whole = {"real": faces.real, "synthetic": faces.synthetic}
     sets: dict[str, Manifest] = {}
-    for name, wanted in spec.training_sets.items():
+    for name, asked in spec.training_sets.items():
+        wanted = _of_those_left(name, asked, faces)
         inputs = {
             "set": _as_input(wanted),
             "sources": [m.fingerprint for m in whole.values()],
@@ -248,12 +236,26 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
                 manifest = whole[wanted.kind]
             else:
                 manifest, report = _mix(wanted, faces, spec)
-                write_json(folder / "mix-report.json", report.model_dump())
+                write_json(folder / MIX_REPORT_NAME, report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
         folder = log.run(f"training set: {name}", inputs, build, at=f"sets/{name}")
         sets[name] = Manifest.read(folder)
     return sets
+
+
+def _of_those_left(
+    name: str, wanted: WholeSet | MixedSet, faces: StudyFaces
+) -> WholeSet | MixedSet:
+    """The set, or one of everybody where it asks for people of whom some were left out."""
+    if isinstance(wanted, MixedSet) or wanted.identities is None or faces.left_out is None:
+        return wanted
+    of = faces.left_out.faces[wanted.kind]
+    there = of.identities - len(of.people)
+    if not there < wanted.identities <= of.identities:
+        return wanted
+    note(f"training set {name}: all {there:,} identities who are left of the {wanted.kind} faces")
+    return wanted.model_copy(update={"identities": None})
 
 
 def _weights(spec: StudySpec) -> dict[str, Any]:
@@ -307,6 +309,13 @@ def check_groups(spec: StudySpec, faces: StudyFaces) -> None:
         for name, wanted in spec.training_sets.items()
         if isinstance(wanted, MixedSet) and (wanted.balance != "none" or wanted.wrong_labels)
     ]
+    if balanced and faces.labels is not None:
+        raise UsageError(
+            f"training sets {', '.join(balanced)} balance '{attribute}', but no identity of the "
+            f"synthetic faces ({', '.join(sets)}) is labelled with a score of at least "
+            f"{faces.labels.abstain:g}. Lower faces.synthetic_labels.abstain, or choose a teacher "
+            "that tells people apart"
+        )
     if balanced:
         raise UsageError(
             f"training sets {', '.join(balanced)} balance '{attribute}', but the synthetic faces "

@@ -29,6 +29,7 @@ class Grid:
         kinds: training set → what it is made of; None for :func:`kind_by_name`.
         real_fractions: training set → share of real faces; sets of 1 and 0 are real and synthetic
             whatever ``kinds`` calls them.
+        right_labels: of training sets that differ in nothing else, set → share of right labels.
         factors: factor → its levels, the first being what others are compared with; None for their
             order among the arms.
         settings: of the rules.
@@ -47,6 +48,7 @@ class Grid:
         of_others: bool,
         kinds: Mapping[str, Kind] | None = None,
         real_fractions: Mapping[str, float] | None = None,
+        right_labels: Sequence[Mapping[str, float]] = (),
         factors: Mapping[str, Sequence[str]] | None = None,
         settings: ClaimSettings,
     ) -> None:
@@ -73,6 +75,9 @@ class Grid:
         self.teachers = list(dict.fromkeys(arm.teacher for arm in students if arm.teacher))
         given = real_fractions or {}
         self.real_fractions = {name: given[name] for name in self.sets if name in given}
+        self.right_labels = [
+            {name: family[name] for name in self.sets if name in family} for family in right_labels
+        ]
         self.kinds: dict[str, Kind] = {
             name: _PURE.get(given.get(name)) or (kinds or {}).get(name) or kind_by_name(name)
             for name in self.sets

@@ -240,13 +240,30 @@ def compare(
 def _spread(samples: NDArray[np.float64], own: NDArray[np.float64]) -> Spread | None:
     if len(own) < 2 or not np.isfinite(own).all():
         return None
-    finite = samples[np.isfinite(samples)]
-    variance = float(finite.var()) if len(finite) else 0.0
-    of_training = float(own.var(ddof=1)) / len(own)
+    kept = samples if np.isfinite(samples).any() else np.zeros(1)
+    error, freedom = spread_of(kept[None], own[None])
+    return Spread(float(error[0]), float(freedom[0]))
+
+
+def spread_of(
+    samples: NDArray[np.float64], models: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard errors (S,) and effective degrees of freedom (S,) of S differences.
+
+    Args:
+        samples: (S, R) joint replicates; those that are not finite are left out.
+        models: (S, n) differences of each training seed's models.
+    """
+    finite = np.isfinite(samples)
+    variance = (
+        samples.var(axis=1)
+        if finite.all()
+        else np.ma.array(samples, mask=~finite).var(axis=1).filled(0.0)
+    )
+    of_training = models.var(axis=1, ddof=1) / models.shape[1]
     # The replicates hold the chance in training too, but few of them may fall short of it.
-    variance = max(variance, of_training)
-    if of_training == 0:
-        return Spread(variance**0.5, _MOST_FREEDOM)
-    ratio = variance / of_training
-    freedom = ratio * ratio * (len(own) - 1)  # infinite, where a power would overflow
-    return Spread(variance**0.5, min(freedom, _MOST_FREEDOM))
+    variance = np.maximum(variance, of_training)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = variance / of_training
+        freedom = np.where(of_training > 0, ratio * ratio * (models.shape[1] - 1), _MOST_FREEDOM)
+    return np.sqrt(variance), np.minimum(freedom, _MOST_FREEDOM)

@@ -84,13 +84,20 @@ def _embedded(
         only = {given.set: spec.training_sets[given.set]}
         sets = training_sets(spec.model_copy(update={"training_sets": only}), faces, log)
     (teacher,) = open_teachers(alone, sets, log)
-    sources = {"real": faces.real, "synthetic": faces.synthetic}
+    sources = faces.to_embed()
+    caches = [cache for _, cache in embed_sources(teacher, sources, log)]
     return [
         (
             manifest,
-            EmbeddedRows(cache.view(), np.arange(len(cache)), cache.record.teacher_fingerprint),
+            EmbeddedRows(
+                cache.view(),
+                faces.kept.get(role, np.arange(len(cache))),
+                cache.record.teacher_fingerprint,
+            ),
         )
-        for manifest, cache in embed_sources(teacher, sources, log)
+        for role, manifest, cache in zip(
+            sources, (faces.real, faces.synthetic), caches, strict=True
+        )
     ]
 
 

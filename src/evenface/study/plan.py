@@ -33,7 +33,6 @@ from evenface.study.faces import (
     check_groups,
     hold_out,
     join_sources,
-    leave_out,
     obtain,
     path_of,
     real_people,
@@ -42,11 +41,22 @@ from evenface.study.faces import (
 )
 from evenface.study.labels import label_synthetic
 from evenface.study.look import LookLog, NotBuilt
+from evenface.study.overlap import leave_out_people
 from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
-from evenface.study.sizes import Size, faces_size, set_size, share, shortfalls, total
+from evenface.study.sizes import (
+    RealShare,
+    Size,
+    counted_real_share,
+    faces_size,
+    real_share,
+    set_size,
+    share,
+    shortfalls,
+    total,
+)
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     FolderFaces,
@@ -58,6 +68,7 @@ from evenface.study.spec import (
     ShuffledTeacher,
     StudySpec,
     TrainedTeacher,
+    teacher_id,
 )
 from evenface.study.students import processes, student_recipe, teacher_recipe, too_few_seeds
 from evenface.teachers import load_teacher, teacher_names
@@ -91,7 +102,10 @@ class _Planner:
         self.missing: list[str] = []
         self.stages: list[PlannedStage] = []
         self.sizes: dict[str, Size] = {}
+        self.real_shares: dict[str, RealShare] = {}
         self.faces: dict[str, Manifest] = {}
+        self.searched: StudyFaces | None = None
+        """Without the people of the tests, where a finished search tells whom."""
         self.sets: dict[str, Manifest] = {}
         self.teachers: dict[str, str] = {}
         """Id → fingerprint, of those whose embeddings are there."""
@@ -146,6 +160,9 @@ class _Planner:
             free=_free(folder),
             memory=max(memory, default=None),
             warnings=() if (few := too_few_seeds(spec)) is None else (few,),
+            variant=spec.variant,
+            epochs_of=spec.epochs_of,
+            real_shares=self.real_shares,
         )
 
     def _check_inputs(self) -> None:
@@ -158,6 +175,11 @@ class _Planner:
                 self.missing.append(f"teacher: {teacher} is not there")
         known = (teacher for teacher in self.spec.teachers if isinstance(teacher, str))
         assets = [*self.spec.evaluation.real_people, *known]
+        if (rules := self.spec.faces.exclude_overlap) and rules.by != "names":
+            assets.append(compared := self.spec.overlap_teacher())
+            own = {teacher_id(given) for given in self.spec.teachers}
+            if compared not in own and not _at_hand(compared):
+                self.missing.append(f"faces.exclude_overlap.teacher: {compared} is not there")
         for name in dict.fromkeys(assets):
             if name in ASSETS and (found := asset_state(name)) != "present":
                 self.missing.append(f"asset {name} is {found}; the study fetches it")
@@ -234,7 +256,7 @@ class _Planner:
     def _look_at_labels(self) -> bool:
         """Whether the synthetic faces have the groups that mixes need, as far as is known."""
         labels = self.spec.faces.synthetic_labels
-        known = {"real", "synthetic"} <= self.faces.keys() and self._leave_out()
+        known = self._leave_out() and {"real", "synthetic"} <= self.faces.keys()
         if isinstance(labels, PredictionsFile) and not labels.path.is_file():
             self.missing.append(f"labels: {labels.path} is not there")
         if not known:
@@ -257,29 +279,45 @@ class _Planner:
         return True
 
     def _leave_out(self) -> bool:
-        """Leave out the people of tests as the study does; False where the tests are not there."""
+        """Leave out the people of tests as the study does; False where it is not known whom."""
         if self.spec.faces.exclude_overlap is None:
             return True
         tests = ("test", *self.spec.faces.more_tests)
-        if not set(tests) <= self.faces.keys():
+        needs = tuple(f"faces: {role}" for role in ("real", "synthetic", *tests))
+        state: State = "to do"
+        if {"real", "synthetic", *tests} <= self.faces.keys():
+            try:
+                self.searched = leave_out_people(self.spec, self._study_faces(), self.log)
+                state = "finished"
+            except NotBuilt:
+                pass
+            except EvenfaceError as error:
+                self.missing.append(str(error))
+        self.stages.append(PlannedStage("overlap", state, needs))
+        if self.searched is None:
             return False
-        training = {role: self.faces[role] for role in ("real", "synthetic")}
-        kept, _ = leave_out(training, {test: self.faces[test] for test in tests})
-        self.faces |= kept
-        for role, manifest in kept.items():
+        for role in ("real", "synthetic"):
+            manifest: Manifest = getattr(self.searched, role)
+            self.faces[role] = manifest
             self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
         return True
 
     def _study_faces(self) -> StudyFaces:
         real, synthetic = self.faces["real"], self.faces["synthetic"]
-        return StudyFaces(real, synthetic, real, {}, self._group_by(), {})
+        if self.searched is not None:
+            return replace(self.searched, synthetic=synthetic)  # perhaps with predicted groups
+        more = {name: self.faces[name] for name in self.spec.faces.more_tests if name in self.faces}
+        return StudyFaces(real, synthetic, self.faces.get("test", real), more, self._group_by(), {})
+
+    def _to_embed(self) -> Mapping[str, Manifest]:
+        return self.faces | dict(self.searched.whole if self.searched else {})
 
     def _look_at_sets(self, labelled: bool) -> None:
         known = labelled and {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
-            self.sizes[f"set {name}"] = set_size(
-                wanted, self.sizes["real"], self.sizes["synthetic"]
-            )
+            sources = self.sizes["real"], self.sizes["synthetic"]
+            self.sizes[f"set {name}"] = set_size(wanted, *sources)
+            self.real_shares[name] = real_share(wanted, *sources)
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
                 state = "to do"
@@ -289,6 +327,8 @@ class _Planner:
                     found = training_sets(alone, faces, self.log)[name]
                     self.sets[name], state = found, "finished"
                     self.sizes[f"set {name}"] = Size(len(found.identities()), len(found), True)
+                    folder = self.log.folder / "sets" / name
+                    self.real_shares[name] = counted_real_share(wanted, folder)
                 except NotBuilt:
                     pass
             self.stages.append(
@@ -341,8 +381,9 @@ class _Planner:
             state = states[f"teacher: {given.name}"]
             steps = _steps(self.teacher_recipes[name], self.sizes[f"set {given.set}"].images)
             spent = self.log.seconds.get(f"train teacher: {given.name}", 0.0)
+            needs = (f"set: {given.set}",)
             run = PlannedRun(
-                name, name, given.seed, given.set, None, {}, {}, state, (f"set: {given.set}",)
+                name, name, given.seed, given.set, None, {}, given.overrides, state, needs
             )
             done = (steps or 0) if state == "finished" else 0
             found.append(replace(run, steps=steps, step=done, spent=spent))
@@ -359,8 +400,8 @@ class _Planner:
                 record = CacheRecord.read(self.log.folder / at)
                 sizes.append(record.embedding_size)
                 state = "unknown"
-                if role in self.faces:
-                    inputs = {"images": self.faces[role].image_fingerprint}
+                if manifest := self._to_embed().get(role):
+                    inputs = {"images": manifest.image_fingerprint}
                     if isinstance(given, ShuffledTeacher):
                         self.teachers[name] = record.teacher_fingerprint
                         whose = self.teachers.get(given.shuffle, "")
@@ -425,6 +466,7 @@ class _Planner:
                     needs=self._needs(cell, seed),
                     state="to do",
                     steps=_steps(recipe, self.sizes[f"set {cell.set}"].images),
+                    note=cell.note,
                 )
                 other = known.setdefault(self._identity(cell, recipe), name)
                 if other == name:
@@ -581,11 +623,7 @@ def _fingerprint(source: str, record: CacheRecord) -> str:
 
 
 def _steps(recipe: TrainRecipe, images: int | None) -> int | None:
-    schedule = recipe.schedule
-    epoch = schedule.epoch_steps or (images and max(1, images // recipe.batch_size))
-    if schedule.steps:
-        return schedule.steps
-    return (schedule.epochs or 0) * epoch if epoch else None
+    return recipe.steps(images or 0) or None
 
 
 def _workers(spec: StudySpec) -> int:

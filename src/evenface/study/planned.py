@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evenface.study.sizes import Size
+from evenface.study.sizes import RealShare, Size
 
 State = Literal["finished", "started", "to do", "unknown"]
 """Of a run or stage. "unknown": there, but whether from these inputs shows only when they are."""
@@ -26,6 +27,7 @@ class PlannedRun:
         left: seconds that it will take; None: not known.
         same_as: the run that is trained in its place, since their recipes and inputs are the same.
         memory, disk: bytes, estimated; None: not known.
+        note: what the study file says of its arm.
     """
 
     name: str
@@ -44,6 +46,7 @@ class PlannedRun:
     same_as: str | None = None
     memory: int | None = None
     disk: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class Plan:
         disk: bytes of everything, and those yet to be written; None: not known.
         free: bytes free where the study will lie.
         memory: bytes that the largest training takes on its device; None: not known.
+        variant: which of the study's.
+        epochs_of: whose epochs the students' schedules count: those of the real faces, so that all
+            take the same steps, or of each set.
+        real_shares: training set → how much of it is of the real faces, by identities and images.
     """
 
     study: str
@@ -93,11 +100,28 @@ class Plan:
     free: int
     memory: int | None
     warnings: tuple[str, ...] = ()
+    variant: str | None = None
+    epochs_of: str = "real"
+    real_shares: Mapping[str, RealShare] = field(default_factory=dict)
 
     @property
     def trainings(self) -> tuple[PlannedRun, ...]:
         """The students that are trained: without those that others stand for."""
         return tuple(run for run in self.runs if run.same_as is None)
+
+    @property
+    def taught(self) -> dict[str, tuple[str, ...]]:
+        """Teacher → the training sets of its students."""
+        found: dict[str, dict[str, None]] = {}
+        for run in self.runs:
+            if run.teacher is not None:
+                found.setdefault(run.teacher, {})[run.set] = None
+        return {teacher: tuple(sets) for teacher, sets in found.items()}
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What the study file says of arms → of how many."""
+        return dict(Counter({run.arm: run.note for run in self.runs if run.note}.values()))
 
     def count(self, state: State) -> int:
         """How many trainings are in a state."""

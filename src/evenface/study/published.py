@@ -86,7 +86,7 @@ def keep_verification_set(
 
 
 def _people(task: Task, name: str) -> list[str]:
-    """(N,) identity of each row: as the set names it, or a number where it names none."""
+    """(N,) identity of each row: as the set names it, or a number, which equals nobody's name."""
     protocol = task.protocol
     assert protocol is not None
     if isinstance(task.faces, Manifest):
@@ -94,7 +94,7 @@ def _people(task: Task, name: str) -> list[str]:
     named = task.names if protocol.cross_table else None  # else people are inferred
     if named is not None:
         return [f"{name}:{Path(image).parent.name}" for image in named]
-    return [f"{name}:{person}" for person in protocol.identity]
+    return [f"{name}:#{person}" for person in protocol.identity]
 
 
 def _groups(protocol: Protocol) -> list[str | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from evenface.data.inspect import Count
 from evenface.data.labels.classifier import HeldOut
@@ -19,7 +19,10 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.results import Estimate, Record
 from evenface.files import read_json
 from evenface.study.arm import Kind
+from evenface.study.left_out import LeftOut
+from evenface.study.sizes import RealShare
 from evenface.study.spec import MAIN_BENCHMARK
+from evenface.study.variance import Found
 
 SCHEMA = 4
 _EARLIER = (2, 3)
@@ -29,6 +32,8 @@ Verdict = Literal["supported", "not supported", "undecided", "undefined"]
 Unit = Literal["points", "ratio", "share"]
 """Of a figure behind a verdict: percentage points, a ratio or index, or %; the first and the last
 are recorded as fractions."""
+Swept = Literal["real faces", "right labels"]
+"""What a sweep's shares are of."""
 Levels = dict[str, str]
 """Factor → level: a slice of the grid, empty for all of it."""
 
@@ -84,6 +89,9 @@ class TrainingSet(Record):
     """"declared" or "predicted" → images whose group is so."""
     kind: Kind | None = None
     real_fraction: float | None = None
+    """As asked for: of identities, or of images where a mix balances images."""
+    real_share: RealShare | None = None
+    """As counted; older results have none."""
     fingerprint: str = ""
 
 
@@ -148,6 +156,8 @@ class Model(Record):
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    note: str = ""
+    """What the study file says of the arm."""
 
 
 class Benchmark(Record):
@@ -159,6 +169,8 @@ class Benchmark(Record):
     simulated: bool
     real_people: bool
     pairs: Literal["published", "drawn"] | None = None
+    pairs_per_group: int | None = None
+    """Most fold pairs of a group that were drawn; None for published ones."""
     group_by: str | None = None
     groups: tuple[str, ...]
     images: int | None = None
@@ -256,7 +268,7 @@ class Failure(Record):
 
 
 class SweepPoint(Record):
-    """Accuracies of one model of a sweep, at a share of real faces in [0, 1]."""
+    """Accuracies of one model of a sweep, at a share in [0, 1]."""
 
     fraction: float
     set: str = ""
@@ -267,7 +279,7 @@ class SweepPoint(Record):
 
 
 class Smallest(Record):
-    """The smallest real fraction that is enough, None if none is known to be."""
+    """The smallest fraction that is enough, None if none is known to be."""
 
     fraction: float | None = None
     change: Estimate | None = None
@@ -276,16 +288,18 @@ class Smallest(Record):
 
 
 class Sweep(Record):
-    """Accuracy over the share of real faces, without KD (no teacher) or with it."""
+    """Accuracy over the share of real faces, or of right labels, without KD (no teacher) or with
+    it."""
 
     benchmark: str
+    of: Swept = "real faces"
     levels: Levels = Field(default_factory=dict)
     teacher: str | None = None
     epsilon: float | None = None
     """Loss of accuracy in the worst group, a fraction, that counts as none."""
     points: tuple[SweepPoint, ...]
     smallest: Smallest
-    """Against all-real training of the same kind."""
+    """Against the whole, with the same teacher or none."""
     smallest_against_plain: Smallest | None = None
     """With KD: against all-real training without it."""
 
@@ -342,6 +356,8 @@ class Answers(Record):
     sweep: tuple[Sweep, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
     pareto: tuple[Pareto, ...] = ()
+    variance: dict[str, Found] = Field(default_factory=dict)
+    """Benchmark → where the chance in its figures comes from, for planning; not in layouts 2, 3."""
 
 
 class Results(Answers):
@@ -353,8 +369,8 @@ class Results(Answers):
     teachers: tuple[Teacher, ...] = ()
     sets: tuple[TrainingSet, ...] = ()
     labels: PredictedLabels | None = None
-    left_out: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    """Role of training faces → test → people that both had, left out of training."""
+    left_out: LeftOut | None = None
+    """Whom of the training faces a test has."""
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
     failures: tuple[Failure, ...] = ()
@@ -363,6 +379,11 @@ class Results(Answers):
     stages: tuple[StageTime, ...] = ()
     samples: dict[str, str] = Field(default_factory=dict)
     """Training set → its sheet of faces, relative to the study's folder."""
+
+    @field_validator("left_out", mode="before")
+    @classmethod
+    def _no_search(cls, value: Any) -> Any:
+        return value or None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""

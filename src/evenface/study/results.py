@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,7 +25,9 @@ from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.cells import cells
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
+from evenface.study.left_out import LeftOut
 from evenface.study.rules import check_rules
+from evenface.study.sizes import counted_real_share
 from evenface.study.spec import (
     RANDOM_GROUPS,
     STUDY_TEACHER,
@@ -61,7 +62,7 @@ class Findings:
     failures: list[record.Failure]
     log: StageLog
     labels: LabelReport | None = None
-    left_out: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    left_out: LeftOut | None = None
 
 
 def check_claims(spec: StudySpec) -> None:
@@ -93,7 +94,12 @@ def collect_results(findings: Findings) -> record.Results:
         findings.evaluations,
         others=spec.evaluation.real_people,
         kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
-        real_fractions={name: of.real_fraction for name, of in spec.training_sets.items()},
+        real_fractions={
+            name: of.real_fraction
+            for name, of in spec.training_sets.items()
+            if not (isinstance(of, MixedSet) and of.wrong_labels)
+        },
+        right_labels=_right_labels(spec),
         factors={name: list(levels) for name, levels in spec.factors.items()},
         costs=costs,
         rules=spec.claims,
@@ -110,7 +116,7 @@ def collect_results(findings: Findings) -> record.Results:
                     [
                         statement(spec),
                         _labels_said(findings),
-                        _left_out_said(findings),
+                        findings.left_out.sentence if findings.left_out else None,
                         _sizes(findings.sets),
                     ],
                 )
@@ -125,15 +131,10 @@ def collect_results(findings: Findings) -> record.Results:
             spec=spec.model_dump(mode="json"),
         ),
         machine=describe_machine(run["device"]) | {"threads a student": run["threads"]},
-        teachers=tuple(map(_describe_teacher, findings.teachers)),
-        sets=tuple(
-            _describe_set(spec, name, m, findings.group_by) for name, m in findings.sets.items()
-        ),
+        teachers=tuple(_describe_teacher(spec, teacher) for teacher in findings.teachers),
+        sets=tuple(_describe_set(findings, name, m) for name, m in findings.sets.items()),
         labels=None if findings.labels is None else _describe_labels(findings.labels),
-        left_out={
-            role: {test: tuple(names) for test, names in tests.items()}
-            for role, tests in findings.left_out.items()
-        },
+        left_out=findings.left_out,
         models=tuple(
             model.model_copy(
                 update={
@@ -151,6 +152,16 @@ def collect_results(findings: Findings) -> record.Results:
         samples=_samples(findings),
         **dict(answers),
     )
+
+
+def _right_labels(spec: StudySpec) -> list[dict[str, float]]:
+    """Of mixes that differ in their labels only, set → share of right labels."""
+    families: dict[str, dict[str, float]] = {}
+    for name, of in spec.training_sets.items():
+        if isinstance(of, MixedSet):
+            family = families.setdefault(of.model_dump_json(exclude={"wrong_labels"}), {})
+            family[name] = round(1 - of.wrong_labels, 9)
+    return [family for family in families.values() if len(set(family.values())) > 1]
 
 
 def _cost(model: record.Model, device: str, threads: int | None) -> Cost:
@@ -216,7 +227,7 @@ def _named_sources(spec: StudySpec) -> dict[str, AnyFaces]:
     }
 
 
-def _describe_teacher(teacher: StudyTeacher) -> record.Teacher:
+def _describe_teacher(spec: StudySpec, teacher: StudyTeacher) -> record.Teacher:
     model = teacher.model
     given = teacher.given
     asset = ASSETS.get(given) if isinstance(given, str) else None
@@ -230,7 +241,9 @@ def _describe_teacher(teacher: StudyTeacher) -> record.Teacher:
         )
     elif isinstance(given, TrainedTeacher):
         origin = f"trained by this study on the training set “{given.set}”"
-        licence, remark = "as that of its training data", f"Recipe {given.recipe}."
+        changes = "".join(f", {key} = {value}" for key, value in given.overrides.items())
+        licence = "as that of its training data"
+        remark = f"Recipe {spec.recipe_name(given.recipe)}{changes}."
         if given.each_seed:
             remark += " One network for each training seed of the students."
     elif isinstance(given, ShuffledTeacher):
@@ -265,16 +278,6 @@ def _labels_said(findings: Findings) -> str:
     )
 
 
-def _left_out_said(findings: Findings) -> str:
-    """A sentence where people of tests were left out of training; else nothing."""
-    counts = [
-        f"{len(names):,} people of the {role} faces (whose names are in {test})"
-        for role, tests in findings.left_out.items()
-        for test, names in tests.items()
-    ]
-    return f"Left out of training: {listed(counts)}." if counts else ""
-
-
 def _describe_labels(labels: LabelReport) -> record.PredictedLabels:
     """The prediction with counts in place of lists of people."""
     counts = {name: len(getattr(labels, name)) for name in record.UNLABELLED}
@@ -293,9 +296,9 @@ def _sizes(sets: dict[str, Manifest]) -> str:
     )
 
 
-def _describe_set(
-    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None
-) -> record.TrainingSet:
+def _describe_set(findings: Findings, name: str, manifest: Manifest) -> record.TrainingSet:
+    spec, group_by = findings.spec, findings.group_by
+    wanted = spec.training_sets[name]
     identity = manifest.column("identity")
     groups = manifest.groups((group_by,) if group_by in manifest.attributes else ())
     return record.TrainingSet(
@@ -312,8 +315,9 @@ def _describe_set(
         },
         origins=dict(Counter(manifest.column("origin").tolist())),
         labels=_label_sources(manifest, group_by),
-        kind=spec.training_sets[name].kind,
-        real_fraction=spec.training_sets[name].real_fraction,
+        kind=wanted.kind,
+        real_fraction=wanted.real_fraction,
+        real_share=counted_real_share(wanted, findings.log.folder / "sets" / name),
         fingerprint=manifest.fingerprint,
     )
 

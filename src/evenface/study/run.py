@@ -17,6 +17,7 @@ from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
 from evenface.study.faces import check_groups, prepare_faces, training_sets
 from evenface.study.labels import label_synthetic
+from evenface.study.overlap import leave_out_people
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
@@ -77,21 +78,22 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     check_models(spec)
     if few := too_few_seeds(spec):
         warn(few)
-    faces = label_synthetic(spec, prepare_faces(spec, log), log)
+    faces = leave_out_people(spec, prepare_faces(spec, log), log)
+    faces = label_synthetic(spec, faces, log)
     check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
-    sources = {"real": faces.real, "synthetic": faces.synthetic}
+    sources, epoch = faces.to_embed(), len(faces.real)
     embedded = {
         network: embed_sources(teacher, sources, log, network=network)
         for teacher in teachers
         for network in teacher.networks
     }
     if prepare_only:
-        train_students(spec, sets, embedded, log, prepare_only=True)
+        train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
         return out / RUNS_NAME
-    students, failures = train_students(spec, sets, embedded, log)
+    students, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
     models = [
         *(teacher_arm(t) for t in teachers if not isinstance(t.given, ShuffledTeacher)),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
@@ -214,7 +216,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _assets(spec: StudySpec) -> list[str]:
     """Names of the assets that the study uses."""
     teachers = [t for t in spec.teachers if isinstance(t, str) and t in ASSETS]
-    return [*spec.evaluation.real_people, *teachers]
+    rules = spec.faces.exclude_overlap
+    if rules and rules.by != "names" and (compared := spec.overlap_teacher()) in ASSETS:
+        teachers.append(compared)
+    return list(dict.fromkeys([*spec.evaluation.real_people, *teachers]))
 
 
 def _fetch(spec: StudySpec) -> None:

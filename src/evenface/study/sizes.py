@@ -10,6 +10,7 @@ from pathlib import Path
 from evenface.data.formats.folder import SUFFIXES
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.shares import Shares, by_source
+from evenface.files import read_json
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -19,6 +20,9 @@ from evenface.study.spec import (
     StudySpec,
     WholeSet,
 )
+
+MIX_REPORT_NAME = "mix-report.json"
+"""Beside the manifest of a training set that was drawn."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,48 @@ def set_size(wanted: WholeSet | MixedSet, real: Size, synthetic: Size) -> Size:
             return Size(identities)
         images += part * (each or 0.0)
     return Size(identities, _times(identities, images))
+
+
+@dataclass(frozen=True)
+class RealShare:
+    """Share of a training set that is of the real faces, in [0, 1]; None where it is not known."""
+
+    identities: float | None
+    images: float | None
+
+
+def real_share(wanted: WholeSet | MixedSet, real: Size, synthetic: Size) -> RealShare:
+    """Of a training set that is not there yet.
+
+    A mix's fraction is one of identities, or of images where it balances images. The other share
+    follows from how many images a person of each source has.
+    """
+    fraction = wanted.real_fraction
+    if fraction in (0, 1):
+        return RealShare(fraction, fraction)
+    by_images = isinstance(wanted, MixedSet) and wanted.balance == "images"
+    each = _per_identity(real), _per_identity(synthetic)
+    if each[0] is None or each[1] is None:
+        return RealShare(None, fraction) if by_images else RealShare(fraction, None)
+    if by_images:
+        parts = fraction / each[0], (1 - fraction) / each[1]
+        return RealShare(parts[0] / sum(parts), fraction)
+    parts = fraction * each[0], (1 - fraction) * each[1]
+    return RealShare(fraction, parts[0] / sum(parts))
+
+
+def counted_real_share(wanted: WholeSet | MixedSet, folder: Path) -> RealShare:
+    """Of a training set in a study's folder: for a mix, counted as its report says."""
+    report = folder / MIX_REPORT_NAME
+    if not report.exists():
+        return RealShare(wanted.real_fraction, wanted.real_fraction)
+    sources = read_json(report)["sources"].values()
+
+    def counted(unit: str) -> float:
+        whole = sum(source[unit] for source in sources)
+        return sum(source[unit] for source in sources if source["role"] == "real") / whole
+
+    return RealShare(counted("identities"), counted("images"))
 
 
 def share(size: Size, fraction: float) -> Size:

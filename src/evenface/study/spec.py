@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -19,7 +20,9 @@ from pydantic import (
 
 from evenface import recipes
 from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
+from evenface.data.overlap import IMAGE_THRESHOLD, PEOPLE_THRESHOLD
 from evenface.data.shares import Starve
+from evenface.errors import UsageError
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
@@ -164,6 +167,30 @@ class PredictionsFile(_Part):
     abstain: float = Field(default=ABSTAIN, ge=0, le=1)
 
 
+class OverlapRules(_Part):
+    """How training people are found whom a test set has too. They are left out of training; see
+    :func:`evenface.data.overlap.find_overlap`."""
+
+    by: Literal["names", "embeddings", "both"] = "both"
+    teacher: str | None = None
+    """Whose embeddings are compared: any teacher that is there before the study trains; None: the
+    first of the study's that is."""
+    threshold: float = Field(default=PEOPLE_THRESHOLD, gt=0, le=1)
+    """Cosine of two people's mean embeddings from which they are one person."""
+    image_threshold: float = Field(default=IMAGE_THRESHOLD, gt=0, le=1)
+    """Cosine of two images from which the one is a copy of the other."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        """A name stands for the rules with this name, a list of both names for both."""
+        if isinstance(content, list | tuple) and sorted(content) == ["embeddings", "names"]:
+            content = "both"
+        if isinstance(content, list | tuple) and len(content) == 1:
+            content = content[0]
+        return {"by": content} if isinstance(content, str) else content
+
+
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
@@ -177,9 +204,9 @@ class FacesSpec(_Part):
     """Further test faces with groups, by name: a held-out look, another data set."""
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
-    exclude_overlap: Literal["names"] | None = None
-    """"names": training people whose names a test set has too are left out; None: they are warned
-    of."""
+    exclude_overlap: OverlapRules | None = None
+    """Training people whom a test set has too are left out, found by "names", by "embeddings" or by
+    "both"; None: shared names are a warning."""
     synthetic_labels: Annotated[
         ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
     ] = None
@@ -258,7 +285,7 @@ class MixedSet(MixSpec, GroupShares):
     kind: Literal["mix"] = "mix"
     wrong_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
-    much does the mix depend on the labels?"""
+    much does the mix depend on the labels? In a study file also a list: one mix with each."""
 
     @model_validator(mode="after")
     def _shares_of_identities(self) -> Self:
@@ -279,30 +306,40 @@ NO_TEACHER = "none"
 """Level of the factor "teacher" without distillation."""
 
 
-class Constraint(_Part):
-    """Arms that match ``when`` must match ``require``, or are left out.
+def _one_or_several(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {k: (str(v),) if isinstance(v, str | int | float) else v for k, v in value.items()}
 
-    Both name levels of factors, of "set" and of "teacher" ("none" without distillation).
-    """
 
-    when: dict[str, tuple[str, ...]]
-    require: dict[str, tuple[str, ...]]
+Levels = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_one_or_several)]
+"""Factor → one or several levels, of "set" and of "teacher" ("none" without distillation) too."""
 
-    @field_validator("when", "require", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {k: (str(v),) if isinstance(v, str | int | float) else v for k, v in value.items()}
+
+class _When(_Part):
+    when: Levels = Field(default_factory=dict)
+    """Which arms; all of them by default."""
+
+    def applies(self, levels: Mapping[str, str]) -> bool:
+        """Whether an arm of these levels matches ``when``."""
+        return all(levels.get(factor) in of for factor, of in self.when.items())
+
+
+class Constraint(_When):
+    """Arms that match ``when`` must match ``require``, or are left out."""
+
+    require: Levels
 
     def allows(self, levels: Mapping[str, str]) -> bool:
         """Whether an arm of these levels may be; a factor it has no level of matches anything."""
+        required = all(levels.get(f) in (None, *of) for f, of in self.require.items())
+        return required or not self.applies(levels)
 
-        def match(wanted: Mapping[str, tuple[str, ...]]) -> bool:
-            return all(levels.get(f) in (None, *of) for f, of in wanted.items())
 
-        applies = all(levels.get(factor) in of for factor, of in self.when.items())
-        return not applies or match(self.require)
+class ArmNote(_When):
+    """What plan and results say of arms that match ``when``; the first note that matches counts."""
+
+    note: str
 
 
 class StudentSpec(_Part):
@@ -398,8 +435,14 @@ class StudySpec(_Part):
     change keys of "distill" only is one of distilled students. The first level of a factor is the
     one that others are compared with."""
     constraints: tuple[Constraint, ...] = ()
-    variant: Literal["corrected", "faithful"] | None = None
-    """Of recipes that come in both; see ``docs/faithful.md``."""
+    arm_notes: tuple[ArmNote, ...] = ()
+    """Where arms come from, for instance: what plan and results say of them."""
+    epochs_of: Literal["real", "set"] = "real"
+    """What an epoch of a student's schedule is. "real": the real faces for every set, so that all
+    arms take the same steps; "set": its own training set, as published code has it."""
+    variant: LevelName | None = None
+    """Of recipes named with "{variant}", and of what the study file's ``variants`` change; see
+    ``docs/faithful.md``."""
     stand_ins: str | None = None
     """What stands in for what, for the report."""
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -416,7 +459,9 @@ class StudySpec(_Part):
         if not isinstance(content, Mapping):
             return content
         sets = content.get("training_sets", ["real", "synthetic", "mix"])
-        if isinstance(sets, Mapping | str) or not isinstance(sets, Sequence):
+        if isinstance(sets, Mapping):
+            return {**content, "training_sets": _by_wrong_labels(sets)}
+        if isinstance(sets, str) or not isinstance(sets, Sequence):
             return content
         if len(set(map(str, sets))) < len(sets):
             listed = ", ".join(map(str, sets))
@@ -465,16 +510,16 @@ class StudySpec(_Part):
             if not levels:
                 raise ValueError(f"factors: {factor} has no level")
             known[factor] = set(levels)
-        for constraint in self.constraints:
-            for factor, of in (*constraint.when.items(), *constraint.require.items()):
+        named = [("constraints", of) for c in self.constraints for of in (c.when, c.require)]
+        named += [("arm_notes", note.when) for note in self.arm_notes]
+        for key, levels_ in named:
+            for factor, of in levels_.items():
                 if factor not in known:
-                    raise ValueError(
-                        f"constraints: no factor '{factor}'; there are {', '.join(known)}"
-                    )
+                    raise ValueError(f"{key}: no factor '{factor}'; there are {', '.join(known)}")
                 if unknown := set(of) - known[factor]:
                     raise ValueError(
-                        f"constraints: {factor} has no level {', '.join(sorted(unknown))}; it has "
-                        f"{', '.join(sorted(known[factor]))}"
+                        f"{key}: {factor} has no level {', '.join(sorted(unknown))}; it has "
+                        f"{', '.join(sorted(known[factor]))}. Change {key} too, or keep the levels"
                     )
         for teacher in self.teachers:
             if isinstance(teacher, TrainedTeacher) and teacher.set not in self.training_sets:
@@ -485,6 +530,7 @@ class StudySpec(_Part):
         self._check_shuffled()
         self._check_labels()
         self._check_endpoints()
+        self._check_overlap()
         recipes_ = [
             self.student.recipe,
             *(t.recipe for t in self.teachers if isinstance(t, TrainedTeacher)),
@@ -562,6 +608,28 @@ class StudySpec(_Part):
                     "which may need the labels first. Choose a teacher of real faces"
                 )
 
+    def _check_overlap(self) -> None:
+        """The teacher of the search has to be there before any training."""
+        rules = self.faces.exclude_overlap
+        if rules is None or rules.by == "names":
+            return
+        trained = [t.name for t in self.teachers if isinstance(t, TrainedTeacher)]
+        if rules.teacher in trained or not (rules.teacher or self._teachers_at_hand()):
+            raise ValueError(
+                f"faces.exclude_overlap: the study trains its teacher ({', '.join(trained)}), on "
+                "faces that the search has to clean first. Name one that is there, as in "
+                "faces.exclude_overlap.teacher=sface, or compare names only"
+            )
+
+    def overlap_teacher(self) -> str:
+        """What ``faces.exclude_overlap`` compares embeddings of: a teacher's id, name or path."""
+        rules = self.faces.exclude_overlap
+        given = rules.teacher if rules else None
+        return given or self._teachers_at_hand()[0]
+
+    def _teachers_at_hand(self) -> list[str]:
+        return [teacher for teacher in self.teachers if isinstance(teacher, str)]
+
     def recipe_name(self, given: str) -> str:
         """A recipe's name with the study's variant put in."""
         return given.replace("{variant}", self.variant or "")
@@ -572,9 +640,23 @@ class StudySpec(_Part):
         return any(part.kind == "render" for part in self.faces.by_role().values())
 
 
+def _by_wrong_labels(sets: Mapping[str, Any]) -> dict[str, Any]:
+    """Training sets, a mix with a list of ``wrong_labels`` once with each: ``mix-wrong-05``, …"""
+    found: dict[str, Any] = {}
+    for name, of in sets.items():
+        shares = of.get("wrong_labels") if isinstance(of, Mapping) else None
+        if not isinstance(shares, list | tuple):
+            found[name] = of
+            continue
+        for share in dict.fromkeys(shares):
+            percent = f"{100 * share:02.0f}" if isinstance(share, int | float) else str(share)
+            found[f"{name}-wrong-{percent}" if share else name] = {**of, "wrong_labels": share}
+    return found
+
+
 def own_faces(
     real: Path | None = None,
-    synthetic: Path | None = None,
+    synthetic: Path | Mapping[str, Path] | None = None,
     test: Path | None = None,
     *,
     published: bool = False,
@@ -585,7 +667,7 @@ def own_faces(
     tests. Further overrides may follow and win, e.g. ``faces.test.fraction``.
 
     Args:
-        real, synthetic: folders of faces.
+        real, synthetic: folders of faces; of several synthetic sets, by name.
         test: a folder of faces, or a published verification set.
         published: whether the study's own tests are published sets, which stay.
     """
@@ -599,11 +681,19 @@ def own_faces(
         overrides["faces.group_by"] = None
     if overrides or real is not None or synthetic is not None:
         overrides |= {} if published else {"description": _OWN_DESCRIPTION}
-    for role, path in (("real", real), ("synthetic", synthetic)):
-        if path is not None:
-            folder = {"kind": "folder", "path": str(path.resolve()), "origin": role}
-            overrides[f"faces.{role}"] = folder
+    if real is not None:
+        overrides["faces.real"] = _folder(real, "real")
+    if isinstance(synthetic, Mapping):
+        overrides["faces.synthetic"] = [
+            {"name": name, **_folder(path, "synthetic")} for name, path in synthetic.items()
+        ]
+    elif synthetic is not None:
+        overrides["faces.synthetic"] = _folder(synthetic, "synthetic")
     return overrides
+
+
+def _folder(path: Path, origin: str) -> dict[str, str]:
+    return {"kind": "folder", "path": str(path.resolve()), "origin": origin}
 
 
 def _test_faces(path: Path) -> dict[str, Any]:
@@ -616,7 +706,7 @@ def _test_faces(path: Path) -> dict[str, Any]:
     published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
     if published or kept_pairs(path):
         return {"kind": "protocol", "spec": str(path.resolve())}
-    return {"kind": "folder", "path": str(path.resolve()), "origin": "real"}
+    return _folder(path, "real")
 
 
 def brings_published_tests(source: str) -> bool:
@@ -644,6 +734,33 @@ def list_studies() -> list[str]:
 def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
     """Read a study by name (see :func:`list_studies`) or from a YAML file.
 
+    The file's ``variants`` map the values of ``variant`` to keys (dotted) that each changes;
+    ``overrides`` come on top. The result has its variant's keys and no ``variants``.
+
     Raises UsageError naming the key at fault, what was got and what was expected.
     """
-    return recipes.load("study", source, StudySpec, overrides)
+    content, overrides = recipes.read("study", source), overrides or {}
+    variants = content.pop("variants", {})
+    if variants:
+        variant = overrides.get("variant", content.get("variant"))
+        recipes.override(content, _of_variant(source, variants, variant))
+    recipes.override(content, overrides)
+    return recipes.validate(source, content, StudySpec)
+
+
+def _of_variant(source: str, variants: Any, variant: Any) -> Mapping[str, Any]:
+    """What a variant changes; UsageError if ``variants`` is malformed or has no such one."""
+    if not isinstance(variants, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in variants.values()
+    ):
+        raise UsageError(f"{source}: variants: expected, by name, the keys that each changes")
+    for name, changes in variants.items():
+        if unknown := {str(key).split(".")[0] for key in changes} - set(StudySpec.model_fields):
+            listed = ", ".join(sorted(unknown))
+            raise UsageError(f"{source}: variants.{name}: a study has no key {listed}")
+    if not isinstance(variant, str) or variant not in variants:
+        raise UsageError(
+            f"{source}: variant: no '{variant}'; there are {', '.join(map(str, variants))}"
+        )
+    found: Mapping[str, Any] = variants[variant]
+    return found

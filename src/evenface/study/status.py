@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from evenface.errors import UsageError
 from evenface.files import read_json
+from evenface.study.left_out import LEFT_OUT, LeftOut
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import BEGUN_NAME, RUNS_NAME, StudyRun, read_runs
 from evenface.study.stage import LOCK_NAME, Mark
@@ -63,6 +64,8 @@ class StudyStatus:
         holder: the process that runs the study, None where none does (jobs may be at its runs).
         stage: what that process is at.
         finished: its results are written and nobody is at it.
+        left_out: whom it left out of training since a test has them, as a sentence; None where it
+            has not looked for them.
     """
 
     folder: Path
@@ -70,6 +73,7 @@ class StudyStatus:
     holder: str | None = None
     stage: str | None = None
     finished: bool = False
+    left_out: str | None = None
 
     def count(self, state: State) -> int:
         """How many runs are in a state."""
@@ -109,7 +113,9 @@ def read_status(folder: Path) -> StudyStatus:
         stage = begun[-1] if begun else None
     over = holder is None and all(run.state in ("done", "failed") for run in runs)
     finished = over and (folder / RESULTS_NAME).exists()
-    return StudyStatus(folder, runs, holder, stage, finished)
+    found = folder / LEFT_OUT
+    left_out = LeftOut.model_validate(read_json(found)).sentence if found.exists() else None
+    return StudyStatus(folder, runs, holder, stage, finished, left_out)
 
 
 def _read_run(folder: Path, run: StudyRun, stages: dict[str, dict[str, Any]]) -> RunStatus:

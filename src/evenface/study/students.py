@@ -65,6 +65,8 @@ class StudyArm(Arm):
     model: LoadedTeacher | None = None
     recipe: Mapping[str, Any] | None = None
     """The resolved recipe of a student's first run."""
+    note: str = ""
+    """Of its cell."""
 
     def describe(self) -> Model:
         """What results say of it, its cost aside; seconds are the mean over its seeds."""
@@ -94,6 +96,7 @@ class StudyArm(Arm):
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
             ),
             recipe=dict(self.recipe or {}),
+            note=self.note,
         )
 
     def _teacher_fact(self, name: str) -> str | None:
@@ -239,6 +242,7 @@ def train_students(
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
     log: StageLog,
     *,
+    epoch_images: int,
     prepare_only: bool = False,
 ) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
@@ -251,14 +255,15 @@ def train_students(
         sets: training sets by name.
         embedded: network of a teacher → embeddings of the images that the sets are made of.
         log: where runs are recorded.
+        epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
         EvenfaceError: every run failed.
     """
-    real = next(iter(embedded.values()))[0]
-    size, epoch_images = real[1].embedding_size, len(real[0])
+    _, real = next(iter(embedded.values()))[0]
+    size = real.embedding_size
     taught = [
         (cell.set, spec.network(cell.teacher, seed))
         for cell in cells(spec)
@@ -292,7 +297,7 @@ def train_students(
             _check_batch(recipe, cell.set, len(manifest))
             key = recipe.fingerprint(manifest.fingerprint, whose)
             if key not in trained:
-                trained[key] = StudyRun(recipe, key, _steps(recipe, len(manifest)))
+                trained[key] = StudyRun(recipe, key, recipe.steps(len(manifest)))
             runs[seed] = log.folder / trained[key].at
         arms.append(_arm(cell, runs, first))
     stages = [run.stage() for run in trained.values()]
@@ -374,6 +379,7 @@ def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> Study
         levels=cell.levels,
         runs=runs,
         recipe=None if recipe is None else _without_paths(recipe),
+        note=cell.note,
     )
 
 
@@ -381,12 +387,6 @@ def _without_paths(recipe: TrainRecipe) -> dict[str, Any]:
     content = recipe.model_dump(mode="json", exclude={"name", "data"}, exclude_defaults=True)
     content.get("distill", {}).pop("cache", None)
     return content
-
-
-def _steps(recipe: TrainRecipe, images: int) -> int:
-    schedule = recipe.schedule
-    epoch = schedule.epoch_steps or images // recipe.batch_size
-    return schedule.steps or (schedule.epochs or 0) * epoch
 
 
 def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
@@ -469,8 +469,9 @@ def student_recipe(
         data: folder of the training set.
         size: dimensions of the embedding.
         cache: the teacher's embeddings, None for no distillation.
-        epoch_images: images that count as an epoch where the recipe counts epochs: those of the
-            real faces, so that all sets take the same number of steps.
+        epoch_images: images of the real faces, which count as an epoch where the recipe counts
+            epochs, so that all sets take the same number of steps; not used where the study counts
+            epochs of each set (``epochs_of``).
 
     Raises:
         UsageError: the study's overrides do not fit the recipe.
@@ -491,8 +492,9 @@ def student_recipe(
         if not {"distill.name", "distill.losses", "distill.weight"} & set(changes):
             changes["distill.weight"] = spec.distillation_weight
     recipe = load_recipe(spec.recipe_name(spec.student.recipe), changes)
-    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and epoch_images:
-        epoch = max(1, epoch_images // recipe.batch_size)
+    of_real = spec.epochs_of == "real" and epoch_images
+    if recipe.schedule.steps is None and recipe.schedule.epoch_steps is None and of_real:
+        epoch = max(1, of_real // recipe.batch_size)
         schedule = recipe.schedule.model_copy(update={"epoch_steps": epoch})
         recipe = recipe.model_copy(update={"schedule": schedule})
     return recipe

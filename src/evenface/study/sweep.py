@@ -1,4 +1,5 @@
-"""How many real faces are needed: accuracy over the share of real faces in training.
+"""How many real faces are needed: accuracy over the share of real faces in training; and how many
+right labels, over the share of synthetic identities whose group labels are right.
 
 The answer is the smallest real fraction whose worst-group accuracy is shown to be within ε of that
 of all-real training. Fractions are tested from the largest down, each at the full level, and the
@@ -12,7 +13,7 @@ it does not, the search ends early, and the answer by the values alone, given be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evenface.evaluate.arms import ArmEvaluation
@@ -21,41 +22,52 @@ from evenface.evaluate.results import Estimate
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p
-from evenface.study.record import Smallest, Sweep, SweepPoint
+from evenface.study.record import Smallest, Sweep, SweepPoint, Swept
 from evenface.study.wording import change, number, points
 
 LEAST_FRACTIONS = 3
-"""Real fractions from which on a study is a sweep."""
-ALL_REAL = 1.0
+"""Fractions from which on a study is a sweep."""
+_WHOLE = 1.0
+_REFERENCE: dict[Swept, str] = {
+    "real faces": "all-real training",
+    "right labels": "all labels right",
+}
+"""What a share of 1 is called."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A real fraction below one against all-real training."""
+    """A fraction below one against the whole."""
 
     fraction: float
     within: bool
     """By the test."""
     loss: Figure
-    """Worst-group accuracy minus that of all-real training."""
+    """Worst-group accuracy minus that of the whole."""
 
 
 def sweep(grid: Grid) -> list[Sweep]:
     """The sweeps on one benchmark; none with fewer than three fractions."""
     if grid.of_others:
         return []
+    over: list[tuple[Swept, Mapping[str, float]]] = [("real faces", grid.real_fractions)]
+    over += [("right labels", family) for family in grid.right_labels]
     return [
         entry
+        for of, shares in over
         for teacher in (None, *grid.teachers)
         for levels in grid.slices(teacher)
-        if (entry := _entry(grid, teacher, levels))
+        if (entry := _entry(grid, of, shares, teacher, levels))
     ]
 
 
-def _entry(grid: Grid, teacher: str | None, levels: Levels) -> Sweep | None:
+def _entry(
+    grid: Grid, of: Swept, shares: Mapping[str, float], teacher: str | None, levels: Levels
+) -> Sweep | None:
+    """The students of these training sets, each with its share of what is swept over (``of``)."""
     found = [
         (fraction, name, arm)
-        for name, fraction in grid.real_fractions.items()
+        for name, fraction in shares.items()
         if (arm := grid.student((name, teacher), levels))
     ]
     found.sort(key=lambda item: item[0])
@@ -63,20 +75,21 @@ def _entry(grid: Grid, teacher: str | None, levels: Levels) -> Sweep | None:
         return None
     arms = [(fraction, arm) for fraction, _, arm in found]
     against_plain = None
-    if teacher is not None:
+    if teacher is not None and of == "real faces":
         plain = [
-            (ALL_REAL, arm)
-            for name, fraction in grid.real_fractions.items()
-            if fraction == ALL_REAL and (arm := grid.student((name, None), levels))
+            (_WHOLE, arm)
+            for name, fraction in shares.items()
+            if fraction == _WHOLE and (arm := grid.student((name, None), levels))
         ]
-        against_plain = _smallest(grid, arms, plain, "all-real training without KD")
+        against_plain = _smallest(grid, of, arms, plain, f"{_REFERENCE[of]} without KD")
     return Sweep(
         benchmark=grid.benchmark,
+        of=of,
         levels=dict(levels),
         teacher=teacher,
         epsilon=grid.settings.epsilon,
         points=tuple(_point(fraction, name, grid.whole(arm)) for fraction, name, arm in found),
-        smallest=_smallest(grid, arms, arms, "all-real training"),
+        smallest=_smallest(grid, of, arms, arms, _REFERENCE[of]),
         smallest_against_plain=against_plain,
     )
 
@@ -96,6 +109,7 @@ def _point(fraction: float, name: str, evaluation: ArmEvaluation) -> SweepPoint:
 
 def _smallest(
     grid: Grid,
+    of: Swept,
     arms: Sequence[tuple[float, Arm]],
     references: Sequence[tuple[float, Arm]],
     against: str,
@@ -104,14 +118,16 @@ def _smallest(
 
     Args:
         grid: the arms.
+        of: what the fractions are of.
         arms: fraction, student; ascending.
-        references: the same, that of all-real training among them.
+        references: the same, that of the whole among them.
         against: what is compared with, in words.
     """
     settings = grid.settings
-    reference = next((arm for fraction, arm in references if fraction == ALL_REAL), None)
+    reference = next((arm for fraction, arm in references if fraction == _WHOLE), None)
     if reference is None:
-        return Smallest(statement=f"There is no {against} to compare with.")
+        lacking = against if of == "real faces" else f"mix with {against}"
+        return Smallest(statement=f"There is no {lacking} to compare with.")
     # Against students without KD, all-real training with it is to be tested as well.
     tested = [(fraction, arm) for fraction, arm in arms if arm.id != reference.id]
     steps, seeds = [], len(reference.seeds)
@@ -135,11 +151,10 @@ def _smallest(
         said += f"nothing is decided: there are fewer than {settings.seeds} training seeds."
         shown = None
     elif shown is None:
-        said += "no smaller share of real faces is shown to be enough"
+        said += f"no smaller share of {of} is shown to be enough"
     else:
         said += (
-            f"{_percent(shown.fraction)} real faces are enough "
-            f"({change(contrast(shown.loss), 'points')})"
+            f"{_percent(shown.fraction)} {of} are enough ({change(contrast(shown.loss), 'points')})"
         )
     if seeds >= settings.seeds:
         said += (

@@ -260,6 +260,9 @@ class ScheduleRecipe(_Part):
     epoch_steps: PositiveInt | None = None
     """Steps that count as an epoch; None: those that the training set fills. Training sets of
     several sizes are so trained for the same steps."""
+    stop_epoch: PositiveInt | None = None
+    """Stop after this many of the ``epochs``, at the rates of the whole schedule; None: at its
+    end."""
     gamma: float = Field(default=0.1, gt=0, le=1)
     warmup_steps: NonNegativeInt = 0
 
@@ -271,7 +274,24 @@ class ScheduleRecipe(_Part):
             raise ValueError("milestones belong to kind 'step'")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("milestones must increase")
+        if self.stop_epoch is not None and self.stop_epoch > (self.epochs or 0):
+            has = "no epochs" if self.epochs is None else f"{self.epochs} epochs"
+            raise ValueError(f"stop_epoch {self.stop_epoch}: the schedule has {has}")
         return self
+
+    def whole_steps(self, batches_per_epoch: int) -> int:
+        """Steps of the whole schedule.
+
+        Args:
+            batches_per_epoch: of the training set.
+        """
+        return self.steps or (self.epochs or 0) * (self.epoch_steps or batches_per_epoch)
+
+    def trained_steps(self, batches_per_epoch: int) -> int:
+        """Steps that are taken: :meth:`whole_steps`, or fewer with ``stop_epoch``."""
+        if self.stop_epoch is None:
+            return self.whole_steps(batches_per_epoch)
+        return self.stop_epoch * (self.epoch_steps or batches_per_epoch)
 
 
 class AverageRecipe(_Part):
@@ -382,6 +402,10 @@ class TrainRecipe(_Part):
         backbone = self.backbone.model_copy(update={"embedding_size": size})
         return self.model_copy(update={"backbone": backbone})
 
+    def steps(self, images: int) -> int:
+        """Optimiser steps on a training set of this many images, in full batches."""
+        return self.schedule.trained_steps(images // self.batch_size)
+
     def fingerprint(self, data: str, teacher: str | None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
 
@@ -411,8 +435,9 @@ class TrainRecipe(_Part):
             del content["backbone"]["start"]
         else:
             content["backbone"]["start"] = sha256_file(self.backbone.start / WEIGHTS_NAME)
-        if content["schedule"]["epoch_steps"] is None:  # as in recipes that do not know the key
-            del content["schedule"]["epoch_steps"]
+        for key in ("epoch_steps", "stop_epoch"):
+            if content["schedule"][key] is None:  # as in recipes that do not know the key
+                del content["schedule"][key]
         return fingerprint({"recipe": content, "data": data, "teacher": teacher})
 
 

@@ -34,7 +34,8 @@ class Schedule:
         self._schedule = schedule
         self._epoch_steps = schedule.epoch_steps or batches_per_epoch
         self.peak = peak_rate(optimizer, batch_size)
-        self.steps = schedule.steps or (schedule.epochs or 0) * self._epoch_steps
+        self._whole = schedule.whole_steps(batches_per_epoch)
+        self.steps = schedule.trained_steps(batches_per_epoch)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step (0-based)."""
@@ -42,7 +43,7 @@ class Schedule:
         if step < warmup:
             return self.peak * (step + 1) / warmup
         if self._schedule.kind == "cosine":
-            progress = (step - warmup) / max(1, self.steps - warmup)
+            progress = (step - warmup) / max(1, self._whole - warmup)
             return self.peak * (1 + math.cos(math.pi * progress)) / 2
         epoch = step // self._epoch_steps
         passed = sum(epoch >= milestone for milestone in self._schedule.milestones)

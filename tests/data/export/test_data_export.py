@@ -9,6 +9,7 @@ import os
 import pickle
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -416,7 +417,11 @@ def test_command(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_command_for_verification_sets(
-    dataset: Path, protocol: Protocol, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path,
+    manifest: Manifest,
+    protocol: Protocol,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(dataset, tmp_path / "drawn", "--format", "bin", "--pairs-per-group", 20)
     assert len(read_bin(tmp_path / "drawn" / "north_test.bin")) >= 2
@@ -428,6 +433,16 @@ def test_command_for_verification_sets(
         "north_test.bin",
         "south_test.bin",
     ]
+    manifest.write(tmp_path / "held" / "manifest.parquet")
+    replace(protocol, pairs="published").write(tmp_path / "held" / "protocol.parquet")
+    capsys.readouterr()
+    run(tmp_path / "held", tmp_path / "own", "--format", "bin")
+    assert "Pairs: published" in " ".join(capsys.readouterr().err.split())
+    for name in ("north_test.bin", "south_test.bin"):
+        own, of_file = (tmp_path / folder / name for folder in ("own", "given"))
+        assert own.read_bytes() == of_file.read_bytes()
+    run(f"draw:{tmp_path / 'held'}", tmp_path / "anew", "--format", "bin", "--pairs-per-group", 20)
+    assert files_of(tmp_path / "anew") == files_of(tmp_path / "drawn")
     run(dataset, tmp_path / "x", "--format", "bin", *given, "--group-by", "gender", code=2)
     run(dataset, tmp_path / "x", "--format", "bin", "--protocol", tmp_path / "gone", code=1)
     assert "no such protocol file" in capsys.readouterr().err

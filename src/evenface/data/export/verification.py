@@ -26,6 +26,7 @@ def write(job: Job) -> list[str]:
             write_bin(job.folder / f"{file_name(group)}_test{SUFFIX}", images, pairs.genuine)
     return [
         f"pairs lie fold by fold; read with {protocol.folds} folds they are those of the protocol",
+        *([protocol.pairs_statement] if protocol.pairs else []),
         *protocol.notes,
     ]
 

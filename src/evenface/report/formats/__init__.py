@@ -1,5 +1,6 @@
 """Tables of text as files: Markdown to read, CSV to compute with, LaTeX to print."""
 
+import re
 from collections.abc import Callable
 
 from evenface.report.formats.csv import to_csv
@@ -14,4 +15,10 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 """Writers by the suffix of their files."""
 
-__all__ = ["FORMATS", "to_csv", "to_latex", "to_markdown"]
+
+def file_stem(identifier: str) -> str:
+    """A table's id as the name of its files, without their suffix."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", identifier)
+
+
+__all__ = ["FORMATS", "file_stem", "to_csv", "to_latex", "to_markdown"]

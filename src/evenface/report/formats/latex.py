@@ -30,6 +30,8 @@ _SPECIAL = {
     "–": "--",
 }
 """Brackets too: one at the beginning of a row would be an argument of the row before."""
+_WIDE = 10
+"""Columns above which a table is set small, to fit a page."""
 
 
 def to_latex(table: Table) -> str:
@@ -40,6 +42,7 @@ def to_latex(table: Table) -> str:
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{escape(_caption(table))}}}",
+        *([r"  \scriptsize\setlength{\tabcolsep}{3pt}"] if len(table.columns) > _WIDE else []),
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
         _line([column.text for column in table.columns]),
