@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,13 +42,14 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
     replicates = {**by_group, **over_groups(by_group, [FOLD_PAIRS] * len(names))}
     groups = {}
     for g, (name, result) in enumerate(template.groups.items()):
-        changed = {
+        changed: dict[str, Any] = {
             measure: getattr(result, measure).model_copy(
                 update={"value": float(observed[measure][0, g]), "note": None}
             )
             for measure in ("accuracy", "eer", "auc", "dprime")
         }
-        groups[name] = result.model_copy(update={**changed, "fold_pairs": FOLD_PAIRS})
+        changed |= {"fold_pairs": FOLD_PAIRS, "measures": {}}
+        groups[name] = result.model_copy(update=changed)
     overall, one = template.overall, template.global_threshold
     for error in ("fmr", "fnmr"):
         rates = {
@@ -55,6 +57,8 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
             for g, (name, of) in enumerate(getattr(one, error).items())
         }
         one = one.model_copy(update={error: rates})
+    kept = {name: of for name, of in overall.measures.items() if f"overall.{name}" in over}
+    overall = overall.model_copy(update={"measures": kept})
     for key, value in over.items():
         scope, name = key.split(".")
         if scope == "mean":
@@ -62,7 +66,10 @@ def model(accuracies: Sequence[float], samples: ArrayLike, *, identities: int = 
         record = overall if scope == "overall" else one
         finite = float(value[0]) if np.isfinite(value[0]) else None
         low = None if finite is not None else 1.5
-        estimate = getattr(record, name).model_copy(update={"value": finite, "low": low})
+        estimate = template.estimate(key).model_copy(update={"value": finite, "low": low})
+        if name in kept:
+            kept[name] = estimate
+            continue
         changed_record = record.model_copy(update={name: estimate})
         overall, one = (changed_record, one) if record is overall else (overall, changed_record)
     if len(names) > 1:

@@ -210,3 +210,51 @@ def test_threads_share_a_recogniser(toy, openpeople_wheel):
     with ThreadPoolExecutor(4) as pool:
         faces = list(pool.map(recogniser.face, [portrait] * 8))
     assert all(np.array_equal(face.pixels, faces[0].pixels) for face in faces)
+
+
+def test_photographs_of_every_kind_give_the_same_embedding(recogniser, tmp_path):
+    pixels = pattern(3)
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(pixels))
+    wanted = recogniser.embed(pixels[None])[0]
+    for one in (path, str(path), path.read_bytes(), pixels, Image.fromarray(pixels)):
+        np.testing.assert_array_equal(recogniser.embed(one), wanted)
+        assert recogniser.verify(one, pixels).score == pytest.approx(1.0)
+    found = recogniser.embed([path, Image.fromarray(pattern(4))])
+    np.testing.assert_array_equal(found, recogniser.embed(np.stack([pixels, pattern(4)])))
+    assert recogniser.embed(iter([])).shape == (0, 6)
+    np.testing.assert_array_equal(evenface.embed([path], recogniser)[0], wanted)
+    assert evenface.verify(path, pixels, recogniser).match is True
+
+
+@pytest.mark.parametrize(
+    ("photograph", "message"),
+    [
+        (np.zeros((112, 112, 3)), "expected uint8 pixels .*got float64"),
+        (np.zeros((112, 112, 4), np.uint8), r"got uint8 of shape \(112, 112, 4\)"),
+        (Image.new("F", (112, 112)), "image: "),
+        (7, "expected a path, bytes, an array or a Pillow image, got a int"),
+    ],
+)
+def test_pixels_of_another_kind_are_refused(recogniser, photograph, message):
+    with pytest.raises(DataError, match=message):
+        recogniser.verify(photograph, pattern(0))
+
+
+def test_a_hub_folder_is_a_model(toy, tmp_path):
+    (tmp_path / "config.json").write_text('{"library": "evenface"}', encoding="utf-8")
+    with pytest.raises(DataError, match="holds no ONNX file"):
+        evenface.load_model(tmp_path)
+    (tmp_path / "student-int8.onnx").write_bytes(b"not taken")
+    (tmp_path / "student-fp32.onnx").write_bytes(toy.path.read_bytes())
+    wanted = evenface.load_model(toy.path).embed(pattern(0)[None])
+    np.testing.assert_array_equal(evenface.load_model(tmp_path).embed(pattern(0)[None]), wanted)
+
+
+def test_a_function_is_a_model():
+    def mean(images):
+        return images.mean(axis=(1, 2)) - 127
+
+    model = evenface.load_model(mean, threshold=0.9)
+    assert model.embed(pattern(0)).shape == (3,)
+    assert model.verify(pattern(0), pattern(0)).match is True

@@ -7,6 +7,9 @@ command line prints it without a traceback. Programming mistakes stay plain exce
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EvenfaceError(Exception):
     """A problem the user can act on. The command line prints it and exits with 1."""
@@ -40,3 +43,20 @@ class MissingAssetError(EvenfaceError):
 
 class TrainingDivergedError(EvenfaceError):
     """The loss became NaN or infinite."""
+
+
+@contextmanager
+def asking_for(extra: str, purpose: str) -> Iterator[None]:
+    """Raise MissingDependencyError, which names the extra, where an import inside lacks a package.
+
+    Args:
+        extra: name of the extra.
+        purpose: what needs it, for the message.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "evenface").partition(".")[0]
+        if package == "evenface":
+            raise
+        raise MissingDependencyError(package, extra, purpose) from None

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from evenface.data import store as store_module
-from evenface.data.store import IMAGE_BYTES, ImageStore, ImageStoreWriter
+from evenface.data.manifest import Manifest
+from evenface.data.store import IMAGE_BYTES, IMAGE_SHAPE, ImageStore, ImageStoreWriter
 from evenface.errors import DataError
+from evenface.files import write_json
 
 
 def noise(count: int, seed: int = 0) -> np.ndarray:
@@ -204,3 +206,27 @@ def test_pickle_sends_the_path_only(tmp_path: Path, images: np.ndarray) -> None:
     data = pickle.dumps(store)
     assert len(data) < 1000
     np.testing.assert_array_equal(pickle.loads(data)[4], images[4])
+
+
+def test_another_kind_of_store_is_opened_by_its_format(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_KINDS", {})
+
+    class Grey(ImageStore):
+        def __init__(self, path, header):
+            self.path, self.fingerprint, self.level = path, "grey", header["level"]
+
+        def __len__(self):
+            return 9
+
+        def __getitem__(self, indices):
+            return np.full((len(np.arange(9)[indices]), *IMAGE_SHAPE), self.level, np.uint8)
+
+    store_module.register_store("grey", Grey)
+    write_json(tmp_path / "store.json", {"format": "grey", "level": 7})
+    assert (ImageStore.open(tmp_path)[2:4] == 7).all()
+    manifest = Manifest.from_columns(
+        tmp_path, index=[8, 1], identity="a", origin="real", dataset="d", licence="none"
+    )
+    assert manifest.images().shape == (2, *IMAGE_SHAPE)
+    with pytest.raises(ValueError, match="cannot be replaced"):
+        store_module.register_store("evenface-image-store", Grey)

@@ -32,6 +32,12 @@ def test_names_exist_and_calls_fit(block: Snippet) -> None:
             names |= {
                 alias.asname or alias.name: getattr(module, alias.name) for alias in node.names
             }
+        elif isinstance(node, ast.Import):
+            names |= {
+                alias.name: importlib.import_module(alias.name)
+                for alias in node.names
+                if alias.name == "evenface"
+            }
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         function: Any = None
         if isinstance(call.func, ast.Name):
@@ -42,6 +48,14 @@ def test_names_exist_and_calls_fit(block: Snippet) -> None:
         if inspect.isroutine(function) or inspect.isclass(function):
             keywords = {item.arg: None for item in call.keywords if item.arg}
             inspect.signature(function).bind(*call.args, **keywords)
+
+
+def test_the_audits_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    audits = [b for b in PYTHON if b.page == "docs/python.md" and "jpg" not in b.text][:4]
+    assert sum("evenface.audit(" in block.text for block in audits) == 3
+    for block in audits:
+        exec(compile(block.text, str(block), "exec"), {})
+    assert "value=0.0" in capsys.readouterr().out
 
 
 def test_the_worked_example_of_a_loss(

@@ -91,7 +91,8 @@ def test_every_interval_brackets_and_is_finite(evaluation: Evaluation) -> None:
             assert "undefined" in estimate["note"] or "not measurable" in estimate["note"]
             assert estimate["high"] is None
         else:
-            assert 0 <= estimate["low"] <= estimate["high"] or estimate["high"] is None
+            assert estimate["low"] <= estimate["value"]
+            assert estimate["high"] is None or estimate["value"] <= estimate["high"]
 
 
 def test_one_global_threshold(
@@ -234,13 +235,14 @@ def test_results_of_version_2_are_read(evaluation: Evaluation, tmp_path: Path) -
     old["version"] = 2
     for added in ("operating_points", "worst_case_threshold", "cross_tables", "calibration"):
         del old[added]
-    del old["overall"]["std_corrected"], old["overall"]["means"]
+    for added in ("std_corrected", "means", "measures"):
+        del old["overall"][added]
     for group in old["groups"].values():
-        for added in ("accuracy_exact", "distribution", "rates"):
+        for added in ("accuracy_exact", "distribution", "rates", "measures"):
             del group[added]
     (tmp_path / "evaluation.json").write_text(json.dumps(old))
     assert Evaluation.read(tmp_path).groups["a"].eer == evaluation.groups["a"].eer
-    (tmp_path / "evaluation.json").write_text(json.dumps({**old, "version": 4}))
+    (tmp_path / "evaluation.json").write_text(json.dumps({**old, "version": 5}))
     with pytest.raises(DataError, match="not an evaluation"):
         Evaluation.read(tmp_path)
 

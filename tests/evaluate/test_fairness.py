@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evenface.evaluate import fairness
+from evenface.evaluate.measures import of_kind
 
 RATES = hnp.arrays(np.float64, st.integers(2, 8), elements=st.floats(0.01, 0.99))
 PAIRS = 500
@@ -164,10 +165,10 @@ def test_ratios_with_an_error_free_group_are_not_finite() -> None:
         fairness.werm(some, some, alpha=2)
 
 
-def test_at_a_threshold_names_every_measure() -> None:
+def test_measures_at_a_threshold_agree_with_each_other() -> None:
     rates = np.random.default_rng(0).uniform(0.01, 0.2, (2, 5, 4))
-    found = fairness.at_a_threshold(*rates)
-    assert tuple(found) == fairness.AT_A_THRESHOLD
+    values = dict(zip(("fmr", "fnmr"), rates, strict=True))
+    found = {name: of.compute(values) for name, of in of_kind("threshold").items()}
     assert all(values.shape == (5,) for values in found.values())
     np.testing.assert_allclose(found["garbe"], (found["fmr_gini"] + found["fnmr_gini"]) / 2)
     np.testing.assert_allclose(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from record_peers import RECORD, THRESHOLDS, scores
 
-from evenface.evaluate import auc, dprime, eer, fairness
+from evenface.evaluate import auc, dprime, eer
+from evenface.evaluate.measures import of_kind
 from evenface.evaluate.operating import HeldOutThresholds, SplitScores
 
 
@@ -27,7 +28,7 @@ def test_differences_and_ratios_of_rates_are_fairlearns(
     names = ("a", "b", "c")
     fmr = [accepted[(group == g) & ~genuine].mean() for g in names]
     fnmr = [1 - accepted[(group == g) & genuine].mean() for g in names]
-    ours = fairness.at_a_threshold(fmr, fnmr)
+    ours = {n: of.compute({"fmr": fmr, "fnmr": fnmr}) for n, of in of_kind("threshold").items()}
     for name, rates in (("fmr", fmr), ("fnmr", fnmr)):
         theirs = peers["fairlearn"][str(threshold)][name]
         np.testing.assert_allclose(rates, [theirs["by_group"][g] for g in names])

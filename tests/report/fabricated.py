@@ -74,6 +74,7 @@ def group_result(accuracy: float) -> dict[str, Any]:
         "mean_genuine_cosine": 0.62,
         "mean_impostor_cosine": 0.11,
         "roc": roc(2 * NormalDist().inv_cdf(accuracy)),
+        "measures": {"genuine_shift": number(0.1, 0.2), "impostor_shift": number(-0.1, 0.2)},
     }
 
 
@@ -110,7 +111,7 @@ def evaluation(
     worst = list(accuracies)[int(values.argmin())]
     ser = float(errors.max() / errors.min()) if several else 0.0
     return {
-        "version": 3,
+        "version": 4,
         "model": model,
         "protocol": {
             "name": "pairs",
@@ -142,6 +143,9 @@ def evaluation(
             if several
             else nothing,
             "means": {"eer": estimate(0.05, 0.01), "auc": estimate(0.98, 0.01)},
+            "measures": {"avg_minus_std": estimate(float(values.mean() - values.std(ddof=1)), 0.01)}
+            if several
+            else {},
             "dprime_gap": number(0.31, 0.2) if several else nothing,
             "probit_gap": number(float(np.ptp(probits)), 0.05) if several else nothing,
             "worst_group": {

@@ -116,6 +116,7 @@ def test_unevenness_with_what_noise_alone_gives(page: Element) -> None:
         "2.50 [1.70, 3.30]",
         "0.31 [0.11, 0.51]",
         "0.16 [0.11, 0.21]",
+        "89.98 [88.98, 90.98]",
         "1.60 [1.20, 2.00]",
     ]
     differences = page.one(id="differences-groups-overall")
@@ -306,7 +307,7 @@ def test_user_text_is_escaped_everywhere(results: dict[str, Any], tmp_path: Path
     results["teachers"][0] |= {"name": evil, "note": evil, "origin": evil}
     for claim in results["claims"]:
         claim |= {"question": f"{claim['id']} {evil}", "statement": evil, "rule": evil}
-        claim["tests"][0] |= {"label": evil, "note": evil, "unit": evil}
+        claim["tests"][0] |= {"label": evil, "note": evil}
     results["stages"][0]["name"] = evil
     main = results["benchmarks"][0]
     main |= {"title": evil, "statement": evil, "notes": [evil], "groups": [evil, *GROUPS[1:]]}

@@ -120,7 +120,10 @@ def test_own_references_are_named(evaluations: Evaluations) -> None:
 def test_differences(evaluations: Evaluations) -> None:
     summary = summarise(ARMS, evaluations, others=OTHERS)
     rows = summary.differences
-    over_groups = ["accuracy", "std_sample", "ser", "dprime_gap", "probit_gap", "fnmr_ratio"]
+    over_groups = [
+        *("accuracy", "std_sample", "ser", "gap", "dprime_gap", "probit_gap", "avg_minus_std"),
+        "fnmr_ratio",
+    ]
     of_pair = [
         row for row in rows if (row.set, row.benchmark, row.teacher) == ("mix", "groups", "study")
     ]

@@ -152,6 +152,36 @@ def test_people_of_pairs_files_keep_their_names(prepared, tmp_path):
     assert names == set(Manifest.read(prepared).identities())
 
 
+def test_a_few_pairs_of_each_group_for_a_rehearsal(of_groups, tmp_path):
+    whole = keep_verification_set(str(of_groups), "rfw", tmp_path / "few", few=True, **KEEP)
+    (task,) = tasks_of(str(of_groups))
+    assert whole.fingerprint == task.protocol.fingerprint
+    manifest = Manifest.read(tmp_path / "few")
+    protocol = Protocol.read(tmp_path / "few" / "protocol.parquet")
+    pairs = protocol.fold_pairs
+    assert protocol.groups == ("african", "asian")
+    assert set(pairs.fold) == {0, 1}
+    for group in (0, 1):
+        for fold in (0, 1):
+            for genuine in (True, False):
+                chosen = (pairs.group == group) & (pairs.fold == fold)
+                assert 1 <= (chosen & (pairs.genuine == genuine)).sum() <= 2
+    assert len(manifest) == len(protocol.rows) < len(whole.rows)
+    # The images are those of the whole set's pairs.
+    images = task.faces.images(np.arange(len(task.faces)))
+    for a, b, genuine in zip(pairs.a, pairs.b, pairs.genuine, strict=True):
+        first, second = manifest.images([a, b])
+        rows = [
+            (p, q)
+            for p, q, same in zip(
+                whole.fold_pairs.a, whole.fold_pairs.b, whole.fold_pairs.genuine, strict=True
+            )
+            if same == genuine and (images[p] == first).all() and (images[q] == second).all()
+        ]
+        assert rows
+    evaluate_model(PixelModel(), manifest, protocol, replicates=100, seed=0)
+
+
 def test_people_without_names_are_nobody_elses_number(tmp_path):
     write_set(tmp_path / "lfw.bin")
     keep_verification_set(str(tmp_path / "lfw.bin"), "lfw", tmp_path / "kept", **KEEP)

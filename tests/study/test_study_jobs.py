@@ -114,6 +114,24 @@ def test_scripts_say_what_was_asked_for(tmp_path):
     assert "--only prepare &" in steps["prepare"].read_text()
 
 
+def test_embeddings_and_teachers_can_have_jobs_of_their_own(tmp_path):
+    resources = Resources(gpus=1, teacher_gpus=8, embed_jobs=6, max_parallel=4)
+    script = write_scripts(tmp_path / "study", "mine", 3, resources)
+    steps = ("teachers", "embed", "prepare", "runs", "collect")
+    asked = {name: directives(script.parent / f"{name}.sh") for name in steps}
+    assert [asked[name]["gpus"] for name in steps] == ["8", "1", "1", "1", "1"]
+    assert {name: of["array"] for name, of in asked.items() if "array" in of} == {
+        "embed": "0-5%4",
+        "runs": "0-2%4",
+    }
+    embed = (script.parent / "embed.sh").read_text()
+    assert '--parts 6 --index "$SLURM_ARRAY_TASK_ID" &' in embed
+    assert "--only teachers &" in (script.parent / "teachers.sh").read_text()
+    alone = write_scripts(tmp_path / "other", "mine", 3, Resources(gpus=1, teacher_gpus=8))
+    assert not (alone.parent / "embed.sh").exists()
+    assert directives(alone.parent / "prepare.sh")["gpus"] == "8"  # it trains teachers as well
+
+
 @pytest.mark.parametrize(
     "options",
     [{"partition": "a b"}, {"memory": "much"}, {"time": "soon"}, {"setup": "a\nb"}],

@@ -8,8 +8,8 @@ import yaml
 from evenface import recipes
 from evenface.errors import UsageError
 from evenface.study.cells import cells
+from evenface.study.from_python import choose_study
 from evenface.study.spec import (
-    brings_published_tests,
     list_studies,
     load_study,
     own_faces,
@@ -178,9 +178,8 @@ def test_teachers_are_called_by_their_stem(given, expected):
 
 
 def test_published_tests_stay_with_own_faces(tmp_path):
-    assert brings_published_tests("paper")
-    assert not brings_published_tests("quick")
-    spec = load_study("paper", own_faces(tmp_path / "r", tmp_path / "s", published=True))
+    assert choose_study("quick", real=tmp_path / "r").faces.test.kind == "held-out"
+    spec = choose_study("paper", real=tmp_path / "r", synthetic=tmp_path / "s")
     assert spec.faces.real.path == tmp_path / "r"
     assert spec.faces.test.kind == "protocol"
     assert list(spec.faces.more_tests) == ["lfw", "cfp-fp", "cplfw", "calfw", "agedb-30"]

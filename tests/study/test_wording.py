@@ -25,9 +25,9 @@ def test_numbers(value: float | None, sign: bool, text: str) -> None:
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
-        ("points", "+12.00 points [−1.00, unbounded]"),
-        ("share", "12.00 % [−1.00, unbounded]"),
-        ("ratio", "+0.12 [−0.01, unbounded]"),
+        ("points", "+12.00 points [−1.00, no upper bound]"),
+        ("share", "12.00 % [−1.00, no upper bound]"),
+        ("ratio", "+0.12 [−0.01, no upper bound]"),
     ],
 )
 def test_changes(unit: str, text: str) -> None:
@@ -35,7 +35,8 @@ def test_changes(unit: str, text: str) -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    assert percent(Estimate(value=None, low=0.1, high=None)) == "undefined"
+    assert percent(Estimate(low=0.1)) == "≥ 10.00 %"
+    assert percent(Estimate()) == "undefined"
     assert percent(Estimate(value=0.5, low=None, high=None)) == "50.00 %"
     assert p(None) == "p undefined"
     assert p(0.0123) == "p 0.012"

@@ -10,7 +10,16 @@ import pytest
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.errors import DataError
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers import cache as module
+from evenface.teachers.cache import (
+    CacheRecord,
+    EmbeddingCache,
+    begin_cache,
+    cached_embeddings,
+    embed_shards,
+    join_shards,
+    missing_shards,
+)
 
 COUNT = 300
 
@@ -59,6 +68,12 @@ def rows():
     return Rows()
 
 
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """Three shards in 300 rows, one block each."""
+    monkeypatch.setattr(module, "SHARD_ROWS", 128)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_both_views_are_kept_in_row_order(tmp_path, rows, dtype):
     cache = cached_embeddings(CornerTeacher(), rows, tmp_path / "c", dtype=dtype)
@@ -101,7 +116,10 @@ def test_killed_process_is_continued(tmp_path, rows):
 import os, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from test_embedding_cache import CornerTeacher, Rows
+from evenface.teachers import cache
 from evenface.teachers.cache import cached_embeddings
+
+cache.SHARD_ROWS = 128
 
 class Killed(CornerTeacher):
     def embed(self, images):
@@ -124,20 +142,45 @@ def test_full_disk_is_told_and_the_rest_done_later(tmp_path, rows, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("evenface.teachers.cache.os.fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             cached_embeddings(CornerTeacher(), rows, tmp_path)
     cache = cached_embeddings(CornerTeacher(), rows, tmp_path)
     np.testing.assert_array_equal(cache.view("flip"), expected(rows, "flip"))
 
 
-def test_rows_lost_after_they_were_recorded_are_embedded_again(tmp_path, rows):
+def test_a_damaged_shard_is_embedded_again(tmp_path, rows):
     with pytest.raises(KeyboardInterrupt):
         cached_embeddings(CornerTeacher(stop_after=200), rows, tmp_path)
-    path = tmp_path / "original.npy"
-    os.truncate(path, 500)
-    cache = cached_embeddings(CornerTeacher(), rows, tmp_path)
+    first = min((tmp_path / "shards").iterdir())
+    os.truncate(first, 500)
+    continued = CornerTeacher()
+    cache = cached_embeddings(continued, rows, tmp_path)
+    assert continued.embedded == 2 * COUNT - 128
     np.testing.assert_array_equal(cache.view("original"), expected(rows, "original"))
+    assert not (tmp_path / "shards").exists()
+
+
+def test_shards_in_any_order_by_anybody_give_the_same_bytes(tmp_path, rows):
+    cached_embeddings(CornerTeacher(), rows, tmp_path / "one")
+    begin_cache(CornerTeacher(), rows, tmp_path / "many")
+    for view in ("flip", "original"):
+        for numbers in ([2], [0, 1], [1]):  # one of them twice
+            embed_shards(CornerTeacher(), rows, tmp_path / "many", view, numbers)
+        record = CacheRecord.read(tmp_path / "many")
+        assert missing_shards(tmp_path / "many", record, view) == []
+    join_shards(tmp_path / "many", ["original", "flip"])
+    for name in ("original.npy", "flip.npy"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+    assert CacheRecord.read(tmp_path / "one") == CacheRecord.read(tmp_path / "many")
+
+
+def test_a_missing_shard_is_named(tmp_path, rows):
+    begin_cache(CornerTeacher(), rows, tmp_path)
+    embed_shards(CornerTeacher(), rows, tmp_path, "original", [0, 2])
+    with pytest.raises(DataError, match=r"original-000001\.npy: missing"):
+        join_shards(tmp_path, ["original"])
+    assert not (tmp_path / "original.npy").exists()
 
 
 def test_other_teacher_is_refused_naming_both(tmp_path, rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import griffe
+import matplotlib
 import typer.main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -22,6 +24,8 @@ from evenface.cli.main import build_app
 from evenface.recipes import models_in
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+notebooks = import_module("notebooks")
 
 OUTSIDE = {
     "CONTRIBUTING.md": "reference/contributing.md",
@@ -43,17 +47,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {page: (ROOT / source).read_text("utf-8") for source, page in OUTSIDE.items()}
     pages["reference/commands.md"] = commands_page()
     pages["reference/recipe-keys.md"] = recipe_keys_page()
+    matplotlib.use("Agg")
+    for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        pages[f"notebooks/{notebook.stem}.md"] = notebooks.page(notebook)
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links out of docs/ lead to the page that shows the file."""
+    """Links out of docs/, and to notebooks, lead to the page that shows the file."""
     up = "../" * page.file.src_uri.count("/")
     for source, target in OUTSIDE.items():
         markdown = markdown.replace(f"](../{up}{source})", f"]({up}{target})")
-    return markdown
+    return re.sub(r"\]\(((?:\.\./)*notebooks/[\w-]+)\.ipynb\)", r"](\1.md)", markdown)
 
 
 def commands_page() -> str:

@@ -1,4 +1,4 @@
-"""Audits at the terminal: their tables, and the report where it can be made."""
+"""The report of an audit, where it can be made."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import rich.table
-
     from evenface.report.audit.results import Audit, Result
-    from evenface.report.table import Cell, Table
 
 
 def report_results(results: Sequence[tuple[str, Result]], out: Path) -> None:
@@ -32,22 +29,3 @@ def report_audit(audit: Audit, out: Path) -> None:
         warn(f"no report was written: {error}")
         return
     note(f"report: {page}")
-
-
-def terminal_table(table: Table) -> rich.table.Table:
-    """A table of text for the console."""
-    import rich.table
-    from rich.text import Text
-
-    shown = rich.table.Table(
-        title=Text(table.caption), title_justify="left", box=None, pad_edge=False
-    )
-    for column in table.columns:
-        shown.add_column(Text(column.text), justify="right" if column.numeric else "left")
-    for row in table.rows:
-        shown.add_row(Text(row.header), *(Text(_lines(cell)) for cell in row.cells))
-    return shown
-
-
-def _lines(cell: Cell) -> str:
-    return "\n".join([cell.text, *cell.details])

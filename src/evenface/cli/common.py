@@ -66,25 +66,6 @@ def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
 
 
 @contextmanager
-def asking_for(extra: str, purpose: str) -> Iterator[None]:
-    """Raise MissingDependencyError, which names the extra, where an import inside lacks a package.
-
-    Args:
-        extra: name of the extra.
-        purpose: what needs it, for the message.
-    """
-    from evenface.errors import MissingDependencyError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "evenface").partition(".")[0]
-        if package == "evenface":
-            raise
-        raise MissingDependencyError(package, extra, purpose) from None
-
-
-@contextmanager
 def resumable(folder: Path, *, speaks: bool = True) -> Iterator[None]:
     """A training inside that SIGTERM ended makes the command exit with 75, EX_TEMPFAIL.
 

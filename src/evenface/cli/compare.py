@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.audit_output import report_audit, terminal_table
+from evenface.cli.audit_output import report_audit
 from evenface.cli.evaluate import SIMULATED_SEARCH
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def _show(audit: Audit) -> None:
     from evenface.report.audit.answers import answers
     from evenface.report.audit.chapter import chapters
     from evenface.report.audit.comparisons import difference_table, overall_difference_table
+    from evenface.report.formats.terminal import terminal_table
 
     console = stdout()
     for chapter in chapters(audit):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from evenface.cli.common import print_table
 from evenface.console import out
+from evenface.evaluate.text import interval, parts
 
 if TYPE_CHECKING:
-    from evenface.export.compression import Change, Compression
+    from evenface.export.compression import Compression
 
 
 def print_costs(before: str, after: Mapping[str, Compression]) -> None:
@@ -23,20 +24,13 @@ def print_costs(before: str, after: Mapping[str, Compression]) -> None:
     rows = [
         (
             group,
-            _percent(columns[0][group].before.value),
-            *(f"{_percent(of[group].after.value)} {_interval(of[group].change)}" for of in columns),
+            parts(columns[0][group].before)[0],
+            *(
+                f"{parts(of[group].after)[0]} {interval(of[group].change, sign=True)}"
+                for of in columns
+            ),
         )
         for group in columns[0]
     ]
     out().print("accuracy in %, [95 % interval of the change]:", markup=False, highlight=False)
     print_table(("group", before, *after), rows)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
-
-
-def _interval(change: Change) -> str:
-    if change.low is None or change.high is None:
-        return ""
-    return f"[{100 * change.low:+.2f}, {100 * change.high:+.2f}]"

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from evenface.cli.common import asking_for
 from evenface.cli.recognise import Fmr, Model, Threshold, ThresholdFrom
+from evenface.errors import asking_for
 
 
 def register(app: typer.Typer) -> None:

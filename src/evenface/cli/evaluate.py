@@ -340,35 +340,15 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 
 def _show_identification(console: Console, result: IdentificationResult) -> None:
-    from rich.table import Table
+    from evenface.report.audit.chapter import SearchChapter
+    from evenface.report.audit.search import search_table
+    from evenface.report.formats.terminal import terminal_table
 
     if result.simulated:
         console.print(SIMULATED_SEARCH, style="bold", highlight=False)
-    table = Table(
-        title=f"{result.model} on {result.protocol}: {result.gallery_people:,} people in the "
-        f"gallery; % with {result.level:.0%} intervals",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("measure")
-    for name in ("overall", *result.probes):
-        table.add_column(name, justify="right")
-    rows = [(f"rank-{rank} rate", rates) for rank, rates in result.rank_rate.items()]
-    for point in result.open_set:
-        at = f"FPIR {point.target_fpir:g}"
-        rows += [(f"FNIR at {at}", point.fnir), (f"FPIR at {at}", point.fpir)]
-    for label, rates in rows:
-        of_groups = [_percent(rates.groups[name]) for name in result.probes]
-        table.add_row(label, _percent(rates.overall), *of_groups)
-    table.add_row(
-        "probes (mated, unmated)",
-        "",
-        *(f"{c.mated:,}, {c.unmated:,}" for c in result.probes.values()),
-    )
-    console.print(table)
-    remarks = [*(point.note for point in result.open_set if point.note), *result.notes]
-    for remark in dict.fromkeys(remarks):
+    table = search_table(SearchChapter("s1", result.protocol, {result.model or "model": result}))
+    console.print(terminal_table(table))
+    for remark in (*table.remarks, *table.notes):
         console.print(f"• {remark}", markup=False, highlight=False)
 
 
@@ -386,22 +366,40 @@ def _attributes(group_by: str | None) -> tuple[str, ...] | None:
 
 
 def _group_tables(evaluation: Evaluation) -> Iterator[Table]:
-    """Two tables: in one, a terminal of 80 columns would cut figures short."""
+    """Several tables: in one, a terminal of 80 columns would cut figures short."""
+    from evenface.evaluate.measures import measure
+
     groups = evaluation.groups
     level = f"{evaluation.bootstrap.level:.0%}"
     yield _figures(
         f"{evaluation.model} on {evaluation.protocol.name}: % with {level} intervals",
         ("accuracy", "EER", "AUC", "identities"),
         {
-            name: [*map(_percent, (of.accuracy, of.eer, of.auc)), _count(of.identities)]
+            name: [*map(_lines, (of.accuracy, of.eer, of.auc)), _count(of.identities)]
             for name, of in groups.items()
         },
     )
     yield _figures(
         f"TAR@FAR: % with {level} intervals; – where impostor pairs are too few",
         list(next(iter(groups.values())).tar_at_far),
-        {name: [_percent(tar) for tar in of.tar_at_far.values()] for name, of in groups.items()},
+        {name: [*map(_lines, of.tar_at_far.values())] for name, of in groups.items()},
     )
+    if more := next(iter(groups.values())).measures:
+        yield _figures(
+            f"Against all groups, in standard deviations, with {level} intervals",
+            [measure(name).title for name in more],
+            {
+                name: [_lines(found, scale=1) for found in of.measures.values()]
+                for name, of in groups.items()
+            },
+        )
+
+
+def _lines(estimate: Estimate, *, scale: float = 100) -> str:
+    """The interval below its number."""
+    from evenface.evaluate.text import parts
+
+    return "\n".join(filter(None, parts(estimate, scale=scale)))
 
 
 def _figures(title: str, headings: Sequence[str], rows: dict[str, list[str]]) -> Table:
@@ -413,12 +411,15 @@ def _figures(title: str, headings: Sequence[str], rows: dict[str, list[str]]) ->
     for heading in headings:
         table.add_column(heading, justify="right", overflow="fold")
     for name, cells in rows.items():
-        table.add_row(escape(name), *(cell.replace(" ", "\n", 1) for cell in cells))
+        table.add_row(escape(name), *cells)
     return table
 
 
 def _overall_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
+
+    from evenface.evaluate.measures import measure
+    from evenface.evaluate.text import format_estimate
 
     overall = evaluation.overall
     target, fdr, ratio, chosen_on = _at_one_threshold(evaluation)
@@ -427,22 +428,43 @@ def _overall_table(evaluation: Evaluation) -> Table:
     table.add_column("value", justify="right")
     table.add_column("remark")
     worst = overall.worst_group
-    rows = [
-        ("mean accuracy, %", _percent(overall.accuracy), overall.accuracy.note),
-        ("STD (sample), points", _percent(overall.std_sample), overall.std_sample.note),
-        ("STD of equal groups, points", _percent(overall.std_expected), _std_excess(overall)),
-        ("STD (population), points", _percent(overall.std_population), None),
-        ("SER", _plain(overall.ser), overall.ser.note),
-        ("gap, points", _percent(overall.gap), overall.gap.note),
-        ("d′ gap", _plain(overall.dprime_gap), overall.dprime_gap.note),
-        ("probit gap", _plain(overall.probit_gap), overall.probit_gap.note),
+    remarks = {"std_expected": _std_excess(overall), "std_population": None}
+    rows = [("mean accuracy, %", format_estimate(overall.accuracy), overall.accuracy.note)]
+    for name, label in _over_groups(overall):
+        found = overall.estimate(name)
+        figure = format_estimate(found, scale=measure(name).scale)
+        rows.append((label, figure, remarks.get(name, found.note)))
+    rows += [
         ("worst group", worst.value or "–", worst.note or _worst_share(evaluation)),
-        (f"FDR at one threshold (FMR {target:g})", _plain(fdr), fdr.note or chosen_on),
-        ("FNMR ratio at one threshold", _plain(ratio), ratio.note or chosen_on),
+        *(
+            (label, format_estimate(found, scale=1), found.note or chosen_on)
+            for label, found in (
+                (f"FDR at one threshold (FMR {target:g})", fdr),
+                ("FNMR ratio at one threshold", ratio),
+            )
+        ),
     ]
     for label, figure, remark in rows:
         table.add_row(label, figure, remark or "")
     return table
+
+
+def _over_groups(overall: Overall) -> Iterator[tuple[str, str]]:
+    """Names and labels of the measures over groups, in the order of the table."""
+    from evenface.evaluate.measures import measure
+
+    yield from {
+        "std_sample": "STD (sample), points",
+        "std_expected": "STD of equal groups, points",
+        "std_population": "STD (population), points",
+        "ser": "SER",
+        "gap": "gap, points",
+        "dprime_gap": "d′ gap",
+        "probit_gap": "probit gap",
+    }.items()
+    for name in overall.measures:
+        shown = measure(name)
+        yield name, f"{shown.title}{', %' if shown.unit == 'percent' else ''}"
 
 
 def _at_one_threshold(evaluation: Evaluation) -> tuple[float, Estimate, Estimate, str | None]:
@@ -470,20 +492,3 @@ def _worst_share(evaluation: Evaluation) -> str | None:
 
 def _count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
-
-
-def _percent(estimate: Estimate) -> str:
-    return _figure(estimate, 100)
-
-
-def _plain(estimate: Estimate) -> str:
-    return _figure(estimate, 1)
-
-
-def _figure(estimate: Estimate, scale: float) -> str:
-    value = "–" if estimate.value is None else f"{scale * estimate.value:.2f}"
-    if estimate.low is None and estimate.high is None:
-        return value
-    low = "…" if estimate.low is None else f"{scale * estimate.low:.2f}"
-    high = "…" if estimate.high is None else f"{scale * estimate.high:.2f}"
-    return f"{value} [{low}, {high}]"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import GroupBy, asking_for, labelled_pairs, names_of
+from evenface.cli.common import GroupBy, labelled_pairs, names_of
+from evenface.errors import asking_for
 
 if TYPE_CHECKING:
     from evenface.export.ship import ExportReport

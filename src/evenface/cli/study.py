@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from evenface.cli import study_plan, study_runs
+from evenface.cli import study_plan, study_rehearsal, study_runs
 from evenface.cli.study_options import (
     STUDIES,
     Assignments,
@@ -46,6 +46,7 @@ class _ListsStudies(TyperCommand):
 class Phase(StrEnum):
     """The part of a study after which it stops."""
 
+    teachers = "teachers"
     prepare = "prepare"
 
 
@@ -76,9 +77,19 @@ def run(
     only: Annotated[
         Phase | None,
         typer.Option(
-            "--only", help="Stop before the students are trained, with everything prepared for it."
+            "--only",
+            help="prepare: stop before the students are trained, with everything prepared for it; "
+            "teachers: stop before teachers embed, for 'evenface study embed' to do so.",
         ),
     ] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Try every stage and model on a few of the faces, in a folder of its own; show "
+            "what works, what the study takes and what will fail. Exits with 1 if something will.",
+        ),
+    ] = False,
     executor: Annotated[
         str,
         typer.Option(
@@ -114,6 +125,11 @@ def run(
     command = ["evenface", "study", "run", name]
     for option, value in options:
         command += [option, str(value)] if value is not None else []
+    if rehearse:
+        study_rehearsal.rehearse(
+            spec, target, shlex.join([*command, "--rehearse"]), executor, only=only, reuse=reuse
+        )
+        return
 
     made = run_study(
         spec,
@@ -121,7 +137,8 @@ def run(
         command=shlex.join(command),
         executor=create_executor(executor, spec.workers),
         reuse=[study_folder(folder) for folder in reuse or []],
-        prepare_only=only is not None,
+        prepare_only=only is Phase.prepare,
+        embeddings_later=only is Phase.teachers,
     )
     if only is not None:
         console().print(f"Prepared: {made}", highlight=False)

@@ -97,20 +97,16 @@ def chosen_study(
 ) -> StudySpec:
     """The study called ``name`` (or of a file) with what the options change."""
     from evenface import recipes
-    from evenface.study.spec import brings_published_tests, load_study, own_faces
-    from evenface.teachers import teacher_names
+    from evenface.study.from_python import choose_study
 
-    overrides: dict[str, object] = own_faces(
-        real, _by_name(synthetic or []), test, published=brings_published_tests(name)
+    return choose_study(
+        name,
+        real=real,
+        synthetic=_by_name(synthetic or []),
+        test=test,
+        teachers=teachers,
+        settings=recipes.parse_overrides(assignments or []),
     )
-    if teachers:
-        overrides["teachers"] = [
-            str(Path(teacher).resolve())
-            if Path(teacher).exists() and teacher not in teacher_names()
-            else teacher
-            for teacher in teachers
-        ]
-    return load_study(name, overrides | recipes.parse_overrides(assignments or []))
 
 
 def _by_name(given: list[str]) -> Path | dict[str, Path] | None:

@@ -36,6 +36,7 @@ def register(study: typer.Typer) -> None:
     """Add the commands to ``evenface study``."""
     study.command("status")(status)
     study.command("work")(work)
+    study.command("embed")(embed)
     study.command("submit")(submit)
 
 
@@ -103,6 +104,34 @@ def work(
     out().print(f"Done: {target}", markup=False, highlight=False)
 
 
+def embed(
+    folder: Folder,
+    index: Annotated[
+        int, typer.Option("--index", min=0, help="Part, from 0, such as $SLURM_ARRAY_TASK_ID.")
+    ] = 0,
+    parts: Annotated[int, typer.Option("--parts", min=1, help="Number of parts.")] = 1,
+) -> None:
+    """Embed a part of the faces for a study, such as in a cluster's job. Several may work at once.
+
+    Prepare first: evenface study run STUDY --only teachers. Rerun the same command to continue;
+    shards that are there are kept.
+    """
+    from evenface.console import note, out
+    from evenface.study.embedding import embed_part, tasks
+
+    folder = study_folder(folder)
+    begun = tasks(folder)
+    if not begun:
+        note(f"{folder}: no embeddings wait; see evenface study run STUDY --only teachers")
+    for task in begun:
+        count = embed_part(task, index, parts)
+        out().print(
+            f"{task}: {count:,} shards embedded, part {index} of {parts}",
+            markup=False,
+            highlight=False,
+        )
+
+
 def submit(
     study: Annotated[
         str,
@@ -131,13 +160,28 @@ def submit(
     max_parallel: Annotated[
         int | None, typer.Option("--max-parallel", min=1, help="Runs at once. Default: all.")
     ] = None,
+    teacher_gpus: Annotated[
+        int | None,
+        typer.Option(
+            "--teacher-gpus", min=0, help="GPUs of the job that trains teachers. Default: --gpus."
+        ),
+    ] = None,
+    embed_jobs: Annotated[
+        int,
+        typer.Option(
+            "--embed-jobs",
+            min=0,
+            help="Jobs that share the embedding of the faces. Default: none, the job that prepares "
+            "does it.",
+        ),
+    ] = 0,
     setup: Annotated[
         str | None,
         typer.Option("--setup", help="First shell line of every job, e.g. module load …"),
     ] = None,
     go: Annotated[bool, typer.Option("--go", help="Submit the jobs as well.")] = False,
 ) -> None:
-    """Write job scripts for a study: prepare, an array with one job per run, collect.
+    """Write job scripts for a study: teachers, embeddings, an array of runs, collect.
 
     The scripts go to slurm/ in the study's folder, which all nodes must share. Nothing is submitted
     without --go. A job that receives SIGTERM (as SLURM sends before the time limit) saves a
@@ -157,7 +201,9 @@ def submit(
     spec = chosen_study(study, real, synthetic, test, teachers, assignments)
     target = out or STUDIES / spec.name
     record_study(spec, target)
-    resources = jobs.Resources(partition, gpus, cpus, memory, time, max_parallel, setup)
+    resources = jobs.Resources(
+        partition, gpus, cpus, memory, time, max_parallel, setup, teacher_gpus, embed_jobs
+    )
     script = jobs.write_scripts(target, spec.name, number_of_runs(spec), resources)
     if go:
         console().print(jobs.submit(script), markup=False, highlight=False)

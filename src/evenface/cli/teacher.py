@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from evenface.cli.common import asking_for
+from evenface.errors import asking_for
 
 Spec = Annotated[
     str,
@@ -99,26 +99,60 @@ def embed(
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option("--dtype", help="How embeddings are stored.")
     ] = "float32",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes at once. [default: one a GPU where there are several, else one]",
+        ),
+    ] = None,
     mean: Mean = None,
     std: Std = None,
     order: Order = None,
     backbone: Backbone = None,
     engine: Engine = None,
 ) -> None:
-    """Embed every image of a data set and its mirror image; interrupted runs are continued."""
+    """Embed every image of a data set and its mirror image; interrupted runs are continued.
+
+    Images are embedded in shards of 512. Rerun the same command to continue; --workers may differ.
+    """
     from evenface.data.manifest import Manifest
     from evenface.teachers import load_teacher
     from evenface.teachers.cache import cached_embeddings
 
     manifest = Manifest.read(dataset)
-    loaded = load_teacher(
-        teacher, mean=mean, std=std, order=order, backbone=backbone, engine=engine
-    )
-    cache = cached_embeddings(loaded, manifest, out, dtype=dtype)
+    options = {"mean": mean, "std": std, "order": order, "backbone": backbone, "engine": engine}
+    loaded = load_teacher(teacher, **options)
+    if workers == 1 or (workers is None and not _several_gpus()):
+        cache = cached_embeddings(loaded, manifest, out, dtype=dtype)
+    else:
+        from evenface.study.embedding import embed_together
+        from evenface.study.executors import LocalExecutor
+
+        cache = embed_together(
+            teacher,
+            manifest,
+            out,
+            executor=LocalExecutor(workers),
+            teacher=loaded,
+            options=options,
+            dtype=dtype,
+        )
     typer.echo(
         f"{out}: {len(cache):,} images × {len(cache.views)} views "
         f"({', '.join(cache.views)}), {cache.embedding_size}-d {dtype}"
     )
+
+
+def _several_gpus() -> bool:
+    """Whether torch is installed and sees more than one GPU."""
+    try:
+        from evenface.study.executors.local import visible_gpus
+
+        return len(visible_gpus()) > 1
+    except ImportError:
+        return False
 
 
 def probe(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.common import asking_for, resumable
+from evenface.cli.common import resumable
+from evenface.errors import asking_for
 
 if TYPE_CHECKING:
     from evenface.train.run import RunResult

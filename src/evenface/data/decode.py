@@ -70,12 +70,21 @@ def _simplejpeg() -> Any:
     return simplejpeg
 
 
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """uint8 (H, W, 3) RGB of a Pillow image, converted as :func:`decode` does.
+
+    Raises:
+        ImageError: too large, or a pixel type without a defined range.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(_too_large(f"{image.width}×{image.height}"))
+    return _to_rgb(ImageOps.exif_transpose(image))
+
+
 def _with_pillow(data: bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(_too_large(f"{image.width}×{image.height}"))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return pixels_of(image)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

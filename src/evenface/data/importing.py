@@ -97,6 +97,18 @@ def import_dataset(
 ) -> ImportReport:
     """Import a data set as it is published, in any format of :data:`evenface.data.formats.FORMATS`.
 
+    >>> import tempfile, evenface
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for person, colour in (("ann", "tan"), ("bob", "grey")):
+    ...         Path(folder, "faces", "north", person).mkdir(parents=True)
+    ...         Image.new("RGB", (112, 112), colour).save(f"{folder}/faces/north/{person}/1.png")
+    ...     labels = {"dataset": "toy", "origin": "synthetic", "licence": "CC0"}
+    ...     report = evenface.import_dataset(f"{folder}/faces", f"{folder}/data", **labels)
+    ...     len(evenface.load_dataset(f"{folder}/data"))
+    2
+
     Args:
         source: file, folder or pattern.
         format: its format; "": told from the path, and said.

@@ -66,6 +66,14 @@ class Manifest:
 
     Immutable: every operation returns a new manifest. Make one with :meth:`read` or
     :meth:`from_columns`.
+
+    >>> from evenface import Manifest
+    >>> faces = Manifest.from_columns(
+    ...     "faces", index=range(3), identity=["ann", "ann", "bob"], origin="synthetic",
+    ...     dataset="toy", licence="CC0", attributes={"region": ["north", "north", None]},
+    ... )
+    >>> list(faces.groups()), len(faces.where(identity="ann"))
+    (['north', 'north', 'unknown'], 2)
     """
 
     def __init__(self, table: pa.Table, folder: Path, attributes: tuple[str, ...]) -> None:

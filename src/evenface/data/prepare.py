@@ -61,19 +61,23 @@ class Preparer:
         self._of_thread = threading.local()
 
     def __call__(
-        self, data: bytes, *, every_face: bool = False, landmarks: np.ndarray | None = None
+        self,
+        data: bytes | np.ndarray,
+        *,
+        every_face: bool = False,
+        landmarks: np.ndarray | None = None,
     ) -> Prepared:
         """Prepare one file. Damaged files and images without a face become a ``problem``.
 
         Args:
-            data: content of the file.
+            data: content of the file; or its pixels, uint8 (H, W, 3) RGB.
             every_face: take all faces rather than the largest.
             landmarks: (5, 2) where the face is; None: find it.
 
         Raises what ``new_detector`` raises.
         """
         try:
-            image = decode(data)
+            image = data if isinstance(data, np.ndarray) else decode(data)
         except ImageError as error:
             return Prepared([], [], str(error))
         prepared = self._faces(image, every_face, landmarks)

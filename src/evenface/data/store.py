@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -57,7 +58,10 @@ class ImageStore:
                 f"{folder}: no image store here (no {HEADER_NAME}). It may be an import that was "
                 "interrupted: run the same command again"
             )
-        count, blocks = _read_header(header_path)
+        header = read_json(header_path)
+        if isinstance(header, dict) and (other := _KINDS.get(str(header.get("format")))):
+            return cast(Self, other(folder, header))
+        count, blocks = _check_header(header, header_path)
         images_path = folder / IMAGES_NAME
         size = images_path.stat().st_size if images_path.is_file() else -1
         if size != count * IMAGE_BYTES:
@@ -242,8 +246,25 @@ def _fingerprint(count: int, blocks: list[str]) -> str:
     return fingerprint({"format": _FORMAT, "images": count, "blocks": blocks})
 
 
-def _read_header(path: Path) -> tuple[int, list[str]]:
-    header = read_json(path)
+def register_store(format: str, opener: Callable[[Path, Mapping[str, Any]], ImageStore]) -> None:
+    """Let another kind of store be opened wherever stores are; the last one of a name counts.
+
+    Args:
+        format: what the ``store.json`` of such a store has under "format".
+        opener: from the folder and that file's content to the store.
+
+    Raises:
+        ValueError: the format is this module's own.
+    """
+    if format == _FORMAT:
+        raise ValueError(f"the kind of store {format!r} cannot be replaced")
+    _KINDS[format] = opener
+
+
+_KINDS: dict[str, Callable[[Path, Mapping[str, Any]], ImageStore]] = {}
+
+
+def _check_header(header: Any, path: Path) -> tuple[int, list[str]]:
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise DataError(f"{path}: not the header of an image store")
     if header.get("version") != _VERSION:

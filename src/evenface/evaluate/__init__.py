@@ -23,6 +23,7 @@ from evenface.evaluate.fairness import (
     worst_group,
     worst_to_geometric_mean,
 )
+from evenface.evaluate.from_arrays import Evaluations, audit
 from evenface.evaluate.identification import (
     IdentificationResult,
     evaluate_identification,
@@ -54,6 +55,7 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Evaluation",
+    "Evaluations",
     "GroupResult",
     "IdentificationResult",
     "PairedDifference",
@@ -65,6 +67,7 @@ __all__ = [
     "Settings",
     "TarAtFar",
     "auc",
+    "audit",
     "combine_views",
     "compare_evaluations",
     "dprime",

@@ -259,6 +259,7 @@ class _Arm:
             "accuracy_exact": (
                 self._accuracy("accuracy_exact", name) if first.accuracy_exact else None
             ),
+            "measures": {measure: self.estimate(measure, name) for measure in first.measures},
             "distribution": None,
             "rates": None,
             "roc": _mean_roc([result.roc for result in results]),
@@ -285,6 +286,7 @@ class _Arm:
             std_excess_p=None if spread is None else self.summary.std_excess_p(spread),
             worst_group=first.worst_group if spread is None else self._worst_group(),
             means={name: self.estimate(f"mean.{name}") for name in first.means},
+            measures={name: self.estimate(f"overall.{name}") for name in first.measures},
         )
 
     def global_threshold(self) -> GlobalThreshold:

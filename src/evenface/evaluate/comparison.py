@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from evenface.evaluate.bootstrap import PairedDifference
+from evenface.evaluate.measures import better, of_kind
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.results import Evaluation
 
 Answer = Literal["higher", "lower", "not distinguishable", "undefined"]
 
-HIGHER_IS_BETTER = ("accuracy", "accuracy_exact", "auc", "dprime", "tar", "fdr")
-"""Measures, their level left out, of which more is better; of all others less is."""
-SPREADS = (
-    "overall.std_sample",
-    "overall.ser",
-    "overall.gap",
-    "overall.dprime_gap",
-    "overall.probit_gap",
-)
-"""Measures over groups that are compared beside the mean accuracy."""
 OPERATING_POINT = "1e-3"
 """Where error rates are compared, if both evaluations support it; else at the global threshold."""
 
@@ -94,7 +86,7 @@ def compare_evaluations(first: Evaluation, second: Evaluation) -> Comparison:
 
 def group_measures(first: Evaluation, second: Evaluation) -> list[str]:
     """Names of the measures of groups that :func:`compare_evaluations` compares."""
-    wanted = ["accuracy", "accuracy_exact", "eer", "auc", "dprime"]
+    wanted = [name for name in of_kind("group") if name != "tar"]
     wanted += [
         f"tar@far={key}"
         for key in next(iter(first.groups.values())).tar_at_far
@@ -112,20 +104,15 @@ def overall_measures(first: Evaluation, second: Evaluation, groups: int) -> list
     """Names of the measures over groups that :func:`compare_evaluations` compares."""
     wanted = ["overall.accuracy"]
     if groups > 1:
-        wanted += SPREADS
-        found = _at_threshold(first, second, ("fdr", "garbe", "inequity_rate", "fnmr_ratio"))
+        wanted += [f"overall.{name}" for name, of in of_kind("overall").items() if of.compared]
+        at_one = [name for name, of in of_kind("threshold").items() if of.compared]
+        found = _at_threshold(first, second, at_one)
         wanted += [name if "@" in name else f"global.{name}" for name in found]
         wanted.append("worst_case.worst_error")
     return [name for name in wanted if name in first.replicates and name in second.replicates]
 
 
-def better(measure: str, difference: float) -> bool:
-    """Whether a difference of a measure is for the better."""
-    name = measure.removeprefix("overall.").removeprefix("global.").removeprefix("mean.")
-    return (difference > 0) == (name.partition("@")[0] in HIGHER_IS_BETTER)
-
-
-def _at_threshold(first: Evaluation, second: Evaluation, names: tuple[str, ...]) -> list[str]:
+def _at_threshold(first: Evaluation, second: Evaluation, names: Sequence[str]) -> list[str]:
     supported = all(
         any(p.key == OPERATING_POINT and p.threshold is not None for p in of.operating_points)
         and f"fmr@{OPERATING_POINT}" in of.replicates

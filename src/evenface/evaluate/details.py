@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface.evaluate.fairness import AT_A_THRESHOLD
+from evenface.evaluate.measures import of_kind
 from evenface.evaluate.operating import HeldOutThresholds
 from evenface.evaluate.reliability import METHOD, CalibrationScorer
 from evenface.evaluate.results import (
@@ -83,7 +83,7 @@ def _operating_point(
             mean_fmr=nothing,
             mean_fnmr=nothing,
             own=own,
-            measures=dict.fromkeys(AT_A_THRESHOLD, nothing) if len(groups) > 1 else {},
+            measures=dict.fromkeys(of_kind("threshold"), nothing) if len(groups) > 1 else {},
             worst_fmr=nobody,
             worst_fnmr=nobody,
             note=note,

@@ -25,8 +25,10 @@ from evenface.evaluate.details import (
     worst_case_threshold,
 )
 from evenface.evaluate.embeddings import cosines, squared_distances, unit_length
+from evenface.evaluate.measures import of_kind
 from evenface.evaluate.protocols import Pairs, Protocol
 from evenface.evaluate.results import (
+    GLOBAL,
     AccuracyEstimate,
     Bootstrap,
     CrossTable,
@@ -63,7 +65,6 @@ from evenface.seeds import generator
 FEW_IDENTITIES = 20
 """With fewer identities in a group its intervals are flagged."""
 
-_SPREADS = ("std_sample", "std_population", "gap", "dprime_gap", "probit_gap")
 _ONE_GROUP = "there is one group: nothing to compare"
 _NOT_ON_GRID = "with exact thresholds: the reference grid is one of squared distances"
 
@@ -441,6 +442,7 @@ def _group_result(
         accuracy_exact=_accuracy("accuracy_exact", g, folds, summary) if plots else None,
         distribution=plots.histogram(scorer) if plots else None,
         rates=plots.rates(scorer) if plots else None,
+        measures={name: estimate(name) for name in of_kind("scores") if name in observed.by_group},
     )
 
 
@@ -476,16 +478,18 @@ def _overall(
         return Overall(
             accuracy=mean,
             means=means,
-            **dict.fromkeys(_SPREADS, nothing),
+            **dict.fromkeys(_spreads(), nothing),
+            measures={},
             std_expected=nothing,
             std_corrected=nothing,
             std_excess_p=None,
             ser=nothing,
             worst_group=WorstGroup(value=None, share=None, note=_ONE_GROUP),
         )
-    spreads = {
+    found = {
         name: summary.estimate(f"overall.{name}", float(values[f"overall.{name}"][0]))
-        for name in _SPREADS
+        for name in of_kind("overall")
+        if name != "ser" and f"overall.{name}" in values
     }
     expected = Estimate(note="no replicates to expect it from")
     corrected = expected
@@ -500,13 +504,19 @@ def _overall(
     return Overall(
         accuracy=mean,
         means=means,
-        **spreads,
+        **{name: found.pop(name) for name in _spreads()},
+        measures=found,
         std_expected=expected,
         std_corrected=corrected,
         std_excess_p=summary.std_excess_p(float(values["overall.std_sample"][0])),
         ser=summary.ratio("overall.ser", 1 - accuracies, "error", trials, "error"),
         worst_group=summary.worst_group(accuracies),
     )
+
+
+def _spreads() -> list[str]:
+    """The measures over groups that have a field of their own, but for the ratio SER."""
+    return [name for name in of_kind("overall") if name in Overall.model_fields and name != "ser"]
 
 
 def _means(
@@ -567,7 +577,7 @@ def _global_threshold(
         }
 
     genuine_trials = [scorer.facts.genuine_trials for scorer in scorers]
-    over = dict.fromkeys(("fdr", "garbe", "fnmr_ratio"), Estimate(note=_ONE_GROUP))
+    over = dict.fromkeys(GLOBAL, Estimate(note=_ONE_GROUP))
     if len(scorers) > 1:
         over = {
             name: summary.estimate(f"global.{name}", float(values[f"global.{name}"][0]))

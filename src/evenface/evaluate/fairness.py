@@ -12,8 +12,6 @@ are here, under names that say which.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -61,6 +59,34 @@ def std_corrected(std: ArrayLike, noise_variance: ArrayLike) -> NDArray[np.float
     return np.sqrt(np.maximum(excess, 0))
 
 
+def average_minus_std(accuracies: ArrayLike) -> NDArray[np.float64]:
+    """Mean accuracy over groups minus its sample STD.
+
+    The trade-off that ranks entries of the FRCSyn challenge, AVG − SD: Melzi, Tolosana et al.,
+    *FRCSyn Challenge at WACV 2024: Face Recognition Challenge in the Era of Synthetic Data* (arXiv
+    2311.10476).
+    """
+    return _groups(accuracies).mean(axis=-1) - std_sample(accuracies)
+
+
+def score_shift(means: ArrayLike, variances: ArrayLike) -> NDArray[np.float64]:
+    """(…, G) mean score of each group minus the mean over groups, in pooled standard deviations.
+
+    Of genuine or of impostor pairs. The groups weigh alike in the mean and in the pooled variance,
+    which is that within groups. Measures of score distributions, which need no threshold: Kotwal &
+    Marcel, *Fairness Index Measures to Evaluate Bias in Biometric Recognition* (arXiv 2306.10919).
+    The standardised difference of means is Cohen's d (*Statistical Power Analysis for the
+    Behavioral Sciences*, 1988), as in d′. NaN or infinite without any scatter.
+
+    Args:
+        means, variances: (…, G) of the groups' scores.
+    """
+    means = _groups(means)
+    pooled = np.sqrt(_groups(variances).mean(axis=-1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (means - means.mean(axis=-1, keepdims=True)) / pooled
+
+
 def gap(values: ArrayLike) -> NDArray[np.float64]:
     """Highest minus lowest: of accuracies, of d′, of rates at one threshold."""
     array = _groups(values)
@@ -82,18 +108,6 @@ def probit_gap(accuracies: ArrayLike, pairs: ArrayLike) -> NDArray[np.float64]:
     """
     half = 0.5 / np.asarray(pairs, dtype=np.float64)
     return gap(probit(np.clip(_groups(accuracies), half, 1 - half)))
-
-
-SPREADS: dict[str, tuple[str, Callable[[NDArray[np.float64], ArrayLike], NDArray[np.float64]]]] = {
-    "std_sample": ("accuracy", lambda accuracies, _: std_sample(accuracies)),
-    "std_population": ("accuracy", lambda accuracies, _: std_population(accuracies)),
-    "ser": ("accuracy", lambda accuracies, _: skewed_error_ratio(accuracies)),
-    "gap": ("accuracy", lambda accuracies, _: gap(accuracies)),
-    "dprime_gap": ("dprime", lambda dprimes, _: gap(dprimes)),
-    "probit_gap": ("accuracy", probit_gap),
-}
-"""Measures over groups that have a threshold each: of which measure, and how, given (…, G) values
-and the number of pairs behind each accuracy."""
 
 
 def probit(shares: ArrayLike) -> NDArray[np.float64]:
@@ -183,46 +197,6 @@ def werm(fmr: ArrayLike, fnmr: ArrayLike, *, alpha: float = 0.5) -> NDArray[np.f
     infinite or NaN, to be reported as undefined.
     """
     return _weighted_product(worst_to_geometric_mean(fmr), worst_to_geometric_mean(fnmr), alpha)
-
-
-def at_a_threshold(fmr: ArrayLike, fnmr: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """All measures over groups at one threshold, by the names of :data:`AT_A_THRESHOLD`.
-
-    Args:
-        fmr, fnmr: (…, G) rates of the groups.
-    """
-    return {
-        "fdr": fairness_discrepancy_rate(fmr, fnmr),
-        "garbe": garbe(fmr, fnmr),
-        "inequity_rate": inequity_rate(fmr, fnmr),
-        "werm": werm(fmr, fnmr),
-        "fmr_gap": gap(fmr),
-        "fnmr_gap": gap(fnmr),
-        "fmr_ratio": rate_ratio(fmr),
-        "fnmr_ratio": rate_ratio(fnmr),
-        "fmr_worst_to_mean": worst_to_geometric_mean(fmr),
-        "fnmr_worst_to_mean": worst_to_geometric_mean(fnmr),
-        "fmr_gini": gini(fmr),
-        "fnmr_gini": gini(fnmr),
-    }
-
-
-AT_A_THRESHOLD = (
-    "fdr",
-    "garbe",
-    "inequity_rate",
-    "werm",
-    "fmr_gap",
-    "fnmr_gap",
-    "fmr_ratio",
-    "fnmr_ratio",
-    "fmr_worst_to_mean",
-    "fnmr_worst_to_mean",
-    "fmr_gini",
-    "fnmr_gini",
-)
-"""Each looks at one error alone where its name begins with that error; "worst_to_mean" is the
-largest rate over the geometric mean. α = ½ where both errors are combined."""
 
 
 def gini(rates: ArrayLike) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from evenface.files import atomic_path
 from evenface.seeds import generator
 
 if TYPE_CHECKING:
+    from evenface.columns import Column, Table
     from evenface.data.manifest import Manifest
 
 LEAST_CAP, PAIRS_PER_PERSON, MOST_FOLD_PAIRS = 6000, 24, 100_000
@@ -158,6 +159,45 @@ class Protocol:
         digest.update(np.ascontiguousarray(self.identity, dtype="<i8").data)
         return digest.hexdigest()
 
+    @staticmethod
+    def from_arrays(
+        identity: Column,
+        groups: Column | Table | None = None,
+        *,
+        pairs: tuple[Column, Column] | None = None,
+        fold: Column | None = None,
+        **options: Any,
+    ) -> Protocol:
+        """A protocol over the rows of arrays: drawn, seeded and balanced, or of given pairs.
+
+        >>> from evenface import Protocol
+        >>> protocol = Protocol.from_arrays([1, 1, 2, 2, 3, 3, 4, 4], folds=2)
+        >>> len(protocol.score_pairs), int(protocol.score_pairs.genuine.sum())
+        (28, 4)
+        >>> given = Protocol.from_arrays(
+        ...     [1, 1, 2, 2], pairs=([0, 2, 0, 1], [1, 3, 2, 3]), folds=2
+        ... )
+        >>> given.fold_pairs.genuine.tolist()
+        [True, False, True, False]
+
+        Args:
+            identity: (N,) who each image shows.
+            groups: the group of each image, or a table of attributes; as in
+                :func:`evenface.audit`, with ``group_by`` and ``cross`` among ``options``.
+            pairs: row numbers of the first and of the second image of each pair, both of one
+                group; None to draw pairs.
+            fold: number of each given pair's fold; None deals pairs to folds.
+            options: ``group_by``, ``cross``, ``simulated``, ``name``, ``seed`` and ``folds``; for
+                drawn pairs ``pairs_per_group``, ``max_pairs`` and ``impostors`` as in
+                :func:`protocol_from_manifest`.
+
+        Raises:
+            UsageError, DataError, ValueError: as :func:`evenface.audit`; pairs across groups.
+        """
+        from evenface.evaluate.from_arrays import protocol_from_arrays
+
+        return protocol_from_arrays(identity, groups, pairs=pairs, fold=fold, **options)
+
     def write(self, path: Path) -> None:
         """Write as one Parquet file (pairs as rows, the rest in the schema's metadata)."""
         pairs = Pairs.concat([self.fold_pairs, self.score_pairs])
@@ -269,6 +309,55 @@ def protocol_from_manifest(
         UsageError: an unknown attribute; impostors across a single group.
         DataError: groups without genuine pairs, or with a single identity; all are named.
     """
+    if group_by is None:
+        group_by = manifest.attributes[:1]
+    by = (group_by,) if isinstance(group_by, str) else tuple(group_by)
+    labels = manifest.groups(by).astype(object)  # first, to refuse an unknown attribute
+    for attribute in by:
+        labels[[value is None for value in manifest.column(attribute)]] = None
+    return draw_protocol(
+        LabelledRows(
+            people=manifest.labels(),
+            groups=labels,
+            group_by=by,
+            origins=manifest.column("origin"),
+            fingerprint=manifest.fingerprint,
+        ),
+        folds=folds,
+        pairs_per_group=pairs_per_group,
+        max_pairs=max_pairs,
+        impostors=impostors,
+        seed=seed,
+        name=name,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """What a protocol is drawn from; arrays are (N,)."""
+
+    people: Rows
+    """Number of each row's identity."""
+    groups: NDArray[np.object_]
+    """Name of each row's group; None for rows to be left out."""
+    group_by: tuple[str, ...]
+    """Attributes that define the groups."""
+    origins: NDArray[Any]
+    """ "real" or "synthetic"."""
+    fingerprint: str
+
+
+def draw_protocol(
+    labelled: LabelledRows,
+    *,
+    folds: int = 10,
+    pairs_per_group: int | None = None,
+    max_pairs: int = DEFAULT_MAX_PAIRS,
+    impostors: Impostors = "within",
+    seed: int = 0,
+    name: str,
+) -> Protocol:
+    """Draw from labels alone; all else as in :func:`protocol_from_manifest`."""
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds}")
     if pairs_per_group is not None and pairs_per_group < 2 * folds:
@@ -277,17 +366,13 @@ def protocol_from_manifest(
         )
     if max_pairs < 1:
         raise ValueError(f"max_pairs must be positive, got {max_pairs}")
-    if group_by is None:
-        group_by = manifest.attributes[:1]
-    by = (group_by,) if isinstance(group_by, str) else tuple(group_by)
-
-    labels = manifest.groups(by).astype(str)
-    used, notes = _labelled(manifest, by)
-    groups, group_of = np.unique(labels[used], return_inverse=True)
+    people, count = labelled.people, len(labelled.people)
+    used, notes = _labelled(labelled)
+    groups, group_of = np.unique(labelled.groups[used].astype(str), return_inverse=True)
     names = tuple(str(group) for group in groups)
-    code = manifest.labels()[used]
+    code = people[used]
     _, code = np.unique(group_of * (code.max() + 1) + code, return_inverse=True)
-    identity = np.full(len(manifest), -1, dtype=np.int64)
+    identity = np.full(count, -1, dtype=np.int64)
     identity[used] = code
     _refuse_unusable(names, group_of, code)
     fewest = min(len(np.unique(code[group_of == g])) for g in range(len(names)))
@@ -298,8 +383,7 @@ def protocol_from_manifest(
         notes.append("impostor pairs are of one image of the group and one of any other group")
 
     rngs = [generator(seed, "protocol", group) for group in names]
-    people = manifest.labels()
-    fold_of = np.full(len(manifest), -1, dtype=np.int64)
+    fold_of = np.full(count, -1, dtype=np.int64)
     rows_of = [used[group_of == g] for g in range(len(names))]
     dealt = [
         _identity_folds(identity[rows], folds, rng) for rows, rng in zip(rows_of, rngs, strict=True)
@@ -327,17 +411,17 @@ def protocol_from_manifest(
         notes += [*_single_notes(group, counts[-1]), *fold_notes, *score_notes]
     notes += _size_notes(names, fold_parts)
 
-    origins = Counter(str(origin) for origin in manifest.column("origin")[used])
+    origins = Counter(str(origin) for origin in labelled.origins[used])
     return Protocol(
         name=name,
         groups=names,
-        group_by=by,
+        group_by=labelled.group_by,
         fold_pairs=Pairs.concat(fold_parts),
         score_pairs=Pairs.concat(score_parts),
         identity=identity,
         counts=tuple(counts),
         origins=dict(sorted(origins.items())),
-        manifest_fingerprint=manifest.fingerprint,
+        manifest_fingerprint=labelled.fingerprint,
         folds=folds,
         seed=seed,
         notes=tuple(notes),
@@ -378,18 +462,15 @@ def _impostors(
     return draw
 
 
-def _labelled(manifest: Manifest, by: tuple[str, ...]) -> tuple[Rows, list[str]]:
-    has_label = np.ones(len(manifest), dtype=bool)
-    for attribute in by:
-        has_label &= np.array([value is not None for value in manifest.column(attribute)])
-    left_out = int((~has_label).sum())
-    if left_out == len(manifest):
+def _labelled(labelled: LabelledRows) -> tuple[Rows, list[str]]:
+    used = np.flatnonzero(np.array([group is not None for group in labelled.groups]))
+    left_out = len(labelled.groups) - len(used)
+    by = labelled.group_by
+    if not len(used):
         raise DataError(f"no image of the manifest has a value of {' and '.join(by)}")
     if not left_out:
-        return np.flatnonzero(has_label), []
-    return np.flatnonzero(has_label), [
-        f"{left_out:,} images without a value of {' or '.join(by)} are left out"
-    ]
+        return used, []
+    return used, [f"{left_out:,} images without a value of {' or '.join(by)} are left out"]
 
 
 def _refuse_unusable(names: tuple[str, ...], group_of: Rows, code: Rows) -> None:

@@ -5,7 +5,8 @@ is None, with a note.
 
 Version 3 adds what an audit shows (exact thresholds, operating points, the cross-table, curves for
 plots). Each of these is None or empty in results of version 2, which stay readable, and where an
-evaluation was asked for the core measures only.
+evaluation was asked for the core measures only. Version 4 adds ``measures`` of groups and over
+groups: those of the catalogue that have no field of their own.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evenface.errors import DataError
-from evenface.evaluate import fairness
+from evenface.evaluate import frame
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
+from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.protocols import PairsOrigin, pairs_statement
 from evenface.files import atomic_path, read_json, write_json
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
+GLOBAL = ("fdr", "garbe", "fnmr_ratio")
+"""Measures over groups at the threshold of :class:`GlobalThreshold`."""
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
@@ -124,14 +129,18 @@ class GroupResult(Record):
     """As ``accuracy``, with every distinct score of the other folds as a possible threshold."""
     distribution: Histogram | None = None
     rates: RateCurve | None = None
+    measures: dict[str, Estimate] = Field(default_factory=dict)
+    """More of :data:`evenface.evaluate.measures.MEASURES`, by name; empty before version 4."""
 
     def estimate(self, measure: str) -> Estimate | None:
         """The record of a measure by the name that it has among replicates; None if not measured.
 
-        For "accuracy", "accuracy_exact", "eer", "auc", "dprime" and "tar@far=…".
+        For "accuracy", "accuracy_exact", "eer", "auc", "dprime", "tar@far=…", and ``measures``.
         """
         name, _, level = measure.partition("@far=")
-        return self.tar_at_far.get(level) if level else getattr(self, name)
+        if level:
+            return self.tar_at_far.get(level)
+        return self.measures.get(name, getattr(self, name, None))
 
 
 class WorstGroup(Record):
@@ -163,6 +172,16 @@ class Overall(Record):
     means: dict[str, Estimate] = Field(default_factory=dict)
     """Over groups, of the measures of a group by the names that they have among replicates:
     "accuracy_exact", "eer", "auc", "dprime", "tar@far=1e-3", …"""
+    measures: dict[str, Estimate] = Field(default_factory=dict)
+    """More of :data:`evenface.evaluate.measures.MEASURES`, by name; empty before version 4, and
+    with one group."""
+
+    def estimate(self, name: str) -> Estimate:
+        """The record of a measure by its name in the catalogue."""
+        found = self.measures.get(name, getattr(self, name, None))
+        if not isinstance(found, Estimate):
+            raise ValueError(f"{name!r} was not measured over groups")
+        return found
 
 
 class GlobalThreshold(Record):
@@ -217,8 +236,8 @@ class OperatingPoint(Record):
     own: dict[str, OwnThreshold]
     """The same with a threshold for each group, at which that group's FMR meets the target."""
     measures: dict[str, Estimate]
-    """Over groups at the one threshold: see :data:`evenface.evaluate.fairness.AT_A_THRESHOLD`.
-    Empty with one group."""
+    """Over groups at the one threshold: those of the catalogue's kind "threshold". Empty with one
+    group."""
     worst_fmr: WorstGroup
     worst_fnmr: WorstGroup
     note: str | None = None
@@ -312,11 +331,19 @@ class Bootstrap(Record):
 
 
 class Evaluation(Record):
-    """One model on one protocol."""
+    """One model on one protocol.
+
+    >>> import evenface
+    >>> found = evenface.audit([0.9, 0.8, 0.3, 0.1], [1, 1, 0, 0], replicates=50)
+    >>> found.groups["all"].auc.value, found.groups["all"].eer.value
+    (1.0, 0.0)
+    >>> found.to_table().column_names[2:6]
+    ['measure', 'group', 'other_group', 'value']
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    version: int = Field(default=3, ge=2, le=3)
+    version: int = Field(default=4, ge=2, le=4)
     model: str | None
     protocol: ProtocolSummary
     bootstrap: Bootstrap
@@ -345,6 +372,55 @@ class Evaluation(Record):
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for JSON."""
         return self.model_dump(mode="json")
+
+    def to_table(self) -> pa.Table:
+        """All figures as a long Arrow table: a row for each measure of each group.
+
+        Columns ``model``, ``protocol``, ``measure`` (as :meth:`compare` takes it), ``group`` (null
+        over groups), ``other_group`` (of the cross-table), ``value``, ``low``, ``high``, ``level``
+        (of the interval) and ``note``. Rates are fractions; what is undefined is null.
+        """
+        return frame.to_table({self.model or "": self})
+
+    def to_frame(self) -> Any:
+        """:meth:`to_table` as a pandas data frame.
+
+        Raises:
+            EvenfaceError: pandas is not installed.
+        """
+        return frame.to_frame({self.model or "": self})
+
+    def plot(self, what: str = "fnmr", *, ax: Any = None) -> Any:
+        """One of the report's pictures as Matplotlib axes. Needs the extra ``report``.
+
+        Args:
+            what: "fnmr" or "fmr" (error rates by group with intervals, at one threshold),
+                "distributions", "thresholds", "roc", "det", "cross", "reliability", or a measure
+                over the target FMR: "fdr", "garbe", "inequity_rate", "werm", "fmr_ratio",
+                "fnmr_ratio".
+            ax: Matplotlib axes to draw on; None for a new figure.
+
+        Raises:
+            UsageError: no such picture (the known are listed), or the results lack what it shows.
+            MissingDependencyError: Matplotlib is not installed.
+        """
+        return frame.report_module().plot(self, what, ax=ax)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write the audit's page, tables and plots into ``folder``. Needs the extra ``report``.
+
+        Returns:
+            Path of the page, ``report.html``.
+
+        Raises:
+            MissingDependencyError: Matplotlib or Jinja2 is not installed.
+            DataError: the folder holds something else.
+        """
+        path: Path = frame.report_module().report({self.model or "model": self}, Path(folder))
+        return path
+
+    def _repr_html_(self) -> str:
+        return frame.to_html({self.model or "": self})
 
     def write(self, folder: Path) -> None:
         """Write ``evaluation.json`` and ``replicates.npz`` into ``folder``, each atomically."""
@@ -471,13 +547,16 @@ class Evaluation(Record):
         if averaged != measure and averaged in self.pair_replicates:
             return mean_figure([self.figure(averaged, group) for group in self.groups])
         scope, _, name = measure.rpartition(".")
-        if scope != "overall" or name not in fairness.SPREADS:
+        known = MEASURES.get(name)
+        if scope != "overall" or known is None or known.kind != "overall":
             return None
-        of_groups, statistic = fairness.SPREADS[name]
+        of_groups = known.needs[0]
         if of_groups not in self.pair_replicates:
             return None
         fold_pairs = np.array([of.fold_pairs for of in self.groups.values()])
-        return self.over_groups(of_groups, lambda values: statistic(values, fold_pairs))
+        return self.over_groups(
+            of_groups, lambda values: known.compute({of_groups: values, "fold_pairs": fold_pairs})
+        )
 
     def samples(self, measure: str, group: str | None = None) -> NDArray[np.float64]:
         """(R,) bootstrap replicates of a measure; arguments and errors as in :meth:`compare`."""
@@ -508,7 +587,9 @@ class Evaluation(Record):
         if scope == "mean":
             return self.overall.means[measure.removeprefix("mean.")]
         if group is None:
-            return getattr(self.overall if scope == "overall" else self.global_threshold, part)
+            if scope == "overall":
+                return self.overall.estimate(part)
+            return getattr(self.global_threshold, part)
         if measure in ("fmr", "fnmr"):
             return getattr(self.global_threshold, measure)[group]
         estimate = self.groups[group].estimate(measure)

@@ -38,7 +38,7 @@ _INDEPENDENT = (
 )
 _REVERSED = (
     "genuine pairs score lower than impostor pairs on average: if the scores are distances, say so "
-    "(--distance)"
+    "(--distance; in Python kind='distance')"
 )
 _FIXED = "intervals hold the threshold fixed"
 
@@ -52,6 +52,7 @@ def evaluate_scores(
     level: float = 0.95,
     model: str | None = None,
     name: str = "scores",
+    simulated: bool = False,
     detail: bool = True,
 ) -> Evaluation:
     """Verification per group and fairness over groups, from scores alone.
@@ -68,6 +69,7 @@ def evaluate_scores(
             distances applies; else accuracies are those with exact thresholds.
         replicates, seed, level, model, detail: as in :func:`evaluate_embeddings`.
         name: what the result calls the table.
+        simulated: whether the images are synthetic.
 
     Raises:
         ValueError: an argument out of range, or arrays of different lengths.
@@ -90,7 +92,7 @@ def evaluate_scores(
             folds=int(pairs.fold.max()) + 1,
             seed=seed,
             origins={},
-            simulated=False,
+            simulated=simulated,
             notes=pairs.notes,
         ),
         chosen_on=pairs.chosen_on,

@@ -67,20 +67,37 @@ def read_scores(path: str | Path, *, distance: bool = False) -> ScoreTable:
             The message names the row, counted from 1 without the header.
     """
     path = Path(path)
-    table = _read(path)
+    return score_table(_read(path), name=str(path), distance=distance)
+
+
+def score_table(
+    table: pa.Table, *, name: str, distance: bool = False, first_row: int = 1
+) -> ScoreTable:
+    """Check columns and number their labels; see the module's text for the columns.
+
+    Args:
+        table: the known columns only.
+        name: what messages call the table.
+        distance: as in :func:`read_scores`.
+        first_row: number of the first row in messages.
+
+    Raises:
+        DataError: as :func:`read_scores`.
+    """
+    where = _Rows(name, first_row)
     if not len(table):
-        raise DataError(f"{path}: the table of scores has no rows")
-    score = _scores(path, table.column("score"))
-    genuine = _truths(path, table.column("genuine"))
-    first, second = _groups(path, table)
-    _refuse(path, genuine & (first != second), "is genuine, but its groups differ")
+        raise DataError(f"{name}: the table of scores has no rows")
+    score = _scores(where, table.column("score"))
+    genuine = _truths(where, table.column("genuine"))
+    first, second = _groups(where, table)
+    where.refuse(genuine & (first != second), "is genuine, but its groups differ")
     groups, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
     group1, group2 = np.split(codes.astype(np.int64), 2)
-    identity1, identity2 = _identities(path, table, group1, group2)
+    identity1, identity2 = _identities(where, table, group1, group2)
     if identity1[0] >= 0:
         same = identity1 == identity2
-        _refuse(path, genuine & ~same, "is genuine, but names two identities")
-        _refuse(path, ~genuine & same, "names one identity twice, but is no genuine pair")
+        where.refuse(genuine & ~same, "is genuine, but names two identities")
+        where.refuse(~genuine & same, "names one identity twice, but is no genuine pair")
     notes = []
     if (score == score[0]).all():
         notes.append(f"all {len(score):,} scores are equal: they tell nothing of anybody")
@@ -90,7 +107,7 @@ def read_scores(path: str | Path, *, distance: bool = False) -> ScoreTable:
         group1=group1,
         group2=group2,
         groups=tuple(str(group) for group in groups),
-        fold=_folds(path, table),
+        fold=_folds(where, table),
         identity1=identity1,
         identity2=identity2,
         notes=tuple(notes),
@@ -148,69 +165,88 @@ def _read(path: Path) -> pa.Table:
     return table.select([name for name in (*_REQUIRED, *_OPTIONAL) if name in names])
 
 
-def _refuse(path: Path, bad: NDArray[np.bool_], what: str) -> None:
-    """DataError naming the first row of a mask, if there is one."""
-    if bad.any():
-        count = int(bad.sum())
-        more = f" ({count:,} such rows)" if count > 1 else ""
-        raise DataError(f"{path}: row {int(bad.argmax()) + 1} {what}{more}")
+@dataclass(frozen=True)
+class _Rows:
+    """What messages call a table and its rows."""
+
+    name: str
+    first: int
+
+    def __call__(self, row: int) -> str:
+        return f"{self.name}: row {row + self.first}"
+
+    def refuse(self, bad: NDArray[np.bool_], what: str) -> None:
+        """DataError naming the first row of a mask, if there is one."""
+        if bad.any():
+            count = int(bad.sum())
+            more = f" ({count:,} such rows)" if count > 1 else ""
+            raise DataError(f"{self(int(bad.argmax()))} {what}{more}")
 
 
-def _scores(path: Path, column: pa.ChunkedArray) -> NDArray[np.float64]:
+def _scores(where: _Rows, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    if pa.types.is_float64(column.type):
+        scores = column.to_numpy()
+        _refuse_unfinished(where, scores)
+        return np.asarray(scores)
     values = column.to_pylist()
     scores = np.empty(len(values))
     for row, value in enumerate(values):
         try:
             scores[row] = np.nan if value is None else float(value)
         except (TypeError, ValueError):
-            raise DataError(f"{path}: row {row + 1}: score {value!r:.40} is no number") from None
-    _refuse(
-        path,
-        ~np.isfinite(scores),
-        "has no finite score. Leave such pairs out, or report them as failures to enrol",
-    )
+            raise DataError(f"{where(row)}: score {value!r:.40} is no number") from None
+    _refuse_unfinished(where, scores)
     return scores
 
 
-def _truths(path: Path, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _refuse_unfinished(where: _Rows, scores: NDArray[np.float64]) -> None:
+    where.refuse(
+        ~np.isfinite(scores),
+        "has no finite score. Leave such pairs out, or report them as failures to enrol",
+    )
+
+
+def _truths(where: _Rows, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    if pa.types.is_boolean(column.type) and not column.null_count:
+        return np.asarray(column.to_numpy())
     known = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
     truths = np.empty(len(column), dtype=bool)
     for row, value in enumerate(column.to_pylist()):
         truth = known.get(str(value).strip().lower())
         if truth is None:
             raise DataError(
-                f"{path}: row {row + 1}: genuine is {value!r:.40}, expected 1/0, true/false, "
+                f"{where(row)}: genuine is {value!r:.40}, expected 1/0, true/false, "
                 "yes/no or genuine/impostor"
             )
         truths[row] = truth
     return truths
 
 
-def _names(path: Path, table: pa.Table, name: str) -> NDArray[np.str_]:
+def _names(where: _Rows, table: pa.Table, name: str) -> NDArray[np.str_]:
     """(P,) text; DataError for a row without a value."""
     values = table.column(name).to_pylist()
     empty = np.array([value is None or not str(value).strip() for value in values])
-    _refuse(path, empty, f"has no {name}; give every row one, or leave the column out")
+    where.refuse(empty, f"has no {name}; give every row one, or leave the column out")
     return np.array([str(value) for value in values])
 
 
-def _groups(path: Path, table: pa.Table) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def _groups(where: _Rows, table: pa.Table) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     if "group" not in table.column_names:
         one = np.full(len(table), ONE_GROUP)
         return one, one
-    first = _names(path, table, "group")
+    first = _names(where, table, "group")
     if "group2" not in table.column_names:
         return first, first
-    return first, _names(path, table, "group2")
+    return first, _names(where, table, "group2")
 
 
 def _identities(
-    path: Path, table: pa.Table, group1: NDArray[np.int64], group2: NDArray[np.int64]
+    where: _Rows, table: pa.Table, group1: NDArray[np.int64], group2: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if "identity1" not in table.column_names:
         unnamed = np.full(len(table), -1, dtype=np.int64)
         return unnamed, unnamed
-    names = [_names(path, table, name) for name in ("identity1", "identity2")]
+    names = [_names(where, table, name) for name in ("identity1", "identity2")]
     _, code = np.unique(np.concatenate(names), return_inverse=True)
     group = np.concatenate([group1, group2])
     _, person = np.unique(group * (code.max() + 1) + code, return_inverse=True)
@@ -218,7 +254,7 @@ def _identities(
     return first, second
 
 
-def _folds(path: Path, table: pa.Table) -> NDArray[np.int64]:
+def _folds(where: _Rows, table: pa.Table) -> NDArray[np.int64]:
     if "fold" not in table.column_names:
         return np.full(len(table), -1, dtype=np.int64)
     values: Sequence[Any] = table.column("fold").to_pylist()
@@ -229,7 +265,5 @@ def _folds(path: Path, table: pa.Table) -> NDArray[np.int64]:
         except (TypeError, ValueError, OverflowError):
             number = -1
         if number < 0 or float(value) != number:
-            raise DataError(
-                f"{path}: row {row + 1}: fold is {value!r:.40}, expected a number from 0 on"
-            )
+            raise DataError(f"{where(row)}: fold is {value!r:.40}, expected a number from 0 on")
     return np.unique(folds, return_inverse=True)[1].astype(np.int64)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from evenface.evaluate.bootstrap import count_chunks, pair_draws, pair_weights
 from evenface.evaluate.exact import ExactFoldSearch
+from evenface.evaluate.measures import MEASURES, base, of_kind
 from evenface.evaluate.operating import TARGETS, HeldOutThresholds, SplitScores
 from evenface.evaluate.reliability import CalibrationScorer
 from evenface.evaluate.verification import (
@@ -27,6 +28,7 @@ from evenface.evaluate.verification import (
     Weights,
     dprime_of_moments,
     first_true,
+    moments_of,
     powers_of,
 )
 from evenface.parallel import spare_threads
@@ -146,8 +148,8 @@ class Sums:
     genuine: Weights
     """(R, n + 1) cumulative weights, as for impostors."""
     impostor: Weights
-    dprime: NDArray[np.float64]
-    """(R,)."""
+    moments: dict[str, NDArray[np.float64]]
+    """(R,) "dprime", and mean and variance of the scores: "genuine_mean", …"""
 
 
 class GroupScorer:
@@ -175,9 +177,9 @@ class GroupScorer:
         self.ranking = ScoreRanking(pairs.scores, pairs.genuine)
         self._genuine = pairs.select(self.ranking.genuine_order)
         self._impostor = pairs.select(self.ranking.impostor_order)
-        middle = float(pairs.scores.mean(dtype=np.float64))
+        self._middle = float(pairs.scores.mean(dtype=np.float64))
         self._powers = [
-            powers_of(kind.scores.astype(np.float64) - middle)
+            powers_of(kind.scores.astype(np.float64) - self._middle)
             for kind in (self._genuine, self._impostor)
         ]
         self.mean_genuine = float(self._genuine.scores.mean(dtype=np.float64))
@@ -209,11 +211,14 @@ class GroupScorer:
     def sums(self, resample: Resample) -> Sums:
         """Sums of the weights of the ranked pairs."""
         weights = [kind.weights(resample) for kind in (self._genuine, self._impostor)]
-        moments = [
+        sums = [
             of.astype(np.float64) @ powers for of, powers in zip(weights, self._powers, strict=True)
         ]
-        genuine, impostor = self.ranking.cumulate(*weights)
-        return Sums(genuine, impostor, dprime_of_moments(*moments))
+        moments = {"dprime": dprime_of_moments(*sums)}
+        for kind, of_pairs in zip(("genuine", "impostor"), sums, strict=True):
+            mean, moments[f"{kind}_variance"] = moments_of(of_pairs)
+            moments[f"{kind}_mean"] = mean + self._middle
+        return Sums(*self.ranking.cumulate(*weights), moments)
 
     def roc(self) -> RocCurve:
         """The ROC of the data, every pair counted once."""
@@ -325,7 +330,7 @@ class Scorers:
             measures |= {
                 "eer": ranking.eer(genuine, impostor),
                 "auc": ranking.auc(genuine, impostor),
-                "dprime": summed.dprime,
+                **summed.moments,
                 **{
                     f"tar@far={key}": ranking.tar_at_far(genuine, impostor, far)
                     for key, far in self.levels.items()
@@ -336,7 +341,11 @@ class Scorers:
             folds.append(by_fold)
             sums.append(summed)
         index, fmr, fnmr = self.threshold.rates(sums)
-        by_group = {name: np.stack(values, axis=1) for name, values in columns.items()}
+        columns_of = {name: np.stack(values, axis=1) for name, values in columns.items()}
+        by_group = {name: of for name, of in columns_of.items() if base(name) in MEASURES}
+        if len(self.groups) > 1:
+            shifts = of_kind("scores").items()
+            by_group |= {name: shift.compute(columns_of) for name, shift in shifts}
         by_group |= {"fmr": fmr, "fnmr": fnmr}
         if self.held_out is not None:
             weights = [

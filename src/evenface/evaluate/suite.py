@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from evenface.console import note
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.identification import IdentificationResult
+from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.results import Estimate, Evaluation
 from evenface.evaluate.subjects import Subject
 from evenface.evaluate.tasks import Result, Settings, Task
+from evenface.evaluate.text import format_estimate
 from evenface.files import read_json, write_json, write_text
 
 RUN_FILE = "made_from.json"
@@ -182,7 +184,7 @@ def summary_markdown(entries: Sequence[Entry]) -> str:
             parts.append("SIMULATED: images are synthetic; nothing follows for real people.")
         cells = {
             entry.model: {
-                f"{group} {measure}": _cell(measure, estimate)
+                f"{group} {measure}": format_estimate(estimate, scale=_scale(measure))
                 for group, measure, estimate in figures(entry.result)
                 if measure in _SHOWN
             }
@@ -195,7 +197,15 @@ def summary_markdown(entries: Sequence[Entry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_SHOWN = ("accuracy", "EER", "std_sample", "ser", "rank-1 rate", "FNIR@FPIR=1e-2")
+_SHOWN = (
+    *("accuracy", "EER", "std_sample", "ser", "avg_minus_std"),
+    *("rank-1 rate", "FNIR@FPIR=1e-2"),
+)
+
+
+def _scale(measure: str) -> float:
+    """Factor on what is shown; what the catalogue does not name is a rate."""
+    return MEASURES[measure].scale if measure in MEASURES else 100
 
 
 def figures(result: Result) -> Iterator[tuple[str, str, Estimate]]:
@@ -216,10 +226,11 @@ def figures(result: Result) -> Iterator[tuple[str, str, Estimate]]:
         yield group, "AUC", of_group.auc
         for level, estimate in of_group.tar_at_far.items():
             yield group, f"TAR@FAR={level}", estimate
+        yield from ((group, measure, found) for measure, found in of_group.measures.items())
     overall = result.overall
     yield "overall", "accuracy", overall.accuracy
-    for measure in ("std_sample", "std_population", "ser", "gap"):
-        yield "overall", measure, getattr(overall, measure)
+    for measure in ("std_sample", "std_population", "ser", "gap", *overall.measures):
+        yield "overall", measure, overall.estimate(measure)
 
 
 def _pairs(result: Result) -> str | None:
@@ -230,13 +241,3 @@ def _simulated(result: Result) -> bool:
     if isinstance(result, IdentificationResult):
         return result.simulated
     return result.protocol.simulated
-
-
-def _cell(measure: str, estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    scale = 1 if measure == "ser" else 100
-    text = f"{scale * estimate.value:.2f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{scale * estimate.low:.2f}, {scale * estimate.high:.2f}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,47 +18,13 @@ from evenface.evaluate.bootstrap import (
     wilson_interval,
     zero_error_limit,
 )
-from evenface.evaluate.results import Estimate, Roc, WorstGroup
+from evenface.evaluate.measures import MEASURES, base, of_kind
+from evenface.evaluate.results import GLOBAL, Estimate, Roc, WorstGroup
 
 ROC_POINTS = 200
 
-AVERAGED = ("accuracy_exact", "eer", "auc", "dprime", "tar")
-"""Measures of a group whose means over groups are given, their level left out."""
-
 NO_ERRORS = "no error among these pairs: the interval cannot show how many there are in truth"
 _UNBOUNDED = "no upper bound: too many resamples hold a group without errors"
-_RATIOS = (
-    "inequity_rate",
-    "werm",
-    "fmr_ratio",
-    "fnmr_ratio",
-    "fmr_worst_to_mean",
-    "fnmr_worst_to_mean",
-)
-_RANGES = {
-    "dprime": (-np.inf, np.inf),
-    "mean.dprime": (-np.inf, np.inf),
-    "overall.dprime_gap": (0.0, np.inf),
-    "overall.probit_gap": (0.0, np.inf),
-    "overall.ser": (1.0, np.inf),
-    "global.fnmr_ratio": (1.0, np.inf),
-    **dict.fromkeys(_RATIOS, (1.0, np.inf)),
-}
-"""What a measure can be at all, its operating point left out; all others are in [0, 1]."""
-
-
-_RATES = (
-    "accuracy",
-    "accuracy_exact",
-    "eer",
-    "tar",
-    "fmr",
-    "fnmr",
-    "mean_fmr",
-    "mean_fnmr",
-    "error",
-)
-"""Shares of pairs, their scope and level left out: their intervals are Wilson's."""
 _OF_INDEPENDENT = ("overall.", "mean.")
 """How measures over groups begin that are computed from figures with a threshold for each."""
 
@@ -72,36 +39,27 @@ def over_groups(
             measured "fmr@…" and "fnmr@…" at operating points and "worst_case.error".
         fold_pairs: (G,) pairs behind each accuracy.
     """
-    accuracy, fmr, fnmr = (by_group[m] for m in ("accuracy", "fmr", "fnmr"))
-    means = {"overall.accuracy": accuracy.mean(axis=1)}
-    for measure, values in by_group.items():
-        name, _, key = measure.partition("@")
-        if name in AVERAGED:
-            means[f"mean.{measure}"] = values.mean(axis=1)
-        elif name in ("fmr", "fnmr") and key:
-            means[f"mean_{measure}"] = values.mean(axis=1)
-    if accuracy.shape[1] < 2:
-        return means
-    more = {
-        f"{name}@{key}": values
-        for measure, of_groups in by_group.items()
-        if measure.startswith("fmr@")
-        for key in [measure.removeprefix("fmr@")]
-        for name, values in fairness.at_a_threshold(of_groups, by_group[f"fnmr@{key}"]).items()
-    }
+    found = {"overall.accuracy": by_group["accuracy"].mean(axis=1)}
+    for name, values in by_group.items():
+        if MEASURES[base(name)].averaged and "." not in name:
+            found[f"mean.{name}"] = values.mean(axis=1)
+        elif name.startswith(("fmr@", "fnmr@")):
+            found[f"mean_{name}"] = values.mean(axis=1)
+    if by_group["accuracy"].shape[1] < 2:
+        return found
+    at_one = of_kind("threshold")
+    for name in by_group:
+        if name.startswith("fmr@"):
+            key = name.removeprefix("fmr@")
+            rates = {error: by_group[f"{error}@{key}"] for error in ("fmr", "fnmr")}
+            found |= {f"{m}@{key}": of.compute(rates) for m, of in at_one.items()}
     if "worst_case.error" in by_group:
-        more["worst_case.worst_error"] = by_group["worst_case.error"].max(axis=1)
-    return {
-        **means,
-        **more,
-        **{
-            f"overall.{name}": statistic(by_group[measure], fold_pairs)
-            for name, (measure, statistic) in fairness.SPREADS.items()
-        },
-        "global.fdr": fairness.fairness_discrepancy_rate(fmr, fnmr),
-        "global.garbe": fairness.garbe(fmr, fnmr),
-        "global.fnmr_ratio": fairness.rate_ratio(fnmr),
-    }
+        found["worst_case.worst_error"] = by_group["worst_case.error"].max(axis=1)
+    known: dict[str, Any] = {**by_group, "fold_pairs": np.asarray(fold_pairs)}
+    for name, of in of_kind("overall").items():
+        if set(of.needs) <= set(known):
+            found[f"overall.{name}"] = of.compute(known)
+    return found | {f"global.{name}": at_one[name].compute(by_group) for name in GLOBAL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,14 +212,15 @@ class Summary:
         """
         if measure not in self.samples:
             return None, None
-        name = measure.partition("@")[0]
+        known = MEASURES[base(measure)]
         samples = self.samples[measure] if group is None else self.samples[measure][:, group]
-        if value is not None and name.rpartition(".")[2] in _RATES and len(samples) > 1:
+        if value is not None and known.rate and len(samples) > 1:
             variance = float(samples.var(ddof=1))
             if np.isfinite(variance):
                 return wilson_interval(value, variance, level or self.level)
-        floor, ceiling = _RANGES.get(name, (0.0, 1.0))
-        low, high = percentile_interval(samples, level or self.level, floor=floor, ceiling=ceiling)
+        low, high = percentile_interval(
+            samples, level or self.level, floor=known.low, ceiling=known.high
+        )
         return low if np.isfinite(low) else None, high if np.isfinite(high) else None
 
     def ratio(
@@ -305,7 +264,7 @@ class Summary:
             f"; the lower bound takes its rate as {100 * limit:.2f} %, the upper limit where "
             f"none of {most} independent trials fails"
         )
-        return Estimate(value=None, low=max(1.0, highest / limit), high=None, note=note)
+        return Estimate(low=max(1.0, highest / limit), note=note)
 
     def _rate_interval(
         self, rate: str, value: float, group: int
@@ -322,7 +281,7 @@ class Summary:
         fnmr: NDArray[np.float64],
         trials: tuple[Sequence[int | None], Sequence[int | None]],
     ) -> dict[str, Estimate]:
-        """The measures of :func:`fairness.at_a_threshold` with intervals.
+        """The measures over groups at one threshold, with intervals.
 
         Where a group's rate is zero, ratios of that rate are undefined. Their lower bound takes
         each group's rate at a limit of its own, so that all hold together at the level
@@ -334,28 +293,26 @@ class Summary:
             fmr, fnmr: (G,) observed.
             trials: (G,) independent ones behind each error.
         """
-        values = fairness.at_a_threshold(fmr, fnmr)
         bounds = self._bounds_of_ratios(key, (fmr, fnmr), trials)
         clean = [
             (event, ", ".join(self.groups[g] for g in np.flatnonzero(rates == 0)))
             for event, rates in (("false match", fmr), ("false non-match", fnmr))
         ]
         found = {}
-        for name, value in values.items():
-            measure = f"{name}@{key}"
-            if name not in _RATIOS or np.isfinite(value):
+        for name, of in of_kind("threshold").items():
+            measure, value = f"{name}@{key}", of.compute({"fmr": fmr, "fnmr": fnmr})
+            if of.low < 1 or np.isfinite(value):
                 estimate = self.estimate(measure, float(value))
                 if estimate.low is not None and estimate.high is None:
                     estimate = estimate.model_copy(update={"note": _UNBOUNDED})
                 found[name] = estimate
                 continue
-            concerned = clean[:1] if name.startswith("fmr") else clean[1:]
-            if not name.startswith(("fmr", "fnmr")):
-                concerned = clean
-            seen = "; ".join(f"no {event} seen in {names}" for event, names in concerned if names)
-            found[name] = Estimate(
-                value=None, low=bounds.get(name), high=None, note=f"undefined: {seen}"
+            seen = "; ".join(
+                f"no {event} seen in {names}"
+                for error, (event, names) in zip(("fmr", "fnmr"), clean, strict=True)
+                if names and error in of.needs
             )
+            found[name] = Estimate(low=bounds.get(name), note=f"undefined: {seen}")
         return found
 
     def _bounds_of_ratios(

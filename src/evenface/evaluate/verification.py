@@ -345,6 +345,13 @@ def powers_of(scores: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.stack([np.ones_like(values), values, values**2], axis=1)
 
 
+def moments_of(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(R,) mean and variance, with the total weight as divisor, from (R, 3) weighted sums."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, square = (sums[:, 1:] / sums[:, :1]).T
+    return mean, np.maximum(square - mean**2, 0)
+
+
 def dprime_of_moments(
     genuine: NDArray[np.float64], impostor: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -354,12 +361,7 @@ def dprime_of_moments(
     pairs (variances with their total weight as divisor). Infinite without any scatter, NaN
     where the means are equal besides, or a kind has no weight.
     """
-    moments = []
-    for sums in (genuine, impostor):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean, square = (sums[:, 1:] / sums[:, :1]).T
-            moments.append((mean, np.maximum(square - mean**2, 0)))
-    (high, high_variance), (low, low_variance) = moments
+    (high, high_variance), (low, low_variance) = moments_of(genuine), moments_of(impostor)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (high - low) / np.sqrt((high_variance + low_variance) / 2)
 

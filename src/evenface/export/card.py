@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.measures import MEASURES
+from evenface.evaluate.results import Evaluation, GroupResult, Overall
+from evenface.evaluate.text import MISSING, format_estimate
 from evenface.export.record import ModelRecord
 from evenface.export.ship import FINE_TUNED, ExportReport, Learned
 
@@ -133,15 +135,24 @@ def _results(evaluation: Evaluation | None) -> str:
         "",
         "| group | identities | 10-fold accuracy, % | EER, % |",
         "|---|---:|---:|---:|",
-        *(
-            f"| {name} | {of.identities:,} | {_percent(of.accuracy)} | {_percent(of.eer)} |"
-            for name, of in evaluation.groups.items()
-        ),
+        *(_group_row(name, of) for name, of in evaluation.groups.items()),
         "",
-        f"Over groups: mean accuracy {_percent(evaluation.overall.accuracy)}, sample STD "
-        f"{_percent(evaluation.overall.std_sample)} points, SER {_plain(evaluation.overall.ser)}.",
+        _over_groups(evaluation.overall),
     ]
     return "\n".join(lines)
+
+
+def _group_row(name: str, of: GroupResult) -> str:
+    people = MISSING if of.identities is None else f"{of.identities:,}"
+    return f"| {name} | {people} | {format_estimate(of.accuracy)} | {format_estimate(of.eer)} |"
+
+
+def _over_groups(overall: Overall) -> str:
+    said = [f"mean accuracy {format_estimate(overall.accuracy, unit=' %')}"]
+    for name in ("std_sample", "ser", *overall.measures):
+        of = MEASURES[name]
+        said.append(f"{of.title} {format_estimate(overall.estimate(name), scale=of.scale)}")
+    return f"Over groups, the STD in percentage points: {', '.join(said)}."
 
 
 def _operating_point(record: ModelRecord) -> str:
@@ -149,7 +160,7 @@ def _operating_point(record: ModelRecord) -> str:
     if point is None:
         return ""
     rows = [
-        f"| {name} | {_percent(point.fmr[name])} | {_percent(point.fnmr[name])} |"
+        f"| {name} | {format_estimate(point.fmr[name])} | {format_estimate(point.fnmr[name])} |"
         for name in point.fmr
     ]
     return "\n".join(
@@ -205,20 +216,3 @@ def _limits() -> str:
         "own before you decide by this threshold. Groups that the audit does not name were not "
         "measured. A threshold audited on one precision is not that of another."
     )
-
-
-def _percent(estimate: Estimate) -> str:
-    return _figure(estimate, 100)
-
-
-def _plain(estimate: Estimate) -> str:
-    return _figure(estimate, 1)
-
-
-def _figure(estimate: Estimate, scale: float) -> str:
-    if estimate.value is None:
-        return "–"
-    text = f"{scale * estimate.value:.2f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{scale * estimate.low:.2f}, {scale * estimate.high:.2f}]"

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from evenface.evaluate.multiplicity import holm
 from evenface.evaluate.protocols import PairsOrigin
 from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.text import format_estimate
 
 LOSS_THAT_MATTERS = 0.003
 """Accuracy lost in a group from which int8 should be repaired rather than shipped."""
@@ -111,9 +112,7 @@ def _verdict(changes: dict[str, Change], corrected: dict[str, float], gap: Chang
     )
     if gap.value is None:
         return accuracy
-    points = f"{100 * gap.value:+.2f} points"
-    if gap.low is not None and gap.high is not None:
-        points += f" [{100 * gap.low:+.2f}, {100 * gap.high:+.2f}]"
+    points = format_estimate(gap, sign=True, unit=" points")
     if gap.direction > 0:
         return f"{accuracy} Compression widened the gap between groups: {points}."
     if gap.direction < 0:

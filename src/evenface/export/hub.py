@@ -10,9 +10,10 @@ from evenface.evaluate import Evaluation
 from evenface.export.card import model_card
 from evenface.export.ship import ExportReport
 from evenface.files import atomic_folder, read_json, write_json, write_text
+from evenface.teachers.hub import CONFIG_NAME, LIBRARY
 from evenface.train.run import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 
-CARD_NAME, CONFIG_NAME = "README.md", "config.json"
+CARD_NAME = "README.md"
 
 
 def read_exports(folder: Path) -> list[ExportReport]:
@@ -55,7 +56,7 @@ def write_hub(run: Path, exported: Path, target: Path) -> None:
     with atomic_folder(target) as folder:
         write_card(run, exported, folder / CARD_NAME)
         config = {
-            "library": "evenface",
+            "library": LIBRARY,
             "backbone": described["backbone"],
             "embedding_size": described["embedding_size"],
             "input": "aligned faces, RGB, 112×112, (x − 127.5) / 127.5",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from evenface.errors import DataError
-from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.results import Estimate, Evaluation, Record
 
 METADATA_KEY = "evenface"
 """Key of the record among the metadata of an ONNX file."""
@@ -17,11 +17,7 @@ METADATA_KEY = "evenface"
 Precision = Literal["fp32", "fp16", "int8"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AuditedThreshold(_Record):
+class AuditedThreshold(Record):
     """A threshold to decide by, with the error rates that it had in the audit."""
 
     threshold: float
@@ -66,7 +62,7 @@ class AuditedThreshold(_Record):
         )
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """Where a shipped model comes from, what it takes and gives, and its operating point."""
 
     version: int = 1

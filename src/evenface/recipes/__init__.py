@@ -53,13 +53,17 @@ def read(kind: str, source: str) -> dict[str, Any]:
 
 
 def load(
-    kind: str, source: str, model: type[Model], overrides: Mapping[str, Any] | None = None
+    kind: str,
+    source: str | Path | Mapping[str, Any] | Model,
+    model: type[Model],
+    overrides: Mapping[str, Any] | None = None,
 ) -> Model:
     """Read a file by name or path, apply overrides with dotted keys, validate.
 
     Args:
         kind: "train", "study" or "mix".
-        source: one of :func:`list_named`, or the path of a YAML file.
+        source: one of :func:`list_named`, or the path of a YAML file; or its content, or what this
+            returned before.
         model: what the content must be.
         overrides: dotted key → value, e.g. ``{"head.options.m": 0.4}``.
 
@@ -67,9 +71,20 @@ def load(
         UsageError: no such name or file, not YAML, an unknown key (with the nearest known one),
             or a value that does not fit.
     """
-    content = read(kind, source)
+    where, content = content_of(kind, source)
     override(content, overrides or {})
-    return validate(source, content, model)
+    return validate(where, content, model)
+
+
+def content_of(
+    kind: str, source: str | Path | Mapping[str, Any] | BaseModel
+) -> tuple[str, dict[str, Any]]:
+    """What messages call a source, and a copy of its content; errors as :func:`read`."""
+    if isinstance(source, BaseModel):
+        return kind, source.model_dump(mode="json")
+    if isinstance(source, Mapping):
+        return kind, deepcopy(dict(source))
+    return str(source), read(kind, str(source))
 
 
 def override(content: dict[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -6,26 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.results import Estimate, WorstGroup
+from evenface.evaluate.measures import MEASURES, measure, of_kind
+from evenface.evaluate.results import Estimate, Overall
 from evenface.report.grid import level_rank, slice_title
+from evenface.report.measured import (
+    STD_REMARK,
+    measure_cell,
+    measure_column,
+    over_groups_cell,
+    std_cells,
+    worst_cell,
+)
 from evenface.report.models import NO_GROUP, add_models
-from evenface.report.numbers import MISSING, interval, number, p_value, percent
+from evenface.report.numbers import MISSING, p_value, parts, percent
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
 
-_MEASURES = {"accuracy": ("accuracy", "accuracy"), "eer": ("EER", "eer")}
-"""Measures of a group: heading and term in the glossary, by the name in the results."""
-_UNEVENNESS = {
-    "std_sample": ("STD", "std"),
-    "ser": ("SER", "ser"),
-    "dprime_gap": ("d′ gap", "dprime"),
-    "probit_gap": ("probit gap", "probit"),
-    "fnmr_ratio": ("FNMR ratio", "fnmr-ratio"),
-}
-"""The same for measures of several groups together."""
-_NO_FRACTIONS = frozenset({"ser", "dprime_gap", "probit_gap", "fnmr_ratio"})
-"""Measures that are not shown in percent."""
+_OF_GROUPS = ("accuracy", "eer")
+"""Measures of a group whose differences have a table."""
+
+
+def _over_groups() -> list[str]:
+    """Measures of several groups together: of accuracies and scores, then at one threshold."""
+    return [name for name, of in of_kind("overall").items() if of.compared] + ["fnmr_ratio"]
 
 
 def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False) -> Table:
@@ -81,65 +85,46 @@ def _group_cells(
         mean,
         table.estimate(overall.std_sample),
         table.estimate(overall.ser, scale=1),
-        *([] if compact else [_worst(table, overall.worst_group)]),
+        *([] if compact else [worst_cell(table, overall.worst_group)]),
     ]
-
-
-def _worst(table: Table, worst: WorstGroup) -> Cell:
-    if worst.value is None:
-        return Cell(MISSING, note=table.note(worst.note))
-    share = (worst.share or {}).get(worst.value)
-    often = () if share is None else (f"in {number(100 * share, digits=0)} %",)
-    return Cell(worst.value, often, table.note(worst.note))
 
 
 def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
     """How far the groups are apart by several measures, with what noise alone would give."""
+    overall = [e.overall for of in results.evaluations.values() if (e := of.get(benchmark.id))]
+    shown = [
+        name
+        for name in _over_groups()[:-1]
+        if name != "std_sample"
+        and (name in Overall.model_fields or any(name in of.measures for of in overall))
+    ]
     table = Table(
         f"unevenness-{benchmark.id}",
         f"Unevenness over groups: {benchmark.title}. STD and gap are in percentage points; "
-        "0 is even for all but the ratios, where 1 is.",
+        "0 is even for all but the ratios, where 1 is."
+        + (
+            " AVG − STD is the mean accuracy in % less its STD." if "avg_minus_std" in shown else ""
+        ),
         [
             Column("model", numeric=False),
-            Column("STD", "std"),
-            Column("STD if groups were equal", "std-expected"),
-            Column("SER", "ser"),
-            Column("gap", "gap"),
-            Column("d′ gap", "dprime"),
-            Column("probit gap", "probit"),
-            Column("FNMR ratio", "fnmr-ratio"),
+            *map(measure_column, ("std_sample", "std_expected")),
+            *map(measure_column, shown),
+            measure_column("fnmr_ratio"),
         ],
-        remarks=[
-            "STD is that of the sample, with that of the population (pop.) below it. “If groups "
-            "were equal” is what sampling noise alone would give, with how often it would reach "
-            "the STD observed: an STD within that range shows no difference between groups.",
-        ],
+        remarks=[STD_REMARK],
         simulated=benchmark.simulated,
         interactive=True,
     )
-    add_models(table, results, benchmark, lambda evaluation: _unevenness_cells(table, evaluation))
+
+    def cells(evaluation: ArmEvaluation) -> list[Cell]:
+        return [
+            *std_cells(table, evaluation.overall, digits=0),
+            *(over_groups_cell(table, evaluation.overall, name) for name in shown),
+            measure_cell(table, "fnmr_ratio", evaluation.global_threshold.fnmr_ratio),
+        ]
+
+    add_models(table, results, benchmark, cells)
     return table
-
-
-def _unevenness_cells(table: Table, evaluation: ArmEvaluation) -> list[Cell]:
-    overall = evaluation.overall
-    spread = table.estimate(overall.std_sample)
-    if overall.std_population.value is not None:
-        population = f"pop. {percent(overall.std_population.value)}"
-        spread = replace(spread, details=(*spread.details, population))
-    expected = table.estimate(overall.std_expected)
-    if overall.std_excess_p is not None:
-        often = f"reached in {percent(overall.std_excess_p, digits=0)} %"
-        expected = replace(expected, details=(*expected.details, often))
-    return [
-        spread,
-        expected,
-        table.estimate(overall.ser, scale=1),
-        table.estimate(overall.gap),
-        table.estimate(overall.dprime_gap, scale=1),
-        table.estimate(overall.probit_gap, scale=1),
-        table.estimate(evaluation.global_threshold.fnmr_ratio, scale=1),
-    ]
 
 
 def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Table | None:
@@ -148,14 +133,14 @@ def difference_table(results: Results, benchmark: Benchmark, metric: str) -> Tab
         {d.group: d for d in arm if d.metric == metric} for arm in _by_arm(results, benchmark)
     ]
     groups = [g for g in (*benchmark.groups, OVER_GROUPS) if any(g in arm for arm in by_group)]
-    name, term = _MEASURES[metric]
+    shown = measure(metric)
     return _difference_table(
         results,
         Table(
             f"differences-{benchmark.id}-{metric}",
-            f"{name[:1].upper()}{name[1:]} with KD minus without KD, in percentage points: "
-            f"{benchmark.title}.",
-            [Column(group, term if group == OVER_GROUPS else "") for group in groups],
+            f"{shown.title[:1].upper()}{shown.title[1:]} with KD minus without KD, in percentage "
+            f"points: {benchmark.title}.",
+            [Column(group, shown.term if group == OVER_GROUPS else "") for group in groups],
             simulated=benchmark.simulated,
         ),
         by_group,
@@ -170,11 +155,11 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
     """
     several = len(benchmark.groups) != 1
     whole = OVER_GROUPS if several else benchmark.groups[0]
+    measures = _over_groups() if several else list(_OF_GROUPS)
     by_metric = [
-        {d.metric: d for d in arm if d.group == whole and (d.metric in _UNEVENNESS) is several}
+        {d.metric: d for d in arm if d.group == whole and d.metric in measures}
         for arm in _by_arm(results, benchmark)
     ]
-    measures = _UNEVENNESS if several else _MEASURES
     metrics = [m for m in measures if any(m in arm for arm in by_metric)]
     return _difference_table(
         results,
@@ -182,7 +167,7 @@ def overall_difference_table(results: Results, benchmark: Benchmark) -> Table | 
             f"differences-{benchmark.id}-overall",
             f"With KD minus without KD: {benchmark.title}. "
             f"{'STD is' if several else 'Accuracy and EER are'} in percentage points.",
-            [Column(*measures[metric]) for metric in metrics],
+            [measure_column(metric) for metric in metrics],
             simulated=benchmark.simulated,
         ),
         by_metric,
@@ -233,16 +218,10 @@ def _difference_table(
 def _difference_cell(table: Table, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(MISSING)
-    scale = 1 if difference.metric in _NO_FRACTIONS else 100
-    value = None if difference.value is None else scale * difference.value
-    details = [interval(difference, scale=scale, sign=True)]
-    if difference.p_holm is not None:
-        details.append(f"p {p_value(difference.p_holm)}")
-    return Cell(
-        number(value, sign=True),
-        tuple(detail for detail in details if detail),
-        table.note(difference.note),
-    )
+    scale = MEASURES[difference.metric].scale
+    text, bounds = parts(difference, scale=scale, sign=True)
+    p = "" if difference.p_holm is None else f"p {p_value(difference.p_holm)}"
+    return Cell(text, tuple(filter(None, (bounds, p))), table.note(difference.note))
 
 
 def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
@@ -288,5 +267,5 @@ def _threshold_cells(table: Table, evaluation: ArmEvaluation, benchmark: Benchma
         *(table.estimate(threshold.fmr.get(group, nothing)) for group in benchmark.groups),
         *(table.estimate(threshold.fnmr.get(group, nothing)) for group in benchmark.groups),
         table.estimate(threshold.fdr, scale=1, digits=3),
-        table.estimate(threshold.garbe, scale=1, digits=3),
+        measure_cell(table, "garbe", threshold.garbe),
     ]

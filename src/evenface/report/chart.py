@@ -26,6 +26,9 @@ class LegendItem:
 
     label: str
     svg: str
+    style: Style
+    line: bool = True
+    marker: bool = False
 
 
 @dataclass
@@ -52,7 +55,8 @@ class Chart:
     def explain(self, label: str, style: Style, *, line: bool = True, marker: bool = False) -> None:
         """Add an entry to the legend."""
         name = f"{self.id}-key-{len(self.legend)}"
-        self.legend.append(LegendItem(label, figures.key(name, style, line=line, marker=marker)))
+        svg = figures.key(name, style, line=line, marker=marker)
+        self.legend.append(LegendItem(label, svg, style, line, marker))
 
     @property
     def next_name(self) -> str:

@@ -12,7 +12,7 @@ from evenface.report.detects import chance_of, claim_detects
 from evenface.report.figures import finite
 from evenface.report.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.names import with_article
-from evenface.report.numbers import MISSING, interval, number
+from evenface.report.numbers import MISSING, format_estimate
 from evenface.report.strip import strips
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.detectable import Chance, Detectable
@@ -356,8 +356,7 @@ def _said(test: Evidence) -> str:
     scale = 100 if share or test.unit == "points" else 1
     assert test.value is not None
     unit = {"points": "", "share": " %"}.get(test.unit, "")
-    value = f"{number(scale * test.value, sign=not share)}{unit}"
-    return " ".join(filter(None, (value, interval(test, scale=scale, sign=not share))))
+    return format_estimate(test, scale=scale, sign=not share, unit=unit)
 
 
 _SUBJECTS = {"with-kd": "against real faces with KD", "without-kd": "against real faces without KD"}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard
 
 import numpy as np
 
+from evenface.evaluate.text import Interval
 from evenface.report.svg import INK, MUTED, PAPER, RULE, draw, series_colour
-from evenface.study.wording import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

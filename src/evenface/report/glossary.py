@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from evenface.evaluate.measures import TERMS, Term
 
-
-@dataclass(frozen=True)
-class Term:
-    """An entry; ``id`` is its anchor."""
-
-    id: str
-    name: str
-    meaning: str
-
-
-GLOSSARY = (
+WORDS = (
     Term("group", "Group", "The people who share a value of a declared attribute in the data."),
     Term(
         "kd",
@@ -34,47 +24,6 @@ GLOSSARY = (
         "Two images of one identity, and two images of different identities.",
     ),
     Term(
-        "accuracy",
-        "Accuracy",
-        "Share of pairs told right, mean over 10 folds: the threshold is chosen on nine folds and "
-        "used on the tenth. Each group has its own threshold, as in the RFW benchmark; the table "
-        "at one threshold shows what that hides.",
-    ),
-    Term(
-        "std",
-        "STD",
-        "Standard deviation of accuracy over groups. The sample convention divides by the number "
-        "of groups minus one, the population convention by the number of groups; the literature "
-        "uses both.",
-    ),
-    Term(
-        "std-expected",
-        "STD if groups were equal",
-        "The STD that sampling noise alone gives when all groups have one accuracy. STD cannot be "
-        "negative, so it is above zero even then. Only an STD that noise seldom reaches shows "
-        "groups that differ.",
-    ),
-    Term(
-        "ser",
-        "SER, skewed error ratio",
-        "Highest error over groups divided by the lowest; error is 100 − accuracy. 1 is equal. "
-        "Without an error in some group it is undefined, and only a lower bound is given.",
-    ),
-    Term("gap", "Gap", "Highest accuracy over groups minus the lowest."),
-    Term(
-        "dprime",
-        "d′ gap",
-        "d′ is the distance between the mean scores of genuine and impostor pairs in pooled "
-        "standard deviations: it depends on no threshold and has no ceiling. The gap is the "
-        "highest over groups minus the lowest.",
-    ),
-    Term(
-        "probit",
-        "Probit gap",
-        "Highest minus lowest accuracy over groups after the inverse of the normal distribution, "
-        "which undoes the ceiling: near 100 % every gap shrinks, this one does not.",
-    ),
-    Term(
         "worst-group",
         "Worst group",
         "The group of the lowest accuracy, with the share of resamples in which it was the lowest.",
@@ -86,42 +35,7 @@ GLOSSARY = (
         "people of such a pair are of one group here; and where one threshold serves all groups, "
         "it is chosen on the pairs that it is measured on. In use neither holds.",
     ),
-    Term("fnmr", "FNMR", "False non-match rate: share of genuine pairs that are rejected."),
-    Term(
-        "fnmr-ratio",
-        "FNMR ratio",
-        "Highest FNMR over groups divided by the lowest, at one threshold for all groups. 1 is "
-        "equal.",
-    ),
-    Term(
-        "eer",
-        "EER, equal error rate",
-        "The error where FMR and FNMR are equal. Lower is better.",
-    ),
-    Term(
-        "tar-far",
-        "TAR@FAR",
-        "Share of genuine pairs accepted (true accept rate) at the threshold that lets through "
-        "that share of impostor pairs.",
-    ),
     Term("roc", "ROC", "TAR against FAR over all thresholds."),
-    Term(
-        "auc",
-        "AUC",
-        "Area under the ROC: the chance that a genuine pair scores higher than an impostor pair.",
-    ),
-    Term(
-        "fdr",
-        "FDR, fairness discrepancy rate",
-        "1 minus the mean of the largest differences of FMR and of FNMR between groups, at one "
-        "threshold. 1 is equal.",
-    ),
-    Term(
-        "garbe",
-        "GARBE",
-        "Mean of the Gini coefficients of FMR and of FNMR over groups, at one threshold. 0 is "
-        "equal.",
-    ),
     Term(
         "macs",
         "MACs",
@@ -164,3 +78,13 @@ GLOSSARY = (
         "what is asked about could not be computed.",
     ),
 )
+"""What is no measure, and "fmr" as studies have it."""
+_ORDER = (
+    *("group", "kd", "embedding", "pairs", "accuracy", "std", "std-expected", "avg-std", "ser"),
+    *("gap", "dprime", "probit", "score-shift", "worst-group", "fmr", "fnmr", "rate-ratio", "eer"),
+    *("tar-far", "roc", "auc", "fdr", "garbe", "macs", "energy", "seed", "interval", "paired"),
+    *("holm", "verdict"),
+)
+_KNOWN = TERMS | {term.id: term for term in WORDS}
+GLOSSARY = tuple(_KNOWN[name] for name in _ORDER)
+"""In the order of the page; ids are unique."""

@@ -8,7 +8,7 @@ from evenface.report.chart import Chart, Panel
 from evenface.report.charts import few
 from evenface.report.figures import Marks, Style, finite
 from evenface.report.grid import slice_title
-from evenface.report.numbers import MISSING, interval, number, p_value, percent
+from evenface.report.numbers import number, p_value, parts, percent
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Inheritance, Results
@@ -126,10 +126,8 @@ def _title(entry: Inheritance) -> str:
 
 
 def _change(entry: Inheritance) -> Cell:
-    if entry.change.value is None:
-        return Cell(MISSING)
-    bounds = interval(entry.change, scale=1, sign=True)
-    return Cell(number(entry.change.value, sign=True), (bounds,) if bounds else ())
+    text, bounds = parts(entry.change, scale=1, sign=True)
+    return Cell(text, (bounds,) if bounds else ())
 
 
 def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:

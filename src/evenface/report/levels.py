@@ -9,7 +9,7 @@ from evenface.report import figures
 from evenface.report.chart import Chart, Panel
 from evenface.report.claims import LEVELS_RULE
 from evenface.report.figures import Row, Style, finite
-from evenface.report.numbers import MISSING, coverage, interval, number, percent
+from evenface.report.numbers import MISSING, coverage, parts, percent
 from evenface.report.svg import INK, series_colour
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import Benchmark, Claim, Evidence, Results
@@ -129,9 +129,8 @@ def _table(
 def _cell(test: Evidence | None) -> Cell:
     if test is None or test.value is None:
         return Cell(MISSING)
-    scale = 1 if test.unit == "ratio" else 100
-    bounds = interval(test, scale=scale, sign=True)
-    return Cell(number(scale * test.value, sign=True), (bounds,) if bounds else ())
+    text, bounds = parts(test, scale=1 if test.unit == "ratio" else 100, sign=True)
+    return Cell(text, (bounds,) if bounds else ())
 
 
 def _test(claim: Claim, label: str) -> Evidence | None:

@@ -54,6 +54,7 @@ def write_methods(results: Results, *, rules: bool = True) -> Prose:
         Section("Faces", _faces(results, spec)),
         Section("Training sets", _training_sets(results, spec)),
         Section("Teachers", _teachers(results, spec)),
+        Section("Models brought by the user", _given(results)),
         Section("Networks", _networks(results)),
         Section("Losses", [*_heads(results, recipes), *_distillation(results, recipes)]),
         Section("Optimisation", _optimisation(results, recipes)),
@@ -123,7 +124,7 @@ def _faces(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         return []
     faces = spec.faces
     parts = [
-        ("Training faces called real", faces.real),
+        *([] if faces.real is None else [("Training faces called real", faces.real)]),
         *(
             (f"Synthetic training faces{'' if role == 'synthetic' else f' (“{role[10:]}”)'}", part)
             for role, part in faces.synthetic_parts().items()
@@ -243,6 +244,17 @@ def _teachers(results: Results, spec: StudySpec | None) -> list[Paragraph]:
         pieces.append(f". {sentence(teacher.note)}" if teacher.note else ".")
         paragraphs.append(pieces)
     return paragraphs
+
+
+def _given(results: Results) -> list[Paragraph]:
+    return [
+        [
+            f"“{of.name}” stands for {model.title}, seed {of.seed}: "
+            f"{', '.join(of.details.values())}; fingerprint {of.fingerprint[:16]}."
+        ]
+        for model in results.students
+        for of in model.given
+    ]
 
 
 def _networks(results: Results) -> list[Paragraph]:

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import math
 
-from evenface.study import wording
-from evenface.study.wording import Interval
-
-MISSING = "–"
-TOO_WIDE = 0.5
-"""Width of a rate's interval, a fraction, from which on the rate is declined."""
-
-
-def number(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
-    """A number with a fixed number of digits; what is not finite, in words."""
-    if value is None:
-        return MISSING
-    if math.isnan(value):
-        return "undefined"
-    if math.isinf(value):
-        return "infinite" if value > 0 else "minus infinite"
-    return wording.number(value, digits=digits, sign=sign)
+from evenface.evaluate.text import MISSING as MISSING
+from evenface.evaluate.text import format_estimate as format_estimate
+from evenface.evaluate.text import interval as interval
+from evenface.evaluate.text import number as number
+from evenface.evaluate.text import parts as parts
+from evenface.evaluate.text import says_nothing as says_nothing
 
 
 def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
@@ -28,27 +17,14 @@ def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
     return number(None if value is None else 100 * value, digits=digits, sign=sign)
 
 
-def interval(estimate: Interval, *, scale: float = 100, digits: int = 2, sign: bool = False) -> str:
-    """``[low, high]``, with words for a bound that is missing; "" without an interval."""
-    low, high = estimate.low, estimate.high
-    if low is None and high is None:
-        return ""
-
-    def bound(value: float | None, missing: str) -> str:
-        return missing if value is None else number(scale * value, digits=digits, sign=sign)
-
-    return f"[{bound(low, 'no lower bound')}, {bound(high, 'no upper bound')}]"
-
-
-def says_nothing(rate: Interval) -> bool:
-    """Whether a group is too small for a rate: the interval spans half of all possible values."""
-    low, high = rate.low, rate.high
-    return low is not None and high is not None and TOO_WIDE <= high - low < math.inf
-
-
 def count(value: int | None) -> str:
     """A count with thousands separated."""
     return MISSING if value is None else f"{value:,}"
+
+
+def cosine(value: float | None) -> str:
+    """A threshold."""
+    return number(value, digits=4)
 
 
 def duration(seconds: float) -> str:

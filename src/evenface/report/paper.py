@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from evenface.evaluate.measures import MEASURES, better
 from evenface.evaluate.results import Estimate
 from evenface.report.grid import Pairing, difference
 from evenface.report.models import NO_GROUP, model_sections, no_evaluation
@@ -35,14 +36,13 @@ class _Figure:
 
     Attributes:
         of: a model's estimate, or why it has none.
-        scale: factor on what is shown.
+        measure: its name in the catalogue.
         place: test, group and metric of its differences; None where there are none.
     """
 
     heading: str
     of: Callable[[Model], Estimate | str]
-    scale: float = 100.0
-    lower_is_better: bool = False
+    measure: str = "accuracy"
     place: tuple[Benchmark, str, str] | None = None
 
 
@@ -116,8 +116,8 @@ def _by_group(results: Results, benchmark: Benchmark) -> Iterator[_Figure]:
         yield _Figure(group, of_group(group), place=(benchmark, group, "accuracy"))
     place = (benchmark, OVER_GROUPS)
     yield _Figure("average", over_groups("accuracy"), place=(*place, "accuracy"))
-    yield _Figure("STD", over_groups("std_sample"), 100.0, True, (*place, "std_sample"))
-    yield _Figure("SER", over_groups("ser"), 1.0, True, (*place, "ser"))
+    for name in ("std_sample", "ser"):
+        yield _Figure(MEASURES[name].title, over_groups(name), name, (*place, name))
 
 
 def _elsewhere(results: Results, others: Sequence[Benchmark]) -> Iterator[_Figure]:
@@ -170,7 +170,7 @@ def _row(
         if isinstance(found, str):
             cells += table.missing(found, 1)
             continue
-        cell = table.estimate(found, scale=figure.scale, digits=_DIGITS)
+        cell = table.estimate(found, scale=MEASURES[figure.measure].scale, digits=_DIGITS)
         star = "*" if model.kd and _better(results, model, figure) else ""
         kept = cell.details if intervals else ()
         cells.append(replace(cell, text=cell.text + star, details=kept))
@@ -185,7 +185,7 @@ def _better(results: Results, model: Model, figure: _Figure) -> bool:
     found = difference(results, pairing, *figure.place)
     if found is None or found.value is None or not found.decided(results.level):
         return False
-    return (found.value < 0) is figure.lower_is_better
+    return better(figure.measure, found.value)
 
 
 def _mark_best(table: Table, figures: Sequence[_Figure], students: int) -> None:
@@ -196,10 +196,10 @@ def _mark_best(table: Table, figures: Sequence[_Figure], students: int) -> None:
         for number, row in enumerate(rows):
             cell = row.cells[place]
             if cell.figure is not None and cell.figure.value is not None and cell.text != MISSING:
-                values[number] = round(figure.scale * cell.figure.value, _DIGITS)
+                values[number] = round(MEASURES[figure.measure].scale * cell.figure.value, _DIGITS)
         if len(values) < 2:
             continue
-        best = min(values.values()) if figure.lower_is_better else max(values.values())
+        best = max(values.values(), key=lambda v: v if better(figure.measure, 1.0) else -v)
         for number, value in values.items():
             if value == best:
                 cells = rows[number].cells

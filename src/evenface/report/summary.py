@@ -22,7 +22,7 @@ from evenface.report.grid import (
 )
 from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
-from evenface.report.numbers import count, coverage, duration, interval, number
+from evenface.report.numbers import count, coverage, duration, format_estimate, interval, number
 from evenface.report.sweeps import sweep_headline
 from evenface.study.detectable import RUNS, size
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
@@ -254,9 +254,7 @@ _Number = tuple[Estimate, str, str]
 
 def _valued(estimate: Estimate, unit: str) -> str:
     assert estimate.value is not None
-    digits, sign = _DIGITS[unit], unit != " %"
-    value = f"{number(100 * estimate.value, digits=digits, sign=sign)}{unit}"
-    return f"{value} {interval(estimate, digits=digits, sign=sign)}".rstrip()
+    return format_estimate(estimate, digits=_DIGITS[unit], sign=unit != " %", unit=unit)
 
 
 def _mean_gain(results: Results, benchmark: Benchmark, teacher: str) -> _Number | None:
@@ -321,9 +319,7 @@ def _compared(results: Results, benchmark: Benchmark, teacher: str | None) -> li
 
 
 def _points(test: Evidence | Difference, *, sign: bool = True) -> str:
-    value = None if test.value is None else 100 * test.value
-    bounds = interval(test, digits=1, sign=sign)
-    return f"{number(value, digits=1, sign=sign)} points {bounds}".strip()
+    return format_estimate(test, digits=1, sign=sign, unit=" points")
 
 
 def _the(results: Results, teacher: str | None) -> str:

@@ -22,13 +22,26 @@ if TYPE_CHECKING:
 SERIES = 6
 """Number of colours for series: --series-1 … --series-6 in the style sheet."""
 INK, MUTED, RULE, PAPER = (f"#0101{i:02x}" for i in range(1, 5))
-_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
-_VARIABLES |= {f"#0102{i:02x}": f"--series-{i + 1}" for i in range(SERIES)}
+STAND_INS = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
+STAND_INS |= {f"#0102{i:02x}": f"--series-{i + 1}" for i in range(SERIES)}
+"""Colour that stands for one of the page → its CSS variable."""
 _STAND_IN = re.compile(r"#010[12][0-9a-f]{2}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONT = re.compile(r"\s*font-family:[^;]*;?")
 _FONT_SIZE = 11
+
+
+class Drawing(str):
+    """An inline SVG that also knows how to paint itself on other Matplotlib axes.
+
+    Attributes:
+        paint: draws on axes, with the colours of this module.
+        size: width and height in CSS pixels.
+    """
+
+    paint: Callable[[Axes], None]
+    size: tuple[int, int]
 
 
 def series_colour(index: int) -> str:
@@ -43,7 +56,7 @@ def draw(
     *,
     size: tuple[int, int] = (300, 230),
     margins: tuple[int, int, int, int],
-) -> str:
+) -> Drawing:
     """One set of axes as an inline SVG.
 
     Args:
@@ -83,7 +96,9 @@ def draw(
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
-    return _inline(buffer.getvalue(), name, label)
+    drawing = Drawing(_inline(buffer.getvalue(), name, label))
+    drawing.paint, drawing.size = paint, size
+    return drawing
 
 
 def _style(salt: str) -> Any:
@@ -155,6 +170,6 @@ def _attribute(key: str, value: str, name: str) -> str:
     if key.endswith("href"):
         return f"#{name}-{value.removeprefix('#')}"
     value = _REFERENCE.sub(rf"url(#{name}-\1)", value)
-    value = _STAND_IN.sub(lambda match: f"var({_VARIABLES[match.group()]})", value)
+    value = _STAND_IN.sub(lambda match: f"var({STAND_INS[match.group()]})", value)
     value = _FONT.sub("", value)
     return _LONG_NUMBER.sub(lambda match: f"{float(match.group()):.2f}", value)

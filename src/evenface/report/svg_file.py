@@ -23,14 +23,15 @@ def svg_files(chart: Chart) -> Iterator[tuple[str, str]]:
 
     Colours are written out: programs that place a drawing in a paper do not know CSS variables.
     """
-    colours = _light_colours()
+    colours = light_colours()
     for i, panel in enumerate(chart.panels):
         name = chart.id if len(chart.panels) == 1 else f"{chart.id}-{i + 1}"
         drawing = _with_legend(panel, chart)
         yield name, _VARIABLE.sub(lambda match: colours[match.group(1)], drawing)
 
 
-def _light_colours() -> dict[str, str]:
+def light_colours() -> dict[str, str]:
+    """CSS variable → its colour on the light page."""
     style = (resources.files("evenface.report") / "style.css").read_text("utf-8")
     return dict(_DECLARED.findall(style[: style.index("@media")]))
 

@@ -12,7 +12,7 @@ from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Series, Style, finite
 from evenface.report.grid import slice_title
 from evenface.report.names import with_article
-from evenface.report.numbers import MISSING, coverage, interval, number, percent
+from evenface.report.numbers import MISSING, coverage, format_estimate, number, percent
 from evenface.report.svg import INK
 from evenface.report.table import Cell, Column, Table, TableRow
 from evenface.study.record import UNKNOWN, Benchmark, Results, Smallest, Sweep, SweepPoint
@@ -114,12 +114,11 @@ def sweep_headline(results: Results, sweep: Sweep) -> str:
 def _measured(sweep: Sweep, smallest: Smallest) -> str:
     """The figure behind it, with its interval: " (+4.9 points [+1.0, +8.5])"."""
     if smallest.change is not None and finite(smallest.change.value):
-        bounds = interval(smallest.change, digits=1, sign=True)
-        return f" ({number(100 * smallest.change.value, digits=1, sign=True)} points {bounds})"
+        return f" ({format_estimate(smallest.change, digits=1, sign=True, unit=' points')})"
     at = next((p.worst for p in sweep.points if p.fraction == smallest.fraction), UNKNOWN)
     if not finite(at.value):
         return ""
-    return f" and reaches {percent(at.value, digits=1)} % {interval(at, digits=1)}".rstrip()
+    return f" and reaches {format_estimate(at, digits=1, unit=' %')}"
 
 
 def worst_group_picture(results: Results) -> Chart:

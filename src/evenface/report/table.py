@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from evenface.report.numbers import MISSING, interval, number, says_nothing
-from evenface.study.wording import Interval
-
-
-class Estimate(Interval, Protocol):
-    """An interval that may carry a note."""
-
-    @property
-    def note(self) -> str | None: ...
+from evenface.evaluate.results import Estimate
+from evenface.evaluate.text import Interval
+from evenface.report.numbers import MISSING, interval, parts, says_nothing
 
 
 @dataclass(frozen=True)
@@ -113,13 +106,8 @@ class Table:
             bounds = interval(estimate, digits=0)
             why = f"too few people or pairs for a rate: its interval would be {bounds} %"
             return Cell(MISSING, note=self.note(why), figure=estimate)
+        text, bounds = parts(estimate, scale=scale, digits=digits)
         note = self.note(estimate.note)
-        if estimate.value is None and estimate.high is None and estimate.low is not None:
-            bound = f"≥ {number(scale * estimate.low, digits=digits)}"
-            return Cell(bound, note=note, figure=estimate)
-        value = None if estimate.value is None else scale * estimate.value
-        bounds = interval(estimate, scale=scale, digits=digits)
-        text = number(value, digits=digits)
         return Cell(text, (bounds,) if bounds else (), note, figure=estimate)
 
     def missing(self, reason: str, cells: int) -> list[Cell]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from evenface.evaluate.arms import ArmEvaluation
+from evenface.evaluate.measures import measure
 from evenface.report.models import (
     NO_GROUP,
     model_row,
@@ -54,7 +55,7 @@ def operating_table(results: Results, benchmark: Benchmark) -> Table:
     measures = [
         Column("EER", "eer"),
         Column("AUC", "auc"),
-        *(Column(f"TAR@FAR {far_level(level)}", "tar-far") for level in levels),
+        *(Column(measure(f"tar@far={level}").title, "tar-far") for level in levels),
         Column("accuracy ± folds", "accuracy"),
     ]
     table = Table(
@@ -111,14 +112,6 @@ def _pair_counts(benchmark: Benchmark, evaluation: ArmEvaluation | None) -> list
         if (result := evaluation.groups.get(group))
     ]
     return [f"Genuine and impostor pairs: {'; '.join(counts)}."] if counts else []
-
-
-def far_level(level: str) -> str:
-    """A level such as "1e-3" in percent: "0.1 %"."""
-    try:
-        return f"{100 * float(level):g} %"
-    except ValueError:
-        return level
 
 
 def sets_table(results: Results) -> Table:

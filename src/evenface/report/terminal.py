@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from evenface.report import by_group, tables
 from evenface.report.claims import collect_claims
+from evenface.report.formats.terminal import terminal_table
 from evenface.report.summary import first_screen
-from evenface.report.table import Cell, Table
 from evenface.study.record import Results
 
 if TYPE_CHECKING:
@@ -43,23 +43,6 @@ def verdict_lines(study: Results) -> list[str]:
 def result_tables(study: Results) -> Iterator[rich_table.Table]:
     """Accuracy by group, and equal error rates on other people."""
     if study.main:
-        yield _drawn(by_group.group_table(study, study.main, compact=True))
+        yield terminal_table(by_group.group_table(study, study.main, compact=True), plain=False)
     if study.others:
-        yield _drawn(tables.people_table(study, study.others))
-
-
-def _drawn(table: Table) -> rich_table.Table:
-    from rich import table as rich_table
-
-    drawn = rich_table.Table(title=table.caption, title_justify="left")
-    for column in table.columns:
-        drawn.add_column(column.text, justify="right" if column.numeric else "left")
-    for section in table.sections:
-        for place, row in enumerate(section, 1):
-            header = "\n".join(filter(None, (row.header, row.detail)))
-            drawn.add_row(header, *map(_text, row.cells), end_section=place == len(section))
-    return drawn
-
-
-def _text(cell: Cell) -> str:
-    return "\n".join([cell.text, *cell.details])
+        yield terminal_table(tables.people_table(study, study.others), plain=False)

@@ -21,7 +21,8 @@ from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NA
 from evenface.files import fingerprint
 from evenface.seeds import generator
 from evenface.study import record
-from evenface.study.faces import StudyFaces
+from evenface.study.faces import StudyFaces, TestSets
+from evenface.study.given import evaluate_given
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     RANDOM_GROUPS,
@@ -81,7 +82,9 @@ _PEOPLE = {
 }
 
 
-def draw_benchmarks(spec: StudySpec, faces: StudyFaces, log: StageLog) -> list[Benchmark]:
+def draw_benchmarks(
+    spec: StudySpec, faces: StudyFaces | TestSets, log: StageLog
+) -> list[Benchmark]:
     """The held-out faces per group ("groups"), further ones, then sets of other people as a whole.
 
     Each is written to the study's folder (manifest and pairs), for whoever wants to evaluate
@@ -158,6 +161,11 @@ def evaluate_arms(
 
             at = f"evaluations/{arm.id}"
             teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
+        for given in arm.given:
+            inputs = common | {"model": given.fingerprint}
+            at, name = f"evaluations/{given.spec.name}", f"evaluate: {given.spec.name}"
+            call = (given.spec, spec, folders, settings)
+            of_run[given.at] = Stage(name, inputs, at, evaluate_given, call)
         for run in arm.runs.values():
             if run not in of_run:
                 inputs = common | {"model": _fingerprint(run)}
@@ -173,10 +181,14 @@ def evaluate_arms(
     failed = {run: of_stage[stage.at] for run, stage in of_run.items() if stage.at in of_stage}
     left, failures = without_failed(arms, failed)
     places = {
-        arm.id: [log.folder / of_run[run].at for run in arm.runs.values()] for arm in left
+        arm.id: [log.folder / of_run[run].at for run in arm.models.values()] for arm in left
     } | {arm: [at] for arm, at in teachers.items()}
     evaluations = {
-        arm: {b.id: [Evaluation.read(place / b.id) for place in at] for b in benchmarks}
+        arm: {
+            b.id: [Evaluation.read(place / b.id) for place in at]
+            for b in benchmarks
+            if all((place / b.id).exists() for place in at)  # embeddings of some tests only
+        }
         for arm, at in places.items()
         if at
     }
@@ -282,7 +294,7 @@ def _published(
 
 def _trained_looks(spec: StudySpec) -> set[str]:
     """Looks that a student, or the teacher that comes with the package, has seen."""
-    parts = (spec.faces.real, *spec.faces.synthetic_parts().values())
+    parts = (spec.faces.by_role().get("real"), *spec.faces.synthetic_parts().values())
     looks = {part.look for part in parts if isinstance(part, RenderedFaces)}
     return looks | ({"camera"} if STUDY_TEACHER in spec.teachers else set())
 

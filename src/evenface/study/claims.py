@@ -88,11 +88,7 @@ def kd_raises_accuracy(
             Evidence(
                 label="all groups together",
                 value=least.value,
-                low=None,
-                high=None,
                 p_value=together,
-                p_holm=None,
-                unit="points",
                 note="smallest rise of a group; p is the largest of the groups' one-sided p",
             ),
             evidence("mean over groups", mean),

@@ -214,7 +214,9 @@ def _data(spec: StudySpec, name: str, prefix: str) -> dict[str, Any]:
     whole = isinstance(wanted, WholeSet) and wanted.identities is None
     # A set that is drawn may take from both.
     roles = [wanted.kind] if isinstance(wanted, WholeSet) else ["real", "synthetic"]
-    parts: dict[str, AnyFaces] = {"real": faces.real} if "real" in roles else {}
+    parts: dict[str, AnyFaces] = {}
+    if "real" in roles and faces.real is not None:
+        parts["real"] = faces.real
     if "synthetic" in roles:
         parts |= faces.synthetic_parts()
     content: dict[str, Any] = {"set": wanted.model_dump(mode="json")}

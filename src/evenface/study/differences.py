@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import PairedDifference
+from evenface.evaluate.measures import of_kind
 from evenface.evaluate.multiplicity import holm
 from evenface.study.record import Difference
 from evenface.study.wording import OVER_GROUPS
@@ -13,10 +14,7 @@ from evenface.study.wording import OVER_GROUPS
 _GROUP_METRICS = ("accuracy", "eer")
 _OVERALL_METRICS = {
     "accuracy": "overall.accuracy",
-    "std_sample": "overall.std_sample",
-    "ser": "overall.ser",
-    "dprime_gap": "overall.dprime_gap",
-    "probit_gap": "overall.probit_gap",
+    **{name: f"overall.{name}" for name, of in of_kind("overall").items() if of.compared},
     "fnmr_ratio": "global.fnmr_ratio",
 }
 
@@ -57,6 +55,7 @@ def kd_differences(
         rows += [
             row(OVER_GROUPS, metric, plain.compare(distilled, measure))
             for metric, measure in _OVERALL_METRICS.items()
+            if measure in plain.replicates and measure in distilled.replicates
         ]
     return rows
 

@@ -96,13 +96,20 @@ def kind_of(recipe: TrainRecipe) -> tuple[object, ...]:
     )
 
 
-def measure(recipe: TrainRecipe, num_identities: int, *, threads: int | None) -> Pace:
+def measure(
+    recipe: TrainRecipe,
+    num_identities: int,
+    *,
+    threads: int | None,
+    most_images: int | None = None,
+) -> Pace:
     """Take and time a few steps on images of noise, without distillation.
 
     Args:
         recipe: its embedding size must be settled.
         num_identities: number of classes.
         threads: of the CPU, as the study will use.
+        most_images: of a step on a CPU; the time of a whole batch is in proportion.
 
     Raises:
         UsageError: its device is not there, or a part of it does not exist.
@@ -119,9 +126,13 @@ def measure(recipe: TrainRecipe, num_identities: int, *, threads: int | None) ->
     plain = recipe.model_copy(update={"distill": None, "head": head})
     device = choose_device(recipe.device)
     rng = np.random.default_rng(0)
-    rows = np.arange(recipe.batch_size)
+    images = recipe.batch_size
+    if most_images is not None and device.type == "cpu" and images > most_images:
+        images = most_images
+        plain = plain.model_copy(update={"batch_size": images, "micro_batches": 1})
+    rows = np.arange(images)
     batch = Batch(
-        rng.integers(0, 256, (recipe.batch_size, 112, 112, 3), dtype=np.uint8),
+        rng.integers(0, 256, (images, 112, 112, 3), dtype=np.uint8),
         rows % num_identities,
         None,
         rows,
@@ -137,7 +148,7 @@ def measure(recipe: TrainRecipe, num_identities: int, *, threads: int | None) ->
             seconds.append(time.perf_counter() - start)
             if sum(seconds) > _LONGEST and step >= _WARM_UP:
                 break
-    return Pace(recipe, fmean(seconds[_WARM_UP:]))
+    return Pace(recipe, fmean(seconds[_WARM_UP:]) * recipe.batch_size / images)
 
 
 def together(seconds: Sequence[float], workers: int) -> float:

@@ -66,11 +66,7 @@ def kd_everywhere(grid: Grid, teacher: str | None) -> Iterator[Claim]:
             Evidence(
                 label="all groups in all cells",
                 value=least.value,
-                low=None,
-                high=None,
                 p_value=together,
-                p_holm=None,
-                unit="points",
                 note="smallest rise; p is the largest of all one-sided p",
             ),
         ),

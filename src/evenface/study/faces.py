@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from evenface.study.sizes import (
     MIX_REPORT_NAME,
     Size,
     faces_size,
+    is_dataset,
     share,
     shares_of,
     shortfalls,
@@ -71,6 +72,36 @@ class StudyFaces:
         return {"real": self.real, "synthetic": self.synthetic, **self.whole}
 
 
+@dataclass(frozen=True)
+class TestSets:
+    """Faces to be tested on, where nothing is trained."""
+
+    test: Manifest
+    more_tests: dict[str, Manifest]
+    group_by: str | None
+    real_people: dict[str, Manifest]
+
+
+def prepare_tests(spec: StudySpec, log: StageLog) -> TestSets:
+    """The test faces of a study that trains nothing.
+
+    Raises:
+        UsageError: folders that are not there.
+    """
+    check_inputs(spec)
+    tests = {
+        role: obtain(part, role, spec, log)
+        for role, part in spec.faces.by_role().items()
+        if not isinstance(part, HeldOutFaces)
+    }
+    test = tests.pop("test")
+    group_by = spec.faces.group_by or next(iter(test.attributes), None)
+    people: dict[str, Manifest] = {
+        name: real_people(name, log) for name in spec.evaluation.real_people
+    }
+    return TestSets(test, tests, group_by, people)
+
+
 def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
     """Render or import what the study file names. Finished parts are kept.
 
@@ -79,6 +110,7 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
             ask for more identities than their sources have.
     """
     check_inputs(spec)
+    assert spec.faces.real is not None  # the study trains
     real = obtain(spec.faces.real, "real", spec, log)
     sources = {
         role: obtain(part, role, spec, log) for role, part in spec.faces.synthetic_parts().items()
@@ -111,7 +143,7 @@ def check_inputs(spec: StudySpec) -> None:
         for role, part in parts.items()
         if (path := path_of(part)) is not None and not path.exists()
     ]
-    if not lacking:
+    if not lacking and spec.training_sets:
         roles = ("real", *spec.faces.synthetic_parts())
         lacking = shortfalls(spec, source_sizes(spec, {r: faces_size(parts[r]) for r in roles}))
     if lacking:
@@ -217,25 +249,24 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
         UsageError: see :func:`check_groups`.
     """
     check_groups(spec, faces)
-    whole = {"real": faces.real, "synthetic": faces.synthetic}
+    sources = [faces.real.fingerprint, faces.synthetic.fingerprint]
     sets: dict[str, Manifest] = {}
     for name, asked in spec.training_sets.items():
         wanted = _of_those_left(name, asked, faces)
         inputs = {
             "set": _as_input(wanted),
-            "sources": [m.fingerprint for m in whole.values()],
+            "sources": sources,
             **_weights(spec),
             "group_by": faces.group_by,
             "seed": spec.seed,
         }
 
         def build(folder: Path, name: str = name, wanted: WholeSet | MixedSet = wanted) -> None:
-            if wanted.groups is not None:
-                manifest = _drawn(name, wanted, faces, spec.seed)
-            elif isinstance(wanted, WholeSet) and wanted.identities is None:
-                manifest = whole[wanted.kind]
-            else:
-                manifest, report = _mix(wanted, faces, spec)
+            try:
+                manifest, report = draw_set(wanted, faces, spec)
+            except UsageError as error:
+                raise UsageError(f"training set {name}: {error}") from None
+            if report is not None:
                 write_json(folder / MIX_REPORT_NAME, report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
@@ -272,16 +303,6 @@ def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
     if isinstance(wanted, MixedSet) and not wanted.wrong_labels:
         unused.add("wrong_labels")
     return wanted.model_dump(mode="json", exclude=unused)
-
-
-def _drawn(name: str, wanted: WholeSet | MixedSet, faces: StudyFaces, seed: int) -> Manifest:
-    """A set whose groups get given shares."""
-    try:
-        return draw_shares(
-            (faces.real, faces.synthetic), shares_of(wanted, seed), group_by=faces.group_by
-        )
-    except (ValueError, DataError) as error:
-        raise UsageError(f"training set {name}: {error}") from None
 
 
 def without_groups(spec: StudySpec, synthetic: Manifest, attribute: str) -> list[Manifest]:
@@ -326,9 +347,22 @@ def check_groups(spec: StudySpec, faces: StudyFaces) -> None:
         )
 
 
-def _mix(
+def draw_set(
     wanted: WholeSet | MixedSet, faces: StudyFaces, spec: StudySpec
-) -> tuple[Manifest, MixReport]:
+) -> tuple[Manifest, MixReport | None]:
+    """The rows of a training set, and the report where some were drawn.
+
+    Raises:
+        UsageError: the faces are too few for what is asked.
+    """
+    if wanted.groups is not None:
+        both, shares = (faces.real, faces.synthetic), shares_of(wanted, spec.seed)
+        try:
+            return draw_shares(both, shares, group_by=faces.group_by), None
+        except (ValueError, DataError) as error:
+            raise UsageError(str(error)) from None
+    if isinstance(wanted, WholeSet) and wanted.identities is None:
+        return faces.real if wanted.kind == "real" else faces.synthetic, None
     shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes
     # None would group by another attribute, or fail.
     group_by = (faces.group_by,) if shared and faces.group_by else ()
@@ -395,7 +429,7 @@ def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Ma
 
     inputs = {
         "faces": part.model_dump(mode="json"),
-        "files": _listing(path),
+        "files": listing(path),
         "version": _KEPT_VERSION,
         **settings,
     }
@@ -445,15 +479,8 @@ def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
 
 
 def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
-    if not part.path.exists():
-        raise UsageError(f"{part.path}: no such folder (given as the {role} faces)")
-    if role in ("test", *spec.faces.more_tests) and kept_pairs(part.path):
-        raise UsageError(
-            f"{part.path}: holds pairs of its own, and faces of kind 'folder' get drawn ones "
-            f"(given as the {role} faces). Use its pairs with {{kind: protocol, spec: "
-            f"{part.path}}}, or draw new ones with {{kind: protocol, spec: '{DRAW}{part.path}'}}"
-        )
-    if part.path.suffix == ".parquet" or (part.path / MANIFEST_NAME).is_file():
+    check_folder(part, role, spec)
+    if is_dataset(part.path):
         return Manifest.read(part.path)
 
     def build(folder: Path) -> None:
@@ -469,19 +496,44 @@ def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Man
             max_bad_rate=part.max_bad_rate,
         )
 
-    inputs = {"faces": part.model_dump(mode="json"), "files": _listing(part.path)}
+    inputs = {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
     return Manifest.read(log.run(f"import: {role}", inputs, build, at=f"data/{role}"))
 
 
-def _listing(folder: Path) -> str:
+def check_folder(part: FolderFaces, role: str, spec: StudySpec) -> None:
+    """Refuse a folder that is not there, and test faces that have pairs of their own.
+
+    Raises:
+        UsageError: says what to do.
+    """
+    if not part.path.exists():
+        raise UsageError(f"{part.path}: no such folder (given as the {role} faces)")
+    if role in ("test", *spec.faces.more_tests) and kept_pairs(part.path):
+        raise UsageError(
+            f"{part.path}: holds pairs of its own, and faces of kind 'folder' get drawn ones "
+            f"(given as the {role} faces). Use its pairs with {{kind: protocol, spec: "
+            f"{part.path}}}, or draw new ones with {{kind: protocol, spec: '{DRAW}{part.path}'}}"
+        )
+
+
+def listing(folder: Path) -> str:
     """Digest of names, sizes and times: a changed folder or file is imported again."""
     digest = hashlib.sha256()
-    for path in (folder, *sorted(folder.rglob("*"))):  # of a file: itself
-        if path.is_file():
-            status = path.stat()
-            entry = f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(entry.encode("utf-8", "surrogateescape"))
+    for path in _files(folder):
+        status = path.stat()
+        entry = f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file itself, or all below a folder in the order of their names, one folder at a time."""
+    if not path.is_dir():
+        yield from [path] if path.is_file() else []
+        return
+    for below in sorted(path.iterdir()):
+        if not (below.is_symlink() and below.is_dir()):
+            yield from _files(below)
 
 
 def real_people(name: str, log: StageLog) -> Manifest:

@@ -107,7 +107,7 @@ def _open(spec: StudySpec) -> StudyTeacher:
     own = {teacher_id(teacher): teacher for teacher in spec.teachers if isinstance(teacher, str)}
     source = own.get(given, given)
     name = plain_name(source) or "teacher"
-    return StudyTeacher(name, source, {name: load_teacher(source)})
+    return StudyTeacher(name, source, {name: load_teacher(source)}, {name: source})
 
 
 def _embed(

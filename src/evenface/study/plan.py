@@ -13,9 +13,9 @@ from pathlib import Path
 
 from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
-from evenface.data.manifest import MANIFEST_NAME, Manifest
+from evenface.data.manifest import Manifest
 from evenface.data.store import IMAGE_BYTES
-from evenface.errors import EvenfaceError, MissingDependencyError
+from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
 from evenface.parallel import usable_cores
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
@@ -51,6 +51,7 @@ from evenface.study.sizes import (
     Size,
     counted_real_share,
     faces_size,
+    is_dataset,
     real_share,
     set_size,
     share,
@@ -78,7 +79,14 @@ from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe
 from evenface.train.run import LOG_NAME
 
 
-def plan_study(spec: StudySpec, out: Path, *, measuring: bool = False) -> Plan:
+def plan_study(
+    spec: StudySpec,
+    out: Path,
+    *,
+    measuring: bool = False,
+    most_images: int | None = None,
+    sizes: Mapping[str, Size] | None = None,
+) -> Plan:
     """Look at what is there and reckon the rest.
 
     Args:
@@ -86,18 +94,23 @@ def plan_study(spec: StudySpec, out: Path, *, measuring: bool = False) -> Plan:
         out: its folder, which need not exist.
         measuring: take a few steps of each kind of training that no finished run tells the time
             of.
+        most_images: of such a step on a CPU; the time of a whole batch is in proportion.
+        sizes: of faces by role, and of training sets ("set NAME"), where they are known already.
 
     Raises:
         UsageError: the study's overrides do not fit its recipes.
         DataError: a file in ``out`` is damaged.
         MissingDependencyError: ``measuring`` without torch.
     """
-    return _Planner(spec, out).plan(measuring=measuring)
+    if not spec.training_sets:
+        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan")
+    return _Planner(spec, out, sizes or {}).plan(measuring=measuring, most_images=most_images)
 
 
 class _Planner:
-    def __init__(self, spec: StudySpec, out: Path) -> None:
+    def __init__(self, spec: StudySpec, out: Path, known: Mapping[str, Size]) -> None:
         self.spec = spec
+        self.known = known
         self.log = LookLog(out)
         self.missing: list[str] = []
         self.stages: list[PlannedStage] = []
@@ -116,7 +129,7 @@ class _Planner:
         }
         """Of all teachers."""
 
-    def plan(self, *, measuring: bool) -> Plan:
+    def plan(self, *, measuring: bool, most_images: int | None) -> Plan:
         spec, folder = self.spec, self.log.folder
         self._check_inputs()
         self._look_at_faces()
@@ -132,7 +145,10 @@ class _Planner:
         if measuring and (new := _untimed(runs, recipes, paces)):
             threads = 1 if workers > 1 else None
             try:
-                paces += [measure(recipe, self._identities(), threads=threads) for recipe in new]
+                paces += [
+                    measure(recipe, self._identities(), threads=threads, most_images=most_images)
+                    for recipe in new
+                ]
             except ImportError:
                 raise MissingDependencyError("torch", "train", "--measure") from None
             told.append("steps taken just now on this machine, without distillation")
@@ -173,6 +189,10 @@ class _Planner:
         for teacher in self.spec.teachers:
             if isinstance(teacher, str) and not _at_hand(teacher):
                 self.missing.append(f"teacher: {teacher} is not there")
+        for model in self.spec.models:
+            for source in (model.path, *model.embeddings.values()):
+                if source is not None and not _at_hand(str(source)):
+                    self.missing.append(f"model {model.name}: {source} is not there")
         known = (teacher for teacher in self.spec.teachers if isinstance(teacher, str))
         assets = [*self.spec.evaluation.real_people, *known]
         if (rules := self.spec.faces.exclude_overlap) and rules.by != "names":
@@ -189,8 +209,9 @@ class _Planner:
             if isinstance(part, HeldOutFaces):
                 continue
             path = path_of(part)
-            prepared = path is not None and _is_dataset(path)  # it is read and counted below
-            self.sizes[role] = Size() if prepared else faces_size(part)
+            prepared = path is not None and is_dataset(path)  # it is read and counted below
+            unread = Size() if prepared else faces_size(part)
+            self.sizes[role] = self.known.get(role, unread)
             manifest = self._faces_of(role, part)
             if manifest is not None:
                 self.faces[role] = manifest
@@ -234,7 +255,7 @@ class _Planner:
         path, manifest, note = path_of(part), None, ""
         there = path is None or path.exists()
         imported = (self.log.folder / "data" / role).exists()
-        prepared = path is not None and _is_dataset(path)
+        prepared = path is not None and is_dataset(path)
         if not there:
             note = f"{path} is missing"
         elif imported or prepared:  # else a large folder would be listed for nothing
@@ -316,7 +337,8 @@ class _Planner:
         known = labelled and {"real", "synthetic"} <= self.faces.keys()
         for name, wanted in self.spec.training_sets.items():
             sources = self.sizes["real"], self.sizes["synthetic"]
-            self.sizes[f"set {name}"] = set_size(wanted, *sources)
+            reckoned = set_size(wanted, *sources)
+            self.sizes[f"set {name}"] = self.known.get(f"set {name}", reckoned)
             self.real_shares[name] = real_share(wanted, *sources)
             state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
             if known:
@@ -567,7 +589,7 @@ class _Planner:
         for role, part in parts.items():
             # Those held out lie with the real ones.
             path = path_of(parts["real"] if isinstance(part, HeldOutFaces) else part)
-            if path is None or not _is_dataset(path):
+            if path is None or not is_dataset(path):
                 images = self.sizes[role].images
                 yield None if images is None else images * IMAGE_BYTES, role in self.faces
 
@@ -588,11 +610,6 @@ class _Planner:
                 images = self.sizes[f"set {set_}"].images
                 folder = self.log.folder / "sets" / set_ / f"embeddings-{name}"
                 yield (None if images is None else embedding_bytes(images, size)), folder.exists()
-
-
-def _is_dataset(path: Path) -> bool:
-    """Whether faces are used where they lie, and not imported."""
-    return path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
 
 
 def _never(folder: Path) -> None:

@@ -12,9 +12,13 @@ from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.errors import UsageError
 from evenface.evaluate.protocol_specs import DRAW, ProtocolOptions, tasks_of
-from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
+from evenface.evaluate.protocols import PROTOCOL_NAME, GroupCounts, Pairs, Protocol
 from evenface.evaluate.tasks import Task
 
+FOLDS_OF_FEW = 2
+"""Folds of the few pairs that a rehearsal takes."""
+_FEW = 2
+"""Pairs of each group, fold and kind among them."""
 _BATCH = 256
 
 
@@ -28,7 +32,8 @@ def keep_verification_set(
     seed: int,
     group_by: str | None = None,
     pairs_per_group: int | None = None,
-) -> None:
+    few: bool = False,
+) -> Protocol:
     """Write images, manifest and protocol of one verification set into ``folder``.
 
     Many models are evaluated on it: its images are decoded once.
@@ -41,6 +46,10 @@ def keep_verification_set(
         folds: of sets that bring none.
         seed: of folds and pairs that are drawn.
         group_by, pairs_per_group: of pairs that are drawn (``draw:DATASET``).
+        few: a few pairs of each group, for a rehearsal.
+
+    Returns:
+        The whole protocol, over the rows of the set itself.
 
     Raises:
         UsageError: not one verification set of single images.
@@ -57,21 +66,23 @@ def keep_verification_set(
             "name each by its file"
         )
     (task,) = tasks
-    protocol, count = task.protocol, len(task.faces)
-    if protocol is None or len(protocol.identity) != count:
+    whole = task.protocol
+    if whole is None or len(whole.identity) != len(task.faces):
         raise UsageError(
             f"{spec}: a study compares single images in pairs, and this is another kind"
         )
+    kept = _few_rows(whole) if few else np.arange(len(task.faces))
+    protocol, count = (_few_of(whole, kept) if few else whole), len(kept)
     with ImageStoreWriter(folder) as writer, progress(name, count, unit="images") as bar:
         for start in range(0, count, _BATCH):
-            rows = np.arange(start, min(start + _BATCH, count))
+            rows = kept[start : start + _BATCH]
             writer.append(task.faces.images(rows))
             bar.advance(len(rows))
-    several = len(protocol.groups) > 1
+    several, people = len(protocol.groups) > 1, _people(task, name)
     manifest = Manifest.from_columns(
         folder,
         index=range(count),
-        identity=_people(task, name),
+        identity=[people[row] for row in kept],
         origin="synthetic" if protocol.simulated else "real",
         dataset=name,
         licence="as declared by its owner",
@@ -83,6 +94,48 @@ def keep_verification_set(
         manifest_fingerprint=manifest.fingerprint,
         group_by=("group",) if several else (),
     ).write(folder / PROTOCOL_NAME)
+    return whole
+
+
+def _few(pairs: Pairs) -> Pairs:
+    """The first few of each group, fold and kind, of the first folds."""
+    kind = (pairs.group * (pairs.fold.max(initial=0) + 2) + pairs.fold + 1) * 2 + pairs.genuine
+    order = np.argsort(kind, kind="stable")
+    first = np.flatnonzero(np.diff(kind[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    chosen = np.sort(order[place < _FEW])
+    return pairs.select(chosen[pairs.fold[chosen] < FOLDS_OF_FEW])
+
+
+def _few_rows(protocol: Protocol) -> np.ndarray:
+    """Sorted rows of the few pairs."""
+    parts = [_few(protocol.fold_pairs), _few(protocol.score_pairs)]
+    return np.unique(np.concatenate([side for part in parts for side in (part.a, part.b)]))
+
+
+def _few_of(protocol: Protocol, rows: np.ndarray) -> Protocol:
+    """The few pairs of a protocol, over these rows alone."""
+
+    def over(pairs: Pairs) -> Pairs:
+        few = _few(pairs)
+        return replace(few, a=np.searchsorted(rows, few.a), b=np.searchsorted(rows, few.b))
+
+    identity = np.unique(protocol.identity[rows], return_inverse=True)[1].astype(np.int64)
+    scored = over(protocol.score_pairs)
+    counts = []
+    for group in range(len(protocol.groups)):
+        of_group = scored.group == group
+        used = np.unique(np.concatenate([scored.a[of_group], scored.b[of_group]]))
+        sizes = np.unique(identity[used], return_counts=True)[1]
+        counts.append(GroupCounts(len(used), len(sizes), int((sizes == 1).sum())))
+    return replace(
+        protocol,
+        fold_pairs=over(protocol.fold_pairs),
+        score_pairs=scored,
+        identity=identity,
+        counts=tuple(counts),
+        folds=min(protocol.folds, FOLDS_OF_FEW),
+    )
 
 
 def _people(task: Task, name: str) -> list[str]:

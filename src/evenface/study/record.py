@@ -130,6 +130,16 @@ class Run(Record):
     environment: dict[str, JsonValue] | None = None
 
 
+class Given(Record):
+    """A model that the user brought, in place of a training of one seed."""
+
+    seed: int
+    name: str
+    fingerprint: str
+    details: dict[str, str] = Field(default_factory=dict)
+    """Its file and how it is run, for the reader."""
+
+
 class Model(Record):
     """An arm (training set, levels, teacher or none) over its seeds, a teacher, or an untrained
     network.
@@ -156,6 +166,7 @@ class Model(Record):
     energy_wh: float | None = None
     runs: tuple[Run, ...] = ()
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    given: tuple[Given, ...] = ()
     note: str = ""
     """What the study file says of the arm."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,6 +26,8 @@ from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.cells import cells
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
+from evenface.study.executors.local import visible_gpus
+from evenface.study.given import arm_of, kinds_of_given, levels_of_given
 from evenface.study.left_out import LeftOut
 from evenface.study.rules import check_rules
 from evenface.study.sizes import counted_real_share
@@ -34,6 +37,7 @@ from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
     MixedSet,
+    RenderedFaces,
     SeveralFaces,
     ShuffledTeacher,
     StudySpec,
@@ -71,7 +75,8 @@ def check_claims(spec: StudySpec) -> None:
         check_rules(spec.claims or ())
     except ValueError as error:
         raise UsageError(f"{spec.name}: claims: {error}") from None
-    arms = [cell.id for cell in cells(spec)]
+    arms = [cell.id for cell in cells(spec)] if spec.training_sets else []
+    arms += [arm_of(model)[0] for model in spec.models]
     arms += [f"teacher-{teacher_id(teacher)}" for teacher in spec.teachers]
     for name in spec.claim_settings.unknown_arms(arms):
         near = difflib.get_close_matches(name, arms, n=1)
@@ -86,21 +91,25 @@ def collect_results(findings: Findings) -> record.Results:
     """Everything that a finished study found."""
     spec, log = findings.spec, findings.log
     students = [arm for arm in findings.arms if arm.kind == "student" and arm.runs]
-    run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
+    device, threads = _trained_on(students)
+    factors = levels_of_given(spec)
     models = {arm.id: arm.describe() for arm in findings.arms}
-    costs = {name: _cost(of, run["device"], run["threads"]) for name, of in models.items()}
+    costs = {name: _cost(of, device, threads) for name, of in models.items()}
     answers = summarise(
         findings.arms,
         findings.evaluations,
         others=spec.evaluation.real_people,
-        kinds={name: wanted.kind for name, wanted in spec.training_sets.items()},
+        kinds={
+            **{name: wanted.kind for name, wanted in spec.training_sets.items()},
+            **kinds_of_given(spec),
+        },
         real_fractions={
             name: of.real_fraction
             for name, of in spec.training_sets.items()
             if not (isinstance(of, MixedSet) and of.wrong_labels)
         },
         right_labels=_right_labels(spec),
-        factors={name: list(levels) for name, levels in spec.factors.items()},
+        factors=factors,
         costs=costs,
         rules=spec.claims,
         settings=spec.claim_settings,
@@ -115,6 +124,7 @@ def collect_results(findings: Findings) -> record.Results:
                     None,
                     [
                         statement(spec),
+                        _given_said(findings),
                         _labels_said(findings),
                         findings.left_out.sentence if findings.left_out else None,
                         _sizes(findings.sets),
@@ -124,13 +134,13 @@ def collect_results(findings: Findings) -> record.Results:
             command=findings.command,
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seed=spec.seed,
-            seeds=spec.training_seeds,
+            seeds=_seeds(findings),
             evenface=__version__,
-            factors={name: tuple(levels) for name, levels in spec.factors.items()},
+            factors={name: tuple(levels) for name, levels in factors.items()},
             stand_ins=spec.stand_ins,
             spec=spec.model_dump(mode="json"),
         ),
-        machine=describe_machine(run["device"]) | {"threads a student": run["threads"]},
+        machine=describe_machine(device) | {"threads a student": threads},
         teachers=tuple(_describe_teacher(spec, teacher) for teacher in findings.teachers),
         sets=tuple(_describe_set(findings, name, m) for name, m in findings.sets.items()),
         labels=None if findings.labels is None else _describe_labels(findings.labels),
@@ -151,6 +161,34 @@ def collect_results(findings: Findings) -> record.Results:
         stages=tuple(log.summary()),
         samples=_samples(findings),
         **dict(answers),
+    )
+
+
+def _trained_on(students: Sequence[StudyArm]) -> tuple[str, int | None]:
+    """Device and threads of the first training; where nothing was trained, this machine's."""
+    if students:
+        run = read_json(next(iter(students[0].runs.values())) / RUN_NAME)
+        return run["device"], run["threads"]
+    return ("cuda" if visible_gpus() else "cpu"), None
+
+
+def _seeds(findings: Findings) -> tuple[int, ...]:
+    """Of trainings: the study's, and those of given models."""
+    trained = findings.spec.training_seeds if findings.spec.training_sets else ()
+    return tuple(dict.fromkeys((*trained, *(model.seed for model in findings.spec.models))))
+
+
+def _given_said(findings: Findings) -> str:
+    """A sentence where the user brought models; else nothing."""
+    given = len(findings.spec.models)
+    if not given:
+        return ""
+    students = [arm for arm in findings.arms if arm.kind == "student"]
+    trainings = sum(len(arm.seeds) for arm in students)
+    return (
+        f"Of {trainings} student models, {given} were brought by the user and not trained by this "
+        "study: what they were trained on, from which teacher and with which seed is as the user "
+        "says, and whether they differ in nothing else is not known to this program."
     )
 
 
@@ -183,17 +221,15 @@ def statement(spec: StudySpec) -> str:
             "Nothing was simulated by this program: all faces are the user's own. Groups are the "
             "labels that the data sets declare."
         )
-    parts = {
-        "training faces called real": spec.faces.real,
-        **_named_sources(spec),
-        "test faces": spec.faces.test,
-    }
+    parts: dict[str, AnyFaces] = {**_named_sources(spec), "test faces": spec.faces.test}
+    if spec.faces.real is not None:
+        parts = {"training faces called real": spec.faces.real, **parts}
     rendered = [name for name, part in parts.items() if part.kind == "render"]
     sentences = [
         f"Simulated: {listed(rendered)} are computer renders of a parametric head model"
         + (
             "; renders passed through a camera model stand in for photographs."
-            if spec.faces.real.kind == "render"
+            if isinstance(spec.faces.real, RenderedFaces)
             else "."
         ),
         "Groups are the generator's phenotype axes, not people's ethnicities. No claim about "
@@ -287,7 +323,7 @@ def _describe_labels(labels: LabelReport) -> record.PredictedLabels:
 def _sizes(sets: dict[str, Manifest]) -> str:
     """A sentence where training sets differ by more than a tenth in images; else nothing."""
     images = {name: len(manifest) for name, manifest in sets.items()}
-    if max(images.values()) <= 1.1 * min(images.values()):
+    if not images or max(images.values()) <= 1.1 * min(images.values()):
         return ""
     each = listed([f"{name} {count:,}" for name, count in images.items()])
     return (
@@ -362,6 +398,7 @@ def _whole_title(spec: StudySpec, name: str) -> str:
         return f"{name}: {listed([source.name for source in part.sources])}"
     if isinstance(part, FolderFaces):
         return f"{name}: {part.path.name}"
+    assert part is not None  # the study trains
     stand_in = " (rendered stand-in for photographs)" if wanted.kind == "real" else " (rendered)"
     return f"{name}: {part.look} look{stand_in}"
 

@@ -11,11 +11,18 @@ import yaml
 
 from evenface.assets import ASSETS, get_assets
 from evenface.console import note, warn
+from evenface.data.manifest import Manifest
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
-from evenface.study.faces import check_groups, prepare_faces, training_sets
+from evenface.study.faces import (
+    StudyFaces,
+    check_groups,
+    prepare_faces,
+    prepare_tests,
+    training_sets,
+)
 from evenface.study.labels import label_synthetic
 from evenface.study.overlap import leave_out_people
 from evenface.study.results import Findings, check_claims, collect_results
@@ -23,14 +30,19 @@ from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
+    EmbeddingsWait,
+    StudyArm,
+    StudyTeacher,
     check_models,
     embed_sources,
+    given_arms,
     open_teachers,
     teacher_arm,
     too_few_seeds,
     train_students,
     untrained_students,
 )
+from evenface.teachers.cache import EmbeddingCache
 from evenface.train.lock import LOCK_NAME, RunLock
 
 RESULTS_NAME = "results.json"
@@ -48,6 +60,7 @@ def run_study(
     executor: Executor | None = None,
     reuse: Sequence[Path] = (),
     prepare_only: bool = False,
+    embeddings_later: bool = False,
 ) -> Path:
     """Run what is not finished yet; write ``results.json`` and ``report.html``.
 
@@ -58,9 +71,10 @@ def run_study(
         executor: where students are trained and evaluated; None: processes of this machine.
         reuse: folders of other studies, whose finished parts are copied where they are the same.
         prepare_only: stop before students are trained; ``runs.json`` lists what is to do.
+        embeddings_later: stop before teachers embed, with everything begun for jobs that do.
 
     Returns:
-        Path of the report, or of ``runs.json``.
+        Path of the report, of ``runs.json``, or of the embeddings to fill.
 
     Raises:
         UsageError: ``out`` holds another study, or another process is at it.
@@ -68,8 +82,11 @@ def run_study(
     """
     _require_extras(spec)
     with _held(spec, out):
-        log = StageLog(out, executor=executor, reuse=reuse)
-        return _run(spec, out, log, command=command, prepare_only=prepare_only)
+        log = StageLog(out, executor=executor, reuse=reuse, embeddings_later=embeddings_later)
+        try:
+            return _run(spec, out, log, command=command, prepare_only=prepare_only)
+        except EmbeddingsWait:
+            return out / "embeddings"
 
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
@@ -78,26 +95,25 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     check_models(spec)
     if few := too_few_seeds(spec):
         warn(few)
+    given = given_arms(spec)
+    if not spec.training_sets:
+        return _run_given(spec, given, out, log, command=command)
     faces = leave_out_people(spec, prepare_faces(spec, log), log)
     faces = label_synthetic(spec, faces, log)
     check_groups(spec, faces)
     benchmarks = draw_benchmarks(spec, faces, log)
     sets = training_sets(spec, faces, log)
     teachers = open_teachers(spec, sets, log)
-    sources, epoch = faces.to_embed(), len(faces.real)
-    embedded = {
-        network: embed_sources(teacher, sources, log, network=network)
-        for teacher in teachers
-        for network in teacher.networks
-    }
-    if prepare_only:
+    embedded, epoch = _embed(teachers, faces, log), len(faces.real)
+    if prepare_only or log.embeddings_later:
         train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
         return out / RUNS_NAME
     students, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
     models = [
-        *(teacher_arm(t) for t in teachers if not isinstance(t.given, ShuffledTeacher)),
+        *_teacher_arms(teachers),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
         *students,
+        *given,
     ]
     arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
 
@@ -115,8 +131,63 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         labels=faces.labels,
         left_out=faces.left_out,
     )
+    return _conclude(findings, out)
+
+
+def _run_given(
+    spec: StudySpec, given: list[StudyArm], out: Path, log: StageLog, *, command: str
+) -> Path:
+    """Compare models that the user brought; nothing is trained."""
+    faces = prepare_tests(spec, log)
+    benchmarks = draw_benchmarks(spec, faces, log)
+    teachers = open_teachers(spec, {}, log)
+    models = [*_teacher_arms(teachers), *given]
+    arms, evaluations, failures = evaluate_arms(spec, models, benchmarks, log)
+    findings = Findings(
+        spec=spec,
+        command=command,
+        teachers=teachers,
+        group_by=faces.group_by,
+        sets={},
+        arms=arms,
+        benchmarks=benchmarks,
+        evaluations=evaluations,
+        failures=failures,
+        log=log,
+    )
+    return _conclude(findings, out)
+
+
+def _conclude(findings: Findings, out: Path) -> Path:
+    """Write results and report; the report's path."""
     write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
     return build_report(out)
+
+
+def _teacher_arms(teachers: Sequence[StudyTeacher]) -> list[StudyArm]:
+    """Of all but shuffled ones, which are no models."""
+    return [teacher_arm(of) for of in teachers if not isinstance(of.given, ShuffledTeacher)]
+
+
+def _embed(
+    teachers: Sequence[StudyTeacher], faces: StudyFaces, log: StageLog
+) -> dict[str, list[tuple[Manifest, EmbeddingCache]]]:
+    """Network of a teacher → embeddings of the real and the synthetic faces."""
+    sources = faces.to_embed()
+    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]] = {}
+    waiting = False
+    for teacher in teachers:
+        given = teacher.given
+        if isinstance(given, ShuffledTeacher) and given.shuffle not in embedded:
+            continue  # there is nothing to shuffle yet
+        for network in teacher.networks:
+            try:
+                embedded[network] = embed_sources(teacher, sources, log, network=network)
+            except EmbeddingsWait:  # those of the others can be begun as well
+                waiting = True
+    if waiting:
+        raise EmbeddingsWait
+    return embedded
 
 
 def record_study(spec: StudySpec, out: Path) -> None:
@@ -153,6 +224,13 @@ def build_report(out: Path) -> Path:
 
 def _require_extras(spec: StudySpec) -> None:
     """Say now, not after an hour, what is not installed."""
+    if lacking := missing_packages(spec):
+        extras = ",".join(dict.fromkeys(lacking.values()))
+        raise MissingDependencyError(next(iter(lacking)), extras, "a study")
+
+
+def missing_packages(spec: StudySpec) -> dict[str, str]:
+    """Package → extra that brings it, of those that the study needs and that are not installed."""
     from importlib.util import find_spec
 
     needed = {"torch": "train", "safetensors": "train", "matplotlib": "report", "jinja2": "report"}
@@ -160,10 +238,7 @@ def _require_extras(spec: StudySpec) -> None:
         needed |= {"sklearn": "label"}
     if spec.simulated:
         needed |= {"anny": "render", "embreex": "render"}
-    lacking = {package: extra for package, extra in needed.items() if find_spec(package) is None}
-    if lacking:
-        extras = ",".join(dict.fromkeys(lacking.values()))
-        raise MissingDependencyError(next(iter(lacking)), extras, "a study")
+    return {package: extra for package, extra in needed.items() if find_spec(package) is None}
 
 
 def _settle(spec: StudySpec, out: Path) -> None:

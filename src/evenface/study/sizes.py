@@ -55,9 +55,14 @@ def count_identities(path: Path) -> int | None:
 
     None where there is nothing, or another format.
     """
-    if path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file():
+    if is_dataset(path):
         return len(Manifest.read(path).identities()) if path.exists() else None
     return (_people_below(str(path)) if path.is_dir() else 0) or None
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether faces are used where they are, and not imported."""
+    return path.suffix == ".parquet" or (path / MANIFEST_NAME).is_file()
 
 
 def _people_below(folder: str) -> int:
@@ -135,7 +140,8 @@ def _short_groups(name: str, spec: StudySpec) -> list[str]:
     try:
         wanted = by_source(GROUPS, shares_of(spec.training_sets[name], spec.seed))
     except ValueError as error:
-        rendered = spec.faces.real.kind == spec.faces.synthetic.kind == "render"
+        parts = spec.faces.real, spec.faces.synthetic
+        rendered = all(isinstance(part, RenderedFaces) for part in parts)
         return [f"training set {name}: {error}"] if rendered else []
     return [
         f"training set {name}: asks for {count:,} identities of {group} of the {role} faces, which "

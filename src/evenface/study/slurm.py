@@ -1,4 +1,4 @@
-"""A study as jobs of SLURM: prepare, an array with one job a run, collect.
+"""A study as jobs of SLURM: teachers, embeddings, an array with one job a run, collect.
 
 See sbatch's manual for what the options mean. A job gets SIGTERM two minutes before its time is up
 (``--signal``) or when it is preempted, hands it on, and puts itself back into the queue once its
@@ -44,6 +44,10 @@ class Resources:
     time: str | None = None
     max_parallel: int | None = None
     setup: str | None = None
+    teacher_gpus: int | None = None
+    """Of the job that trains teachers; None: as all others."""
+    embed_jobs: int = 0
+    """That share the embeddings; 0: the job that prepares does them."""
 
     def __post_init__(self) -> None:
         for name, form in _LIMITS.items():
@@ -53,12 +57,12 @@ class Resources:
         if self.setup is not None and "\n" in self.setup:
             raise UsageError("--setup must be one line")
 
-    def directives(self) -> list[str]:
-        """Options of sbatch."""
+    def directives(self, gpus: int) -> list[str]:
+        """Options of sbatch for a job of so many GPUs."""
         options = [("partition", self.partition), ("mem", self.memory), ("time", self.time)]
         chosen = [f"--{name}={value}" for name, value in options if value is not None]
         chosen.append(f"--cpus-per-task={self.cpus}")
-        return [*chosen, f"--gpus={self.gpus}"] if self.gpus else chosen
+        return [*chosen, f"--gpus={gpus}"] if gpus else chosen
 
 
 def write_scripts(out: Path, name: str, count: int, resources: Resources) -> Path:
@@ -73,15 +77,23 @@ def write_scripts(out: Path, name: str, count: int, resources: Resources) -> Pat
     out = out.resolve()
     folder = out / FOLDER_NAME
     study = ["study", "run", str(out / SPEC_NAME), "--out", str(out)]
+    parts = resources.embed_jobs
+    steps: dict[str, tuple[str, int]] = {}
+    """Name → command, and number of jobs; 0: one job, no array."""
+    if parts:
+        embed = _command(["study", "embed", str(out), "--parts", str(parts), "--index"])
+        steps["teachers"] = _command([*study, "--only", "teachers"]), 0
+        steps["embed"] = f"{embed} {_TASK}", parts
+    steps["prepare"] = _command([*study, "--only", "prepare"]), 0
+    steps["runs"] = f"{_command(['study', 'work', str(out), '--index'])} {_TASK}", count
+    steps["collect"] = _command(study), 0
     limit = f"%{resources.max_parallel}" if resources.max_parallel else ""
-    array = [f"--array=0-{count - 1}{limit}"]
-    work = _command(["study", "work", str(out), "--index"]) + ' "$SLURM_ARRAY_TASK_ID"'
-    steps = {
-        "prepare": (_command([*study, "--only", "prepare"]), [], "%j"),
-        "runs": (work, array, "%A_%a"),
-        "collect": (_command(study), [], "%j"),
-    }
-    for step, (command, options, number) in steps.items():
+    trains_teachers = next(iter(steps))
+    for step, (command, jobs) in steps.items():
+        options = [f"--array=0-{jobs - 1}{limit}"] if jobs else []
+        number = "%A_%a" if jobs else "%j"
+        given = resources.teacher_gpus if step == trains_teachers else None
+        gpus = resources.gpus if given is None else given
         directives = [
             f"--job-name=evenface-{name}-{step}",
             f"--output={folder}/{step}-{number}.log",
@@ -89,11 +101,13 @@ def write_scripts(out: Path, name: str, count: int, resources: Resources) -> Pat
             f"--chdir={Path.cwd()}",
             "--requeue",
             "--signal=B:TERM@120",
-            *resources.directives(),
+            *resources.directives(gpus),
             *options,
         ]
         write_text(folder / f"{step}.sh", _script(directives, resources.setup, command))
-    write_text(folder / SUBMIT_NAME, _SUBMIT.format(folder=shlex.quote(str(folder))))
+    first = _FIRST_EMBED if parts else _FIRST
+    script = _SUBMIT.format(folder=shlex.quote(str(folder)), first=first)
+    write_text(folder / SUBMIT_NAME, script)
     return folder / SUBMIT_NAME
 
 
@@ -147,13 +161,24 @@ fi
 exit "$code"
 """
 
+
+_TASK = '"$SLURM_ARRAY_TASK_ID"'
+_FIRST = "prepare=$(sbatch --parsable prepare.sh)"
+# What a failed job of the array left is embedded by the job that prepares.
+_FIRST_EMBED = """\
+teachers=$(sbatch --parsable teachers.sh)
+embed=$(sbatch --parsable --dependency=afterok:"$teachers" --kill-on-invalid-dep=yes embed.sh)
+prepare=$(sbatch --parsable --dependency=afterok:"$teachers",afterany:"$embed" \\
+  --kill-on-invalid-dep=yes prepare.sh)
+echo "teachers: job $teachers; embed: job $embed"
+""".rstrip()
 _SUBMIT = """\
 #!/bin/bash
 # Submits the study's jobs: the runs once it is prepared, the report once all runs have ended. Runs
 # that failed are tried again by the last job; what fails there too is marked in the report.
 set -e
 cd {folder}
-prepare=$(sbatch --parsable prepare.sh)
+{first}
 runs=$(sbatch --parsable --dependency=afterok:"$prepare" --kill-on-invalid-dep=yes runs.sh)
 collect=$(sbatch --parsable --dependency=afterok:"$prepare",afterany:"$runs" \\
   --kill-on-invalid-dep=yes collect.sh)

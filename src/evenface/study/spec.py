@@ -194,8 +194,11 @@ class OverlapRules(_Part):
 class FacesSpec(_Part):
     """Where the faces come from. ``real`` may be a rendered stand-in: its rows still say so."""
 
-    real: Faces
-    synthetic: RenderedFaces | FolderFaces | SeveralFaces = Field(discriminator="kind")
+    real: Faces | None = None
+    """None only in a study that trains nothing; so of ``synthetic``."""
+    synthetic: Annotated[
+        RenderedFaces | FolderFaces | SeveralFaces | None, Field(discriminator="kind")
+    ] = None
     """One set, or a list of several with names and weights."""
     test: TestFaces
     more_tests: dict[TestName, RenderedFaces | FolderFaces | PublishedFaces] = Field(
@@ -214,10 +217,13 @@ class FacesSpec(_Part):
 
     def by_role(self) -> dict[str, AnyFaces]:
         """All of them, by the name that the study's folder and messages give them."""
-        return {"real": self.real, **self.synthetic_parts(), "test": self.test, **self.more_tests}
+        real = {} if self.real is None else {"real": self.real}
+        return {**real, **self.synthetic_parts(), "test": self.test, **self.more_tests}
 
     def synthetic_parts(self) -> dict[str, RenderedFaces | FolderFaces]:
         """Those of the synthetic faces."""
+        if self.synthetic is None:
+            return {}
         if not isinstance(self.synthetic, SeveralFaces):
             return {"synthetic": self.synthetic}
         return {f"synthetic-{source.name}": source.faces for source in self.synthetic.sources}
@@ -362,6 +368,52 @@ class TrainedTeacher(_Part):
     """Train a network of it for each training seed of the students, which is added to ``seed``:
     what the seeds show then includes the chance in the teacher's training."""
     overrides: dict[str, Any] = Field(default_factory=dict)
+    processes: PositiveInt | Literal["auto"] = "auto"
+    """That train it together on one machine; "auto": one on each visible GPU, or one on CPUs."""
+
+
+class GivenModel(_Part):
+    """A model that the user has already: it stands in the grid and is not trained.
+
+    Models that differ in the seed alone are one arm.
+    """
+
+    name: TestName
+    path: str | None = None
+    """Of an ONNX or TorchScript file, weights or a run folder; see
+    :func:`evenface.teachers.load_teacher`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """For it: mean, std, order, layout, backbone, embedding_size."""
+    embeddings: dict[TestName, Path] = Field(default_factory=dict)
+    """In place of a model, test → file of embeddings of its images, as ``evenface evaluate``
+    takes it."""
+    set: SetName
+    """What it was trained on."""
+    kind: Literal["real", "synthetic", "mix"] | None = None
+    """What that set is made of, where the study does not define it; None: by its name."""
+    teacher: str | None = None
+    """Id of the teacher that it was distilled from; None, or "none", without distillation."""
+    levels: dict[FactorName, LevelName] = Field(default_factory=dict)
+    seed: NonNegativeInt = 0
+    """Of its training. Models are compared seed by seed."""
+
+    @field_validator("teacher")
+    @classmethod
+    def _no_teacher(cls, value: str | None) -> str | None:
+        return None if value == NO_TEACHER else value
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.path is None) == (not self.embeddings):
+            raise ValueError("give either path or embeddings")
+        if self.embeddings and self.options:
+            raise ValueError("options are for a model, not for embeddings")
+        return self
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where its arm stands in the grid."""
+        return self.set, self.teacher, frozenset(self.levels.items())
 
 
 class ShuffledTeacher(_Part):
@@ -423,9 +475,11 @@ class StudySpec(_Part):
     faces: FacesSpec
     mix: MixSpec = MixSpec()
     """Of the training set "mix", where it is named without a definition."""
-    training_sets: dict[SetName, TrainingSet] = Field(min_length=1)
-    """By name; or names out of "real", "synthetic" and "mix"."""
-    teachers: tuple[GivenTeacher, ...] = Field(default=("sface",), min_length=1)
+    training_sets: dict[SetName, TrainingSet]
+    """By name; or names out of "real", "synthetic" and "mix". None in a study of given models."""
+    models: tuple[GivenModel, ...] = ()
+    """That the user has already."""
+    teachers: tuple[GivenTeacher, ...] = ("sface",)
     """What students are distilled from, each in turn: names, ONNX files, run folders, a recipe and
     a training set, or another teacher to be shuffled."""
     distillation_weight: float = Field(default=39.0625, gt=0)
@@ -458,6 +512,11 @@ class StudySpec(_Part):
         """Names of training sets stand for their definitions."""
         if not isinstance(content, Mapping):
             return content
+        faces = content.get("faces")
+        real = faces.get("real") if isinstance(faces, Mapping) else getattr(faces, "real", None)
+        if content.get("models") and real is None:  # nothing is trained
+            unused = {"training_sets": {}, "teachers": [], "student": {"recipe": "student-mini"}}
+            return {**unused, **content}
         sets = content.get("training_sets", ["real", "synthetic", "mix"])
         if isinstance(sets, Mapping):
             return {**content, "training_sets": _by_wrong_labels(sets)}
@@ -476,7 +535,12 @@ class StudySpec(_Part):
             "training_seeds": self.training_seeds,
             "teachers": [teacher_id(teacher) for teacher in self.teachers],
             "real_people": self.evaluation.real_people,
+            "models": [model.name for model in self.models],
         }
+        for model in self.models:
+            several[f"models: seeds of {model.set}"] = [
+                of.seed for of in self.models if of.place == model.place
+            ]
         for what, values in several.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{what}: {', '.join(map(str, values))} are not all different")
@@ -485,6 +549,15 @@ class StudySpec(_Part):
             for part in self.faces.by_role().values()
         ):
             raise ValueError("faces of the split 'teacher' are those the study teacher learnt from")
+        if not self.training_sets and not self.models:
+            raise ValueError("training_sets: none are given, and no models")
+        if self.training_sets:
+            if self.faces.real is None or self.faces.synthetic is None:
+                raise ValueError("faces: real and synthetic are needed to train on")
+            if not self.teachers:
+                raise ValueError("teachers: at least one is needed")
+        elif isinstance(self.faces.test, HeldOutFaces):
+            raise ValueError("faces.test: nothing can be held out where nothing is trained")
         names = {
             "real",
             "synthetic",
@@ -709,13 +782,6 @@ def _test_faces(path: Path) -> dict[str, Any]:
     return _folder(path, "real")
 
 
-def brings_published_tests(source: str) -> bool:
-    """Whether the study called ``source`` (or of that file) is tested on published sets."""
-    faces = recipes.read("study", source).get("faces")
-    test = faces.get("test") if isinstance(faces, Mapping) else None
-    return isinstance(test, Mapping) and test.get("kind") == "protocol"
-
-
 def teacher_id(teacher: GivenTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
     return plain_name(teacher) or "teacher" if isinstance(teacher, str) else teacher.name
@@ -731,21 +797,25 @@ def list_studies() -> list[str]:
     return recipes.list_named("study")
 
 
-def load_study(source: str, overrides: Mapping[str, Any] | None = None) -> StudySpec:
-    """Read a study by name (see :func:`list_studies`) or from a YAML file.
+def load_study(
+    source: str | Path | Mapping[str, Any] | StudySpec,
+    overrides: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """Read a study by name (see :func:`list_studies`), from a YAML file, or from its content.
 
     The file's ``variants`` map the values of ``variant`` to keys (dotted) that each changes;
     ``overrides`` come on top. The result has its variant's keys and no ``variants``.
 
     Raises UsageError naming the key at fault, what was got and what was expected.
     """
-    content, overrides = recipes.read("study", source), overrides or {}
+    where, content = recipes.content_of("study", source)
+    overrides = overrides or {}
     variants = content.pop("variants", {})
     if variants:
         variant = overrides.get("variant", content.get("variant"))
-        recipes.override(content, _of_variant(source, variants, variant))
+        recipes.override(content, _of_variant(where, variants, variant))
     recipes.override(content, overrides)
-    return recipes.validate(source, content, StudySpec)
+    return recipes.validate(where, content, StudySpec)
 
 
 def _of_variant(source: str, variants: Any, variant: Any) -> Mapping[str, Any]:

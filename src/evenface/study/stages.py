@@ -72,11 +72,18 @@ class StageLog:
         executor: where stages are built that are built together; None: processes of this machine.
         reuse: folders of other studies, whose finished portable stages of the same place and inputs
             are copied instead of being built again.
+        embeddings_later: teacher embeddings are begun only, for jobs to fill.
     """
 
     def __init__(
-        self, folder: Path, *, executor: Executor | None = None, reuse: Sequence[Path] = ()
+        self,
+        folder: Path,
+        *,
+        executor: Executor | None = None,
+        reuse: Sequence[Path] = (),
+        embeddings_later: bool = False,
     ) -> None:
+        self.embeddings_later = embeddings_later
         self.folder = folder.absolute()  # processes elsewhere have another current folder
         self._executor = executor
         self._shelf = Shelf(self.folder, reuse)
@@ -165,7 +172,7 @@ class StageLog:
             write_json(self._file, self._records)
 
         if todo:
-            executor = executor or self._executor or LocalExecutor(workers)
+            executor = executor or self.executor(workers)
             calls = [_call(stages[i], self.folder / stages[i].at) for i in todo]
             with self._timed(name, whole):
                 executor.run(
@@ -175,6 +182,10 @@ class StageLog:
         whole["reused"] = not todo
         self._order.append(name)
         return Together([self.folder / stage.at for stage in stages], failures)
+
+    def executor(self, workers: int | None) -> Executor:
+        """Where stages are built that are built together."""
+        return self._executor or LocalExecutor(workers)
 
     def prepare(self, stages: Sequence[Stage]) -> None:
         """Leave the stages' folders so that jobs can build them by themselves, or go on."""

@@ -16,7 +16,9 @@ from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
+from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
+from evenface.study.given import Given, open_given
 from evenface.study.record import CurvePoint, Failure, Model, Run
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
 from evenface.study.spec import (
@@ -27,9 +29,10 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stages import StageFailure, StageLog
+from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import EmbeddingCache
 from evenface.teachers.subset import shuffle_cache, subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
@@ -48,6 +51,8 @@ class StudyTeacher:
     """What the study file says: a known name, a path, or how the study makes it."""
     networks: Mapping[str, LoadedTeacher]
     """By id: one, or one for each training seed of the students."""
+    sources: Mapping[str, str]
+    """Network → what other processes load it from; none of a shuffled teacher."""
     runs: Mapping[int, Path] = field(default_factory=dict)
     """Training seed → run folder, where each has its own."""
 
@@ -65,6 +70,14 @@ class StudyArm(Arm):
     model: LoadedTeacher | None = None
     recipe: Mapping[str, Any] | None = None
     """The resolved recipe of a student's first run."""
+    given: tuple[Given, ...] = ()
+    """In place of runs, models that the user brought."""
+
+    @property
+    def models(self) -> dict[int, Path]:
+        """Seed → run folder, or what stands for it."""
+        return {**self.runs, **{given.spec.seed: given.at for given in self.given}}
+
     note: str = ""
     """Of its cell."""
 
@@ -82,9 +95,9 @@ class StudyArm(Arm):
             teacher=self.teacher,
             levels=dict(self.levels),
             seeds=self.seeds,
-            backbone=first.get("backbone") or self._teacher_fact("backbone"),
+            backbone=first.get("backbone") or self._fact("backbone"),
             head=first.get("head"),
-            embedding_size=first.get("embedding_size", self.model and self.model.embedding_size),
+            embedding_size=first.get("embedding_size") or self._embedding_size(),
             steps=first.get("steps"),
             seconds=round(fmean(seconds), 2) if seconds else None,
             runs=tuple(
@@ -96,11 +109,20 @@ class StudyArm(Arm):
                 for (seed, run), record in zip(self.runs.items(), records, strict=True)
             ),
             recipe=dict(self.recipe or {}),
+            given=tuple(given.describe() for given in self.given),
             note=self.note,
         )
 
-    def _teacher_fact(self, name: str) -> str | None:
-        return self.model.details.get(name, self.model.name) if self.model else None
+    def _loaded(self) -> LoadedTeacher | None:
+        return self.model or next((of.model for of in self.given if of.model), None)
+
+    def _embedding_size(self) -> int | None:
+        model = self._loaded()
+        return None if model is None else model.embedding_size
+
+    def _fact(self, name: str) -> str | None:
+        model = self._loaded()
+        return None if model is None else model.details.get(name, model.name)
 
     def curves(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Logged losses of each run."""
@@ -122,6 +144,31 @@ def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     )
 
 
+def given_arms(spec: StudySpec) -> list[StudyArm]:
+    """The arms of models that the user brought.
+
+    Raises:
+        EvenfaceError: see :func:`evenface.study.given.open_given`.
+    """
+    arms = []
+    for (identifier, title), models in open_given(spec).items():
+        first = models[0].spec
+        arms.append(
+            StudyArm(
+                id=identifier,
+                title=title,
+                kind="student",
+                set=first.set,
+                kd=first.teacher is not None,
+                teacher=first.teacher,
+                seeds=tuple(of.spec.seed for of in models),
+                levels=first.levels,
+                given=tuple(models),
+            )
+        )
+    return arms
+
+
 def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> list[StudyTeacher]:
     """The study's teachers, the main one first; those that it trains are trained.
 
@@ -131,17 +178,20 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
     """
     teachers: list[StudyTeacher] = []
     for given in spec.teachers:
-        networks = {
-            name: _shuffled(of, teachers)
-            if isinstance(of, ShuffledTeacher)
-            else _open(spec, of, sets, log)
-            for name, of in spec.networks(given).items()
-        }
+        networks: dict[str, LoadedTeacher] = {}
+        places: dict[str, str] = {}
+        for name, of in spec.networks(given).items():
+            if isinstance(of, ShuffledTeacher):
+                networks[name] = next(t.model for t in teachers if t.id == of.shuffle)
+            else:
+                places[name] = _source(spec, of, sets, log)
+                networks[name] = load_teacher(places[name])
         runs: dict[int, Path] = {}
         if len(networks) > 1:
-            places = (log.folder / "teachers" / name for name in networks)
-            runs = dict(zip(spec.training_seeds, places, strict=True))
-        teachers.append(StudyTeacher(teacher_id(given), given, networks, runs))
+            runs = dict(zip(spec.training_seeds, map(Path, places.values()), strict=True))
+        teachers.append(StudyTeacher(teacher_id(given), given, networks, places, runs))
+    if not spec.training_sets:  # their embeddings meet in no student
+        return teachers
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -152,25 +202,20 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
     return teachers
 
 
-def _shuffled(given: ShuffledTeacher, before: Sequence[StudyTeacher]) -> LoadedTeacher:
-    return next(teacher.model for teacher in before if teacher.id == given.shuffle)
-
-
-def _open(
-    spec: StudySpec, given: GivenTeacher, sets: dict[str, Manifest], log: StageLog
-) -> LoadedTeacher:
-    if not isinstance(given, TrainedTeacher):
-        return load_teacher(str(given))
+def _source(
+    spec: StudySpec, given: str | TrainedTeacher, sets: dict[str, Manifest], log: StageLog
+) -> str:
+    """What a teacher is loaded from; one that the study trains is trained."""
+    if isinstance(given, str):
+        return given
     recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
     inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
 
     def build(folder: Path) -> None:
-        from evenface.train.loop import train
-
-        train(recipe, folder)
+        train_teacher(folder, recipe, given.processes)
 
     at = f"teachers/{given.name}"
-    return load_teacher(str(log.run(f"train teacher: {given.name}", inputs, build, at=at)))
+    return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
 
 
 def teacher_recipe(
@@ -196,6 +241,10 @@ def teacher_recipe(
     return recipe if recipe.backbone.start else recipe.with_embedding_size()
 
 
+class EmbeddingsWait(Exception):
+    """Embeddings were begun for jobs to fill; for :func:`evenface.study.run.run_study`."""
+
+
 def embed_sources(
     teacher: StudyTeacher,
     manifests: dict[str, Manifest],
@@ -210,8 +259,12 @@ def embed_sources(
         manifests: by name.
         log: where they are recorded.
         network: which one of the teacher; None for its first.
+
+    Raises:
+        EmbeddingsWait: with ``log.embeddings_later``, where some are not finished.
     """
     caches = []
+    waiting = False
     network = network or next(iter(teacher.networks))
     model, given = teacher.networks[network], teacher.given
     for name, manifest in manifests.items():
@@ -220,8 +273,13 @@ def embed_sources(
             if isinstance(given, ShuffledTeacher):
                 other = EmbeddingCache.open(log.folder / "embeddings" / given.shuffle / name)
                 shuffle_cache(other, folder)
-            else:
-                cached_embeddings(model, manifest, folder)
+                return
+            source = teacher.sources[network]
+            if log.embeddings_later:
+                begin_task(source, model, manifest, folder)
+                raise EmbeddingsWait
+            executor = log.executor(None)
+            embed_together(source, manifest, folder, executor=executor, teacher=model)
 
         inputs = {
             "teacher": model.fingerprint,
@@ -231,8 +289,14 @@ def embed_sources(
             inputs["shuffled"] = given.shuffle
         at = f"embeddings/{network}/{name}"
         title = f"teacher {network} embeds: {name}"
-        folder = log.run(title, inputs, build, at=at, portable=True)
-        caches.append((manifest, EmbeddingCache.open(folder)))
+        try:
+            folder = log.run(title, inputs, build, at=at, portable=True)
+        except EmbeddingsWait:
+            waiting = True
+        else:
+            caches.append((manifest, EmbeddingCache.open(folder)))
+    if waiting:
+        raise EmbeddingsWait
     return caches
 
 
@@ -331,6 +395,7 @@ def without_failed(
     left, failures = [], []
     for arm in arms:
         runs = {seed: run for seed, run in arm.runs.items() if run not in failed}
+        given = tuple(of for of in arm.given if of.at not in failed)
         failures += [
             Failure(
                 model=arm.id,
@@ -339,10 +404,11 @@ def without_failed(
                 error=of.error,
                 attempts=of.attempts,
             )
-            for seed, run in arm.runs.items()
+            for seed, run in arm.models.items()
             if (of := failed.get(run))
         ]
-        left.append(replace(arm, runs=runs, seeds=tuple(runs)) if arm.runs else arm)
+        kept = replace(arm, runs=runs, given=given)
+        left.append(replace(kept, seeds=tuple(kept.models)) if arm.models else arm)
     return left, failures
 
 
@@ -353,6 +419,8 @@ def number_of_runs(spec: StudySpec) -> int:
 
 def too_few_seeds(spec: StudySpec) -> str | None:
     """What to say where the training seeds are too few for any verdict; None where they are not."""
+    if not spec.training_sets:
+        return None
     seeds, needed = len(spec.training_seeds), spec.claim_settings.seeds
     if seeds >= needed or spec.claims == ():
         return None
@@ -509,7 +577,7 @@ def check_models(spec: StudySpec) -> None:
     from evenface.train.objective import Objective
 
     seen: list[TrainRecipe] = []
-    for cell in cells(spec):
+    for cell in cells(spec) if spec.training_sets else ():
         cache = None if cell.teacher is None else Path("of the teacher")
         recipe = student_recipe(
             spec, "student", overrides=cell.overrides, seed=0, size=8, cache=cache

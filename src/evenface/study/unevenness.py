@@ -376,11 +376,7 @@ def no_group_worse_off(
             Evidence(
                 label="all groups together",
                 value=differences[least].value,
-                low=None,
-                high=None,
                 p_value=together,
-                p_holm=None,
-                unit="points",
                 note=f"smallest rise; p is against a loss of {points(margin)} or more",
             ),
             *(evidence(g, of, p_value=of.sure) for g, of in differences.items()),

@@ -1,9 +1,10 @@
 """Teacher embeddings of a manifest, computed once, bound by fingerprints to both.
 
-A cache is a folder: ``cache.json`` (what it belongs to and how far it has come) and one ``.npy``
-file a view, (N,D) in the manifest's row order. Rows are written block by block and counted in
-``cache.json`` only after they have reached the disk, so a killed run is continued, not repeated.
-One process at a time may fill a cache; any number may read it.
+A cache is a folder: ``cache.json`` (what it belongs to and which views are finished) and one
+``.npy`` file a view, (N,D) in the manifest's row order. Rows are embedded in shards of fixed
+boundaries, each a file in ``shards/`` that appears whole, and joined at the end. A killed run is
+continued, any number of processes may embed shards at once, and the bytes of the result depend
+neither on how many nor on interruptions.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from evenface.console import progress
 from evenface.errors import DataError
-from evenface.files import read_json, write_json
+from evenface.files import atomic_path, read_json, write_json
 from evenface.teachers.base import Teacher
 
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -28,9 +29,13 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 """View name → the transformation of uint8 images (N,H,W,3) that the teacher sees."""
 
+SHARD_ROWS = 512
+"""Rows of a shard: what an interruption costs at most, in each process."""
 _RECORD = "cache.json"
+_SHARDS_NAME = "shards"
 _VERSION = 1
 _BLOCK_ROWS = 128
+"""Rows that a teacher sees at once; a shard is a multiple of it."""
 
 
 def is_cache(folder: Path) -> bool:
@@ -51,7 +56,7 @@ class FaceRows(Protocol):
 
 @dataclass(frozen=True)
 class CacheRecord:
-    """Content of ``cache.json``. ``rows_done`` counts the finished rows of each view."""
+    """Content of ``cache.json``. ``rows_done`` has the finished views, with their rows."""
 
     teacher: str
     teacher_fingerprint: str
@@ -154,7 +159,8 @@ class EmbeddingCache:
         """
         _check_views([name])
         if name not in self.views:
-            done = self.record.rows_done.get(name, 0)
+            missing = missing_shards(self.folder, self.record, name)
+            done = self.record.count - sum(len(_rows(self.record, number)) for number in missing)
             raise DataError(
                 f"{self.folder}: the view '{name}' is not finished ({done:,} of "
                 f"{self.record.count:,} rows). Run the same embedding again to complete it"
@@ -185,7 +191,7 @@ def cached_embeddings(
 ) -> EmbeddingCache:
     """Embed what is missing in ``folder`` and open it.
 
-    An interrupted call loses at most the block in work; the next call continues.
+    An interrupted call loses at most the shard in work; the next call continues.
 
     Args:
         teacher: what embeds.
@@ -200,28 +206,24 @@ def cached_embeddings(
             another dtype; or the teacher gave NaN.
     """
     folder = Path(folder)
+    record = begin_cache(teacher, manifest, folder, views=views, dtype=dtype)
+    for view in dict.fromkeys(views):
+        embed_shards(teacher, manifest, folder, view, missing_shards(folder, record, view))
+    return join_shards(folder, views)
+
+
+def begin_cache(
+    teacher: Teacher,
+    manifest: FaceRows,
+    folder: Path,
+    *,
+    views: Sequence[str] = ("original", "flip"),
+    dtype: Literal["float32", "float16"] = "float32",
+) -> CacheRecord:
+    """Write the cache's record, or check the one that is there; see :func:`cached_embeddings`."""
     _check_views(views)
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
-    record = _start_or_continue(teacher, manifest, folder, dtype)
-    for view in dict.fromkeys(views):
-        record = _fill(teacher, manifest, folder, record, view)
-    return EmbeddingCache(folder, record)
-
-
-def _check_views(views: Sequence[str]) -> None:
-    for view in views:
-        if view not in VIEWS:
-            raise ValueError(f"unknown view {view!r}; known: {', '.join(VIEWS)}")
-
-
-def _view_path(folder: Path, view: str) -> Path:
-    return folder / f"{view}.npy"
-
-
-def _start_or_continue(
-    teacher: Teacher, manifest: FaceRows, folder: Path, dtype: str
-) -> CacheRecord:
     if (folder / _RECORD).exists():
         record = CacheRecord.read(folder)
         record.check(folder, teacher.fingerprint, manifest.image_fingerprint)
@@ -244,33 +246,107 @@ def _start_or_continue(
     return record
 
 
-def _fill(
-    teacher: Teacher, manifest: FaceRows, folder: Path, record: CacheRecord, view: str
-) -> CacheRecord:
-    """Embed the rows of ``view`` that are missing; return the updated record."""
-    path = _view_path(folder, view)
-    header = _header(record)
-    done = _usable_rows(path, header, record, view)
-    if done == record.count:
-        return record
-    # A plain file, no memory map: writing through a map to a full disk kills the process by a
-    # signal, here it is an error that can be told.
-    with (
-        open(path, "r+b" if done else "wb") as file,
-        progress(f"embed {view}", record.count, unit="images", done=done) as ticker,
-    ):
-        file.write(header)
-        file.seek(len(header) + done * _row_bytes(record))
-        while done < record.count:
-            rows = np.arange(done, min(done + _BLOCK_ROWS, record.count))
-            file.write(_embed(teacher, VIEWS[view](manifest.images(rows)), record).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-            done += len(rows)
-            record = replace(record, rows_done=record.rows_done | {view: done})
-            record.write(folder)
-            ticker.advance(len(rows))
-    return record
+def missing_shards(folder: Path, record: CacheRecord, view: str) -> list[int]:
+    """Numbers of the shards of a view that are still to be embedded."""
+    if record.rows_done.get(view) == record.count:
+        return []
+    sizes = _sizes(folder)
+    return [n for n in _numbers(record) if sizes.get(_shard_name(view, n)) != _bytes(record, n)]
+
+
+def embed_shards(
+    teacher: Teacher, manifest: FaceRows, folder: Path, view: str, numbers: Sequence[int]
+) -> None:
+    """Embed some shards of a view of a cache that was begun; several processes may do so.
+
+    Raises:
+        DataError: the cache is not that of the teacher and the images, or the teacher gave NaN.
+    """
+    record = CacheRecord.read(folder)
+    record.check(folder, teacher.fingerprint, manifest.image_fingerprint)
+    rows = [_rows(record, number) for number in numbers]
+    done = record.count - sum(map(len, rows))
+    with progress(f"embed {view}", record.count, unit="images", done=done) as ticker:
+        for number, of_shard in zip(numbers, rows, strict=True):
+            found = np.empty((len(of_shard), record.embedding_size), dtype=record.dtype)
+            for start in range(0, len(of_shard), _BLOCK_ROWS):
+                block = of_shard[start : start + _BLOCK_ROWS]
+                images = VIEWS[view](manifest.images(block))
+                found[start : start + len(block)] = _embed(teacher, images, record)
+                ticker.advance(len(block))
+            with atomic_path(_shard_path(folder, view, number)) as temporary:
+                np.save(temporary, found)
+
+
+def join_shards(folder: Path, views: Sequence[str]) -> EmbeddingCache:
+    """Make each view's file of its shards, and remove them.
+
+    Raises:
+        DataError: a shard is missing.
+    """
+    record = CacheRecord.read(folder)
+    for view in dict.fromkeys(views):
+        if record.rows_done.get(view) == record.count and _view_path(folder, view).is_file():
+            continue
+        if missing := missing_shards(folder, record, view):
+            raise DataError(
+                f"{_shard_path(folder, view, missing[0])}: missing or damaged. Run the same "
+                "embedding again to complete it"
+            )
+        with atomic_path(_view_path(folder, view)) as temporary, open(temporary, "wb") as file:
+            file.write(npy_header(record))
+            for number in _numbers(record):
+                file.write(np.load(_shard_path(folder, view, number), allow_pickle=False).data)
+        record = replace(record, rows_done=record.rows_done | {view: record.count})
+        record.write(folder)
+        for number in _numbers(record):
+            _shard_path(folder, view, number).unlink(missing_ok=True)
+    shards = folder / _SHARDS_NAME
+    if shards.is_dir() and not any(shards.iterdir()):
+        shards.rmdir()
+    return EmbeddingCache(folder, record)
+
+
+def _check_views(views: Sequence[str]) -> None:
+    for view in views:
+        if view not in VIEWS:
+            raise ValueError(f"unknown view {view!r}; known: {', '.join(VIEWS)}")
+
+
+def _view_path(folder: Path, view: str) -> Path:
+    return folder / f"{view}.npy"
+
+
+def _shard_name(view: str, number: int) -> str:
+    return f"{view}-{number:06d}.npy"
+
+
+def _shard_path(folder: Path, view: str, number: int) -> Path:
+    return folder / _SHARDS_NAME / _shard_name(view, number)
+
+
+def _numbers(record: CacheRecord) -> range:
+    return range(-(-record.count // SHARD_ROWS))
+
+
+def _rows(record: CacheRecord, number: int) -> np.ndarray:
+    return np.arange(number * SHARD_ROWS, min((number + 1) * SHARD_ROWS, record.count))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Name → bytes of the shards that are there."""
+    shards = folder / _SHARDS_NAME
+    if not shards.is_dir():
+        return {}
+    with os.scandir(shards) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries}
+
+
+def _bytes(record: CacheRecord, number: int) -> int:
+    """Of a whole shard's file."""
+    rows = len(_rows(record, number))
+    values = rows * record.embedding_size * np.dtype(record.dtype).itemsize
+    return len(npy_header(replace(record, count=rows))) + values
 
 
 def _embed(teacher: Teacher, images: np.ndarray, record: CacheRecord) -> np.ndarray:
@@ -285,11 +361,7 @@ def _embed(teacher: Teacher, images: np.ndarray, record: CacheRecord) -> np.ndar
     return stored
 
 
-def _row_bytes(record: CacheRecord) -> int:
-    return record.embedding_size * np.dtype(record.dtype).itemsize
-
-
-def _header(record: CacheRecord) -> bytes:
+def npy_header(record: CacheRecord) -> bytes:
     """Header of the finished .npy file."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -301,14 +373,3 @@ def _header(record: CacheRecord) -> bytes:
         },
     )
     return buffer.getvalue()
-
-
-def _usable_rows(path: Path, header: bytes, record: CacheRecord, view: str) -> int:
-    """Rows that need not be embedded again: none when the file is not what was recorded."""
-    done = record.rows_done.get(view, 0)
-    if not done or not path.is_file():
-        return 0
-    with open(path, "rb") as file:
-        if file.read(len(header)) != header:
-            return 0
-    return done if path.stat().st_size >= len(header) + done * _row_bytes(record) else 0

@@ -59,6 +59,12 @@ def _is_function(spec: str) -> bool:
     return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", spec) is not None
 
 
+def _is_hub(spec: str) -> bool:
+    from evenface.teachers.hub import is_hub
+
+    return is_hub(spec)
+
+
 def _is_torchscript(spec: str) -> bool:
     """TorchScript archives hold code; weights saved by PyTorch do not."""
     path = Path(spec)
@@ -85,6 +91,7 @@ _KINDS = (
         detect=_is_torchscript,
     ),
     _Kind("Python function", "evenface.teachers.function", detect=_is_function),
+    _Kind("hub folder", "evenface.teachers.hub", detect=_is_hub),
     _Kind("run folder", "evenface.teachers.checkpoint", "load_run", marker=RUN_NAME, extra="train"),
     _Kind(
         "weights file",
@@ -100,12 +107,13 @@ def load_teacher(spec: str | Path | Callable[..., Any], **options: Any) -> Loade
 
     Args:
         spec: ``"small"``, ``"small-int8"``, ``"sface"``, ``"study"``, the path of an ONNX or
-            TorchScript file, of a run folder, or of weights (.safetensors, or a PyTorch file .pt,
-            .pth, .ckpt, .tar); or a function, or ``"module:function"``, from uint8 (N, 112, 112, 3)
-            to (N, D).
+            TorchScript file, of a run or hub folder, or of weights (.safetensors, or a PyTorch file
+            .pt, .pth, .ckpt, .tar); or a function, or ``"module:function"``, from uint8
+            (N, 112, 112, 3) to (N, D).
         options: for ONNX and TorchScript files ``mean``, ``std``, ``order``, ``layout`` (see
             :class:`evenface.teachers.onnx.OnnxTeacher`), for weights ``backbone``,
-            ``embedding_size``, ``order``, ``device``. None counts as not given.
+            ``embedding_size``, ``order``, ``device``, for hub folders ``precision``. None counts as
+            not given.
 
     Raises:
         UsageError: nothing is recognised in ``spec``, or an option does not apply to it.

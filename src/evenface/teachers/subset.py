@@ -12,7 +12,11 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError
 from evenface.files import atomic_path, fingerprint
 from evenface.seeds import generator
-from evenface.teachers.cache import CacheRecord, EmbeddingCache
+from evenface.teachers.cache import CacheRecord, EmbeddingCache, npy_header
+
+_BITS = 40
+"""Of an image's index in its store."""
+_BLOCK_ROWS = 16_384
 
 
 def subset_cache(
@@ -35,34 +39,26 @@ def subset_cache(
     kinds = {(r.teacher_fingerprint, r.dtype, r.embedding_size) for r in records}
     if len(kinds) != 1:
         raise ValueError(f"caches must be of one teacher and dtype, got {len(kinds)} kinds")
-    place = {
-        image: (number, row)
-        for number, (source, _) in enumerate(sources)
-        for row, image in enumerate(_images(source))
-    }
-    try:
-        found = np.array([place[image] for image in _images(manifest)], dtype=np.int64)
-    except KeyError as error:
-        fingerprint, index = error.args[0]
-        raise DataError(
-            f"image {index:,} of the store with fingerprint {fingerprint[:12]}… has not been "
-            "embedded: it is in none of the given caches"
-        ) from None
+    number, row = _places([source for source, _ in sources], manifest)
     views = set.intersection(*(set(cache.views) for _, cache in sources))
     folder.mkdir(parents=True, exist_ok=True)
-    for view in sorted(views):
-        gathered = np.empty((len(manifest), records[0].embedding_size), dtype=records[0].dtype)
-        for number, (_, cache) in enumerate(sources):
-            rows = found[:, 0] == number
-            gathered[rows] = cache.view(view)[found[rows, 1]]
-        with atomic_path(folder / f"{view}.npy") as temporary:
-            np.save(temporary, gathered)
     record: CacheRecord = replace(
         records[0],
         image_fingerprint=manifest.image_fingerprint,
         count=len(manifest),
         rows_done={view: len(manifest) for view in sorted(views)},
     )
+    for view in sorted(views):
+        values = [cache.view(view) for _, cache in sources]
+        with atomic_path(folder / f"{view}.npy") as temporary, open(temporary, "wb") as file:
+            file.write(npy_header(record))
+            for start in range(0, len(manifest), _BLOCK_ROWS):
+                block = slice(start, start + _BLOCK_ROWS)
+                gathered = np.empty((len(row[block]), record.embedding_size), dtype=record.dtype)
+                for source, of_source in enumerate(values):
+                    chosen = number[block] == source
+                    gathered[chosen] = of_source[row[block][chosen]]
+                file.write(gathered.data)
     record.write(folder)
     return EmbeddingCache.open(folder, image_fingerprint=manifest.image_fingerprint)
 
@@ -91,7 +87,32 @@ def shuffle_cache(cache: EmbeddingCache, folder: Path, *, seed: int = 0) -> Embe
     return EmbeddingCache.open(folder)
 
 
-def _images(manifest: Manifest) -> list[tuple[str, int]]:
-    prints = {name: store.fingerprint for name, store in manifest.stores.items()}
-    stores = (prints[name] for name in manifest.column("store"))
-    return list(zip(stores, manifest.column("index").tolist(), strict=True))
+def _places(sources: Sequence[Manifest], manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) number of the source that has each image of ``manifest``, and (N,) its row there."""
+    prints: dict[str, int] = {}
+    wanted = _keys(manifest, prints)
+    number = np.full(len(manifest), -1, dtype=np.int64)
+    row = np.zeros(len(manifest), dtype=np.int64)
+    for source, of_source in enumerate(sources):
+        keys = _keys(of_source, prints)
+        order = np.argsort(keys, kind="stable")
+        place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+        there = keys[order[place]] == wanted
+        number[there], row[there] = source, order[place[there]]
+    if (number < 0).any():
+        lacking = int(np.argmax(number < 0))
+        store = {place: digest for digest, place in prints.items()}[int(wanted[lacking] >> _BITS)]
+        index = int(wanted[lacking] & (2**_BITS - 1))
+        raise DataError(
+            f"image {index:,} of the store with fingerprint {store[:12]}… has not been "
+            "embedded: it is in none of the given caches"
+        )
+    return number, row
+
+
+def _keys(manifest: Manifest, prints: dict[str, int]) -> np.ndarray:
+    """(N,) int64 that tells images apart by their store's fingerprint and index; the stores'
+    numbers are kept in ``prints``."""
+    names, codes = manifest.codes("store")
+    stores = [prints.setdefault(manifest.stores[name].fingerprint, len(prints)) for name in names]
+    return (np.array(stores, dtype=np.int64)[codes] << _BITS) + manifest.column("index")

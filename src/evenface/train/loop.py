@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import yaml
@@ -15,7 +16,7 @@ import yaml
 from evenface.console import note, warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
-from evenface.errors import DataError, TrainingDivergedError
+from evenface.errors import DataError, TrainingDivergedError, UsageError
 from evenface.files import read_json, remove_remains, write_json, write_text
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
@@ -43,9 +44,17 @@ from evenface.train.run import (
 )
 from evenface.train.schedule import Schedule
 
+OnLog = Callable[[dict[str, Any]], object]
+"""Called with each line of the log and ``steps``, the number of all steps; True ends training."""
+
 
 def train(
-    recipe: TrainRecipe, out: Path, *, manifest: Manifest | None = None, quiet: bool = False
+    recipe: TrainRecipe,
+    out: Path,
+    *,
+    manifest: Manifest | None = None,
+    quiet: bool = False,
+    on_log: OnLog | None = None,
 ) -> RunResult:
     """Train one model into the run folder ``out`` and return the content of its ``run.json``.
 
@@ -59,16 +68,24 @@ def train(
         out: the run folder, made where there is none.
         manifest: the training set, instead of ``recipe.data``.
         quiet: no progress on standard error.
+        on_log: called with every line of the log, by the first process alone. Where it returns
+            True, the training ends there: weights and record are written, the record says
+            "stopped", and the learning rate has not come to its end.
 
     Raises:
-        UsageError: the recipe does not fit its data or teacher, or ``out`` holds another run or
-            one that another process is at.
+        UsageError: the recipe does not fit its data or teacher, or ``out`` holds another run, one
+            that another process is at, or one that ``on_log`` ended where none is given now.
         DataError: data, cache or checkpoints cannot be used.
         TrainingDivergedError: a loss, a gradient or a weight became NaN or infinite, more often
             than ``recipe.recovery`` allows.
     """
     job = Job.open(recipe, manifest)
     if finished := finished_run(out, job.fingerprint):
+        if finished.get("stopped") and on_log is None:
+            raise UsageError(
+                f"{out}: this training was ended early, at step {finished['steps']:,}, by its "
+                f"caller. Choose another --out, or delete {out} to train it to the end"
+            )
         return finished
     with open_world(recipe.device) as world:
         device = choose_device(own_device(recipe.device, world))
@@ -77,8 +94,9 @@ def train(
             with RunLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
+                run.on_log = on_log
                 progress = run.resume(quiet=quiet or not world.first)
-                while progress.step < run.schedule.steps:
+                while progress.step < run.schedule.steps and not run.ended:
                     try:
                         progress = run.go_on(progress, quiet=quiet or not world.first)
                     except TrainingDivergedError as error:
@@ -102,6 +120,9 @@ class _Run:
     checkpoints: Checkpoints
     watch: Watch
     world: World
+    on_log: OnLog | None = None
+    ended: bool = False
+    """By ``on_log``."""
 
     @classmethod
     def prepare(cls, job: Job, out: Path, device: torch.device, world: World) -> _Run:
@@ -174,9 +195,10 @@ class _Run:
                 if logging or saving or self.device.type == "cpu":
                     values = self.watch.values(parts, step=done, rate=rate)
                 if logging:
-                    log.write({"step": done, "lr": rate, **values})
+                    log.write(line := {"step": done, "lr": rate, **values})
                     show.report(done, rate, values)
-                if saving:
+                    self.ended = self._ends(line)
+                if saving or self.ended:
                     with self.world.diverging_together():
                         self.watch.weights(
                             self.learner.backbone, self.learner.objective, step=done, rate=rate
@@ -191,7 +213,16 @@ class _Run:
                 show.advance(size)
                 if stopping:
                     raise interruption.error(stopping)
+                if self.ended:
+                    break
         return progress
+
+    def _ends(self, line: dict[str, Any]) -> bool:
+        """Whether the caller ends the training, for all processes."""
+        if self.on_log is None:
+            return False
+        said = self.world.first and self.on_log({**line, "steps": self.schedule.steps}) is True
+        return self.world.largest(int(said)) > 0
 
     def recover(self, error: TrainingDivergedError) -> Progress:
         """Go back to the last checkpoint, with other images in place of the suspected batches.
@@ -246,7 +277,7 @@ class _Run:
             path = self.out / (WEIGHTS_NAME if chosen else OTHER_WEIGHTS_NAME.format(name))
             remove_remains(path)
             save_weights(model, path)
-        steps, size = self.schedule.steps, self.source.batch_size
+        steps, size = progress.step, self.source.batch_size
         result: RunResult = {
             "finished": True,
             "name": recipe.name,
@@ -272,6 +303,8 @@ class _Run:
             "torch": torch.__version__,
             "environment": environment(recipe, self.device),
         }
+        if steps < self.schedule.steps:
+            result["stopped"] = True
         if recipe.backbone.start is not None:
             begun = read_json(recipe.backbone.start / RUN_NAME)
             result["start"] = begun.get("fingerprint", "")

@@ -456,11 +456,14 @@ def list_recipes() -> list[str]:
     return recipes.list_named("train")
 
 
-def load_recipe(source: str, overrides: Mapping[str, Any] | None = None) -> TrainRecipe:
+def load_recipe(
+    source: str | Path | Mapping[str, Any] | TrainRecipe,
+    overrides: Mapping[str, Any] | None = None,
+) -> TrainRecipe:
     """Read a training recipe by name (see :func:`list_recipes`) or from a YAML file.
 
     Args:
-        source: name or path.
+        source: name or path; or the file's content, or a recipe.
         overrides: dotted key → value; the named recipes leave ``data`` to the caller.
 
     Raises:

@@ -53,6 +53,8 @@ class RunResult(TypedDict):
     """Losses and gradient norm of the last step."""
     weights: str
     """What ``weights.safetensors`` holds: "last-step", or "average" (of all steps)."""
+    stopped: NotRequired[bool]
+    """Whether a caller ended it before the recipe's last step."""
     setbacks: int
     """Divergences that the run went on from."""
     device: str

@@ -73,6 +73,17 @@ def mix(
 ) -> tuple[Manifest, MixReport]:
     """Mix two manifests; :func:`mix_sources` offers more.
 
+    >>> import tempfile, numpy as np, evenface
+    >>> faces, people = np.zeros((8, 112, 112, 3), np.uint8), np.arange(8) // 2
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     parts = [
+    ...         evenface.make_dataset(f"{folder}/{origin}", faces + shade, people, origin=origin)
+    ...         for shade, origin in enumerate(("real", "synthetic"))
+    ...     ]
+    ...     mixed, report = evenface.mix(*parts, real_fraction=0.5)
+    >>> [int((mixed.column("origin") == origin).sum()) for origin in ("real", "synthetic")]
+    [8, 8]
+
     Args:
         real, synthetic: the two parts. They share no image.
         real_fraction: share of each group that comes from ``real``, in [0, 1].

@@ -6,12 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evenface.evaluate.comparison import ComparedMeasure, ComparedOverall
+from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
 from evenface.report.audit.chapter import Chapter, SearchChapter, operating_point
 from evenface.report.audit.comparisons import worded
-from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.audit.results import Compared
-from evenface.report.numbers import coverage, interval, number, p_value, percent, says_nothing
+from evenface.report.numbers import (
+    coverage,
+    format_estimate,
+    interval,
+    p_value,
+    percent,
+    says_nothing,
+)
 from evenface.study.wording import listed
 
 
@@ -84,8 +91,8 @@ def _evenness(model: str, evaluation: Evaluation) -> Answer:
         spread_said = f"STD {percent(spread.value)} points. " if spread.value is not None else ""
         return Answer(question, f"Not answered: {reason}.", (spread_said,) if spread_said else ())
     said = (
-        f"the groups’ accuracies have an STD of {percent(spread.value)} points"
-        f"{_bounds(spread)}, where sampling noise alone would give {percent(expected.value)} "
+        f"the groups’ accuracies have an STD of {format_estimate(spread, unit=' points')}, where "
+        f"sampling noise alone would give {percent(expected.value)} "
         f"(p {p_value(p)})."
     )
     worst = overall.worst_group
@@ -151,8 +158,8 @@ def _ratios(point: OperatingPoint) -> Iterator[str]:
         ratio = point.measures.get(name)
         if ratio is not None and ratio.value is not None:
             yield (
-                f"The highest rate of {words} is {number(ratio.value)} times the lowest"
-                f"{_bounds(ratio, 1)}."
+                f"The highest rate of {words} is "
+                f"{format_estimate(ratio, scale=1, unit=' times the lowest')}."
             )
 
 
@@ -210,10 +217,9 @@ def _evener(second: str, spread: ComparedOverall) -> str:
 
 def _difference(found: ComparedOverall) -> str:
     difference, shown = found.difference, measure(found.measure)
-    value = None if difference.value is None else shown.scale * difference.value
-    bounds = interval(difference, scale=shown.scale, sign=True)
     unit = " points" if shown.scale != 1 else ""
-    return f"{number(value, sign=True)}{unit} {bounds} (p {p_value(difference.p_value)})"
+    said = format_estimate(difference, scale=shown.scale, sign=True, unit=unit)
+    return f"{said} (p {p_value(difference.p_value)})"
 
 
 def _groups_of_search(rates: dict[str, Estimate]) -> Iterator[str]:
@@ -232,13 +238,8 @@ def _rate(estimate: Estimate, digits: int = 2) -> str:
     if estimate.value is None:
         return "an undefined share"
     if says_nothing(estimate):
-        return f"a share that so little data does not show ({_bounds(estimate, 100, 0).strip()} %)"
-    return f"{percent(estimate.value, digits=digits)} %{_bounds(estimate, 100, digits)}"
-
-
-def _bounds(estimate: Estimate, scale: float = 100, digits: int = 2) -> str:
-    bounds = interval(estimate, scale=scale, digits=digits)
-    return f" {bounds}" if bounds else ""
+        return f"a share that so little data does not show ({interval(estimate, digits=0)} %)"
+    return format_estimate(estimate, digits=digits, unit=" %")
 
 
 def intervals_said(chapter: Chapter) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from evenface.evaluate.bootstrap import PairedDifference
-from evenface.evaluate.comparison import Answer, better
+from evenface.evaluate.comparison import Answer
+from evenface.evaluate.measures import Measure, better, measure
 from evenface.report.audit.chapter import Chapter
-from evenface.report.audit.measures import Measure, measure
 from evenface.report.audit.results import Compared
-from evenface.report.numbers import interval, number, p_value
+from evenface.report.numbers import p_value, parts
 from evenface.report.table import Cell, Column, Table, TableRow
 
 
@@ -61,7 +61,7 @@ def difference_table(
             together = of_measure.p_better_everywhere
             said = "undefined" if together is None else f"p {p_value(together)}"
             cells.append(Cell("yes" if of_measure.better_everywhere else "not shown", (said,)))
-        rows.append(TableRow(shown.heading, cells))
+        rows.append(TableRow(shown.title, cells))
     table.sections.append(rows)
     return table
 
@@ -94,7 +94,7 @@ def overall_difference_table(chapter: Chapter, compared: Compared, position: int
             found.measure, shown, difference, found.answer, difference.p_value, answer_too=False
         )
         cells += [cell, Cell(worded(found.measure, found.answer))]
-        rows.append(TableRow(shown.heading, cells))
+        rows.append(TableRow(shown.title, cells))
     table.sections.append(rows)
     return table
 
@@ -109,16 +109,11 @@ def difference_cell(
     answer_too: bool = True,
 ) -> Cell:
     """A signed difference with interval, p and, unless told otherwise, the answer in words."""
-    value = None if difference.value is None else shown.scale * difference.value
-    bounds = interval(difference, scale=shown.scale, digits=shown.digits, sign=True)
+    text, bounds = parts(difference, scale=shown.scale, digits=shown.digits, sign=True)
     details = [bounds, f"p {p_value(p)}" if p is not None else ""]
     if answer_too:
         details.append(worded(name, answer))
-    return Cell(
-        number(value, digits=shown.digits, sign=True),
-        tuple(filter(None, details)),
-        figure=difference,
-    )
+    return Cell(text, tuple(filter(None, details)), figure=difference)
 
 
 def worded(name: str, answer: Answer) -> str:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface.evaluate.results import CrossTable, Histogram, RateCurve, Reliability
+from evenface.evaluate.text import Interval
 from evenface.report.figures import Roc, Style, few_ticks, finite, shorten
 from evenface.report.numbers import number
 from evenface.report.svg import INK, MUTED, draw, series_colour
-from evenface.study.wording import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from evenface.report.glossary import GLOSSARY, Term
+from evenface.evaluate.measures import TERMS, Term
+from evenface.report.glossary import WORDS
 
-_SHARED = {
-    "group",
-    "embedding",
-    "pairs",
-    "accuracy",
-    "std",
-    "std-expected",
-    "ser",
-    "gap",
-    "dprime",
-    "probit",
-    "worst-group",
-    "fnmr",
-    "eer",
-    "tar-far",
-    "roc",
-    "auc",
-    "fdr",
-    "garbe",
-    "paired",
-    "holm",
-}
+_SHARED = {"group", "embedding", "pairs", "worst-group", "roc", "paired", "holm"}
 _OWN = (
     Term(
         "interval",
@@ -47,65 +27,11 @@ _OWN = (
         "A threshold for each group, at which that group’s FMR keeps the target: what remains of "
         "the differences when a system may look at the group.",
     ),
-    Term("fmr", "FMR, FAR", "False match rate (false accept rate): share of impostor pairs that "
-         "are accepted. Both people of such a pair are of one group, but for the cross-table."),
-    Term(
-        "exact",
-        "Exact thresholds",
-        "Accuracy as above, with every score as a possible threshold instead of a grid of 400.",
-    ),
-    Term(
-        "std-corrected",
-        "Corrected STD",
-        "STD without the share of its square that sampling noise gives. Zero is a frequent value "
-        "and no proof of equality.",
-    ),
-    Term(
-        "ir",
-        "IR, inequity rate",
-        "Square root of highest over lowest FMR times highest over lowest FNMR. 1 is even; one "
-        "lucky group decides.",
-    ),
-    Term(
-        "werm",
-        "WERM",
-        "Square root of the product of both errors’ highest rate over the geometric mean of the "
-        "groups. 1 is even.",
-    ),
-    Term(
-        "rate-ratio",
-        "FMR ratio, FNMR ratio",
-        "Highest rate over groups divided by the lowest. 1 is even. Without an error in some group "
-        "it is undefined, and only a lower bound is given.",
-    ),
-    Term("rate-gap", "FMR gap, FNMR gap", "Highest rate over groups minus the lowest."),
-    Term(
-        "worst-to-mean",
-        "Worst to mean",
-        "Highest rate over groups divided by the geometric mean of the groups’ rates. 1 is even.",
-    ),
-    Term(
-        "gini",
-        "Gini coefficient",
-        "Mean difference between the rates of two groups, relative to twice the mean rate. 0 is "
-        "even.",
-    ),
-    Term(
-        "worst-threshold",
-        "Threshold for the worst group",
-        "The one threshold that makes the largest group error, the mean of FMR and FNMR, as small "
-        "as one threshold can.",
-    ),
     Term(
         "cross-table",
         "Cross-table",
         "FMR of impostor pairs by the groups of both people. People of one group look more alike "
         "to a model than people of two: an FMR over all impostors hides where a system fails.",
-    ),
-    Term(
-        "brier",
-        "Brier score",
-        "Mean squared difference between the probability given and the truth (0 or 1).",
     ),
     Term(
         "ece",
@@ -122,7 +48,7 @@ _OWN = (
 
 AUDIT_GLOSSARY = tuple(
     sorted(
-        (*_OWN, *(term for term in GLOSSARY if term.id in _SHARED)),
+        (*TERMS.values(), *_OWN, *(term for term in WORDS if term.id in _SHARED)),
         key=lambda term: term.name.casefold(),
     )
 )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Evaluation, GroupResult
 from evenface.report import figures
 from evenface.report.audit import drawings
 from evenface.report.audit.chapter import Chapter, operating_point
-from evenface.report.audit.measures import in_percent, measure, rate_digits
 from evenface.report.chart import Chart, Panel
 from evenface.report.figures import Row, Style, finite
 from evenface.report.numbers import coverage, number, percent, says_nothing
 from evenface.report.svg import SERIES
 
-_OVER_TARGETS = {
+OVER_TARGETS = {
     "fdr": 1.0,
     "garbe": 0.0,
     "inequity_rate": 1.0,
@@ -178,7 +178,7 @@ def over_targets(chapter: Chapter) -> Chart:
         "One group, or no target that the impostor pairs support: nothing to show.",
         groups=False,
     )
-    for name, even in _OVER_TARGETS.items():
+    for name, even in OVER_TARGETS.items():
         series = []
         for i, evaluation in enumerate(chapter.models.values()):
             points = [
@@ -199,10 +199,10 @@ def over_targets(chapter: Chapter) -> Chart:
             for model, (_, points) in zip(chapter.models, series, strict=True)
         )
         drawing = drawings.over_targets_chart(
-            chart.next_name, f"{shown.heading} over the target false match rate: {said}.", series,
+            chart.next_name, f"{shown.title} over the target false match rate: {said}.", series,
             even,
         )  # fmt: skip
-        chart.panels.append(Panel(shown.heading, drawing))
+        chart.panels.append(Panel(shown.title, drawing))
     if chart.panels and len(chapter.models) > 1:
         for i, model in enumerate(chapter.models):
             chart.explain(model, Style.of_series(i), marker=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evenface.evaluate.identification import RateByGroup
+from evenface.evaluate.measures import in_percent, rate_digits
 from evenface.report.audit.chapter import SearchChapter
-from evenface.report.audit.measures import in_percent, rate_digits
 from evenface.report.numbers import count
 from evenface.report.table import Cell, Column, Table, TableRow
 

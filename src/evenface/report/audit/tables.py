@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evenface.evaluate.results import Estimate, Evaluation, WorstGroup
+from evenface.evaluate.measures import in_percent, of_kind, rate_digits
+from evenface.evaluate.results import Evaluation
 from evenface.report.audit.chapter import Chapter, operating_point
-from evenface.report.audit.measures import cosine, in_percent, measure, rate_digits
-from evenface.report.numbers import MISSING, count, number, percent
+from evenface.report.measured import (
+    STD_REMARK,
+    measure_cell,
+    measure_column,
+    over_groups_cell,
+    std_cells,
+    worst_cell,
+)
+from evenface.report.numbers import MISSING, cosine, count
 from evenface.report.table import Cell, Column, Table, TableRow
 
-UNMEASURED = "not measured"
 UNSUPPORTED = "the impostor pairs do not support this target"
 NO_PAIRS = "no impostor pair is of these two groups"
 _AT_ONCE = ("fdr", "garbe", "inequity_rate", "werm", "fmr_ratio", "fnmr_ratio")
-_MORE = (
-    "fmr_gap",
-    "fnmr_gap",
-    "fmr_worst_to_mean",
-    "fnmr_worst_to_mean",
-    "fmr_gini",
-    "fnmr_gini",
-)
-_SPREADS = ("ser", "gap", "dprime_gap", "probit_gap")
+_MORE = tuple(name for name in of_kind("threshold") if name not in _AT_ONCE)
+_SPREADS = tuple(name for name in of_kind("overall") if not name.startswith("std_"))
 
 
 def accuracy_table(chapter: Chapter) -> Table:
@@ -76,7 +76,7 @@ def group_table(chapter: Chapter) -> Table:
         )
     )
     names = ["eer", "auc", "dprime", *(f"tar@far={level}" for level in levels), "accuracy_exact"]
-    shown = [measure(name) for name in names]
+    names += [name for name in of_kind("scores") if len(chapter.groups) > 1]
     table = Table(
         f"{chapter.id}-groups",
         "How well genuine and impostor pairs are told apart in each group, at thresholds of its "
@@ -84,7 +84,7 @@ def group_table(chapter: Chapter) -> Table:
         [
             Column("model", numeric=False),
             Column("group", numeric=False),
-            *(Column(m.heading, m.term) for m in shown),
+            *map(measure_column, names),
         ],
         simulated=chapter.simulated,
     )
@@ -92,9 +92,7 @@ def group_table(chapter: Chapter) -> Table:
         rows = []
         for i, (group, result) in enumerate(evaluation.groups.items()):
             cells = [Cell(group)]
-            for name, m in zip(names, shown, strict=True):
-                found = result.estimate(name)
-                cells.append(_cell(table, found, m.scale, m.digits))
+            cells += [measure_cell(table, name, result.estimate(name)) for name in names]
             rows.append(TableRow(model, cells, span=0 if i else len(evaluation.groups)))
         table.sections.append(rows)
     return table
@@ -106,37 +104,22 @@ def unevenness_table(chapter: Chapter) -> Table | None:
         return None
     table = Table(
         f"{chapter.id}-unevenness",
-        f"Unevenness of accuracy over groups: {chapter.title}. STD and gap are in percentage "
-        "points; 0 is even for all but SER, where 1 is.",
+        f"Unevenness of accuracy and scores over groups: {chapter.title}. STD and gap are in "
+        "percentage points, AVG − STD in %; 0 is even, for SER 1. AVG − STD is the mean accuracy "
+        "less its STD.",
         [
             Column("model", numeric=False),
-            Column("STD", "std"),
-            Column("STD if groups were equal", "std-expected"),
-            Column("STD, corrected", "std-corrected"),
-            *(Column(measure(name).heading, measure(name).term) for name in _SPREADS),
+            *map(measure_column, ("std_sample", "std_expected", "std_corrected", *_SPREADS)),
         ],
-        remarks=[
-            "STD is that of the sample, with that of the population (pop.) below it. “If groups "
-            "were equal” is what sampling noise alone would give, with how often it would reach "
-            "the STD observed: an STD within that range shows no difference between groups"
-        ],
+        remarks=[STD_REMARK],
         simulated=chapter.simulated,
     )
     rows = []
     for model, evaluation in chapter.models.items():
         overall = evaluation.overall
-        spread = table.estimate(overall.std_sample)
-        if overall.std_population.value is not None:
-            population = f"pop. {percent(overall.std_population.value)}"
-            spread = replace(spread, details=(*spread.details, population))
-        expected = table.estimate(overall.std_expected)
-        if overall.std_excess_p is not None:
-            often = f"reached in {percent(overall.std_excess_p, digits=1)} %"
-            expected = replace(expected, details=(*expected.details, often))
-        cells = [spread, expected, _cell(table, overall.std_corrected)]
-        for name in _SPREADS:
-            m = measure(name)
-            cells.append(table.estimate(getattr(overall, name), scale=m.scale, digits=m.digits))
+        names = ("std_corrected", *_SPREADS)
+        cells = std_cells(table, overall)
+        cells += [over_groups_cell(table, overall, name) for name in names]
         rows.append(TableRow(model, cells))
     table.sections.append(rows)
     return table
@@ -203,7 +186,6 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
     if len(chapter.groups) < 2 or not chapter.keys:
         return None
     names = _MORE if more else _AT_ONCE
-    shown = [measure(name) for name in names]
     table = Table(
         f"{chapter.id}-fairness{'-more' if more else ''}",
         "Fairness at one threshold for all groups, over the false match rate that it is set for: "
@@ -212,7 +194,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
         [
             Column("model", numeric=False),
             Column("target FMR", "threshold"),
-            *(Column(m.heading, m.term) for m in shown),
+            *map(measure_column, names),
             *(
                 []
                 if more
@@ -235,8 +217,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
                 rows.append(TableRow(model, [first, *holes], span=span))
                 continue
             cells = [first]
-            for name, m in zip(names, shown, strict=True):
-                cells.append(_cell(table, point.measures.get(name), m.scale, m.digits))
+            cells += [measure_cell(table, name, point.measures.get(name)) for name in names]
             if not more:
                 cells += [worst_cell(table, w) for w in (point.worst_fmr, point.worst_fnmr)]
             rows.append(TableRow(model, cells, span=span))
@@ -300,7 +281,7 @@ def calibration_table(chapter: Chapter) -> Table | None:
         for group, result in calibration.groups.items():
             cells = [
                 Cell(group),
-                table.estimate(result.brier, scale=1, digits=4),
+                measure_cell(table, "brier", result.brier),
                 table.estimate(result.error, scale=1, digits=4),
             ]
             rows.append(TableRow(model, cells, span=0 if rows else len(calibration.groups)))
@@ -330,7 +311,7 @@ def worst_case_table(chapter: Chapter) -> Table | None:
     for model, record in found.items():
         cells = [
             Cell(cosine(record.threshold), note=table.note(record.note), number=record.threshold),
-            *(_cell(table, record.error.get(group)) for group in chapter.groups),
+            *(measure_cell(table, "error", record.error.get(group)) for group in chapter.groups),
             table.estimate(record.worst_error),
             worst_cell(table, record.worst_group),
         ]
@@ -374,21 +355,6 @@ def people_table(chapter: Chapter) -> Table:
         rows.append(TableRow(group, cells))
     table.sections.append(rows)
     return table
-
-
-def worst_cell(table: Table, worst: WorstGroup) -> Cell:
-    """The worst group, and how often it was it."""
-    if worst.value is None:
-        return Cell(MISSING, note=table.note(worst.note))
-    share = (worst.share or {}).get(worst.value)
-    often = () if share is None else (f"in {number(100 * share, digits=0)} %",)
-    return Cell(worst.value, often, table.note(worst.note))
-
-
-def _cell(table: Table, found: Estimate | None, scale: float = 100, digits: int = 2) -> Cell:
-    if found is None:
-        return Cell(MISSING, note=table.note(UNMEASURED))
-    return table.estimate(found, scale=scale, digits=digits)
 
 
 def _key(target: float) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+from evenface.evaluate.text import Interval
 from evenface.report.table import Cell, Column, Table
-from evenface.study.wording import Interval
 
 _FORMULA = ("=", "+", "-", "@", "|")
 

@@ -67,6 +67,9 @@ class Executor(ABC):
         every: seconds between two looks at what is under way.
     """
 
+    workers: int | None = None
+    """Calls at once; None: as many as there is room for."""
+
     def __init__(self, *, attempts: int = 2, every: float = 1.0) -> None:
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, got {attempts}")
