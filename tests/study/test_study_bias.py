@@ -11,7 +11,9 @@ import pytest
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
+from evenface.study.embedding import embed_part, tasks
 from evenface.study.plan import plan_study
+from evenface.study.rehearsal import rehearse_study
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
 from evenface.teachers.cache import EmbeddingCache
@@ -178,6 +180,24 @@ def test_the_same_command_does_nothing_again_and_the_plan_says_so(
     run_study(spec, finished, command="again")
     assert {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("weights*")} == before
     assert results_of(finished)["claims"] == claims
+
+
+def test_a_rehearsal_passes_every_teacher_and_set(face_folders, teacher_file, tmp_path):
+    made = rehearse_study(bias_study(face_folders, teacher_file), tmp_path / "bias", command="")
+    assert [finding for finding in made.findings if finding.state == "fails"] == []
+    assert sum(need.stage.startswith("embed ") for need in made.needs) == 2  # none to be shuffled
+
+
+def test_shuffled_embeddings_wait_for_those_that_jobs_make(face_folders, teacher_file, tmp_path):
+    spec, out = bias_study(face_folders, teacher_file), tmp_path / "bias"
+    assert run_study(spec, out, command="", embeddings_later=True) == out / "embeddings"
+    begun = tasks(out)
+    networks = {folder.parent.name for folder in begun}
+    assert networks == {"small-s0", "small-s1", "small-s2", "other"}
+    for folder in begun:
+        embed_part(folder, 0, 1)
+    assert run_study(spec, out, command="", prepare_only=True) == out / "runs.json"
+    assert (out / "embeddings/shuffled/real/cache.json").is_file()
 
 
 def test_faults_are_named_before_anything_is_done(face_folders, teacher_file, tmp_path):
