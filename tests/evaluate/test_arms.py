@@ -273,9 +273,26 @@ def test_what_does_not_belong_together_is_refused(
         combined.compare(evaluate_arm(models, [0, 1, 3]), "overall.accuracy")
 
 
-def test_only_the_core_is_averaged(models: list[Evaluation], combined: ArmEvaluation) -> None:
-    assert models[0].operating_points
-    assert combined.operating_points == combined.cross_tables == []
+def test_operating_points_are_averaged_and_cross_tables_pooled(
+    models: list[Evaluation], combined: ArmEvaluation
+) -> None:
+    assert combined.operating_points
+    for point in combined.operating_points:
+        each = [next(p for p in of.operating_points if p.key == point.key) for of in models]
+        for group, rate in point.fnmr.items():
+            assert rate.value == pytest.approx(np.mean([of.fnmr[group].value for of in each]))
+            assert rate.low <= rate.value <= rate.high
+        own = np.mean([of.own["a"].fnmr.value for of in each])
+        assert point.own["a"].fnmr.value == pytest.approx(own)
+    table = combined.cross_tables[0]
+    cells = [of.cross_tables[0].cells["a"]["b"] for of in models]
+    assert table.cells["a"]["b"].matches == sum(cell.matches for cell in cells)
+    assert table.cells["a"]["b"].pairs == sum(cell.pairs for cell in cells)
+
+
+def test_calibration_and_plots_are_not_averaged(
+    models: list[Evaluation], combined: ArmEvaluation
+) -> None:
     assert combined.calibration is None
     assert combined.worst_case_threshold is None
     group = combined.groups["a"]

@@ -41,10 +41,7 @@ def test_each_question_has_a_column_for_each_test(page: Element) -> None:
     assert _rows(page, "kd-raises-accuracy") == [
         ["synthetic", "supported", *["supported +1.80 [+0.70, +2.90]"] * 4]
     ]
-    assert (
-        _rows(page, "gap-closed")[0][2:]
-        == ["undecided 62.00 % [37.00, 87.00] detects 36 %"] * 4
-    )
+    assert _rows(page, "gap-closed")[0][2:] == ["undecided 62.00 % [37.00, 87.00] detects 36 %"] * 4
     assert _rows(page, "mix-matches-real")[0][1:] == ["undefined"] * 5
 
 

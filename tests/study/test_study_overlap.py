@@ -179,7 +179,7 @@ def test_those_who_stay_keep_their_embeddings(
     monkeypatch.setattr(
         labels,
         "open_teachers",
-        lambda *_: [overlap.StudyTeacher("x", "x.onnx", teacher)],
+        lambda *_: [overlap.StudyTeacher("x", "x.onnx", {"x": teacher}, {"x": "x.onnx"})],
     )
     seen = teacher.seen
     (manifest, rows), _ = labels._embedded(spec, None, faces, log)

@@ -14,7 +14,8 @@ each training seed, become one evaluation:
   Data*, JASA 83, 1988). What differs between seeds *and* identities at once is in both parts; it is
   taken from the first, whose variance becomes the covariance of two seeds
   (:func:`evenface.evaluate.bootstrap.shrinkage_to_shared`).
-- Only the core is averaged: no operating points, cross-table, calibration or plots.
+- The core is averaged, and so are operating points; the cross-table counts all models' matches
+  together, without intervals. There are no calibration and no plots.
 - The draw of seeds depends on the bootstrap's seed and the number of seeds only. Arms of the same
   seeds share it: their differences are paired by seed and by identity.
 
@@ -25,7 +26,7 @@ seeds and people together (:func:`evenface.evaluate.bootstrap.seeds_freedom`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -38,11 +39,15 @@ from evenface.evaluate.bootstrap import Figure, mean_figure
 from evenface.evaluate.results import (
     AccuracyEstimate,
     Bootstrap,
+    CrossCell,
+    CrossTable,
     Estimate,
     Evaluation,
     GlobalThreshold,
     GroupResult,
+    OperatingPoint,
     Overall,
+    OwnThreshold,
     Record,
     Roc,
     WorstGroup,
@@ -117,8 +122,11 @@ def evaluate_arm(
                 f"and {other.bootstrap}"
             )
     bootstrap = first.bootstrap
+    points = _common_points(evaluations)
     samples = {
-        measure: _joint(evaluations, measure) for measure in first.replicates if _averaged(measure)
+        measure: _joint(evaluations, measure)
+        for measure in first.replicates
+        if _averaged(measure, points)
     }
     arm = _Arm(evaluations, Summary(list(first.groups), samples, bootstrap.level))
     several = len(evaluations) > 1
@@ -134,6 +142,8 @@ def evaluate_arm(
         groups={name: arm.group(name) for name in first.groups},
         overall=arm.overall(),
         global_threshold=arm.global_threshold(),
+        operating_points=[arm.operating_point(key, of) for key, of in points.items()],
+        cross_tables=_pooled_tables(evaluations),
         notes=[*_seed_notes(len(seeds)), *dict.fromkeys(n for e in evaluations for n in e.notes)],
         replicates=samples,
         seeds=[
@@ -149,10 +159,24 @@ def evaluate_arm(
     return result
 
 
-def _averaged(measure: str) -> bool:
-    """Whether an arm has this measure of its models."""
+def _averaged(measure: str, points: Collection[str]) -> bool:
+    """Whether an arm that has these operating points has this measure of its models."""
     name, _, key = measure.partition("@")
-    return not name.startswith(("worst_case.", "calibration.")) and (not key or "=" in key)
+    known = not key or "=" in key or key in points
+    return known and not name.startswith(("worst_case.", "calibration."))
+
+
+def _common_points(evaluations: Sequence[Evaluation]) -> dict[str, list[OperatingPoint]]:
+    """Key → the operating point of each model, where every model has a threshold."""
+    of_models = [
+        {point.key: point for point in of.operating_points if point.threshold is not None}
+        for of in evaluations
+    ]
+    return {
+        key: [points[key] for points in of_models]
+        for key in of_models[0]
+        if all(key in points for points in of_models)
+    }
 
 
 @lru_cache(maxsize=16)
@@ -292,12 +316,75 @@ class _Arm:
             note="; ".join(notes) or None,
         )
 
+    def operating_point(self, key: str, points: Sequence[OperatingPoint]) -> OperatingPoint:
+        """The mean over models, each at its own threshold.
+
+        Args:
+            key: of the operating point.
+            points: that of each model.
+        """
+        first = points[0]
+
+        def by_group(measure: str) -> dict[str, Estimate]:
+            return {name: self.estimate(f"{measure}@{key}", name) for name in first.fmr}
+
+        own = {m: by_group(f"own.{m}") for m in ("fmr", "fnmr")}
+        rates = {m: by_group(m) for m in ("fmr", "fnmr")}
+        worst = {
+            m: self.summary.worst_group(
+                np.array([of.value for of in rates[m].values()], dtype=np.float64),
+                f"{m}@{key}",
+                errors=True,
+            )
+            for m in rates
+        }
+        return OperatingPoint(
+            key=key,
+            target_fmr=first.target_fmr,
+            chosen_on=first.chosen_on,
+            threshold=float(np.mean([point.threshold for point in points])),
+            thresholds=[],
+            **rates,
+            mean_fmr=self.estimate(f"mean_fmr@{key}"),
+            mean_fnmr=self.estimate(f"mean_fnmr@{key}"),
+            own={
+                name: OwnThreshold(threshold=None, fmr=own["fmr"][name], fnmr=own["fnmr"][name])
+                for name in first.own
+            },
+            measures={name: self.estimate(f"{name}@{key}") for name in first.measures},
+            worst_fmr=worst["fmr"],
+            worst_fnmr=worst["fnmr"],
+            note="each model has its own thresholds; the mean of those for all groups is given",
+        )
+
     def _worst_group(self) -> WorstGroup:
         accuracies = [
             [result.accuracy.value for result in evaluation.groups.values()]
             for evaluation in self.evaluations
         ]
         return self.summary.worst_group(np.mean(np.array(accuracies, dtype=np.float64), axis=0))
+
+
+def _pooled_tables(evaluations: Sequence[Evaluation]) -> list[CrossTable]:
+    """The matches of all models together, each at its own threshold."""
+    of_models = [{table.target_fmr: table for table in of.cross_tables} for of in evaluations]
+    tables = []
+    for target, first in of_models[0].items():
+        if not all(target in of for of in of_models):
+            continue
+        same = [of[target] for of in of_models]
+        cells: dict[str, dict[str, CrossCell]] = {}
+        for one, row in first.cells.items():
+            for other in row:
+                pairs = sum(of.cells[one][other].pairs for of in same)
+                matches = sum(of.cells[one][other].matches for of in same)
+                cells.setdefault(one, {})[other] = CrossCell(
+                    value=matches / pairs, low=None, high=None, pairs=pairs, matches=matches
+                )
+        threshold = float(np.mean([of.threshold for of in same]))
+        note = f"{len(same)} models together, without intervals; {first.note}"
+        tables.append(CrossTable(target_fmr=target, threshold=threshold, cells=cells, note=note))
+    return tables
 
 
 def _mean_roc(curves: Sequence[Roc]) -> Roc:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.measures import of_kind
-from evenface.evaluate.operating import TARGETS, HeldOutThresholds
+from evenface.evaluate.operating import HeldOutThresholds
 from evenface.evaluate.reliability import METHOD, CalibrationScorer
 from evenface.evaluate.results import (
     Calibration,
@@ -46,7 +46,7 @@ def operating_points(
     chosen = held_out.chosen()
     return [
         _operating_point(key, target, held_out, chosen, chosen_on, observed, summary, scorers)
-        for key, target in TARGETS.items()
+        for key, target in held_out.targets.items()
     ]
 
 

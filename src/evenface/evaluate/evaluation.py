@@ -78,6 +78,7 @@ def evaluate_embeddings(
     level: float = 0.95,
     model: str | None = None,
     detail: bool = True,
+    targets: Sequence[str] | None = None,
     cross_images: int | None = IMAGES_A_GROUP,
 ) -> Evaluation:
     """Verification per group and fairness over groups, with identity-bootstrap intervals.
@@ -96,6 +97,8 @@ def evaluate_embeddings(
         model: name to put in the result.
         detail: whether to measure more than the core: exact thresholds, TAR at more levels,
             operating points, the cross-table, calibration and plots.
+        targets: keys of :data:`evenface.evaluate.operating.TARGETS`, the operating points that are
+            measured; None for all with ``detail``, else none.
         cross_images: most images of a group that are compared for the cross-table; None for all.
 
     Raises:
@@ -128,7 +131,8 @@ def evaluate_embeddings(
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
         model=model,
         detail=detail,
-        notes=split.notes if detail else (),
+        targets=targets,
+        notes=split.notes if detail or targets else (),
     )
 
 
@@ -158,6 +162,7 @@ def evaluate_groups(
     bootstrap: Bootstrap,
     model: str | None,
     detail: bool,
+    targets: Sequence[str] | None = None,
     notes: Sequence[str] = (),
 ) -> Evaluation:
     """Measure scored pairs; see :func:`evaluate_embeddings`.
@@ -170,9 +175,10 @@ def evaluate_groups(
         bootstrap: how to resample.
         model: name to put in the result.
         detail: whether to measure more than the core.
+        targets: of the operating points; see :func:`evaluate_embeddings`.
         notes: what else a reader must know.
     """
-    scorers = Scorers(groups, detail=detail)
+    scorers = Scorers(groups, detail=detail, targets=targets)
     observed = scorers.observed()
     names = [data.facts.name for data in groups]
     fold_pairs = [scorer.fold_pairs for scorer in scorers.groups]
@@ -211,21 +217,23 @@ def evaluate_groups(
         pair_replicates=replicates.pair_replicates,
         shrinkage=replicates.shrinkage,
     )
-    if scorers.held_out is None or scorers.calibration is None:
+    if scorers.held_out is None:
         return evaluation
     points = operating_points(
         scorers.held_out, chosen_on, observed.by_group, summary, scorers.groups
     )
-    return evaluation.model_copy(
-        update={
-            "operating_points": points,
+    more = {
+        "operating_points": points,
+        "cross_tables": _cross_tables(points, across, groups, bootstrap),
+    }
+    if scorers.calibration is not None:
+        more |= {
             "worst_case_threshold": worst_case_threshold(
                 scorers.held_out, observed.by_group, summary
             ),
             "calibration": calibration(scorers.calibration, observed.by_group, summary),
-            "cross_tables": _cross_tables(points, across, groups, bootstrap),
         }
-    )
+    return evaluation.model_copy(update=more)
 
 
 class _Split:

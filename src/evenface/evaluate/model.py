@@ -91,6 +91,7 @@ def evaluate_model(
     seed: int = 0,
     level: float = 0.95,
     detail: bool = True,
+    targets: Sequence[str] | None = None,
 ) -> Evaluation:
     """Embed a protocol's images with ``model`` and evaluate; see :func:`evaluate_embeddings`.
 
@@ -116,6 +117,7 @@ def evaluate_model(
         level=level,
         model=model.name,
         detail=detail,
+        targets=targets,
     )
 
 

@@ -6,7 +6,7 @@ part is measured at the threshold that the other parts chose, and the parts' err
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,19 @@ class HeldOutThresholds:
 
     Args:
         splits: the pairs of each group.
+        targets: key → FMR of the operating points.
+        worst_case: whether to search the threshold for the worst group too.
     """
 
-    def __init__(self, splits: Sequence[SplitScores]) -> None:
+    def __init__(
+        self,
+        splits: Sequence[SplitScores],
+        targets: Mapping[str, float] = TARGETS,
+        *,
+        worst_case: bool = True,
+    ) -> None:
         self.splits = list(splits)
+        self.targets = dict(targets)
         used = [split.scores[split.part >= 0] for split in self.splits]
         distinct = np.unique(np.concatenate(used))[::-1].astype(np.float64)
         self.thresholds = np.concatenate([[np.inf], distinct])
@@ -62,13 +71,13 @@ class HeldOutThresholds:
             [impostor.training_sizes for _, impostor in self._kinds]
         ).reshape(len(self.splits), -1)
         """(G, K) impostor pairs that choose the threshold of each part."""
-        self.worst_case = self._worst_case()
+        self.worst_case = self._worst_case() if worst_case else None
         """(K,) index of the threshold that makes the worst group's error least on the other
-        parts; None where a group lacks pairs of a kind."""
+        parts; None where a group lacks pairs of a kind, or where it was not searched."""
 
     def measure(self, weights: Sequence[Weights]) -> dict[str, NDArray[np.float64]]:
         """(R, G) by name: "fmr@1e-3", "fnmr@1e-3", "own.fmr@1e-3", "own.fnmr@1e-3", … and
-        "worst_case.error".
+        "worst_case.error" where it was searched.
 
         Args:
             weights: (R, P) of each group, in the order of its pairs. NaN where a group that the
@@ -82,7 +91,7 @@ class HeldOutThresholds:
         ones = [np.ones((1, len(split.scores)), dtype=np.int64) for split in self.splits]
         weighed = self._Weighed(self, ones)
         result = {}
-        for key, target in TARGETS.items():
+        for key, target in self.targets.items():
             everyone = range(len(self.splits))
             result[key] = self.thresholds[weighed.choose(target, everyone)[0]]
             own = [self.thresholds[weighed.choose(target, [g])[0]] for g in everyone]
@@ -111,6 +120,7 @@ class HeldOutThresholds:
 
         def __init__(self, of: HeldOutThresholds, weights: Sequence[Weights]) -> None:
             self._last = len(of.thresholds)
+            self._targets = of.targets
             self._shape = len(weights[0]), of.parts
             self._worst_case = of.worst_case
             self._groups = [
@@ -131,7 +141,7 @@ class HeldOutThresholds:
         def measures(self) -> dict[str, NDArray[np.float64]]:
             everyone = range(len(self._groups))
             found: dict[str, NDArray[np.float64]] = {}
-            for key, target in TARGETS.items():
+            for key, target in self._targets.items():
                 k = self.choose(target, everyone)
                 undefined = np.isnan(self._training_fmr(k, everyone)).any(axis=1)
                 rates = [self._rates(k, g) for g in everyone]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from evenface.evaluate.bootstrap import count_chunks, pair_draws, pair_weights
 from evenface.evaluate.exact import ExactFoldSearch
 from evenface.evaluate.measures import MEASURES, base, of_kind
-from evenface.evaluate.operating import HeldOutThresholds, SplitScores
+from evenface.evaluate.operating import TARGETS, HeldOutThresholds, SplitScores
 from evenface.evaluate.reliability import CalibrationScorer
 from evenface.evaluate.verification import (
     FoldSearch,
@@ -281,21 +281,31 @@ class Scorers:
         groups: the data of each.
         detail: whether to measure more than the core: exact thresholds, TAR at all levels,
             operating points, the worst-case threshold and calibration.
+        targets: keys of the operating points; None for all with ``detail``, else none.
     """
 
-    def __init__(self, groups: Sequence[GroupData], *, detail: bool) -> None:
+    def __init__(
+        self,
+        groups: Sequence[GroupData],
+        *,
+        detail: bool,
+        targets: Sequence[str] | None = None,
+    ) -> None:
         self.groups = [GroupScorer(data, detail=detail) for data in groups]
         self.levels = FAR_LEVELS if detail else CORE_LEVELS
         self.threshold = OneThreshold([scorer.ranking for scorer in self.groups])
         self.held_out: HeldOutThresholds | None = None
         self.calibration: CalibrationScorer | None = None
-        if detail:
+        if detail or targets:
             self.held_out = HeldOutThresholds(
                 [
                     SplitScores(p.scores, p.genuine, p.part)
                     for p in (scorer.score_pairs for scorer in self.groups)
-                ]
+                ],
+                {key: TARGETS[key] for key in (TARGETS if targets is None else targets)},
+                worst_case=detail,
             )
+        if detail and self.held_out is not None:
             self.calibration = CalibrationScorer(self.held_out.splits)
 
     def observed(self) -> Measured:
@@ -337,13 +347,14 @@ class Scorers:
             shifts = of_kind("scores").items()
             by_group |= {name: shift.compute(columns_of) for name, shift in shifts}
         by_group |= {"fmr": fmr, "fnmr": fnmr}
-        if self.held_out is not None and self.calibration is not None:
+        if self.held_out is not None:
             weights = [
                 scorer.score_pairs.weights(of_group)
                 for scorer, of_group in zip(self.groups, resamples, strict=True)
             ]
             by_group |= self.held_out.measure(weights)
-            by_group |= self.calibration.measure(weights)
+            if self.calibration is not None:
+                by_group |= self.calibration.measure(weights)
         return Measured(by_group, folds, index)
 
     def replicates(

@@ -10,6 +10,7 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.results import Estimate, Roc
 from evenface.report import figures
 from evenface.report.chart import Chart, Panel
+from evenface.report.declared import harm_picture
 from evenface.report.figures import Dumbbell, Ends, Row, Slope, Style, finite
 from evenface.report.grid import MANY, Pairing, Slice, main_sweep, slices
 from evenface.report.numbers import coverage, percent
@@ -23,11 +24,13 @@ _Panel = TypeVar("_Panel")
 def picture(results: Results, benchmark: Benchmark) -> Chart:
     """The drawing that answers the study's question.
 
-    A sweep's curve; the slopes of all pairs of a grid; else each training set without and with
-    distillation.
+    A sweep's curve; the harms of declared contrasts; the slopes of all pairs of a grid; else each
+    training set without and with distillation.
     """
     if main_sweep(results, benchmark):
         return worst_group_picture(results)
+    if harms := harm_picture(results, benchmark):
+        return harms
     chart = Chart(
         "picture",
         f"Bars are {coverage(results.level)} intervals of each model; paired differences are surer "

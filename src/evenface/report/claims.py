@@ -21,6 +21,8 @@ from evenface.study.wording import little_chance
 
 LEVELS_RULE = "level-beats-baseline"
 """Of the claims that compare levels of a factor, about which a section of its own speaks."""
+DECLARED = "declared-contrasts"
+"""Of the claims that the study file declares."""
 RAISES, EVERYWHERE = "kd-raises-accuracy", "kd-raises-accuracy-everywhere"
 """Of the claims about every group."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -210,7 +212,8 @@ def collect_claims(results: Results) -> Claims:
             place += 1
             questions.append(_question(results, chance, circles, f"claim-{place}", claims))
         rules.append(Rule(name, _rule_title(name), questions))
-    rules.sort(key=lambda rule: rule.name not in (RAISES, EVERYWHERE, "kd-helps-on-average"))
+    leading = (DECLARED, RAISES, EVERYWHERE, "kd-helps-on-average")
+    rules.sort(key=lambda rule: (rule.name != DECLARED, rule.name not in leading))
     return Claims(circles, rules)
 
 
@@ -377,6 +380,8 @@ def _said(test: Evidence) -> str:
 
 _SUBJECTS = {"with-kd": "against real faces with KD", "without-kd": "against real faces without KD"}
 _TITLES = {
+    DECLARED: "What the study declared to ask",
+    "random-groups": "The same with people dealt to groups at random, where nothing may be found",
     RAISES: "Distillation raises accuracy in every group",
     EVERYWHERE: "Distillation raises accuracy in every group of every pair",
     "kd-helps-on-average": "Distillation raises mean accuracy, averaged over all pairs",

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from evenface.evaluate.results import Estimate
 from evenface.report.claims import Claims, lowest, rule_of, tally, weakest
+from evenface.report.declared import answer, headline
 from evenface.report.detects import chance_of, mean_detects
 from evenface.report.figures import finite
 from evenface.report.grid import (
@@ -21,7 +22,7 @@ from evenface.report.grid import (
 )
 from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
-from evenface.report.numbers import count, duration, format_estimate, number
+from evenface.report.numbers import count, duration, format_estimate, interval, number
 from evenface.report.sweeps import sweep_headline
 from evenface.study.detectable import RUNS, size
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
@@ -84,6 +85,8 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
     if not results.distillers:
         return "This study has no students with distillation: it only compares training sets."
     teacher = results.distillers[0]
+    if declared := headline(results, benchmark):
+        return " ".join(map(answer, declared))
     if sweep := main_sweep(results, benchmark):
         return sweep_headline(results, sweep)
     said = _effect(results, benchmark, teacher)
@@ -213,6 +216,8 @@ def few_seeds(results: Results) -> str:
 
 def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
     """Gain of the mean, gain of the weakest group, share of the gap closed."""
+    if declared := headline(results, benchmark):
+        return [_shown(test) for test in declared[0].tests[:3] if finite(test.value)]
     kinds = (_mean_gain, _group_gain, _gap_closed)
     found = []
     for kind in kinds:
@@ -228,6 +233,15 @@ def _numbers(results: Results, benchmark: Benchmark) -> list[KeyNumber]:
         value, _, bounds = _valued(estimate, unit).partition(" [")
         found.append(KeyNumber(value, f"[{bounds}" if bounds else "", label, others))
     return found
+
+
+def _shown(test: Evidence) -> KeyNumber:
+    points = test.unit == "points"
+    unit, scale = (" points", 100) if points else ("", 1)
+    digits = 1 if points else 2
+    value = number(None if test.value is None else scale * test.value, digits=digits, sign=True)
+    bounds = interval(test, scale=scale, digits=digits, sign=True)
+    return KeyNumber(f"{value}{unit}", bounds, test.label, [])
 
 
 _DIGITS = {" points": 1, " %": 0}

@@ -10,6 +10,7 @@ from evenface.study.arm import Arm, Kind
 from evenface.study.claim import defined
 from evenface.study.claim_settings import ClaimSettings
 from evenface.study.costs import Cost, pareto
+from evenface.study.declared import RANDOM
 from evenface.study.differences import kd_differences
 from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
@@ -78,6 +79,7 @@ def summarise(
     # Claims on groups come before those on other people.
     claims = [claim for grid in grids for claim in _claims(grid, chosen)]
     claims.sort(key=lambda claim: claim.id.startswith("real-people:"))
+    grids = [grid for grid in grids if grid.benchmark != RANDOM]  # it is there for claims alone
     return Answers(
         evaluations={
             arm.id: {g.benchmark: g.whole(arm) for g in grids if g.has(arm)} for arm in arms
@@ -93,10 +95,12 @@ def summarise(
 
 def _claims(grid: Grid, rules: Sequence[str]) -> list[Claim]:
     """Those with each teacher in turn, then those without one."""
+    random = grid.benchmark == RANDOM
     return [
         claim
         for teacher in (*grid.teachers, None)
         for rule in rules
+        if not random or rule == RANDOM
         for claim in RULES[rule](grid, teacher)
     ]
 

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evenface.console import progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
-from evenface.errors import DataError
-from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
+from evenface.errors import DataError, UsageError
+from evenface.evaluate import Evaluation, Protocol, evaluate_embeddings, protocol_from_manifest
+from evenface.evaluate.model import FLIP_SUM, embed_views
 from evenface.evaluate.protocol_specs import spec_path
 from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NAME
 from evenface.files import fingerprint
+from evenface.seeds import generator
 from evenface.study import record
 from evenface.study.faces import StudyFaces, TestSets
 from evenface.study.given import evaluate_given
 from evenface.study.spec import (
     MAIN_BENCHMARK,
+    RANDOM_GROUPS,
     STUDY_TEACHER,
     PublishedFaces,
     RenderedFaces,
@@ -88,10 +94,38 @@ def draw_benchmarks(
         _with_groups(spec, name, manifest, faces.group_by, log)
         for name, manifest in {MAIN_BENCHMARK: faces.test, **faces.more_tests}.items()
     ]
+    if spec.evaluation.random_groups:
+        main, group_by = benchmarks[0], faces.group_by
+        benchmarks.append(
+            _draw(
+                spec,
+                RANDOM_GROUPS,
+                f"{main.title}, dealt to groups at random",
+                "Groups mean nothing here: nothing may be found.",
+                main.real_people,
+                _dealt_at_random(faces.test, group_by, spec.seed),
+                group_by,
+                log,
+            )
+        )
     for name, manifest in faces.real_people.items():
         title, statement, real = _PEOPLE[name]
         benchmarks.append(_draw(spec, name, title, statement, real, manifest, None, log))
     return benchmarks
+
+
+def _dealt_at_random(manifest: Manifest, group_by: str | None, seed: int) -> Manifest:
+    """The same people and images; groups keep their sizes and their names, and mean nothing.
+
+    Raises:
+        UsageError: there are no groups.
+    """
+    if group_by is None:
+        raise UsageError("evaluation.random_groups: the test faces declare no groups")
+    first = np.unique(manifest.labels(), return_index=True)[1]
+    of_people = manifest.column(group_by)[first]
+    dealt = generator(seed, RANDOM_GROUPS).permutation(of_people)
+    return manifest.with_attribute(group_by, dealt[manifest.labels()])
 
 
 def evaluate_arms(
@@ -114,6 +148,8 @@ def evaluate_arms(
         "seed": spec.seed,
     }
     settings = {key: common[key] for key in ("replicates", "level", "seed")}
+    if options := spec.evaluation.options:
+        common["options"], settings = options, settings | options
     teachers: dict[str, Path] = {}
     of_run: dict[Path, Stage] = {}
     for arm in arms:
@@ -191,15 +227,23 @@ def _evaluate_run(
 def _evaluate(
     folder: Path, model: LoadedTeacher, benchmarks: Sequence[Path], settings: dict[str, Any]
 ) -> None:
-    for benchmark in benchmarks:
-        evaluation = evaluate_model(
-            model,
-            Manifest.read(benchmark),
-            Protocol.read(benchmark / PROTOCOL_NAME),
-            detail=False,
-            **settings,
+    sets = {
+        benchmark.name: (Manifest.read(benchmark), Protocol.read(benchmark / PROTOCOL_NAME))
+        for benchmark in benchmarks
+    }
+    views, options = settings.get("views", FLIP_SUM), dict(settings)
+    options.pop("views", None)
+    embedded: dict[str, NDArray[np.float32]] = {}
+    for name, (manifest, protocol) in sets.items():
+        images = manifest.image_fingerprint
+        if images not in embedded:
+            used = [p.rows for m, p in sets.values() if m.image_fingerprint == images]
+            rows = np.unique(np.concatenate(used))
+            embedded[images] = embed_views(model, manifest, rows, views=views)
+        evaluation = evaluate_embeddings(
+            embedded[images], protocol, model=model.name, detail=False, **options
         )
-        evaluation.write(folder / benchmark.name)
+        evaluation.write(folder / name)
 
 
 def _with_groups(
@@ -270,6 +314,8 @@ def _draw(
         "pairs_per_group": spec.evaluation.pairs_per_group,
         "seed": spec.seed,
     }
+    if spec.evaluation.score_pairs is not None:
+        settings["max_pairs"] = spec.evaluation.score_pairs
 
     def build(folder: Path) -> None:
         protocol = protocol_from_manifest(

@@ -20,6 +20,7 @@ from evenface.study.spec import (
     HeldOutFaces,
     RenderedFaces,
     SeveralFaces,
+    ShuffledTeacher,
     StudySpec,
     TrainedTeacher,
     WholeSet,
@@ -238,11 +239,17 @@ def _teacher(spec: StudySpec, cell: Cell) -> dict[str, Any]:
     for given in spec.teachers:
         if cell.teacher is None or teacher_id(given) != cell.teacher:
             continue
+        if isinstance(given, ShuffledTeacher):
+            return {"teacher.given": f"{given.shuffle}, shuffled"}
         if not isinstance(given, TrainedTeacher):
             return {"teacher.given": given}
         recipe = recipe_settings(teacher_recipe(spec, given))
         own = {f"teacher.{key}": value for key, value in recipe.items()}
-        return own | {"teacher.seed": given.seed} | _data(spec, given.set, "teacher.data")
+        return (
+            own
+            | {"teacher.seed": given.seed, "teacher.each_seed": given.each_seed}
+            | _data(spec, given.set, "teacher.data")
+        )
     return {}
 
 

@@ -15,8 +15,9 @@ from evenface.console import note, warn
 from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
+from evenface.data.shares import draw_shares
 from evenface.data.splits import split_by_identity
-from evenface.errors import UsageError
+from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
 from evenface.study.left_out import LeftOut
@@ -26,6 +27,7 @@ from evenface.study.sizes import (
     faces_size,
     is_dataset,
     share,
+    shares_of,
     shortfalls,
     total,
 )
@@ -259,8 +261,11 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
             "seed": spec.seed,
         }
 
-        def build(folder: Path, wanted: WholeSet | MixedSet = wanted) -> None:
-            manifest, report = draw_set(wanted, faces, spec)
+        def build(folder: Path, name: str = name, wanted: WholeSet | MixedSet = wanted) -> None:
+            try:
+                manifest, report = draw_set(wanted, faces, spec)
+            except UsageError as error:
+                raise UsageError(f"training set {name}: {error}") from None
             if report is not None:
                 write_json(folder / MIX_REPORT_NAME, report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
@@ -294,8 +299,10 @@ def _weights(spec: StudySpec) -> dict[str, Any]:
 
 def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
     """The set's settings without those that are newer than finished studies, where not used."""
-    unused = isinstance(wanted, MixedSet) and not wanted.wrong_labels
-    return wanted.model_dump(mode="json", exclude={"wrong_labels"} if unused else None)
+    unused = {"groups", "images", "starve"} if wanted.groups is None else set()
+    if isinstance(wanted, MixedSet) and not wanted.wrong_labels:
+        unused.add("wrong_labels")
+    return wanted.model_dump(mode="json", exclude=unused)
 
 
 def without_groups(spec: StudySpec, synthetic: Manifest, attribute: str) -> list[Manifest]:
@@ -348,6 +355,12 @@ def draw_set(
     Raises:
         UsageError: the faces are too few for what is asked.
     """
+    if wanted.groups is not None:
+        both, shares = (faces.real, faces.synthetic), shares_of(wanted, spec.seed)
+        try:
+            return draw_shares(both, shares, group_by=faces.group_by), None
+        except (ValueError, DataError) as error:
+            raise UsageError(str(error)) from None
     if isinstance(wanted, WholeSet) and wanted.identities is None:
         return faces.real if wanted.kind == "real" else faces.synthetic, None
     shared = faces.group_by is not None and faces.group_by in faces.synthetic.attributes

@@ -20,7 +20,7 @@ from evenface.study import record
 from evenface.study.arm import Kind
 from evenface.study.cells import cells
 from evenface.study.grid import kind_by_name
-from evenface.study.spec import MAIN_BENCHMARK, GivenModel, PublishedFaces, StudySpec
+from evenface.study.spec import MAIN_BENCHMARK, RANDOM_GROUPS, GivenModel, PublishedFaces, StudySpec
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 
@@ -67,7 +67,7 @@ def open_given(spec: StudySpec) -> dict[tuple[str, str], list[Given]]:
     trained = {cell.id for cell in cells(spec)} if spec.training_sets else set()
     arms: dict[tuple[str, str], list[Given]] = {}
     for given in spec.models:
-        identifier, title = _arm(given)
+        identifier, title = arm_of(given)
         if identifier in trained:
             raise UsageError(
                 f"models: {given.name} stands where the study trains {identifier}. Give it another "
@@ -123,7 +123,7 @@ def evaluate_given(
     """
     model = None if given.path is None else load_teacher(given.path, **given.options)
     for at in benchmarks:
-        name = at.name
+        name = MAIN_BENCHMARK if at.name == RANDOM_GROUPS else at.name  # the same images
         manifest, protocol = Manifest.read(at), Protocol.read(at / PROTOCOL_NAME)
         if model is not None:
             evaluation = evaluate_model(model, manifest, protocol, detail=False, **settings)
@@ -133,10 +133,10 @@ def evaluate_given(
             )
         else:
             continue
-        evaluation.write(folder / name)
+        evaluation.write(folder / at.name)
 
 
-def _arm(given: GivenModel) -> tuple[str, str]:
+def arm_of(given: GivenModel) -> tuple[str, str]:
     """Id and title of its arm, as :func:`evenface.study.cells.cells` calls such."""
     end, words = "plain", "without KD"
     if given.teacher is not None:
@@ -174,4 +174,5 @@ def _of_embeddings(
     values = table.of_rows(
         count, protocol.rows, np.arange(count) if order is None else order, names, name
     )
-    return evaluate_embeddings(values, protocol, model=path.stem, detail=False, **settings)
+    usual = {key: value for key, value in settings.items() if key != "views"}
+    return evaluate_embeddings(values, protocol, model=path.stem, detail=False, **usual)

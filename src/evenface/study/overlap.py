@@ -106,7 +106,8 @@ def _open(spec: StudySpec) -> StudyTeacher:
     given = spec.overlap_teacher()
     own = {teacher_id(teacher): teacher for teacher in spec.teachers if isinstance(teacher, str)}
     source = own.get(given, given)
-    return StudyTeacher(plain_name(source) or "teacher", source, load_teacher(source), source)
+    name = plain_name(source) or "teacher"
+    return StudyTeacher(name, source, {name: load_teacher(source)}, {name: source})
 
 
 def _embed(

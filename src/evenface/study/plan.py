@@ -61,10 +61,12 @@ from evenface.study.sizes import (
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     FolderFaces,
+    GivenTeacher,
     HeldOutFaces,
     PredictionsFile,
     PublishedFaces,
     RenderedFaces,
+    ShuffledTeacher,
     StudySpec,
     TrainedTeacher,
     teacher_id,
@@ -122,6 +124,10 @@ class _Planner:
         """Id → fingerprint, of those whose embeddings are there."""
         self.teacher_recipes: dict[str, TrainRecipe] = {}
         """Name → recipe, of those that the study trains."""
+        self.networks = {
+            name: of for given in spec.teachers for name, of in spec.networks(given).items()
+        }
+        """Of all teachers."""
 
     def plan(self, *, measuring: bool, most_images: int | None) -> Plan:
         spec, folder = self.spec, self.log.folder
@@ -187,7 +193,8 @@ class _Planner:
             for source in (model.path, *model.embeddings.values()):
                 if source is not None and not _at_hand(str(source)):
                     self.missing.append(f"model {model.name}: {source} is not there")
-        assets = [*self.spec.evaluation.real_people, *map(str, self.spec.teachers)]
+        known = (teacher for teacher in self.spec.teachers if isinstance(teacher, str))
+        assets = [*self.spec.evaluation.real_people, *known]
         if (rules := self.spec.faces.exclude_overlap) and rules.by != "names":
             assets.append(compared := self.spec.overlap_teacher())
             own = {teacher_id(given) for given in self.spec.teachers}
@@ -353,11 +360,13 @@ class _Planner:
     def _look_at_teachers(self) -> int:
         """Dimensions of the teachers' embeddings, as far as is known."""
         sizes: list[int] = []
-        for given in self.spec.teachers:
-            name = teacher_id(given)
+        for name, given in self.networks.items():
             needs: tuple[str, ...] = ()
             state: State = "finished"
-            if isinstance(given, TrainedTeacher):
+            if isinstance(given, ShuffledTeacher):
+                needs = (f"teacher: {given.shuffle}",)
+                self.stages.append(PlannedStage(f"teacher: {name}", state, needs))
+            elif isinstance(given, TrainedTeacher):
                 needs = (f"set: {given.set}",)
                 state, size = self._trained_teacher(given)
                 sizes.append(size)
@@ -387,7 +396,7 @@ class _Planner:
         """The trainings of teachers."""
         states = {stage.name: stage.state for stage in self.stages}
         found = []
-        for given in self.spec.teachers:
+        for given in self.networks.values():
             if not isinstance(given, TrainedTeacher):
                 continue
             name = f"teachers/{given.name}"
@@ -402,7 +411,7 @@ class _Planner:
             found.append(replace(run, steps=steps, step=done, spent=spent))
         return found
 
-    def _embeddings(self, name: str, given: str | TrainedTeacher) -> list[int]:
+    def _embeddings(self, name: str, given: GivenTeacher) -> list[int]:
         """Look at a teacher's embeddings of both sources; their size, where they are there."""
         sizes, states = [], []
         source = self.log.folder / "teachers" / name if isinstance(given, TrainedTeacher) else given
@@ -414,8 +423,14 @@ class _Planner:
                 sizes.append(record.embedding_size)
                 state = "unknown"
                 if manifest := self._to_embed().get(role):
-                    print_ = self.teachers.setdefault(name, _fingerprint(str(source), record))
-                    inputs = {"teacher": print_, "images": manifest.image_fingerprint}
+                    inputs = {"images": manifest.image_fingerprint}
+                    if isinstance(given, ShuffledTeacher):
+                        self.teachers[name] = record.teacher_fingerprint
+                        whose = self.teachers.get(given.shuffle, "")
+                        inputs |= {"teacher": whose, "shuffled": given.shuffle}
+                    else:
+                        known = self.teachers.setdefault(name, _fingerprint(str(source), record))
+                        inputs["teacher"] = known
                     try:
                         self.log.run(f"teacher {name} embeds: {role}", inputs, _never, at=at)
                         state = "finished"
@@ -440,7 +455,7 @@ class _Planner:
                 seed=seed,
                 data=folder / "sets" / cell.set,
                 size=size,
-                cache=folder / "sets" / cell.set / f"embeddings-{cell.teacher}"
+                cache=folder / "sets" / cell.set / f"embeddings-{self._network(cell, seed)}"
                 if cell.teacher
                 else None,
                 epoch_images=epoch,
@@ -470,7 +485,7 @@ class _Planner:
                             recipe_settings(first), recipe_settings(recipe)
                         ).items()
                     },
-                    needs=self._needs(cell),
+                    needs=self._needs(cell, seed),
                     state="to do",
                     steps=_steps(recipe, self.sizes[f"set {cell.set}"].images),
                     note=cell.note,
@@ -483,8 +498,12 @@ class _Planner:
                     runs.append(replace(run, same_as=other, state=there.state, step=there.step))
         return runs
 
-    def _needs(self, cell: Cell) -> tuple[str, ...]:
-        of = (f"embeddings: {cell.teacher} of {role}" for role in ("real", "synthetic"))
+    def _network(self, cell: Cell, seed: int) -> str | None:
+        return None if cell.teacher is None else self.spec.network(cell.teacher, seed)
+
+    def _needs(self, cell: Cell, seed: int) -> tuple[str, ...]:
+        network = self._network(cell, seed)
+        of = (f"embeddings: {network} of {role}" for role in ("real", "synthetic"))
         return (f"set: {cell.set}", *(of if cell.teacher else ()))
 
     def _identity(self, cell: Cell, recipe: TrainRecipe) -> object:
@@ -497,7 +516,8 @@ class _Planner:
 
     def _state_of_run(self, run: PlannedRun, cell: Cell, recipe: TrainRecipe) -> PlannedRun:
         manifest = self.sets.get(cell.set)
-        whose = None if cell.teacher is None else self.teachers.get(cell.teacher)
+        network = self._network(cell, run.seed)
+        whose = None if network is None else self.teachers.get(network)
         if manifest is None or (cell.teacher is not None and whose is None):
             begun = self.log.mark(f"train: {run.name}", f"runs/{run.name}") is not None
             return replace(run, state="unknown") if begun else run
@@ -575,8 +595,13 @@ class _Planner:
 
     def _disk_of_embeddings(self, size: int) -> Iterator[tuple[int | None, bool]]:
         states = {stage.name: stage.state for stage in self.stages}
-        used = {(cell.teacher, cell.set) for cell in cells(self.spec) if cell.teacher}
-        for name in map(teacher_id, self.spec.teachers):
+        used = {
+            (self._network(cell, seed), cell.set)
+            for cell in cells(self.spec)
+            for seed in self.spec.training_seeds
+            if cell.teacher
+        }
+        for name in self.networks:
             for role in ("real", "synthetic"):
                 images = self.sizes[role].images
                 there = states[f"embeddings: {name} of {role}"] != "to do"
@@ -596,9 +621,9 @@ def _at_hand(teacher: str) -> bool:
     return teacher in teacher_names() or ":" in teacher or Path(teacher).exists()
 
 
-def _known_size(given: str | TrainedTeacher) -> list[int]:
+def _known_size(given: GivenTeacher) -> list[int]:
     """Dimensions of a teacher's embeddings, or [] where it cannot be opened."""
-    if isinstance(given, TrainedTeacher):
+    if not isinstance(given, str):
         return []
     try:
         return [load_teacher(given).embedding_size]

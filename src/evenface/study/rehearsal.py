@@ -312,7 +312,8 @@ class _Rehearsal:
             self._say("training sets at full size", "fails", str(error))
             return
         for name, wanted in self.spec.training_sets.items():
-            remark = assumed if isinstance(wanted, MixedSet) and wanted.balance != "none" else ""
+            balanced = isinstance(wanted, MixedSet) and wanted.balance != "none"
+            remark = assumed if balanced or wanted.groups is not None else ""
             try:
                 drawn, _ = draw_set(wanted, faces, self.spec)
             except EvenfaceError as error:

@@ -16,7 +16,7 @@ from evenface.study.planned import Plan
 from evenface.study.runs import StudyRun
 from evenface.study.samples import Sample
 from evenface.study.sizes import total
-from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
+from evenface.study.spec import ShuffledTeacher, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stage import Mark
 from evenface.study.students import number_of_runs, processes
 from evenface.teachers import load_teacher
@@ -88,16 +88,17 @@ def _embedding_needs(spec: StudySpec, plan: Plan, folder: Path) -> list[Need]:
     images = total(plan.sizes[role] for role in ("real", "synthetic")).images
     needs = []
     for given in spec.teachers:
-        name = teacher_id(given)
-        source = folder / "teachers" / name if isinstance(given, TrainedTeacher) else given
-        each = _image_seconds(source)
+        if isinstance(given, ShuffledTeacher):
+            continue  # it embeds nothing
+        name, networks = teacher_id(given), list(spec.networks(given))
+        trained = isinstance(given, TrainedTeacher)
+        each = _image_seconds(folder / "teachers" / networks[0] if trained else str(given))
         if each is None or images is None:
             needs.append(Need(f"embed the faces by {name}", None, "unknown"))
             continue
-        seconds = each * images * _VIEWS / _devices()
-        needs.append(
-            Need(f"embed {images * _VIEWS:,} views by {name}", seconds, f"noise, {_where()}")
-        )
+        views = images * _VIEWS * len(networks)
+        seconds = each * views / _devices()
+        needs.append(Need(f"embed {views:,} views by {name}", seconds, f"noise, {_where()}"))
     return needs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,21 +24,25 @@ from evenface.machine import describe_machine
 from evenface.study import record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
+from evenface.study.cells import cells
 from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.executors.local import visible_gpus
-from evenface.study.given import kinds_of_given, levels_of_given
+from evenface.study.given import arm_of, kinds_of_given, levels_of_given
 from evenface.study.left_out import LeftOut
 from evenface.study.rules import check_rules
 from evenface.study.sizes import counted_real_share
 from evenface.study.spec import (
+    RANDOM_GROUPS,
     STUDY_TEACHER,
     AnyFaces,
     FolderFaces,
     MixedSet,
     RenderedFaces,
     SeveralFaces,
+    ShuffledTeacher,
     StudySpec,
     TrainedTeacher,
+    WholeSet,
     teacher_id,
 )
 from evenface.study.stages import StageLog
@@ -65,11 +70,21 @@ class Findings:
 
 
 def check_claims(spec: StudySpec) -> None:
-    """UsageError naming a claim that there is not."""
+    """UsageError naming a claim, or an arm of a declared contrast, that there is not."""
     try:
         check_rules(spec.claims or ())
     except ValueError as error:
         raise UsageError(f"{spec.name}: claims: {error}") from None
+    arms = [cell.id for cell in cells(spec)] if spec.training_sets else []
+    arms += [arm_of(model)[0] for model in spec.models]
+    arms += [f"teacher-{teacher_id(teacher)}" for teacher in spec.teachers]
+    for name in spec.claim_settings.unknown_arms(arms):
+        near = difflib.get_close_matches(name, arms, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UsageError(
+            f"{spec.name}: claim_settings.contrasts: no arm is called {name}; {hint}'evenface "
+            "study plan' lists them"
+        )
 
 
 def collect_results(findings: Findings) -> record.Results:
@@ -140,7 +155,7 @@ def collect_results(findings: Findings) -> record.Results:
             )
             for name, model in models.items()
         ),
-        benchmarks=tuple(benchmark.describe() for benchmark in findings.benchmarks),
+        benchmarks=tuple(b.describe() for b in findings.benchmarks if b.id != RANDOM_GROUPS),
         failures=tuple(findings.failures),
         curves={arm.id: arm.curves() for arm in students},
         stages=tuple(log.summary()),
@@ -265,6 +280,11 @@ def _describe_teacher(spec: StudySpec, teacher: StudyTeacher) -> record.Teacher:
         changes = "".join(f", {key} = {value}" for key, value in given.overrides.items())
         licence = "as that of its training data"
         remark = f"Recipe {spec.recipe_name(given.recipe)}{changes}."
+        if given.each_seed:
+            remark += " One network for each training seed of the students."
+    elif isinstance(given, ShuffledTeacher):
+        origin, licence = f"the embeddings of {given.shuffle}, shuffled", "as theirs"
+        remark = "Each image has the embeddings of another one: it teaches nothing about faces."
     elif given == STUDY_TEACHER:
         origin, licence = "made by `make teacher`, part of the package", "Apache-2.0"
         remark = (
@@ -273,7 +293,7 @@ def _describe_teacher(spec: StudySpec, teacher: StudyTeacher) -> record.Teacher:
         )
     return record.Teacher(
         id=teacher.id,
-        name=model.name,
+        name=model.name if isinstance(given, str) else given.name,
         embedding_size=model.embedding_size,
         fingerprint=model.fingerprint,
         origin=origin,
@@ -353,6 +373,20 @@ def _set_title(spec: StudySpec, name: str) -> str:
 
 
 def _title(spec: StudySpec, name: str) -> str:
+    wanted = spec.training_sets[name]
+    return _whole_title(spec, name) + _shares_said(wanted)
+
+
+def _shares_said(wanted: WholeSet | MixedSet) -> str:
+    """What groups have less than an even part; "" where nothing says."""
+    if wanted.groups is None:
+        return ""
+    what = "images of each identity" if wanted.starve == "images" else "identities"
+    less = [f"{100 * s:g} % of the {what} of {g}" for g, s in wanted.groups.items() if s < 1]
+    return f", {listed(less) or 'even groups'}"
+
+
+def _whole_title(spec: StudySpec, name: str) -> str:
     wanted = spec.training_sets[name]
     if isinstance(wanted, MixedSet):
         share = round(100 * wanted.real_fraction)

@@ -14,6 +14,7 @@ from functools import partial
 from evenface.study import claims, unevenness
 from evenface.study.arm import Kind
 from evenface.study.comparisons import level_beats_baseline, which_mixes_match
+from evenface.study.declared import RANDOM, RULE, declared_contrasts, random_groups
 from evenface.study.everywhere import kd_everywhere, kd_on_average
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.record import Claim
@@ -193,6 +194,8 @@ def _named(claim: Claim, name: str, *, in_question: bool = True) -> Claim:
 
 
 RULES: dict[str, Rule] = {
+    RULE: declared_contrasts,
+    RANDOM: random_groups,
     "kd-raises-accuracy": _kd_raises_accuracy,
     **{
         rule: partial(_kd_lowers_unevenness, rule)

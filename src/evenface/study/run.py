@@ -27,7 +27,7 @@ from evenface.study.labels import label_synthetic
 from evenface.study.overlap import leave_out_people
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
-from evenface.study.spec import ClassifierLabels, StudySpec
+from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     EmbeddingsWait,
@@ -110,7 +110,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         return out / RUNS_NAME
     students, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
     models = [
-        *map(teacher_arm, teachers),
+        *_teacher_arms(teachers),
         *untrained_students(spec, teachers[0].model.embedding_size, log),
         *students,
         *given,
@@ -141,7 +141,7 @@ def _run_given(
     faces = prepare_tests(spec, log)
     benchmarks = draw_benchmarks(spec, faces, log)
     teachers = open_teachers(spec, {}, log)
-    models = [*map(teacher_arm, teachers), *given]
+    models = [*_teacher_arms(teachers), *given]
     arms, evaluations, failures = evaluate_arms(spec, models, benchmarks, log)
     findings = Findings(
         spec=spec,
@@ -164,18 +164,27 @@ def _conclude(findings: Findings, out: Path) -> Path:
     return build_report(out)
 
 
+def _teacher_arms(teachers: Sequence[StudyTeacher]) -> list[StudyArm]:
+    """Of all but shuffled ones, which are no models."""
+    return [teacher_arm(of) for of in teachers if not isinstance(of.given, ShuffledTeacher)]
+
+
 def _embed(
     teachers: Sequence[StudyTeacher], faces: StudyFaces, log: StageLog
 ) -> dict[str, list[tuple[Manifest, EmbeddingCache]]]:
-    """Teacher id → embeddings of the real and the synthetic faces."""
+    """Network of a teacher → embeddings of the real and the synthetic faces."""
     sources = faces.to_embed()
     embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]] = {}
     waiting = False
     for teacher in teachers:
-        try:
-            embedded[teacher.id] = embed_sources(teacher, sources, log)
-        except EmbeddingsWait:  # those of the others can be begun as well
-            waiting = True
+        given = teacher.given
+        if isinstance(given, ShuffledTeacher) and given.shuffle not in embedded:
+            continue  # there is nothing to shuffle yet
+        for network in teacher.networks:
+            try:
+                embedded[network] = embed_sources(teacher, sources, log, network=network)
+            except EmbeddingsWait:  # those of the others can be begun as well
+                waiting = True
     if waiting:
         raise EmbeddingsWait
     return embedded

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evenface.data.formats.folder import SUFFIXES
 from evenface.data.manifest import MANIFEST_NAME, Manifest
+from evenface.data.shares import Shares, by_source
 from evenface.files import read_json
 from evenface.study.spec import (
     AnyFaces,
@@ -96,6 +97,9 @@ def shortfalls(spec: StudySpec, sizes: Mapping[str, Size]) -> list[str]:
     """
     found = []
     for name, wanted in spec.training_sets.items():
+        if wanted.groups is not None:
+            found += _short_groups(name, spec)
+            continue
         most = isinstance(wanted, MixedSet) and wanted.balance == "images"  # fewer will do
         if wanted.identities is None or most:
             continue
@@ -117,8 +121,42 @@ def shortfalls(spec: StudySpec, sizes: Mapping[str, Size]) -> list[str]:
     return found
 
 
+def shares_of(wanted: WholeSet | MixedSet, seed: int) -> Shares:
+    """How a set with ``groups`` is drawn."""
+    return Shares(
+        identities=wanted.identities or 0,
+        images=wanted.images,
+        groups=wanted.groups or {},
+        starve=wanted.starve,
+        real_fraction=wanted.real_fraction,
+        seed=seed,
+    )
+
+
+def _short_groups(name: str, spec: StudySpec) -> list[str]:
+    """Groups of rendered faces of which a set asks for more than will be rendered."""
+    from evenface.data.render import GROUPS
+
+    try:
+        wanted = by_source(GROUPS, shares_of(spec.training_sets[name], spec.seed))
+    except ValueError as error:
+        parts = spec.faces.real, spec.faces.synthetic
+        rendered = all(isinstance(part, RenderedFaces) for part in parts)
+        return [f"training set {name}: {error}"] if rendered else []
+    return [
+        f"training set {name}: asks for {count:,} identities of {group} of the {role} faces, which "
+        f"have {have:,}"
+        for role, counts in zip(("real", "synthetic"), wanted, strict=True)
+        for group, count in counts.items()
+        if isinstance(part := spec.faces.by_role().get(role), RenderedFaces)
+        and count > (have := part.keep.get(group, part.identities_per_group))
+    ]
+
+
 def set_size(wanted: WholeSet | MixedSet, real: Size, synthetic: Size) -> Size:
     """Of a training set; a mix of no given size is reckoned as large as ``real``."""
+    if wanted.groups is not None and wanted.images is not None:
+        return Size(wanted.identities, (wanted.identities or 0) * wanted.images)
     if isinstance(wanted, WholeSet):
         whole = real if wanted.kind == "real" else synthetic
         if wanted.identities is None:

@@ -9,7 +9,14 @@ from typing import Any
 from evenface.errors import UsageError
 from evenface.study.cells import cells
 from evenface.study.executors.local import visible_gpus
-from evenface.study.spec import AnyFaces, StudySpec, TrainedTeacher
+from evenface.study.spec import (
+    AnyFaces,
+    GivenTeacher,
+    ShuffledTeacher,
+    StudySpec,
+    TrainedTeacher,
+    teacher_id,
+)
 from evenface.study.students import student_recipe, teacher_recipe
 from evenface.teachers import teacher_names
 
@@ -58,18 +65,12 @@ def small_study(
     if not labels:
         faces["synthetic_labels"] = None
     for wanted in content["training_sets"].values():
-        wanted["identities"] = None
+        wanted |= {"identities": None, "images": None, "groups": None, "starve": "identities"}
     steps: dict[str, Any] = {"schedule": {"kind": "step", "steps": STEPS}, "log_every": 1}
     if not on_gpu():
         steps |= {"batch_size": CPU_IMAGES, "micro_batches": 1}
-    there = [teacher for teacher in spec.teachers if _there(teacher)]
-    content["teachers"] = [
-        teacher
-        if isinstance(teacher, str)
-        else teacher.model_dump(mode="json")
-        | {"overrides": _shortened(teacher.overrides, steps) | steps}
-        for teacher in there or spec.teachers
-    ]
+    there = [teacher for teacher in spec.teachers if _there(teacher, spec)]
+    content["teachers"] = [_small_teacher(teacher, steps) for teacher in there or spec.teachers]
     content["models"] = [
         model.model_dump(mode="json")
         for model in spec.models
@@ -107,9 +108,22 @@ def on_gpu() -> bool:
     return bool(visible_gpus())
 
 
-def _there(teacher: str | TrainedTeacher) -> bool:
-    known = isinstance(teacher, TrainedTeacher) or teacher in teacher_names() or ":" in teacher
-    return known or Path(str(teacher)).exists()
+def _there(teacher: GivenTeacher, spec: StudySpec) -> bool:
+    if isinstance(teacher, ShuffledTeacher):
+        other = next(of for of in spec.teachers if teacher_id(of) == teacher.shuffle)
+        return _there(other, spec)
+    if isinstance(teacher, TrainedTeacher):
+        return True
+    return teacher in teacher_names() or ":" in teacher or Path(teacher).exists()
+
+
+def _small_teacher(teacher: GivenTeacher, steps: Mapping[str, Any]) -> str | dict[str, Any]:
+    if isinstance(teacher, str):
+        return teacher
+    content = teacher.model_dump(mode="json")
+    if isinstance(teacher, TrainedTeacher):
+        content["overrides"] = {**_shortened(teacher.overrides, steps), **steps}
+    return content
 
 
 def _shortened(overrides: Mapping[str, Any], steps: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,11 +21,14 @@ from pydantic import (
 from evenface import recipes
 from evenface.data.labels.scores import ABSTAIN, MAX_IMAGES
 from evenface.data.overlap import IMAGE_THRESHOLD, PEOPLE_THRESHOLD
+from evenface.data.shares import Starve
 from evenface.errors import UsageError
 from evenface.study.claim_settings import ClaimSettings
 
 MAIN_BENCHMARK = "groups"
 """The benchmark of ``faces.test``."""
+RANDOM_GROUPS = "random-groups"
+"""The benchmark of the same people, dealt to groups at random."""
 STUDY_TEACHER = "study"
 """The teacher of the package; see :mod:`evenface.teachers.study`."""
 
@@ -100,6 +103,7 @@ TestFaces = Annotated[
 AnyFaces = RenderedFaces | FolderFaces | HeldOutFaces | PublishedFaces
 
 
+Target = Literal["1e-1", "3e-2", "1e-2", "3e-3", "1e-3", "3e-4", "1e-4", "1e-5"]
 TestName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -237,12 +241,40 @@ class MixSpec(_Part):
     balance: Literal["identities", "images", "none"] = "identities"
 
 
-class WholeSet(_Part):
-    """The real faces, or the synthetic ones."""
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class GroupShares(_Part):
+    """Even groups but for some that get less; see :mod:`evenface.data.shares`."""
+
+    identities: PositiveInt | None = None
+    """How many of all groups together; None: all, or no more than the real faces for a mix."""
+    images: PositiveInt | None = None
+    """Of each identity, where ``groups`` are given; None: all."""
+    groups: dict[str, Share] | None = None
+    """Group → share of its even part that it keeps; the others fill up the rest. {}: even groups.
+    Sets with this key are nested: those of a smaller share are among those of a larger one. None:
+    groups as they come."""
+    starve: Starve = "identities"
+    """What a group with a share below 1 has less of."""
+
+    @model_validator(mode="after")
+    def _shares_of_a_known_number(self) -> Self:
+        if self.groups is None:
+            if self.images is not None or self.starve != "identities":
+                raise ValueError("images and starve need groups, which may be {}")
+            return self
+        if self.identities is None:
+            raise ValueError("groups: give identities, the size that the set keeps")
+        if self.starve == "images" and self.images is None:
+            raise ValueError("starve: images needs images, the number of each identity")
+        return self
+
+
+class WholeSet(GroupShares):
+    """The real faces, or the synthetic ones; without ``groups`` drawn at random from all."""
 
     kind: Literal["real", "synthetic"]
-    identities: PositiveInt | None = None
-    """How many, drawn at random; None: all."""
 
     @property
     def real_fraction(self) -> float:
@@ -250,15 +282,22 @@ class WholeSet(_Part):
         return float(self.kind == "real")
 
 
-class MixedSet(MixSpec):
-    """Real and synthetic faces; no larger than the real ones alone if no number is given."""
+class MixedSet(MixSpec, GroupShares):
+    """Real and synthetic faces; no larger than the real ones alone if no number is given.
+
+    ``identities`` are the most that are fewer where images are balanced.
+    """
 
     kind: Literal["mix"] = "mix"
-    identities: PositiveInt | None = None
-    """How many in all groups together, or the most that are fewer where images are balanced."""
     wrong_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic identities that is drawn by a wrong group label, chosen at random: how
     much does the mix depend on the labels? In a study file also a list: one mix with each."""
+
+    @model_validator(mode="after")
+    def _shares_of_identities(self) -> Self:
+        if self.groups is not None and (self.balance != "identities" or self.wrong_labels):
+            raise ValueError("groups: only with balance identities, and without wrong_labels")
+        return self
 
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -325,6 +364,9 @@ class TrainedTeacher(_Part):
     """As the student's."""
     set: SetName
     seed: NonNegativeInt = 0
+    each_seed: bool = False
+    """Train a network of it for each training seed of the students, which is added to ``seed``:
+    what the seeds show then includes the chance in the teacher's training."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     processes: PositiveInt | Literal["auto"] = "auto"
     """That train it together on one machine; "auto": one on each visible GPU, or one on CPUs."""
@@ -374,6 +416,18 @@ class GivenModel(_Part):
         return self.set, self.teacher, frozenset(self.levels.items())
 
 
+class ShuffledTeacher(_Part):
+    """A control: another teacher's embeddings, dealt to the wrong images at random."""
+
+    name: TestName
+    shuffle: str
+    """The other teacher, named before this one."""
+
+
+GivenTeacher = str | TrainedTeacher | ShuffledTeacher
+"""A known name or a path, or what the study makes itself."""
+
+
 class EvaluationSpec(_Part):
     """Protocol and interval settings; see :mod:`evenface.evaluate`."""
 
@@ -381,6 +435,23 @@ class EvaluationSpec(_Part):
     pairs_per_group: PositiveInt | None = None
     replicates: int = Field(default=1000, ge=100)
     real_people: tuple[Literal["orl", "openpeople"], ...] = ("orl", "openpeople")
+    score_pairs: PositiveInt | None = None
+    """Most genuine and most impostor pairs a group behind EER, TAR, FMR and FNMR; None: 100,000."""
+    targets: tuple[Target, ...] = ()
+    """FMRs at which one threshold for all groups, and one for each, is set on other people: keys
+    of :data:`evenface.evaluate.operating.TARGETS`."""
+    flip: bool = True
+    """Whether embeddings are the sum of those of the image and its mirror image."""
+
+    random_groups: bool = False
+    """Whether the declared contrasts are asked once more with the people of ``faces.test`` dealt to
+    groups at random: nothing may come of it."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How models are evaluated, where it is not as usual."""
+        found: dict[str, Any] = {} if self.flip else {"views": ("original",)}
+        return found | ({"targets": self.targets} if self.targets else {})
 
     @model_validator(mode="after")
     def _enough_pairs(self) -> Self:
@@ -408,9 +479,9 @@ class StudySpec(_Part):
     """By name; or names out of "real", "synthetic" and "mix". None in a study of given models."""
     models: tuple[GivenModel, ...] = ()
     """That the user has already."""
-    teachers: tuple[str | TrainedTeacher, ...] = ("sface",)
-    """What students are distilled from, each in turn: names, ONNX files, run folders, or a recipe
-    and a training set."""
+    teachers: tuple[GivenTeacher, ...] = ("sface",)
+    """What students are distilled from, each in turn: names, ONNX files, run folders, a recipe and
+    a training set, or another teacher to be shuffled."""
     distillation_weight: float = Field(default=39.0625, gt=0)
     student: StudentSpec
     factors: dict[FactorName, dict[LevelName, dict[str, Any]]] = Field(default_factory=dict)
@@ -487,7 +558,14 @@ class StudySpec(_Part):
                 raise ValueError("teachers: at least one is needed")
         elif isinstance(self.faces.test, HeldOutFaces):
             raise ValueError("faces.test: nothing can be held out where nothing is trained")
-        names = {"real", "synthetic", "test", MAIN_BENCHMARK, *self.evaluation.real_people}
+        names = {
+            "real",
+            "synthetic",
+            "test",
+            MAIN_BENCHMARK,
+            RANDOM_GROUPS,
+            *self.evaluation.real_people,
+        }
         taken = (names | set(self.faces.synthetic_parts())) & set(self.faces.more_tests)
         if taken:
             raise ValueError(f"more_tests: the name {', '.join(sorted(taken))} is taken")
@@ -522,15 +600,64 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
+        self._check_shuffled()
         self._check_labels()
+        self._check_endpoints()
         self._check_overlap()
         recipes_ = [
             self.student.recipe,
-            *(t.recipe for t in self.teachers if not isinstance(t, str)),
+            *(t.recipe for t in self.teachers if isinstance(t, TrainedTeacher)),
         ]
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_shuffled(self) -> None:
+        """What is shuffled has to be there, and one network."""
+        for place, teacher in enumerate(self.teachers):
+            if not isinstance(teacher, ShuffledTeacher):
+                continue
+            before = {teacher_id(t): t for t in self.teachers[:place]}
+            other = before.get(teacher.shuffle)
+            if other is None or isinstance(other, ShuffledTeacher):
+                raise ValueError(
+                    f"teachers: {teacher.name} shuffles '{teacher.shuffle}', which is no teacher "
+                    f"named before it; there are {', '.join(before) or 'none'}"
+                )
+            if len(self.networks(other)) > 1:
+                raise ValueError(f"teachers: {teacher.shuffle} is several networks; shuffle one")
+
+    def networks(self, teacher: GivenTeacher) -> dict[str, GivenTeacher]:
+        """The networks of a teacher by id, one but where each training seed has its own."""
+        if not isinstance(teacher, TrainedTeacher) or not teacher.each_seed:
+            return {teacher_id(teacher): teacher}
+        single = [
+            teacher.model_copy(
+                update={
+                    "name": f"{teacher.name}-s{seed}",
+                    "seed": teacher.seed + seed,
+                    "each_seed": False,
+                }
+            )
+            for seed in self.training_seeds
+        ]
+        return {of.name: of for of in single}
+
+    def network(self, teacher: str, seed: int) -> str:
+        """Id of the network that the students of a training seed learn from."""
+        given = next(of for of in self.teachers if teacher_id(of) == teacher)
+        networks = list(self.networks(given))
+        return networks[0 if len(networks) == 1 else self.training_seeds.index(seed)]
+
+    def _check_endpoints(self) -> None:
+        """What is measured at a threshold has to be asked for."""
+        for name, endpoint in self.claim_settings.endpoints.items():
+            _, _, target = endpoint.measure.partition("@")
+            if target and target not in self.evaluation.targets:
+                raise ValueError(
+                    f"claim_settings.endpoints.{name}: {endpoint.measure} needs '{target}' in "
+                    "evaluation.targets"
+                )
 
     def _check_labels(self) -> None:
         """The teacher of the labels has to be there before any mix."""
@@ -544,6 +671,8 @@ class StudySpec(_Part):
                 f"faces.synthetic_labels.teacher: no teacher '{name}'; there are {', '.join(ids)}"
             )
         teacher = self.teachers[ids.index(name)]
+        if isinstance(teacher, ShuffledTeacher) or len(self.networks(teacher)) > 1:
+            raise ValueError(f"faces.synthetic_labels: the teacher '{name}' is not one network")
         if isinstance(teacher, TrainedTeacher):
             learnt = self.training_sets[teacher.set]
             if learnt.kind != "real":
@@ -653,9 +782,9 @@ def _test_faces(path: Path) -> dict[str, Any]:
     return _folder(path, "real")
 
 
-def teacher_id(teacher: str | TrainedTeacher) -> str:
+def teacher_id(teacher: GivenTeacher) -> str:
     """How results call a teacher: its name, or the stem of its file or folder."""
-    return teacher.name if isinstance(teacher, TrainedTeacher) else plain_name(teacher) or "teacher"
+    return plain_name(teacher) or "teacher" if isinstance(teacher, str) else teacher.name
 
 
 def plain_name(path: str) -> str:

@@ -21,13 +21,19 @@ from evenface.study.executors import default_workers
 from evenface.study.given import Given, open_given
 from evenface.study.record import CurvePoint, Failure, Model, Run
 from evenface.study.runs import StudyRun, checkpointed_step, write_runs
-from evenface.study.spec import StudySpec, TrainedTeacher, teacher_id
+from evenface.study.spec import (
+    GivenTeacher,
+    ShuffledTeacher,
+    StudySpec,
+    TrainedTeacher,
+    teacher_id,
+)
 from evenface.study.stages import StageFailure, StageLog
 from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.teachers.cache import EmbeddingCache
-from evenface.teachers.subset import subset_cache
+from evenface.teachers.subset import shuffle_cache, subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
@@ -41,11 +47,19 @@ class StudyTeacher:
     """A teacher under the name that the study's results use."""
 
     id: str
-    given: str | TrainedTeacher
-    """What the study file says: a known name, a path, or how the study trains it."""
-    model: LoadedTeacher
-    source: str
-    """What other processes load it from."""
+    given: GivenTeacher
+    """What the study file says: a known name, a path, or how the study makes it."""
+    networks: Mapping[str, LoadedTeacher]
+    """By id: one, or one for each training seed of the students."""
+    sources: Mapping[str, str]
+    """Network → what other processes load it from; none of a shuffled teacher."""
+    runs: Mapping[int, Path] = field(default_factory=dict)
+    """Training seed → run folder, where each has its own."""
+
+    @property
+    def model(self) -> LoadedTeacher:
+        """Its first network."""
+        return next(iter(self.networks.values()))
 
 
 @dataclass(frozen=True)
@@ -117,9 +131,16 @@ class StudyArm(Arm):
 
 def teacher_arm(teacher: StudyTeacher) -> StudyArm:
     """The arm of a teacher."""
-    title = f"teacher {teacher.id}"
     return StudyArm(
-        f"teacher-{teacher.id}", title, "teacher", None, None, teacher.id, (), model=teacher.model
+        f"teacher-{teacher.id}",
+        f"teacher {teacher.id}",
+        "teacher",
+        None,
+        None,
+        teacher.id,
+        tuple(teacher.runs),
+        runs=teacher.runs,
+        model=None if teacher.runs else teacher.model,
     )
 
 
@@ -155,10 +176,20 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
         UsageError: their embedding sizes differ: the student without distillation could not be the
             same network as each student with it.
     """
-    teachers = []
+    teachers: list[StudyTeacher] = []
     for given in spec.teachers:
-        source = _source(spec, given, sets, log)
-        teachers.append(StudyTeacher(teacher_id(given), given, load_teacher(source), source))
+        networks: dict[str, LoadedTeacher] = {}
+        places: dict[str, str] = {}
+        for name, of in spec.networks(given).items():
+            if isinstance(of, ShuffledTeacher):
+                networks[name] = next(t.model for t in teachers if t.id == of.shuffle)
+            else:
+                places[name] = _source(spec, of, sets, log)
+                networks[name] = load_teacher(places[name])
+        runs: dict[int, Path] = {}
+        if len(networks) > 1:
+            runs = dict(zip(spec.training_seeds, map(Path, places.values()), strict=True))
+        teachers.append(StudyTeacher(teacher_id(given), given, networks, places, runs))
     if not spec.training_sets:  # their embeddings meet in no student
         return teachers
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
@@ -215,35 +246,49 @@ class EmbeddingsWait(Exception):
 
 
 def embed_sources(
-    teacher: StudyTeacher, manifests: dict[str, Manifest], log: StageLog
+    teacher: StudyTeacher,
+    manifests: dict[str, Manifest],
+    log: StageLog,
+    *,
+    network: str | None = None,
 ) -> list[tuple[Manifest, EmbeddingCache]]:
     """Teacher embeddings (image and mirror image) of each manifest.
+
+    Args:
+        teacher: a shuffled one takes the embeddings that are there of the other one.
+        manifests: by name.
+        log: where they are recorded.
+        network: which one of the teacher; None for its first.
 
     Raises:
         EmbeddingsWait: with ``log.embeddings_later``, where some are not finished.
     """
     caches = []
     waiting = False
+    network = network or next(iter(teacher.networks))
+    model, given = teacher.networks[network], teacher.given
     for name, manifest in manifests.items():
 
-        def build(folder: Path, manifest: Manifest = manifest) -> None:
+        def build(folder: Path, name: str = name, manifest: Manifest = manifest) -> None:
+            if isinstance(given, ShuffledTeacher):
+                other = EmbeddingCache.open(log.folder / "embeddings" / given.shuffle / name)
+                shuffle_cache(other, folder)
+                return
+            source = teacher.sources[network]
             if log.embeddings_later:
-                begin_task(teacher.source, teacher.model, manifest, folder)
+                begin_task(source, model, manifest, folder)
                 raise EmbeddingsWait
-            embed_together(
-                teacher.source,
-                manifest,
-                folder,
-                executor=log.executor(None),
-                teacher=teacher.model,
-            )
+            executor = log.executor(None)
+            embed_together(source, manifest, folder, executor=executor, teacher=model)
 
         inputs = {
-            "teacher": teacher.model.fingerprint,
+            "teacher": model.fingerprint,
             "images": manifest.image_fingerprint,
         }
-        at = f"embeddings/{teacher.id}/{name}"
-        title = f"teacher {teacher.id} embeds: {name}"
+        if isinstance(given, ShuffledTeacher):
+            inputs["shuffled"] = given.shuffle
+        at = f"embeddings/{network}/{name}"
+        title = f"teacher {network} embeds: {name}"
         try:
             folder = log.run(title, inputs, build, at=at, portable=True)
         except EmbeddingsWait:
@@ -272,7 +317,7 @@ def train_students(
     Args:
         spec: the study.
         sets: training sets by name.
-        embedded: teacher id → embeddings of the images that the sets are made of.
+        embedded: network of a teacher → embeddings of the images that the sets are made of.
         log: where runs are recorded.
         epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
@@ -283,19 +328,25 @@ def train_students(
     """
     _, real = next(iter(embedded.values()))[0]
     size = real.embedding_size
+    taught = [
+        (cell.set, spec.network(cell.teacher, seed))
+        for cell in cells(spec)
+        if cell.teacher is not None
+        for seed in spec.training_seeds
+    ]
     caches = {
-        (name, teacher): _gather(teacher, embedded[teacher], name, sets[name], log)
-        for name, teacher in dict.fromkeys((c.set, c.teacher) for c in cells(spec))
-        if teacher is not None
+        (name, network): _gather(network, embedded[network], name, sets[name], log)
+        for name, network in dict.fromkeys(taught)
     }
     arms: list[StudyArm] = []
     trained: dict[str, StudyRun] = {}
     for cell in cells(spec):
         manifest = sets[cell.set]
-        whose = None if cell.teacher is None else _teacher_fingerprint(embedded[cell.teacher])
         runs: dict[int, Path] = {}
         first: TrainRecipe | None = None
         for seed in spec.training_seeds:
+            network = None if cell.teacher is None else spec.network(cell.teacher, seed)
+            whose = None if network is None else _teacher_fingerprint(embedded[network])
             recipe = student_recipe(
                 spec,
                 f"{cell.id}-s{seed}",
@@ -303,7 +354,7 @@ def train_students(
                 seed=seed,
                 data=log.folder / "sets" / cell.set,
                 size=size,
-                cache=None if cell.teacher is None else caches[cell.set, cell.teacher],
+                cache=None if network is None else caches[cell.set, network],
                 epoch_images=epoch_images,
             )
             first = first or recipe
@@ -373,7 +424,8 @@ def too_few_seeds(spec: StudySpec) -> str | None:
     seeds, needed = len(spec.training_seeds), spec.claim_settings.seeds
     if seeds >= needed or spec.claims == ():
         return None
-    teachers = sum(isinstance(teacher, TrainedTeacher) for teacher in spec.teachers)
+    made = [len(spec.networks(t)) for t in spec.teachers if isinstance(t, TrainedTeacher)]
+    teachers = sum(made)
     trainings = [teachers + len(cells(spec)) * count for count in (seeds, needed)]
     listed = ",".join(map(str, range(needed)))
     return (
@@ -496,7 +548,8 @@ def student_recipe(
         **spec.student.overrides,
         **overrides,
         "name": name,
-        "seed": seed,
+        # Twins differ by seeds only: a level's seed comes on top.
+        "seed": seed + overrides.get("seed", 0),
         "data": str(data),
         "backbone.embedding_size": size,
     }
@@ -534,7 +587,7 @@ def check_models(spec: StudySpec) -> None:
     for teacher in spec.teachers:
         if isinstance(teacher, TrainedTeacher):
             seen.append(teacher_recipe(spec, teacher))
-        else:
+        elif isinstance(teacher, str):
             load_teacher(teacher)
     with torch.device("meta"):  # sizes without memory
         for recipe in seen:

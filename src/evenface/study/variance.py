@@ -132,7 +132,8 @@ def measured(pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], measure: str)
         measure: a measure of a group.
 
     Returns:
-        None without arms of two or more training seeds, or where the measure is undefined.
+        None without arms of two or more training seeds, or where the measure, or a resample of it,
+        is undefined.
     """
     kept = [pair for pair in pairs if min(len(arm.models) for arm in pair) > 1]
     plain = [(p, g) for p, _ in kept for g in p.groups]
@@ -151,6 +152,8 @@ def measured(pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], measure: str)
     of_pairs = fmean(
         float(f.pairs.var()) if len(f.pairs) > 1 else 0.0 for of in figures for f in of
     )
+    if not np.isfinite([single, within, across, of_pairs]).all():
+        return None  # too few people: some resample leaves the measure undefined
     groups = len(kept[0][0].groups)
     people, count = _size(kept[0][0])
     between = _between_seeds(rates.reshape(-1, groups, rates.shape[1]).transpose(0, 2, 1))

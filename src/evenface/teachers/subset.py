@@ -1,4 +1,4 @@
-"""Embeddings of a subset or mix, taken from a cache that holds them already."""
+"""Embeddings of a subset or mix, or shuffled, taken from a cache that holds them already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError
-from evenface.files import atomic_path
+from evenface.files import atomic_path, fingerprint
+from evenface.seeds import generator
 from evenface.teachers.cache import CacheRecord, EmbeddingCache, npy_header
 
 _BITS = 40
@@ -60,6 +61,30 @@ def subset_cache(
                 file.write(gathered.data)
     record.write(folder)
     return EmbeddingCache.open(folder, image_fingerprint=manifest.image_fingerprint)
+
+
+def shuffle_cache(cache: EmbeddingCache, folder: Path, *, seed: int = 0) -> EmbeddingCache:
+    """A cache whose embeddings belong to the wrong images: a control for distillation.
+
+    Embeddings keep their distribution and lose all that they say about an image. Both views of an
+    image move together.
+
+    Args:
+        cache: finished.
+        folder: where the new cache is written.
+        seed: of the permutation.
+    """
+    order = generator(seed, "shuffled teacher").permutation(len(cache))
+    folder.mkdir(parents=True, exist_ok=True)
+    for view in cache.views:
+        with atomic_path(folder / f"{view}.npy") as temporary:
+            np.save(temporary, cache.view(view)[order])
+    whose = fingerprint({"shuffled": cache.record.teacher_fingerprint, "seed": seed})
+    record: CacheRecord = replace(
+        cache.record, teacher=f"{cache.record.teacher}, shuffled", teacher_fingerprint=whose
+    )
+    record.write(folder)
+    return EmbeddingCache.open(folder)
 
 
 def _places(sources: Sequence[Manifest], manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
