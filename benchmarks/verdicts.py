@@ -30,7 +30,11 @@ from evenface.files import write_json
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "study")]
 
-from test_verdicts_simulated import REGIMES, SCENARIOS, rates  # noqa: E402
+from test_verdicts_simulated import (  # type: ignore[import-not-found]  # noqa: E402
+    REGIMES,
+    SCENARIOS,
+    rates,
+)
 
 BATCH = 10
 VERDICTS = ("supported", "not supported")
