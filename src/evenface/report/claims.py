@@ -73,16 +73,13 @@ class Question:
     figures: list[str]
     """The tests of the first claim as drawings."""
     caution: str = ""
-    """What the page says once, and not with every answer."""
+    """What the page says on its first screen, and not with every answer."""
 
     @property
     def statement(self) -> str:
-        """The first claim's answer."""
-        return (
-            self.first.statement.replace(f" {self.caution}", "")
-            if self.caution
-            else (self.first.statement)
-        )
+        """The first claim's answer, without the caution."""
+        said = self.first.statement
+        return said.replace(f" {self.caution}", "") if self.caution else said
 
     @property
     def first(self) -> Claim:
@@ -103,12 +100,6 @@ class Rule:
     name: str
     title: str
     questions: list[Question]
-
-    @property
-    def caution(self) -> str:
-        """What holds of some answer, because of few training seeds; "" where nothing does."""
-        said = (q.caution for q in self.questions if q.statement != q.first.statement)
-        return next(said, "")
 
     @property
     def tally(self) -> str:
