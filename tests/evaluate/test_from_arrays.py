@@ -26,6 +26,7 @@ from evenface.evaluate import (
     read_scores,
 )
 from evenface.evaluate.frame import rows
+from evenface.evaluate.text import format_estimate
 from pattern_people import write_people
 
 RNG = np.random.default_rng(0)
@@ -306,6 +307,16 @@ def test_the_notebook_s_table_is_whole_escaped_and_says_simulated(evaluation: An
 
     Check().feed(html)
     assert opened == []
+
+
+def test_the_console_s_table_has_a_line_for_each_group(evaluation: Any) -> None:
+    simulated, title, heads, *rest = str(evaluation).splitlines()
+    assert simulated.startswith("SIMULATED")
+    assert title.startswith("m on ")
+    assert heads.startswith("group")
+    south = next(line for line in rest if line.startswith("south"))
+    assert format_estimate(evaluation.groups["south"].eer) in south
+    assert repr(evaluation) == str(evaluation)
 
 
 def test_the_dictionary_is_json(evaluation: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -115,41 +116,16 @@ def to_frame(models: Mapping[str, Evaluation]) -> Any:
 
 def to_html(models: Mapping[str, Evaluation]) -> str:
     """The main figures as an HTML table that needs nothing else, for notebooks."""
-    first = next(iter(models.values()))
-    several, one = len(models) > 1, len(first.groups) == 1
-    level = f" with {100 * first.bootstrap.level:g} % intervals" * bool(first.bootstrap.replicates)
-    point = _first_point(first)
-    at = f"FMR {100 * point.target_fmr:g} %" if point else ""
-    heads = ["model"] * several + ["group", "accuracy, %", "EER, %"]
-    heads += [f"FNMR, %, at {at}", f"FMR, %, at {at}"] if point else []
-    body = []
-    for model, evaluation in models.items():
-        here = point and _point(evaluation, point.key)
-        for group, found in evaluation.groups.items():
-            cells = [found.accuracy, found.eer]
-            cells += [here.fnmr[group], here.fmr[group]] if here else []
-            body.append([model] * several + [group] + [format_estimate(cell) for cell in cells])
-        if not one:
-            overall = evaluation.overall
-            spread = [format_estimate(overall.std_sample)] + [""] * (len(heads) - several - 2)
-            body.append([model] * several + ["mean", format_estimate(overall.accuracy)])
-            body[-1] += [""] * (len(heads) - len(body[-1]))
-            body.append([model] * several + ["STD over groups, points", *spread])
-    names = ", ".join(name for name in models if several or name)
-    said = [f"{names or 'Evaluation'} on {first.protocol.name}{level}"]
-    if first.protocol.simulated:
-        said.insert(0, "SIMULATED: nothing follows for real people")
-    notes = dict.fromkeys(
-        note for of in models.values() for note in (*of.protocol.notes, *of.notes)
-    )
+    shown = _Shown.of(models)
+    notes = shown.notes
     return "".join(
         [
             '<div class="evenface">',
-            *(f"<p>{escape(line)}</p>" for line in said),
+            *(f"<p>{escape(line)}</p>" for line in shown.said),
             "<table><thead><tr>",
-            *(f"<th>{escape(head)}</th>" for head in heads),
+            *(f"<th>{escape(head)}</th>" for head in shown.heads),
             "</tr></thead><tbody>",
-            *(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in line)}</tr>" for line in body),
+            *(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in line)}</tr>" for line in shown.body),
             "</tbody></table>",
             f"<details><summary>Remarks ({len(notes)})</summary><ul>" if notes else "",
             *(f"<li>{escape(note)}</li>" for note in notes),
@@ -157,6 +133,64 @@ def to_html(models: Mapping[str, Evaluation]) -> str:
             "</div>",
         ]
     )
+
+
+def to_text(models: Mapping[str, Evaluation]) -> str:
+    """The main figures as lines of text, for a console."""
+    shown = _Shown.of(models)
+    lines = [shown.heads, *shown.body]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    remarks = (f"• {note}" for note in shown.notes)
+    return "\n".join([*shown.said, *rows, *remarks])
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The main figures of one model or several, as text."""
+
+    said: list[str]
+    heads: list[str]
+    body: list[list[str]]
+    notes: list[str]
+
+    @classmethod
+    def of(cls, models: Mapping[str, Evaluation]) -> Self:
+        """A row for each model and group."""
+        first = next(iter(models.values()))
+        several, one = len(models) > 1, len(first.groups) == 1
+        level = f" with {100 * first.bootstrap.level:g} % intervals" * bool(
+            first.bootstrap.replicates
+        )
+        point = _first_point(first)
+        at = f"FMR {100 * point.target_fmr:g} %" if point else ""
+        heads = ["model"] * several + ["group", "accuracy, %", "EER, %"]
+        heads += [f"FNMR, %, at {at}", f"FMR, %, at {at}"] if point else []
+        body = []
+        for model, evaluation in models.items():
+            here = point and _point(evaluation, point.key)
+            for group, found in evaluation.groups.items():
+                cells = [found.accuracy, found.eer]
+                cells += [here.fnmr[group], here.fmr[group]] if here else []
+                body.append([model] * several + [group] + [format_estimate(c) for c in cells])
+            if not one:
+                overall = evaluation.overall
+                over = {"mean": overall.accuracy, "STD over groups, points": overall.std_sample}
+                body += [
+                    [model] * several + [name, format_estimate(of)] for name, of in over.items()
+                ]
+        names = ", ".join(name for name in models if several or name)
+        said = [f"{names or 'Evaluation'} on {first.protocol.name}{level}"]
+        if first.protocol.simulated:
+            said.insert(0, "SIMULATED: nothing follows for real people")
+        notes = dict.fromkeys(
+            note for of in models.values() for note in (*of.protocol.notes, *of.notes)
+        )
+        filled = [[*line, *[""] * (len(heads) - len(line))] for line in body]
+        return cls(said, heads, filled, list(notes))
 
 
 def report_module() -> ModuleType:

@@ -137,6 +137,10 @@ class Evaluations(Mapping[str, Evaluation]):
     def _repr_html_(self) -> str:
         return frame.to_html(self)
 
+    def __str__(self) -> str:
+        return frame.to_text(self)
+
+
 
 class _Options(TypedDict, total=False):
     """Keywords of :func:`audit`, for its overloads."""

@@ -506,6 +506,11 @@ class Evaluation(Record):
     def _repr_html_(self) -> str:
         return frame.to_html({self.model or "": self})
 
+    def __str__(self) -> str:
+        return frame.to_text({self.model or "": self})
+
+    __repr__ = __str__
+
     def write(self, folder: Path) -> None:
         """Write ``evaluation.json`` and ``replicates.npz`` into ``folder``, each atomically."""
         with atomic_path(folder / REPLICATES_FILE) as temporary, open(temporary, "wb") as handle:

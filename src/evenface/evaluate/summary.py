@@ -165,7 +165,7 @@ class Summary:
             measure: the rate's name.
             value: observed.
             group: index.
-            trials: independent ones behind it; None if not known.
+            trials: independent ones behind it; None if not known: then ``high`` is not either.
             note: what else to say.
         """
         estimate = self.estimate(measure, value, group=group, note=note)
@@ -173,7 +173,7 @@ class Summary:
             return estimate
         if not trials:
             said = NO_ERRORS if note is None else f"{note}; {NO_ERRORS}"
-            return estimate.model_copy(update={"note": said})
+            return estimate.model_copy(update={"high": None, "note": said})
         high = max(estimate.high, zero_error_limit(trials, (1 - self.level) / 2))
         none_seen = (
             f"none seen: the upper bound is that of no error in {trials:,} independent trials"
@@ -189,9 +189,9 @@ class Summary:
         if value < 1 or estimate.low is None:
             return estimate
         said = NO_ERRORS
-        low = estimate.low
+        low = None
         if trials:
-            low = min(low, 1 - zero_error_limit(trials, (1 - self.level) / 2))
+            low = min(estimate.low, 1 - zero_error_limit(trials, (1 - self.level) / 2))
             said = (
                 f"none missed: the lower bound is that of no error in {trials:,} independent trials"
             )
