@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import evenface
 from evenface.cli.main import main
 from evenface.data.manifest import Manifest
-from evenface.evaluate import subjects
+from evenface.evaluate import Evaluation, subjects
+from evenface.evaluate.crossings import scan_crossings
+from evenface.evaluate.results import Enrolment, Estimate
 
 
 class PixelTeacher:
@@ -38,6 +41,28 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "scores.csv"
     path.write_text("\n".join(["score,genuine,group", *rows]))
     return path
+
+
+def scanned(people: int) -> Evaluation:
+    """An evaluation with a scan in which old women are rejected more often, and with enrolment."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(4 * people), 6)
+    other = (who + 4 * rng.integers(1, people, len(who))) % (4 * people)
+    ends = np.stack([np.tile(who, 2), np.concatenate([who, other])])
+    genuine = np.arange(2 * len(who)) < len(who)
+    values = {
+        "sex": np.where(ends % 2, "woman", "man"),
+        "age": np.where(ends // 2 % 2, "old", "young"),
+    }
+    hard = (values["sex"][0] == "woman") & (values["age"][0] == "old")
+    scores = rng.normal(4 * genuine - 3 * (hard & genuine), 1)
+    scan = scan_crossings(scores, genuine, ends, values, 2.0, target_fmr=1e-2)
+    rate = Estimate(value=0.1, low=0.0, high=0.2)
+    enrolment = Enrolment(
+        images=10, no_face=1, unreadable=0, failure_to_enrol=rate, face_found=rate
+    )
+    found = evenface.audit(scores, genuine, values["sex"][0], replicates=20)
+    return found.model_copy(update={"crossings": scan, "enrolment": {"man": enrolment}})
 
 
 def run(*arguments: object) -> int:
@@ -106,3 +131,12 @@ def test_a_scan_is_printed(
     given = ("m.onnx", tmp_path / "set.parquet", "--replicates", 5, "--scan", "all")
     assert run("evaluate", *given) == 0
     assert "Crossings of" in capsys.readouterr().out
+
+
+def test_the_audit_page_shows_crossings_and_enrolment(tmp_path: Path) -> None:
+    evaluation = scanned(people=30)
+    page = evaluation.report(tmp_path / "audit").read_text()
+    assert "Crossings of attributes" in page
+    assert "woman × old" in page
+    assert "failure to enrol" in page
+    assert (tmp_path / "audit" / "tables").is_dir()

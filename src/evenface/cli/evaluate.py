@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from evenface.evaluate import Estimate, Evaluation
     from evenface.evaluate.identification import IdentificationResult
     from evenface.evaluate.protocol_specs import ProtocolOptions
-    from evenface.evaluate.results import CrossingScan, Enrolment, Overall
+    from evenface.evaluate.results import Overall
     from evenface.evaluate.subjects import Subject
     from evenface.evaluate.targets import Target, TargetResult
     from evenface.evaluate.tasks import Result, Settings, Task
+    from evenface.report.table import Table as ReportTable
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -431,6 +432,8 @@ def _show(results: Sequence[Result]) -> None:
 
 
 def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
+    from evenface.report.formats.terminal import terminal_table
+
     summary = evaluation.protocol
     if summary.simulated:
         count, total = summary.origins["synthetic"], sum(summary.origins.values())
@@ -439,12 +442,21 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
     for table in _group_tables(evaluation):
         console.print(table)
     console.print(_overall_table(evaluation))
-    if evaluation.enrolment is not None:
-        console.print(_enrolment_table(evaluation.enrolment))
-    if evaluation.crossings is not None:
-        console.print(_crossings_table(evaluation.crossings))
-    for remark in filter(None, [summary.pairs_statement, *summary.notes, *evaluation.notes]):
+    remarks = [summary.pairs_statement, *summary.notes, *evaluation.notes]
+    for of_attributes in _attribute_tables(evaluation):
+        console.print(terminal_table(of_attributes))
+        remarks += [*of_attributes.remarks, *of_attributes.notes]
+    for remark in filter(None, remarks):
         console.print(f"• {remark}", markup=False, highlight=False)
+
+
+def _attribute_tables(evaluation: Evaluation) -> list[ReportTable]:
+    from evenface.report.audit.attributes import crossings_tables, enrolment_table
+    from evenface.report.audit.chapter import Chapter
+
+    chapter = Chapter("p1", evaluation.protocol.name, {evaluation.model or "model": evaluation}, [])
+    enrolment = enrolment_table(chapter)
+    return [*([enrolment] if enrolment else []), *crossings_tables(chapter)]
 
 
 def _show_identification(console: Console, result: IdentificationResult) -> None:
@@ -555,61 +567,6 @@ def _overall_table(evaluation: Evaluation) -> Table:
     for label, figure, remark in rows:
         table.add_row(label, figure, remark or "")
     return table
-
-
-def _enrolment_table(enrolment: Mapping[str, Enrolment]) -> Table:
-    return _figures(
-        "Enrolment: % with intervals",
-        ("images", "failure to enrol", "face found"),
-        {
-            name: [f"{of.images:,}", *map(_lines, (of.failure_to_enrol, of.face_found))]
-            for name, of in enrolment.items()
-        },
-    )
-
-
-def _crossings_table(scan: CrossingScan) -> Table:
-    """The largest differences that are more than chance."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from evenface.evaluate.text import format_estimate
-
-    decided = scan.decided()
-    small = [cell.name for cell in scan.too_small]
-    caption = [
-        f"{len(scan.differences):,} comparisons of {len(scan.cells):,} cells, {len(decided):,} "
-        "differences are more than chance."
-    ]
-    if small:
-        more = f" and {len(small) - _NAMED} more" if len(small) > _NAMED else ""
-        caption.append(
-            f"Too small (fewer than {scan.few_people} people): {', '.join(small[:_NAMED])}{more}."
-        )
-    table = Table(
-        title=f"Crossings of {escape(', '.join(scan.attributes))}: the largest differences",
-        caption=escape(" ".join(caption)),
-        title_justify="left",
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    for heading in ("higher", "lower", "rate", "difference, points", "ratio", "p (Holm)"):
-        table.add_column(heading, overflow="fold")
-    for of in decided[:_NAMED]:
-        table.add_row(
-            escape(" × ".join(of.higher)),
-            escape(" × ".join(of.lower)),
-            of.error.upper(),
-            format_estimate(of.difference),
-            "–" if of.ratio is None else f"{of.ratio:.1f}",
-            f"{of.p_holm:.2g}",
-        )
-    return table
-
-
-_NAMED = 10
-"""Differences and cells of a scan that are shown."""
 
 
 def _over_groups(overall: Overall) -> Iterator[tuple[str, str]]:

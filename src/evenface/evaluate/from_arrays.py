@@ -141,7 +141,6 @@ class Evaluations(Mapping[str, Evaluation]):
         return frame.to_text(self)
 
 
-
 class _Options(TypedDict, total=False):
     """Keywords of :func:`audit`, for its overloads."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evenface.report.audit import comparisons, plots, tables
 from evenface.report.audit.answers import Answer, answers, intervals_said, search_answers
+from evenface.report.audit.attributes import crossings_tables, enrolment_table
 from evenface.report.audit.chapter import Chapter, SearchChapter, chapters, search_chapters
 from evenface.report.audit.results import Audit
 from evenface.report.audit.search import search_table
@@ -40,6 +41,8 @@ class Verification:
     fairness: Table | None
     fairness_more: Table | None
     cross: list[Table]
+    crossings: list[Table]
+    enrolment: Table | None
     calibration: Table | None
     worst_case: Table | None
     pairs: Table
@@ -51,12 +54,14 @@ class Verification:
         for versus in self.versus:
             yield from (versus.overall, versus.by_group)
         yield from (self.accuracy, self.groups, *self.operating, *self.cross, self.pairs)
+        yield from self.crossings
         optional = (
             self.unevenness,
             self.fairness,
             self.fairness_more,
             self.calibration,
             self.worst_case,
+            self.enrolment,
         )
         yield from (table for table in optional if table)
 
@@ -105,6 +110,8 @@ def _verification(chapter: Chapter) -> Verification:
         fairness=tables.fairness_table(chapter),
         fairness_more=tables.fairness_table(chapter, more=True),
         cross=tables.cross_tables(chapter),
+        crossings=crossings_tables(chapter),
+        enrolment=enrolment_table(chapter),
         calibration=tables.calibration_table(chapter),
         worst_case=tables.worst_case_table(chapter),
         pairs=tables.people_table(chapter),
