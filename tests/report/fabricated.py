@@ -171,6 +171,8 @@ def evaluation(
         "worst_case_threshold": None,
         "cross_tables": [],
         "calibration": None,
+        "crossings": None,
+        "enrolment": None,
         "notes": [
             "STD, SER and gap are never negative and so are biased upwards when groups are nearly "
             "equal: sampling noise alone makes them positive"
