@@ -257,7 +257,7 @@ def test_rules_are_chosen_by_name(arms: list[Arm], evaluations: Evaluations) -> 
     ]
     with pytest.raises(ValueError, match=r"unknown claim 'gap-close'; did you mean 'gap-closed'\?"):
         summarise(arms, evaluations, rules=["gap-close"])
-    with pytest.raises(ValueError, match=r"unknown claim 'zzz'; known: kd-raises-accuracy,"):
+    with pytest.raises(ValueError, match=r"unknown claim 'zzz'; known: .*kd-raises-accuracy,"):
         summarise(arms, evaluations, rules=["zzz"])
 
 

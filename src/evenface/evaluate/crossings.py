@@ -15,7 +15,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import fisher_exact
 
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
@@ -229,6 +228,8 @@ def _value(rated: tuple[Rate, Cell]) -> float:
 
 def _p_value(low: Rate, high: Rate) -> float:
     """Fisher's exact test, pairs counted as the independent ones that they are worth."""
+    from scipy.stats import fisher_exact
+
     if low.errors == high.errors == 0:
         return 1.0
     binomial = low.binomial + high.binomial

@@ -128,14 +128,16 @@ def measured(pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], measure: str)
     and arm. Between seeds, figures vary by training and by the part of each model.
 
     Args:
-        pairs: students without and with a teacher; the figures are averaged over them.
+        pairs: students without and with a teacher; the figures are averaged over those that were
+            trained with all seeds.
         measure: a measure of a group.
 
     Returns:
         None without arms of two or more training seeds, or where the measure, or a resample of it,
         is undefined.
     """
-    kept = [pair for pair in pairs if min(len(arm.models) for arm in pair) > 1]
+    most = max((len(arm.models) for pair in pairs for arm in pair), default=0)
+    kept = [pair for pair in pairs if most > 1 and all(len(arm.models) == most for arm in pair)]
     plain = [(p, g) for p, _ in kept for g in p.groups]
     figures = [[m.figure(measure, g) for m in p.models] for p, g in plain]
     if not figures or any(f.value is None for of in figures for f in of):
