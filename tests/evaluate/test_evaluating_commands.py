@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_faces import PixelModel
 
 import evenface
 from evenface.cli.main import main
@@ -14,19 +15,6 @@ from evenface.data.manifest import Manifest
 from evenface.evaluate import Evaluation, subjects
 from evenface.evaluate.crossings import scan_crossings
 from evenface.evaluate.results import Enrolment, Estimate
-
-
-class PixelTeacher:
-    """Embeds by a fixed projection of coarse pixels."""
-
-    name = "pixels"
-    embedding_size = 16
-    fingerprint = "pixels"
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        projection = np.random.default_rng(0).normal(size=(147, 16))
-        coarse = images[:, 8::16, 8::16].reshape(len(images), -1) / 255 - 0.5
-        return (coarse @ projection).astype(np.float32)
 
 
 @pytest.fixture
@@ -87,7 +75,7 @@ def test_scores_have_a_command_and_the_old_spelling_names_it(
 def test_search_has_a_command(
     two_groups: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelTeacher())
+    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelModel())
     split = np.where(np.arange(len(two_groups)) % 4 < 2, "gallery", "probe")
     dataset, out = tmp_path / "set.parquet", tmp_path / "out"
     two_groups.with_column("split", split).write(dataset)
@@ -126,7 +114,7 @@ def test_a_scan_is_printed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelTeacher())
+    monkeypatch.setattr(subjects, "load_teacher", lambda spec: PixelModel())
     two_groups.write(tmp_path / "set.parquet")
     given = ("m.onnx", tmp_path / "set.parquet", "--replicates", 5, "--scan", "all")
     assert run("evaluate", *given) == 0

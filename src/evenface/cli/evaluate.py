@@ -17,6 +17,7 @@ from evenface.cli.evaluate_options import (
     PAIRS,
     Cache,
     ExitCode,
+    Flip,
     Json,
     Replicates,
     Seed,
@@ -138,13 +139,7 @@ def evaluate(
     ] = None,
     target: Targets = None,
     exit_code: ExitCode = False,
-    flip: Annotated[
-        bool,
-        typer.Option(
-            help="Add the mirror image's embedding, as is usual in the field.",
-            rich_help_panel=MODELS,
-        ),
-    ] = True,
+    flip: Flip = True,
     check_colours: Annotated[
         bool,
         typer.Option(

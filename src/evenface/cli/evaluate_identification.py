@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evenface.cli.evaluate import Given, Shown, evaluate_models, options_of
-from evenface.cli.evaluate_options import MODELS, OUTPUT, Cache, Json, Replicates, Seed
+from evenface.cli.evaluate_options import OUTPUT, Cache, Flip, Json, Replicates, Seed
 from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
 
 
@@ -40,13 +40,7 @@ def evaluate_identification(
     ] = None,
     seed: Seed = 0,
     replicates: Replicates = 1000,
-    flip: Annotated[
-        bool,
-        typer.Option(
-            help="Add the mirror image's embedding, as is usual in the field.",
-            rich_help_panel=MODELS,
-        ),
-    ] = True,
+    flip: Flip = True,
     mean: Mean = None,
     std: Std = None,
     order: Order = None,

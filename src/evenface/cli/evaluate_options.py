@@ -51,6 +51,14 @@ ExitCode = Annotated[
         rich_help_panel=AUDIT,
     ),
 ]
+Flip = Annotated[
+    bool,
+    typer.Option(
+        "--flip/--no-flip",
+        help="Add the mirror image's embedding, as is usual in the field.",
+        rich_help_panel=MODELS,
+    ),
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
