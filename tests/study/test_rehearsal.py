@@ -187,3 +187,24 @@ def test_a_step_that_does_not_fit_fails_now(tmp_path, monkeypatch, rehearsed):
     (failing,) = [finding for finding in made.findings if finding.what == "a step at full size"]
     assert failing.detail == "RuntimeError: CUDA out of memory"
     assert "micro_batches" in failing.remedy
+
+
+def test_people_of_the_tests_are_left_out_as_the_study_does(tmp_path, rehearsed):
+    """A set of all people takes those who are left, and does not fail for want of the others."""
+    first, _, _ = rehearsed
+    root = Path(first.faces.real.path).parent
+    write_people(tmp_path / "test", people(4))  # the first of each group, by the same names
+    spec = own_study(
+        root,
+        training_sets={"real": {"kind": "real", "identities": 2 * PEOPLE}},
+        **{
+            "faces.test": {"kind": "folder", "path": str(tmp_path / "test"), "origin": "real"},
+            "faces.exclude_overlap": "names",
+            "faces.synthetic_labels": None,
+            "teachers": ["small"],
+        },
+    )
+    made = rehearse_study(spec, tmp_path / "mine", command="")
+    (found,) = [f for f in made.findings if f.what == "set real, at full size"]
+    assert found.state == "works"
+    assert found.detail.startswith(f"{2 * (PEOPLE - 4)} people")

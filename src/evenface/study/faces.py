@@ -252,7 +252,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     sources = [faces.real.fingerprint, faces.synthetic.fingerprint]
     sets: dict[str, Manifest] = {}
     for name, asked in spec.training_sets.items():
-        wanted = _of_those_left(name, asked, faces)
+        wanted = of_those_left(name, asked, faces)
         inputs = {
             "set": _as_input(wanted),
             "sources": sources,
@@ -275,9 +275,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
     return sets
 
 
-def _of_those_left(
-    name: str, wanted: WholeSet | MixedSet, faces: StudyFaces
-) -> WholeSet | MixedSet:
+def of_those_left(name: str, wanted: WholeSet | MixedSet, faces: StudyFaces) -> WholeSet | MixedSet:
     """The set, or one of everybody where it asks for people of whom some were left out."""
     if isinstance(wanted, MixedSet) or wanted.identities is None or faces.left_out is None:
         return wanted
@@ -489,11 +487,7 @@ def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Man
         import_dataset(
             part.path,
             folder,
-            dataset=part.path.name,
-            origin=part.origin,
-            licence="as declared by its owner",
-            align=part.align,
-            max_bad_rate=part.max_bad_rate,
+            **import_options(part),
         )
 
     inputs = {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
@@ -549,3 +543,14 @@ def real_people(name: str, log: StageLog) -> Manifest:
         importer[name](folder)
 
     return Manifest.read(log.run(f"import: {name}", {"asset": name}, build, at=f"data/{name}"))
+
+
+def import_options(part: FolderFaces) -> dict[str, Any]:
+    """How the user's own faces are imported, for :func:`evenface.data.importing.import_source`."""
+    return {
+        "dataset": part.path.name,
+        "origin": part.origin,
+        "licence": "as declared by its owner",
+        "align": part.align,
+        "max_bad_rate": part.max_bad_rate,
+    }

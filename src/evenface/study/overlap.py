@@ -60,21 +60,53 @@ def leave_out_people(spec: StudySpec, faces: StudyFaces, log: StageLog) -> Study
     }
 
     def build(folder: Path) -> None:
-        found = LeftOut(
-            by=rules.by,
-            teacher=teacher.id if teacher else None,
-            teacher_fingerprint=teacher.model.fingerprint if teacher else None,
-            threshold=rules.threshold,
-            image_threshold=rules.image_threshold,
-            faces={
-                role: _search(role, manifest, tests, embedded, rules, faces.group_by)
-                for role, manifest in training.items()
-            },
-        )
+        found = find_people(training, tests, rules, faces.group_by, teacher, embedded)
         write_json(folder / LEFT_OUT.name, found.model_dump(mode="json"))
 
     folder = log.run(STAGE, inputs, build, at=str(LEFT_OUT.parent))
     found = LeftOut.model_validate(read_json(folder / LEFT_OUT.name))
+    note(found.sentence)
+    return without_people(faces, found)
+
+
+def find_people(
+    training: Mapping[str, Manifest],
+    tests: Mapping[str, Manifest],
+    rules: OverlapRules,
+    group_by: str | None,
+    teacher: StudyTeacher | None = None,
+    embedded: Mapping[str, EmbeddedRows] | None = None,
+) -> LeftOut:
+    """Training people whom a test has, by the rules.
+
+    Args:
+        training: by role, "real" and "synthetic"; nobody was left out yet.
+        tests: by name.
+        rules: by "names" without embeddings.
+        group_by: attribute of the groups that they are counted by.
+        teacher: whose embeddings they are.
+        embedded: of all training and test faces, by role and name.
+    """
+    return LeftOut(
+        by=rules.by,
+        teacher=teacher.id if teacher else None,
+        teacher_fingerprint=teacher.model.fingerprint if teacher else None,
+        threshold=rules.threshold,
+        image_threshold=rules.image_threshold,
+        faces={
+            role: _search(role, manifest, tests, embedded or {}, rules, group_by)
+            for role, manifest in training.items()
+        },
+    )
+
+
+def without_people(faces: StudyFaces, found: LeftOut) -> StudyFaces:
+    """The faces without those who were found.
+
+    Raises:
+        UsageError: nobody is left.
+    """
+    training = {"real": faces.real, "synthetic": faces.synthetic}
     kept = {
         role: rows_without(manifest, {person.identity for person in found.faces[role].people})
         for role, manifest in training.items()
@@ -85,7 +117,6 @@ def leave_out_people(spec: StudySpec, faces: StudyFaces, log: StageLog) -> Study
                 f"faces.exclude_overlap: all people of the {role} faces are in a test. Check "
                 "faces.exclude_overlap.threshold, or compare names only"
             )
-    note(found.sentence)
     return replace(
         faces,
         real=faces.real.select(kept["real"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ import numpy as np
 
 from evenface.data.labels import LabelReport, label_manifest
 from evenface.data.manifest import Manifest
-from evenface.data.overlap import find_overlap, rows_without
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json, write_json
 from evenface.machine import free_memory, peak_memory
@@ -28,10 +27,12 @@ from evenface.study.faces import (
     draw_set,
     hold_out,
     join_sources,
+    of_those_left,
     prepare_faces,
     without_groups,
 )
 from evenface.study.labels import label_synthetic
+from evenface.study.overlap import find_people, leave_out_people, without_people
 from evenface.study.plan import plan_study
 from evenface.study.planned import Plan
 from evenface.study.rehearsal_needs import Need, time_needs
@@ -269,7 +270,8 @@ class _Rehearsal:
         log = StageLog(self.folder / STUDY_NAME)
         try:
             unlabelled = small_study(self.spec, parts, labels=True)
-            found = label_synthetic(unlabelled, prepare_faces(unlabelled, log), log).labels
+            faces = leave_out_people(unlabelled, prepare_faces(unlabelled, log), log)
+            found = label_synthetic(unlabelled, faces, log).labels
         except EvenfaceError as error:
             self._say("labels of synthetic faces", "fails", str(error), _REMEDIES["labels"])
             return None
@@ -290,6 +292,15 @@ class _Rehearsal:
 
     # --- tables at full size ---------------------------------------------------------------------
 
+    def _without_people(self, faces: StudyFaces, tests: Mapping[str, Manifest]) -> StudyFaces:
+        """The faces without people whose names a test has; those alike take embeddings."""
+        rules = self.spec.faces.exclude_overlap
+        if rules is None or rules.by == "embeddings":
+            return faces
+        training = {"real": faces.real, "synthetic": faces.synthetic}
+        by_names = rules.model_copy(update={"by": "names"})
+        return without_people(faces, find_people(training, tests, by_names, faces.group_by))
+
     def _tables(self, labels: LabelReport | None) -> None:
         """Draw the training sets from all rows, without an image."""
         roles = ["real", *self.spec.faces.synthetic_parts()]
@@ -303,10 +314,10 @@ class _Rehearsal:
             real, tests["test"] = hold_out(real, self.spec.faces.test, self.spec.seed, by)
         training["real"] = real
         try:
-            if self.spec.faces.exclude_overlap:
-                training = {r: _without_names(m, tests) for r, m in training.items()}
-            synthetic, assumed = self._labelled(join_sources(self.spec, training), by, labels)
-            faces = StudyFaces(training["real"], synthetic, real, {}, by, {})
+            joined = join_sources(self.spec, training)
+            faces = self._without_people(StudyFaces(real, joined, real, {}, by, {}), tests)
+            synthetic, assumed = self._labelled(faces.synthetic, by, labels)
+            faces = replace(faces, synthetic=synthetic)
             check_groups(self.spec, faces)
         except EvenfaceError as error:
             self._say("training sets at full size", "fails", str(error))
@@ -315,7 +326,7 @@ class _Rehearsal:
             balanced = isinstance(wanted, MixedSet) and wanted.balance != "none"
             remark = assumed if balanced or wanted.groups is not None else ""
             try:
-                drawn, _ = draw_set(wanted, faces, self.spec)
+                drawn, _ = draw_set(of_those_left(name, wanted, faces), faces, self.spec)
             except EvenfaceError as error:
                 remedy = f"Lower training_sets.{name}.identities, or bring more faces"
                 self._say(f"set {name}, at full size", "fails", f"{error}{remark}", remedy)
@@ -444,12 +455,6 @@ _REMEDIES = {
     "memory": "Override micro_batches (2 halves activations) or recompute (true) in the recipes",
     "labels": "Label the sets with 'evenface data label', or give faces.synthetic_labels a file",
 }
-
-
-def _without_names(manifest: Manifest, tests: Mapping[str, Manifest]) -> Manifest:
-    """The faces without people whose names a test has: what is known of them without embeddings."""
-    shared = {name for test in tests.values() for name in find_overlap(manifest, test).remove}
-    return manifest.select(rows_without(manifest, shared)) if shared else manifest
 
 
 def _remedy_of_faces(role: str) -> str:

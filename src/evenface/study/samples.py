@@ -19,7 +19,7 @@ from evenface.errors import UsageError
 from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
 from evenface.files import fingerprint, read_json, write_json
 from evenface.seeds import generator
-from evenface.study.faces import check_folder, listing, obtain, path_of
+from evenface.study.faces import check_folder, import_options, listing, obtain, path_of
 from evenface.study.published import keep_verification_set
 from evenface.study.sizes import Size, faces_size, is_dataset
 from evenface.study.spec import (
@@ -160,11 +160,7 @@ def _few_people(
         import_source(
             _Some(source, rows),
             folder,
-            dataset=part.path.name,
-            origin=part.origin,
-            licence="as declared by its owner",
-            align=part.align,
-            max_bad_rate=part.max_bad_rate,
+            **import_options(part),
         )
         spent = time.perf_counter() - begun
         write_json(folder / _FACTS_NAME, {"image_seconds": spent / len(rows)})
