@@ -94,7 +94,7 @@ def test_rates_at_an_operating_point(evaluation: Evaluation) -> None:
 
 
 def test_unknown_measures_and_points_are_named(evaluation: Evaluation) -> None:
-    with pytest.raises(UsageError, match="there are accuracy, eer"):
+    with pytest.raises(UsageError, match="there are accuracy, accuracy_exact, eer"):
         check_target(evaluation, parse_target("fairness<=1"))
     with pytest.raises(UsageError, match="there are fmr, fnmr, fdr"):
         check_target(evaluation, parse_target("accuracy<=1@fmr=1e-2"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evenface.errors import UsageError
+from evenface.evaluate.measures import base, of_kind
 from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
 
 Verdict = Literal["met", "missed", "undecided"]
@@ -20,8 +21,6 @@ _TARGET = re.compile(
     r"(?P<measure>[a-z][a-z0-9_@=.\-]*?)\s*(?P<sign><=|>=|≤|≥)\s*"
     r"(?P<limit>[0-9.eE+\-]+)\s*(?P<percent>%?)\s*(?:@\s*fmr\s*=\s*(?P<fmr>[0-9.eE\-]+))?"
 )
-_OF_GROUPS = ("accuracy", "eer", "auc", "dprime")
-_OVER_GROUPS = ("std_sample", "std_population", "ser", "gap", "dprime_gap", "probit_gap")
 
 
 @dataclass(frozen=True)
@@ -137,18 +136,22 @@ def _estimates(evaluation: Evaluation, target: Target) -> Mapping[str, Estimate]
             return {"": point.measures[target.measure]}
         known = ("fmr", "fnmr", *point.measures)
     else:
-        groups = evaluation.groups.items()
-        if target.measure in _OF_GROUPS:
-            return {name: getattr(group, target.measure) for name, group in groups}
-        over = {name: getattr(evaluation.overall, name) for name in _OVER_GROUPS}
-        over |= evaluation.overall.measures
+        overall = evaluation.overall
+        over = [n for n in of_kind("overall") if n in overall.measures or hasattr(overall, n)]
         if target.measure in over:
-            return {"": over[target.measure]}
-        level = target.measure.removeprefix("tar@far=")
-        if all(level in group.tar_at_far for _, group in groups):
-            return {name: group.tar_at_far[level] for name, group in groups}
+            return {"": overall.estimate(target.measure)}
+        each = of_kind("group") | of_kind("scores")
+        of_group = {
+            name: found
+            for name, group in evaluation.groups.items()
+            if base(target.measure) in each
+            and (found := group.estimate(target.measure)) is not None
+        }
+        if len(of_group) == len(evaluation.groups):
+            return of_group
         levels = next(iter(evaluation.groups.values())).tar_at_far
-        known = (*_OF_GROUPS, *(f"tar@far={of}" for of in levels), *over)
+        single = (name for name in each if name != "tar")
+        known = (*single, *(f"tar@far={of}" for of in levels), *over)
     at = f" at FMR {target.fmr:g}" if target.fmr is not None else " without @fmr="
     raise UsageError(
         f"target {target.text!r}: no measure {target.measure!r}{at}; there are {', '.join(known)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from evenface.evaluate.model import FLIP_SUM
 from evenface.evaluate.pair_lists import VerificationSet
 from evenface.evaluate.pairs import Rows
 from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
-from evenface.evaluate.results import Evaluation
+from evenface.evaluate.results import Enrolment, Evaluation
 from evenface.evaluate.templates import TemplateSet
 
 Result = Evaluation | IdentificationResult
@@ -76,9 +77,16 @@ class Task:
 def verification_task(given: VerificationSet) -> Task:
     """Pairs of images."""
 
+    @cache
+    def enrolment(level: float) -> dict[str, Enrolment] | None:
+        """Of the images, whatever the model."""
+        if not isinstance(given.faces, Manifest):
+            return None
+        return failures_to_enrol(given.faces, given.protocol.group_by, level=level)
+
     def measure(embeddings: NDArray[Any], settings: Settings, model: str) -> Result:
         evaluation = _verify(embeddings, given.protocol, settings, model)
-        return _by_attributes(evaluation, embeddings, given, settings)
+        return _by_attributes(evaluation, embeddings, given, settings, enrolment)
 
     return Task(
         given.protocol.name,
@@ -152,17 +160,17 @@ def _verify(
 
 
 def _by_attributes(
-    evaluation: Evaluation, embeddings: NDArray[Any], given: VerificationSet, settings: Settings
+    evaluation: Evaluation,
+    embeddings: NDArray[Any],
+    given: VerificationSet,
+    settings: Settings,
+    enrolment: Callable[[float], dict[str, Enrolment] | None],
 ) -> Evaluation:
     """The evaluation with what the faces' data set declares: failures to enrol, and crossings."""
-    if not isinstance(given.faces, Manifest):
-        if settings.scan:
-            raise UsageError(f"{given.protocol.name}: a scan needs a data set with attributes")
-        return evaluation
-    found: dict[str, Any] = {
-        "enrolment": failures_to_enrol(given.faces, given.protocol.group_by, level=settings.level)
-    }
+    found: dict[str, Any] = {"enrolment": enrolment(settings.level)}
     if settings.scan:
+        if not isinstance(given.faces, Manifest):
+            raise UsageError(f"{given.protocol.name}: a scan needs a data set with attributes")
         found["crossings"] = scan_protocol(
             embeddings, given.protocol, given.faces, evaluation, settings.scan
         )
