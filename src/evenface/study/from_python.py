@@ -13,6 +13,7 @@ import pyarrow.csv as pa_csv
 from evenface.errors import DataError
 from evenface.study.planned import Plan
 from evenface.study.record import Results, read_results
+from evenface.study.run import REPORT_NAME, RESULTS_NAME
 from evenface.study.spec import (
     PublishedFaces,
     StudySpec,
@@ -31,7 +32,7 @@ Folders = str | Path | Mapping[str, str | Path]
 """One folder, or several by name."""
 
 STUDIES = Path("studies")
-_RESULTS, _REPORT, _TABLES = "results.json", "report.html", Path("tables", "tidy")
+_TABLES = Path("tables", "tidy")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class StudyResults:
     @property
     def report(self) -> Path:
         """The page."""
-        return self.folder / _REPORT
+        return self.folder / REPORT_NAME
 
     @property
     def results(self) -> Results:
         """All that the study found: models, differences, claims, …"""
-        return read_results(self.folder / _RESULTS)
+        return read_results(self.folder / RESULTS_NAME)
 
     @property
     def answer(self) -> str:
@@ -183,8 +184,8 @@ def read_study(folder: str | Path) -> StudyResults:
         DataError: there are none.
     """
     folder = Path(folder)
-    if not (folder / _RESULTS).is_file():
-        raise DataError(f"{folder}: no results of a study ({_RESULTS}). Is it finished?")
+    if not (folder / RESULTS_NAME).is_file():
+        raise DataError(f"{folder}: no results of a study ({RESULTS_NAME}). Is it finished?")
     return StudyResults(folder)
 
 
