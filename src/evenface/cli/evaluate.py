@@ -295,7 +295,7 @@ def conclude(
     single: bool = False,
     table: str | None = None,
 ) -> None:
-    """Print results, say what becomes of targets, write the report, and leave by the exit code.
+    """Print results and verdicts on targets, write the report, and exit with the code asked for.
 
     Args:
         results: model, result, and the folder that it was written to.

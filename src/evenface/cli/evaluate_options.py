@@ -1,4 +1,4 @@
-"""Options that the evaluating commands share, and what becomes of ``--target``."""
+"""Options that the evaluating commands share, and the handling of ``--target``."""
 
 from __future__ import annotations
 

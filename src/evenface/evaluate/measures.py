@@ -388,7 +388,7 @@ def base(name: str) -> str:
 
 
 def measure(name: str) -> Measure:
-    """The measure that a name among replicates stands for, its level in the title.
+    """The measure that a replicates' name refers to, with its level in the title.
 
     Raises:
         ValueError: there is no such measure.

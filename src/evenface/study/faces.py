@@ -68,7 +68,7 @@ class StudyFaces:
     """The rows of ``whole`` that stayed."""
 
     def to_embed(self) -> dict[str, Manifest]:
-        """The training faces that teachers embed: once, whoever is left out."""
+        """The training faces that teachers embed: once, before people of the tests are left out."""
         return {"real": self.real, "synthetic": self.synthetic, **self.whole}
 
 
@@ -276,7 +276,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
 
 
 def of_those_left(name: str, wanted: WholeSet | MixedSet, faces: StudyFaces) -> WholeSet | MixedSet:
-    """The set, or one of everybody where it asks for people of whom some were left out."""
+    """The set; one of all people left where it asks for more than are left."""
     if isinstance(wanted, MixedSet) or wanted.identities is None or faces.left_out is None:
         return wanted
     of = faces.left_out.faces[wanted.kind]

@@ -1,4 +1,4 @@
-"""Whom a study left out of training since a test has them: the record, and a sentence of it."""
+"""People left out of training because a test has them: the record, and a sentence for it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _CLOSEST = 5
 
 
 def leave_out_people(spec: StudySpec, faces: StudyFaces, log: StageLog) -> StudyFaces:
-    """The faces without training people whom a test has, as ``faces.exclude_overlap`` says.
+    """The faces without training people who are in a test, as ``faces.exclude_overlap`` says.
 
     Training and test faces are embedded once, by a teacher that is there before any training;
     where it is one of the study's, its students learn from the same embeddings.
@@ -77,7 +77,7 @@ def find_people(
     teacher: StudyTeacher | None = None,
     embedded: Mapping[str, EmbeddedRows] | None = None,
 ) -> LeftOut:
-    """Training people whom a test has, by the rules.
+    """Training people who are in a test, by the rules.
 
     Args:
         training: by role, "real" and "synthetic"; nobody was left out yet.

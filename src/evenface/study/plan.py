@@ -118,7 +118,7 @@ class _Planner:
         self.real_shares: dict[str, RealShare] = {}
         self.faces: dict[str, Manifest] = {}
         self.searched: StudyFaces | None = None
-        """Without the people of the tests, where a finished search tells whom."""
+        """Without the people of the tests, where a finished search names them."""
         self.sets: dict[str, Manifest] = {}
         self.teachers: dict[str, str] = {}
         """Id → fingerprint, of those whose embeddings are there."""
@@ -300,7 +300,7 @@ class _Planner:
         return True
 
     def _leave_out(self) -> bool:
-        """Leave out the people of tests as the study does; False where it is not known whom."""
+        """Leave out the people of tests as the study does; False where they are not known."""
         if self.spec.faces.exclude_overlap is None:
             return True
         tests = ("test", *self.spec.faces.more_tests)

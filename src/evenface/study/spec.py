@@ -168,7 +168,7 @@ class PredictionsFile(_Part):
 
 
 class OverlapRules(_Part):
-    """How training people are found whom a test set has too. They are left out of training; see
+    """How training people who are in a test set too are found. They are left out of training; see
     :func:`evenface.data.overlap.find_overlap`."""
 
     by: Literal["names", "embeddings", "both"] = "both"
@@ -183,7 +183,7 @@ class OverlapRules(_Part):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, content: Any) -> Any:
-        """A name stands for the rules with this name, a list of both names for both."""
+        """A name gives the rules of that name, a list of both names both."""
         if isinstance(content, list | tuple) and sorted(content) == ["embeddings", "names"]:
             content = "both"
         if isinstance(content, list | tuple) and len(content) == 1:
@@ -208,8 +208,8 @@ class FacesSpec(_Part):
     group_by: str | None = None
     """None: the attribute that the real faces declare first."""
     exclude_overlap: OverlapRules | None = None
-    """Training people whom a test set has too are left out, found by "names", by "embeddings" or by
-    "both"; None: shared names are a warning."""
+    """Training people who are in a test set too are left out, found by "names", by "embeddings" or
+    by "both"; None: shared names are a warning."""
     synthetic_labels: Annotated[
         ClassifierLabels | PredictionsFile | None, Field(discriminator="kind")
     ] = None
@@ -373,7 +373,7 @@ class TrainedTeacher(_Part):
 
 
 class GivenModel(_Part):
-    """A model that the user has already: it stands in the grid and is not trained.
+    """A model that the user has already: it is an arm of the grid and is not trained.
 
     Models that differ in the seed alone are one arm.
     """

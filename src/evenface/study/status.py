@@ -64,7 +64,7 @@ class StudyStatus:
         holder: the process that runs the study, None where none does (jobs may be at its runs).
         stage: what that process is at.
         finished: its results are written and nobody is at it.
-        left_out: whom it left out of training since a test has them, as a sentence; None where it
+        left_out: people left out of training because a test has them, as a sentence; None where it
             has not looked for them.
     """
 
