@@ -11,6 +11,9 @@ import yaml
 
 from evenface.data.manifest import Manifest
 from evenface.errors import EvenfaceError, UsageError
+from evenface.evaluate import Pairs, Protocol
+from evenface.evaluate.embeddings import unit_length
+from evenface.evaluate.protocols import PROTOCOL_NAME
 from evenface.study.given import levels_of_given
 from evenface.study.plan import plan_study
 from evenface.study.run import run_study
@@ -125,6 +128,37 @@ def test_embeddings_stand_for_a_model(root, results, tmp_path):
             )
 
 
+@pytest.mark.parametrize("options", [{"cosine": True}, {}])
+def test_scores_stand_for_a_model(root, results, tmp_path, options):
+    """Cosines of the test's pairs give the numbers of the model that made them."""
+    manifest = Manifest.read(root / "test")
+    protocol = Protocol.read(root / "study" / "benchmarks" / "groups" / PROTOCOL_NAME)
+    arms = []
+    for seed in SEEDS:
+        model, images = load_teacher(root / f"model-{seed}.onnx"), manifest.images()
+        unit = unit_length(model.embed(images) + model.embed(images[:, :, ::-1]))
+        pairs = Pairs.concat([protocol.fold_pairs, protocol.score_pairs])
+        rows = [
+            f"{b},{a},{float(unit[a] @ unit[b])!r}" for a, b in zip(pairs.a, pairs.b, strict=True)
+        ]
+        file = tmp_path / f"{seed}.csv"
+        file.write_text("\n".join(["image1,image2,score", *rows]), encoding="utf-8")
+        arms.append(
+            {"name": f"table-{seed}", "scores": {"groups": str(file)}, "set": "real", "seed": seed,
+             "options": options}
+        )  # fmt: skip
+    spec = load_study(str(study_file(root, arms)))
+    run_study(spec, tmp_path / "study", command="")
+    found = json.loads((tmp_path / "study" / "results.json").read_text("utf-8"))
+    (arm,) = found["evaluations"].values()
+    expected = results["evaluations"]["real-r18-plain"]["groups"]["groups"]
+    for group in GROUPS:
+        for measure in ("accuracy", "eer") if options else ("eer",):
+            ours, theirs = arm["groups"]["groups"][group][measure], expected[group][measure]
+            for of in ("value", "low", "high"):
+                assert ours[of] == pytest.approx(theirs[of], abs=1e-9)
+
+
 def test_a_model_that_cannot_be_opened_is_named(root, tmp_path):
     models = [{"name": "gone", "path": str(root / "gone.onnx"), "set": "real"}]
     spec = load_study(str(study_file(root, models)))
@@ -147,8 +181,10 @@ def test_a_model_may_not_stand_where_the_study_trains(root, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"path": None}, "either path or embeddings"),
-        ({"embeddings": {"groups": "a.npy"}}, "either path or embeddings"),
+        ({"path": None}, "one of path, embeddings and scores"),
+        ({"embeddings": {"groups": "a.npy"}}, "one of path, embeddings and scores"),
+        ({"path": None, "scores": {"groups": "a.csv"}, "options": {"order": "rgb"}}, "not order"),
+        ({"path": None, "scores": {"groups": "a.csv"}, "options": {"cosine": "yes"}}, "true or false"),
         ({"path": None, "embeddings": {"groups": "a.npy"}, "options": {"mean": 0}}, "options are"),
     ],
 )

@@ -87,8 +87,8 @@ class EmbeddingTable:
         exact = {name: place for place, name in enumerate(self.names)}
         bare: dict[str, int] = {}
         for name, place in exact.items():
-            bare.setdefault(_bare(name), place)
-        found = [exact.get(name, bare.get(_bare(name), -1)) for name in wanted]
+            bare.setdefault(bare_name(name), place)
+        found = [exact.get(name, bare.get(bare_name(name), -1)) for name in wanted]
         if -1 in found:
             first = wanted[found.index(-1)]
             raise DataError(
@@ -158,7 +158,8 @@ def holds_embeddings(path: Path) -> bool:
 _Content = tuple[NDArray[np.generic], tuple[str, ...] | None]
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
+    """An image's name without its suffix."""
     return PurePosixPath(name).with_suffix("").as_posix() if name else name
 
 

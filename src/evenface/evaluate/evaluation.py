@@ -115,20 +115,99 @@ def evaluate_embeddings(
         )
     unit = unit_length(values, protocol.rows)
     single = unit.astype(np.float32)
-    split = _Split(protocol, seed)
-    groups = [_group_data(protocol, g, (unit, single), split) for g in range(len(protocol.groups))]
+    folds, pairs = protocol.fold_pairs, protocol.score_pairs
+    # Distances are in double precision, as the reference has them; cosines in single.
+    scores = PairScores(
+        -squared_distances(unit, folds.a, folds.b), cosines(single, pairs.a, pairs.b), on_grid=True
+    )
 
     def across(lowest: float) -> dict[CrossPair, CrossScores]:
         return _compare_across(protocol, single, lowest, images=cross_images, seed=seed)
 
-    return evaluate_groups(
-        groups,
-        protocol_summary(protocol),
-        chosen_on=split.chosen_on,
+    return _evaluate_pairs(
+        scores,
+        protocol,
         across=Across(across, _across_note(protocol, cross_images))
         if protocol.cross_table
         else None,
         bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
+        model=model,
+        detail=detail,
+        targets=targets,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """Scores of a protocol's pairs, higher for more alike."""
+
+    folds: NDArray[np.floating]
+    """(P,) of the fold pairs."""
+    pairs: NDArray[np.floating]
+    """(Q,) of the score pairs."""
+    on_grid: bool = False
+    """Whether ``folds`` are negative squared distances, for the reference protocol's grid."""
+
+
+def evaluate_pair_scores(
+    scores: PairScores,
+    protocol: Protocol,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    model: str | None = None,
+    detail: bool = True,
+    targets: Sequence[str] | None = None,
+) -> Evaluation:
+    """Verification per group and fairness over groups, from scores of a protocol's pairs.
+
+    As :func:`evaluate_embeddings`, with the same resamples, for a model of which nothing but scores
+    is known. There is no cross-table: it compares images that are in no pair.
+
+    Args:
+        scores: of the protocol's pairs.
+        protocol: which pairs.
+        replicates, seed, level, model, detail, targets: as in :func:`evaluate_embeddings`.
+
+    Raises:
+        ValueError: an argument out of range.
+        DataError: another number of scores than of pairs, or a score that is not finite.
+    """
+    check_bootstrap(replicates, level)
+    for of, pairs in ((scores.folds, protocol.fold_pairs), (scores.pairs, protocol.score_pairs)):
+        if of.shape != (len(pairs),):
+            raise DataError(f"scores of shape {of.shape} for {len(pairs):,} pairs")
+        if not np.isfinite(of).all():
+            raise DataError(f"the score of pair {int((~np.isfinite(of)).argmax())} is not finite")
+    return _evaluate_pairs(
+        scores,
+        protocol,
+        across=None,
+        bootstrap=Bootstrap(replicates=replicates, seed=seed, level=level),
+        model=model,
+        detail=detail,
+        targets=targets,
+    )
+
+
+def _evaluate_pairs(
+    scores: PairScores,
+    protocol: Protocol,
+    *,
+    across: Across | None,
+    bootstrap: Bootstrap,
+    model: str | None,
+    detail: bool,
+    targets: Sequence[str] | None,
+) -> Evaluation:
+    split = _Split(protocol, bootstrap.seed)
+    return evaluate_groups(
+        [_group_data(protocol, g, scores, split) for g in range(len(protocol.groups))],
+        protocol_summary(protocol),
+        chosen_on=split.chosen_on,
+        across=across,
+        bootstrap=bootstrap,
         model=model,
         detail=detail,
         targets=targets,
@@ -308,19 +387,10 @@ def shared_identities(
     )
 
 
-def _group_data(
-    protocol: Protocol,
-    g: int,
-    unit: tuple[NDArray[np.float64], NDArray[np.float32]],
-    split: _Split,
-) -> GroupData:
-    """Distances are in double precision, as the reference has them; cosines in single."""
-    double, single = unit
-    folds = protocol.fold_pairs.select(protocol.fold_pairs.group == g)
-    of_group = protocol.score_pairs.group == g
-    pairs = protocol.score_pairs.select(of_group)
-    people = protocol.identity[_rows_of(folds, pairs)]
-    present = np.unique(people)
+def _group_data(protocol: Protocol, g: int, scores: PairScores, split: _Split) -> GroupData:
+    in_folds, in_pairs = (p.group == g for p in (protocol.fold_pairs, protocol.score_pairs))
+    folds, pairs = protocol.fold_pairs.select(in_folds), protocol.score_pairs.select(in_pairs)
+    present = np.unique(protocol.identity[_rows_of(folds, pairs)])
 
     def scored(chosen: Pairs, scores: NDArray[np.floating], part: NDArray[np.int64]) -> ScoredPairs:
         first, second = (
@@ -338,9 +408,9 @@ def _group_data(
             mated_identities=counts.identities - counts.single_image_identities,
         ),
         units=len(present),
-        fold_pairs=scored(folds, -squared_distances(double, folds.a, folds.b), folds.fold),
-        on_grid=True,
-        score_pairs=scored(pairs, cosines(single, pairs.a, pairs.b), split.part[of_group]),
+        fold_pairs=scored(folds, scores.folds[in_folds], folds.fold),
+        on_grid=scores.on_grid,
+        score_pairs=scored(pairs, scores.pairs[in_pairs], split.part[in_pairs]),
     )
 
 

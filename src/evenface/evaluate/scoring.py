@@ -156,7 +156,7 @@ class GroupScorer:
     """The pairs of one group, sorted and measured under any counts of its units."""
 
     def __init__(self, data: GroupData, *, detail: bool) -> None:
-        self.data = data
+        self.data, self._detail = data, detail
         self.facts = data.facts
         self.name = data.facts.name
         self.once = Resample(np.ones((1, data.units), dtype=np.int64))
@@ -196,7 +196,7 @@ class GroupScorer:
         """Weight of correct decisions and of all pairs, by fold, each (R, F), by measure.
 
         "accuracy" is the reference protocol's where the scores allow, else that with exact
-        thresholds, which is also "accuracy_exact".
+        thresholds, which with ``detail`` is also "accuracy_exact".
         """
         found = {}
         if self._grid is not None:
@@ -204,8 +204,9 @@ class GroupScorer:
             found["accuracy"] = self._grid.held_out(genuine, impostor)
         if self._exact is not None:
             exact = self._exact.held_out(self._folds.weights(resample))
-            found["accuracy_exact"] = exact
             found.setdefault("accuracy", exact)
+            if self._detail:
+                found["accuracy_exact"] = exact
         return found
 
     def sums(self, resample: Resample) -> Sums:

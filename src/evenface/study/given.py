@@ -13,6 +13,8 @@ from evenface.data.manifest import Manifest
 from evenface.errors import EvenfaceError, UsageError
 from evenface.evaluate import Evaluation, Protocol, evaluate_embeddings, evaluate_model
 from evenface.evaluate.embedding_files import read_embeddings
+from evenface.evaluate.evaluation import evaluate_pair_scores
+from evenface.evaluate.pair_score_files import read_pair_scores
 from evenface.evaluate.protocol_specs import DRAW, ProtocolOptions, tasks_of
 from evenface.evaluate.protocols import PROTOCOL_NAME
 from evenface.files import fingerprint
@@ -31,9 +33,9 @@ class Given:
 
     Attributes:
         spec: what the study file says.
-        fingerprint: of its weights and preprocessing, or of its embeddings.
+        fingerprint: of its weights and preprocessing, or of its embeddings or scores.
         details: for the reader.
-        model: None where there are embeddings in its place.
+        model: None where there are embeddings or scores in its place.
     """
 
     spec: GivenModel
@@ -73,7 +75,7 @@ def open_given(spec: StudySpec) -> dict[tuple[str, str], list[Given]]:
                 f"models: {given.name} stands where the study trains {identifier}. Give it another "
                 "set or level, or leave that arm out by a constraint"
             )
-        if unknown := sorted(set(given.embeddings) - tests):
+        if unknown := sorted(set(given.files) - tests):
             raise UsageError(
                 f"models: {given.name}: there is no test '{unknown[0]}'; there are "
                 f"{', '.join(sorted(tests))}"
@@ -112,7 +114,7 @@ def evaluate_given(
     benchmarks: Sequence[Path],
     settings: Mapping[str, Any],
 ) -> None:
-    """Evaluate a given model on the tests that it has embeddings of, or on all.
+    """Evaluate a given model on all tests, or on those that it has embeddings or scores of.
 
     Args:
         folder: where evaluations are written, one folder a test.
@@ -127,10 +129,8 @@ def evaluate_given(
         manifest, protocol = Manifest.read(at), Protocol.read(at / PROTOCOL_NAME)
         if model is not None:
             evaluation = evaluate_model(model, manifest, protocol, detail=False, **settings)
-        elif name in given.embeddings:
-            evaluation = _of_embeddings(
-                given.embeddings[name], name, spec, manifest, protocol, settings
-            )
+        elif name in given.files:
+            evaluation = _of_file(given, name, spec, manifest, protocol, settings)
         else:
             continue
         evaluation.write(folder / at.name)
@@ -149,30 +149,33 @@ def _open(given: GivenModel) -> Given:
     if given.path is not None:
         model = load_teacher(given.path, **given.options)
         return Given(given, model.fingerprint, model.details, model)
-    prints = {name: read_embeddings(path).fingerprint for name, path in given.embeddings.items()}
-    files = ", ".join(f"{name}: {path}" for name, path in given.embeddings.items())
-    return Given(given, fingerprint(prints), {"embeddings": files})
+    kind, read = ("scores", read_pair_scores) if given.scores else ("embeddings", read_embeddings)
+    prints = {name: read(path).fingerprint for name, path in given.files.items()}
+    files = ", ".join(f"{name}: {path}" for name, path in given.files.items())
+    return Given(given, fingerprint(prints | given.options), {kind: files})
 
 
-def _of_embeddings(
-    path: Path,
+def _of_file(
+    given: GivenModel,
     name: str,
     spec: StudySpec,
     manifest: Manifest,
     protocol: Protocol,
     settings: Mapping[str, Any],
 ) -> Evaluation:
-    """The evaluation of embeddings, by image name or in the order of the test's own images."""
+    """The evaluation of embeddings or scores, by image name or in the test's own order."""
     part = spec.faces.by_role().get("test" if name == MAIN_BENCHMARK else name)
-    order, names = None, None
+    count = len(manifest)
+    order, names = np.arange(count), None
     if isinstance(part, PublishedFaces) and not part.spec.startswith(DRAW):
         options = ProtocolOptions(folds=spec.evaluation.folds, seed=spec.seed)
         (task,) = tasks_of(part.spec, options)  # rows are those of the kept set
         order, names = task.order, task.names
-    table = read_embeddings(path)
-    count = len(manifest)
-    values = table.of_rows(
-        count, protocol.rows, np.arange(count) if order is None else order, names, name
-    )
+    path = given.files[name]
     usual = {key: value for key, value in settings.items() if key != "views"}
-    return evaluate_embeddings(values, protocol, model=path.stem, detail=False, **usual)
+    usual |= {"model": path.stem, "detail": False}
+    if given.scores:
+        scores = read_pair_scores(path).of_protocol(protocol, order, names, **given.options)
+        return evaluate_pair_scores(scores, protocol, **usual)
+    values = read_embeddings(path).of_rows(count, protocol.rows, order, names, name)
+    return evaluate_embeddings(values, protocol, **usual)

@@ -103,7 +103,7 @@ def plan_study(
         MissingDependencyError: ``measuring`` without torch.
     """
     if not spec.training_sets:
-        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan")
+        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan: run it")
     return _Planner(spec, out, sizes or {}).plan(measuring=measuring, most_images=most_images)
 
 
@@ -190,7 +190,7 @@ class _Planner:
             if isinstance(teacher, str) and not _at_hand(teacher):
                 self.missing.append(f"teacher: {teacher} is not there")
         for model in self.spec.models:
-            for source in (model.path, *model.embeddings.values()):
+            for source in (model.path, *model.files.values()):
                 if source is not None and not _at_hand(str(source)):
                     self.missing.append(f"model {model.name}: {source} is not there")
         known = (teacher for teacher in self.spec.teachers if isinstance(teacher, str))

@@ -383,10 +383,13 @@ class GivenModel(_Part):
     """Of an ONNX or TorchScript file, weights or a run folder; see
     :func:`evenface.teachers.load_teacher`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """For it: mean, std, order, layout, backbone, embedding_size."""
+    """For it: mean, std, order, layout, backbone, embedding_size; for scores: cosine, distance."""
     embeddings: dict[TestName, Path] = Field(default_factory=dict)
     """In place of a model, test → file of embeddings of its images, as ``evenface evaluate``
     takes it."""
+    scores: dict[TestName, Path] = Field(default_factory=dict)
+    """In place of a model, test → file of scores of its pairs; see
+    :mod:`evenface.evaluate.pair_score_files`."""
     set: SetName
     """What it was trained on."""
     kind: Literal["real", "synthetic", "mix"] | None = None
@@ -404,11 +407,20 @@ class GivenModel(_Part):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.path is None) == (not self.embeddings):
-            raise ValueError("give either path or embeddings")
+        if sum(map(bool, (self.path, self.embeddings, self.scores))) != 1:
+            raise ValueError("give one of path, embeddings and scores")
         if self.embeddings and self.options:
-            raise ValueError("options are for a model, not for embeddings")
+            raise ValueError("options are for a model or scores, not for embeddings")
+        if self.scores and (unknown := sorted(set(self.options) - {"cosine", "distance"})):
+            raise ValueError(f"options of scores are cosine and distance, not {unknown[0]}")
+        if self.scores and list(self.options.values()) not in ([], [True], [False]):
+            raise ValueError("scores have one of the options cosine and distance: true or false")
         return self
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Test → file of what stands in place of a model."""
+        return self.embeddings or self.scores
 
     @property
     def place(self) -> tuple[object, ...]:
