@@ -184,7 +184,10 @@ def test_a_model_may_not_stand_where_the_study_trains(root, tmp_path):
         ({"path": None}, "one of path, embeddings and scores"),
         ({"embeddings": {"groups": "a.npy"}}, "one of path, embeddings and scores"),
         ({"path": None, "scores": {"groups": "a.csv"}, "options": {"order": "rgb"}}, "not order"),
-        ({"path": None, "scores": {"groups": "a.csv"}, "options": {"cosine": "yes"}}, "true or false"),
+        (
+            {"path": None, "scores": {"groups": "a.csv"}, "options": {"cosine": "yes"}},
+            "true or false",
+        ),
         ({"path": None, "embeddings": {"groups": "a.npy"}, "options": {"mean": 0}}, "options are"),
     ],
 )

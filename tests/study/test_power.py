@@ -22,6 +22,7 @@ from evenface.evaluate import Evaluation, fairness
 from evenface.evaluate.arms import evaluate_arm
 from evenface.study import claims, power_plan, unevenness
 from evenface.study.answers import summarise
+from evenface.study.claim_settings import ClaimSettings, Endpoint
 from evenface.study.power import Arm, Design, Studies, power_at, smallest_effect, smallest_test
 from evenface.study.record import Results, read_results
 from evenface.study.spec import load_study
@@ -204,6 +205,77 @@ def verdict_on_grid(m: list[list[Evaluation]], rule: str) -> str:
     evaluations = {arm.id: {"groups": of} for arm, of in arms.items()}
     found = summarise(list(arms), evaluations, rules=[rule]).claims
     return next(claim.verdict for claim in found if claim.teacher == "t")
+
+
+@pytest.mark.parametrize(
+    ("scale", "margin", "expect"),
+    [("points", 1e-4, "less"), ("ratio", 1.0001, "less"), ("points", 1e-4, "more")],
+)
+def test_simulated_contrasts_are_decided_as_declared_ones(
+    scale: str, margin: float, expect: str
+) -> None:
+    """Starving takes 6 points without distillation and, by study, fewer or as many with it."""
+    drawn = Studies(
+        PARTS, DESIGN, SEVERAL, np.random.default_rng(3), each_model=True, replicates=120
+    )
+    harms = {"plain": np.full(SEVERAL, 0.06), "kd-t": np.linspace(-0.02, 0.06, SEVERAL)}
+    if expect == "more":
+        harms = dict(zip(harms, reversed(harms.values()), strict=True))
+    arms = {}
+    for end, harm in harms.items():
+        arms[end] = [drawn.arm(PARTS.rate)]
+        for g in range(3):
+            rates = np.full((SEVERAL, 3), PARTS.rate)
+            rates[:, g] -= harm
+            arms[end].append(drawn.arm(rates))
+    endpoint = Endpoint(measure="accuracy", scale=scale, margin=margin)
+    found = power_plan.harms_differ(arms["kd-t"], arms["plain"], endpoint, less=expect == "less")
+    named = {
+        end: {"name": end, "starved": f"starved-{{group}}-{end}", "even": f"balanced-{end}"}
+        for end in arms
+    }
+    contrast = {"question": "Less?", "expect": expect, "primary": True}
+    declared = ClaimSettings.model_validate(
+        {
+            "endpoints": {"main": endpoint.model_dump()},
+            "contrasts": {
+                "kd": contrast | {"first": named["kd-t"], "second": named["plain"]},
+            },
+        }
+    )
+    for study in range(SEVERAL):
+        of = {
+            student(name, None if end == "plain" else "t"): models_of(arm, study)
+            for end, every in arms.items()
+            for name, arm in zip(
+                ("balanced", *(f"starved-{g}" for g in groups_of(arms, study))), every, strict=True
+            )
+        }
+        evaluations = {arm.id: {"groups": models} for arm, models in of.items()}
+        (claim,) = summarise(
+            list(of), evaluations, rules=["declared-contrasts"], settings=declared
+        ).claims
+        assert (claim.verdict == "supported") == found[study], claim.statement
+    assert len(set(found.tolist())) == 2
+
+
+def groups_of(arms: Mapping[str, list[Arm]], study: int) -> list[str]:
+    return list(models_of(arms["plain"][0], study)[0].groups)
+
+
+def test_a_plan_asks_the_primary_contrasts_of_a_study() -> None:
+    asked = {of.rule: of for of in power_plan.questions(load_study("bias", {}), QUICK)}
+    assert [rule for rule in asked if ":" in rule] == [
+        "declared-contrasts:kd:absolute",
+        "declared-contrasts:kd:relative",
+    ]
+    absolute = asked["declared-contrasts:kd:absolute"]
+    design = Design(people=2000, seeds=8, groups=3)
+    parts = QUICK.parts[absolute.measure]
+    effect, reached = smallest_effect(absolute, parts, design)
+    assert effect is not None
+    assert reached >= 0.8
+    assert power_at(absolute, parts, design, 0.0) < 0.06  # the level is two-sided
 
 
 # The chance of tests/study/simulated.py in the words of a plan.

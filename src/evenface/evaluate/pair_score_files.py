@@ -156,4 +156,3 @@ def read_pair_scores(path: str | Path) -> PairScoreFile:
 def _keys(a: Rows, b: Rows, count: int) -> Rows:
     """(P,) a number for each unordered pair of rows."""
     return np.asarray(np.minimum(a, b) * count + np.maximum(a, b), dtype=np.int64)
-

@@ -116,7 +116,8 @@ def _variance(grid: Grid) -> Found | None:
         for kind in ("real", "synthetic")
     }
     means = [fmean(defined(value) for value in of) for of in plain.values() if of]
-    return variance_of(pairs, means[0] - means[1] if len(means) == 2 else None)
+    gap = means[0] - means[1] if len(means) == 2 else None
+    return variance_of(pairs, gap, [of.measure for of in grid.settings.endpoints.values()])
 
 
 def _differences(grid: Grid) -> list[Difference]:

@@ -157,16 +157,18 @@ def _distance(arm: ArmEvaluation, group: str, endpoint: Endpoint) -> Figure:
     """How far the error of a group is from that of the others."""
     place = list(arm.groups).index(group)
 
-    def statistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        errors = 1 - values if endpoint.measure == "accuracy" else values
-        errors = np.log(errors) if endpoint.scale == "ratio" else errors
-        own: NDArray[np.float64] = errors[..., place]
-        if endpoint.against == "nobody":
-            return own
-        others: NDArray[np.float64] = np.delete(errors, place, axis=-1).mean(axis=-1)
-        return own - others
+    return over_groups(arm, endpoint.measure, lambda rates: distance_of(rates, place, endpoint))
 
-    return over_groups(arm, endpoint.measure, statistic)
+
+def distance_of(rates: NDArray[np.float64], place: int, endpoint: Endpoint) -> NDArray[np.float64]:
+    """(…) how far the error of the group at ``place`` is from the others', from rates (…, G)."""
+    errors = 1 - rates if endpoint.measure == "accuracy" else rates
+    errors = np.log(errors) if endpoint.scale == "ratio" else errors
+    own: NDArray[np.float64] = errors[..., place]
+    if endpoint.against == "nobody":
+        return own
+    others: NDArray[np.float64] = np.delete(errors, place, axis=-1).mean(axis=-1)
+    return own - others
 
 
 def _verdict(asked: HarmContrast, found: Contrast, endpoint: Endpoint, beyond: bool) -> Verdict:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenface.errors import UsageError
 from evenface.evaluate import fairness
+from evenface.evaluate.measures import base
 from evenface.evaluate.protocols import LEAST_CAP
 from evenface.study.cells import Cell, cells
+from evenface.study.claim_settings import Endpoint, HarmContrast
+from evenface.study.declared import RULE as DECLARED
+from evenface.study.declared import distance_of
 from evenface.study.power import (
     Arm,
     Array,
     Decide,
     Design,
+    Figures,
     Question,
     Statistic,
     Studies,
@@ -140,6 +145,33 @@ def _average(arms: Sequence[Arm]) -> Arm:
     )
 
 
+def harms_differ(
+    first: Sequence[Arm], second: Sequence[Arm], endpoint: Endpoint, *, less: bool
+) -> Decided:
+    """``declared-contrasts``, without the correction for further ones.
+
+    Args:
+        first, second: the arms behind each harm, that of even groups and one for each starved
+            group; ``second`` is empty where ``first`` is compared with no harm.
+        endpoint: which distance.
+        less: whether the first harm is expected to be the smaller one.
+    """
+    harms = [_harm(arms, endpoint) for arms in (first, second) if arms]
+    difference = harms[0] if len(harms) == 1 else harms[0] - harms[1]
+    return difference.below(0) if less else difference.above(0)
+
+
+def _harm(arms: Sequence[Arm], endpoint: Endpoint) -> Figures:
+    even, *starved = arms
+    return mean_of(
+        [_distance(of, g, endpoint) - _distance(even, g, endpoint) for g, of in enumerate(starved)]
+    )
+
+
+def _distance(arm: Arm, group: int, endpoint: Endpoint) -> Figures:
+    return arm.over_groups(lambda rates: distance_of(rates, group, endpoint))
+
+
 def error_falls(first: Arm, second: Arm) -> Decided:
     """``real-people``."""
     return (second.group(0) - first.group(0)).below(0)
@@ -185,8 +217,8 @@ def questions(
     """
     grid = _grid(spec)
     asked = list(RULES) if spec.claims is None else check_rules(spec.claims)
-    every = {q.rule: q for q in _questions(spec, grid, found, bases or {})}
-    return [every[rule] for rule in asked if rule in every]
+    every = [*_declared(spec, found), *_questions(spec, grid, found, bases or {})]
+    return [q for rule in asked for q in every if q.rule.partition(":")[0] == rule]
 
 
 def _questions(
@@ -287,6 +319,63 @@ def _questions(
     return asked
 
 
+def _declared(spec: StudySpec, found: Found) -> Iterator[Question]:
+    """The primary contrasts with the endpoints that decide them.
+
+    Where results have no variances of an endpoint's own measure, those of the rate at the threshold
+    with a mean FMR of 1 % stand for it.
+    """
+    settings = spec.claim_settings
+    for name, asked in settings.contrasts.items():
+        for key, endpoint in settings.endpoints.items():
+            measure = endpoint.measure
+            measure = measure if measure in found.parts else base(measure.removeprefix("own."))
+            wanted = asked.primary and asked.expect != "nothing" and not endpoint.beside
+            if wanted and measure in found.parts:
+                yield _contrast(f"{DECLARED}:{name}:{key}", asked, endpoint, measure, found)
+
+
+def _contrast(
+    rule: str, asked: HarmContrast, endpoint: Endpoint, measure: str, found: Found
+) -> Question:
+    rate, groups = found.parts[measure].rate, found.groups
+    points_of = endpoint.scale == "points"
+    sign = -1.0 if measure == "accuracy" else 1.0
+
+    def harmed(studies: Studies, effect: Array) -> list[Arm]:
+        """Even groups, and each group with an error that is larger by the effect."""
+        error = rate if sign > 0 else 1 - rate
+        after = error + effect if points_of else error * (1 + effect)
+        arms = [studies.arm(rate)]
+        for g in range(groups):
+            rates = np.full((len(effect), groups), rate)
+            rates[:, g] = after if sign > 0 else 1 - after
+            arms.append(studies.arm(rates))
+        return arms
+
+    def decides(studies: Studies, effect: Array) -> Decided:
+        less, more = asked.expect == "less", harmed(studies, effect)
+        if asked.second is None:
+            return harms_differ(more, [], endpoint, less=less)
+        none = harmed(studies, 0 * effect)
+        first, second = (none, more) if less else (more, none)
+        return harms_differ(first, second, endpoint, less=less)
+
+    most = {"points": 1 - rate, "ratio": 1 / rate - 1}[endpoint.scale] if sign > 0 else None
+    unit, by = ("points", "{}") if points_of else ("share", "{} of the error")
+    whose = "the harm of being starved is" if asked.second is None else "the two harms differ by"
+    return Question(
+        rule,
+        measure,
+        f"{whose} {by}, in {_name(measure)}",
+        cast(Unit, unit),
+        decides,
+        start=0.05 if points_of else 0.3,
+        most=most,
+        each_model=True,
+    )
+
+
 def _gap(rate: float, gap: float, both: bool) -> Decide:
     def decides(studies: Studies, effect: Array) -> Decided:
         synthetic = rate - gap
@@ -373,7 +462,8 @@ def _relative(rule: str, error: str, parts: Parts, groups: int, base: float | No
 
 
 def _name(error: str) -> str:
-    return error if error == "accuracy" else error.upper()
+    name, at, key = error.partition("@")
+    return name if name == "accuracy" else f"{name.upper()}{at and ' at FMR '}{key}"
 
 
 def _grid(spec: StudySpec) -> _Grid:
@@ -480,7 +570,7 @@ def read_effect(text: str) -> tuple[str, tuple[float | None, float]]:
     rule, _, numbers = text.partition("=")
     try:
         ends = [float(number) for number in numbers.split(":")]
-        check_rules([rule])
+        check_rules([rule.partition(":")[0]])
     except ValueError as error:
         raise UsageError(f"--effect {text}: {error}. Give CLAIM=SIZE or CLAIM=FROM:TO") from None
     scale = 1.0 if rule in RELATIVE else 0.01

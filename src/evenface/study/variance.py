@@ -176,15 +176,20 @@ def measured(pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], measure: str)
 
 
 def variance_of(
-    pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]], gap: float | None
+    pairs: Sequence[tuple[ArmEvaluation, ArmEvaluation]],
+    gap: float | None,
+    more: Sequence[str] = (),
 ) -> Found | None:
     """The parts of every measure on one benchmark; None where they cannot be told.
 
     Args:
         pairs: as for :func:`measured`.
         gap: see :class:`Found`.
+        more: further measures of a group, such as those of declared endpoints.
     """
-    parts = {m: of for m in MEASURES if (of := measured(pairs, m)) is not None}
+    parts = {
+        m: of for m in dict.fromkeys((*MEASURES, *more)) if (of := measured(pairs, m)) is not None
+    }
     if "accuracy" not in parts:
         return None
     first = pairs[0][0]
