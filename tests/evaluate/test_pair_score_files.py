@@ -83,8 +83,8 @@ def test_a_pair_without_a_score_or_with_two_is_named(tmp_path, protocol, unit):
     twice = write(tmp_path / "b.csv", [*rows, (rows[0][1], rows[0][0], 9.0)])
     with pytest.raises(DataError, match=rf"b\.csv: row {len(rows) + 1}: .* another score"):
         read_pair_scores(twice).of_protocol(protocol, ORDER, NAMES)
+    wide = write(tmp_path / "c.csv", [(a, b, 3 * score) for a, b, score in rows])
     with pytest.raises(DataError, match="no cosine"):
-        wide = write(tmp_path / "c.csv", [(a, b, 3 * score) for a, b, score in rows])
         read_pair_scores(wide).of_protocol(protocol, ORDER, NAMES, cosine=True)
 
 

@@ -24,6 +24,7 @@ from toy_onnx import write_recogniser
 
 SEEDS = (0, 1, 2)
 GROUPS = ("east", "west")
+SCORES = {"path": None, "scores": {"groups": "a.csv"}}
 
 
 def study_file(root: Path, models: list[dict], **keys) -> Path:

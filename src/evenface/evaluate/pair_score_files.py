@@ -2,8 +2,8 @@
 
 A ``.csv``, ``.tsv`` or ``.parquet`` file with the columns ``image1``, ``image2`` and ``score``, a
 pair a row, in any order. Images are called as the set's list calls them, with or without suffix;
-where the set has no names (``.bin``), they are numbered from 0 in its order. Other columns, and pairs
-that the set does not compare, are ignored.
+where the set has no names (``.bin``), they are numbered from 0 in its order. Other columns, and
+pairs that the set does not compare, are ignored.
 """
 
 from __future__ import annotations
