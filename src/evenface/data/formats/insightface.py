@@ -4,13 +4,13 @@ Key 0 is a record with labels [N + 1, N + 1 + P]: images have keys 1 … N, labe
 or with a plain label, and keys N + 1 … N + P are one empty record per identity with labels
 [first key, last key + 1]. Files of other tools have no such records: every key is an image.
 
-The list ``train.lst`` (or ``list.txt``), where there is one, names the people (the folders its paths
-lie in) and may carry group numbers behind the label: one column of the races of BUPT-BalancedFace
-(:data:`RACES`), or what ``train.groups.json`` declares. Where the records' labels tell nobody apart,
-as in DCFace's files, it also tells who is who.
+The list ``train.lst`` (or ``list.txt``), where there is one, names the people (the folders its
+paths lie in) and may carry group numbers behind the label: one column of the races of
+BUPT-BalancedFace (:data:`RACES`), or what ``train.groups.json`` declares. It also names the people
+where the records' labels name nobody, as in DCFace's files.
 
-MXNet's ``im2rec.py`` may write a set in chunks, ``train_0.rec``, ``train_1.rec``, …: a folder of them
-is one set.
+MXNet's ``im2rec.py`` may write a set in chunks, ``train_0.rec``, ``train_1.rec``, …; a folder of
+them is one set.
 """
 
 from __future__ import annotations

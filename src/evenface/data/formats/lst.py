@@ -176,8 +176,8 @@ def _order(
         odd[order[1:]] |= first[order[1:]] == first[order[:-1]]  # a key that occurs twice
         line = int(np.argmax(odd))
         raise DataError(
-            f"{path}: line {line + 1}: its key {first[line]} is not that of one image of {records}. "
-            "If the list belongs to another file, rename it"
+            f"{path}: line {line + 1}: its key {first[line]} is not that of one image of "
+            f"{records}. If the list belongs to another file, rename it"
         )
     return np.arange(len(first)), False
 
