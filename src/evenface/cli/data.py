@@ -122,7 +122,8 @@ def import_data(
         str,
         typer.Option(
             metavar="A[,B…]",
-            help="Columns or keys to take as attributes; default: all of text or whole numbers.",
+            help="Columns or keys to take as attributes; default: all of text or whole numbers, "
+            "except measurements such as scores and ages.",
         ),
     ] = "",
     root: Annotated[

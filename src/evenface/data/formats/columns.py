@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ IDENTITY_FIELDS = ("identity", "person", "subject", "label", "class", "cls")
 LANDMARKS_FIELD, ORIGIN_FIELD, SPLIT_FIELD = "landmarks", "origin", "split"
 ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises at damaged files; the last where text is not UTF-8."""
+MOST_CLASSES = 20
+"""A column of whole numbers with more distinct values than this holds measurements, not classes."""
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf(inity)?)", re.I
+)
 _NUMBERS = re.compile(r"[\s,;:()\[\]]+")
 _EXACT = 2**53  # whole numbers beyond it are not told apart in floating point
 
@@ -152,6 +158,7 @@ def choose_fields(
     *,
     identity: str,
     attributes: tuple[str, ...] | None,
+    measured: Callable[[str], bool],
     where: str,
 ) -> Fields:
     """Find the identity and the attributes among the fields of a source.
@@ -160,8 +167,9 @@ def choose_fields(
         names: all fields whose values can be text.
         taken: fields that mean something else; "" for none.
         identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
-        attributes: the fields that were asked for; None: all that can name an attribute, and do
-            not name the person once more.
+        attributes: the fields that were asked for; None: all that can name an attribute, hold no
+            measurements, and do not name the person once more.
+        measured: whether a field holds measurements (:func:`is_measurement`).
         where: for messages.
 
     Raises:
@@ -179,10 +187,13 @@ def choose_fields(
             raise DataError(f"{where}: no column {missing[0]!r} for an attribute; it has {known}")
         rest = list(attributes)
     fields: dict[str, str] = {}
-    left_out = []
+    left_out, numbers = [], []
     for field in rest:
         if attributes is None and field.strip().lower() in IDENTITY_FIELDS:
             left_out.append(repr(field))  # the person once more, by number or name
+            continue
+        if attributes is None and measured(field):
+            numbers.append(field)
             continue
         name = re.sub(r"[\s-]+", "_", field.strip().lower())
         usable = ATTRIBUTE_NAME.fullmatch(name) and name not in RESERVED_COLUMNS
@@ -195,8 +206,44 @@ def choose_fields(
             )
         else:
             left_out.append(repr(field))
-    remarks = (f"columns left out: {', '.join(left_out)}",) if left_out else ()
-    return Fields(chosen, tuple((field, name) for name, field in fields.items()), remarks)
+    remarks = [f"columns left out: {', '.join(left_out)}"] if left_out else []
+    if numbers:
+        remarks.append(
+            f"columns of measurements left out: {', '.join(map(repr, numbers))}. A column is taken "
+            f"all the same with --attributes {numbers[0]}"
+        )
+    return Fields(chosen, tuple((field, name) for name, field in fields.items()), tuple(remarks))
+
+
+def is_measurement(values: Iterable[Any]) -> bool:
+    """Whether the values of a column are measurements rather than names of groups.
+
+    They are where all of them are numbers, or texts of numbers, and either one has a fraction or
+    there are more than :data:`MOST_CLASSES` different ones: scores, ages, sizes. None and empty
+    texts do not count.
+    """
+    distinct: set[float] = set()
+    fraction = False
+    for value in values:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return False
+        if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+            return False
+        number = float(value)
+        if math.isfinite(number):
+            fraction |= not number.is_integer()
+            distinct.add(number)
+    return fraction or len(distinct) > MOST_CLASSES
+
+
+def distinct_values(column: pa.ChunkedArray) -> list[Any]:
+    """The different values of an Arrow column; none where it is damaged."""
+    try:
+        return column.unique().to_pylist()  # type: ignore[no-any-return]
+    except ARROW_ERRORS:
+        return []
 
 
 def require(column: Texts, where: str) -> None:

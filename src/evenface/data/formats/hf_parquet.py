@@ -34,8 +34,10 @@ from evenface.data.formats.columns import (
     absolute,
     check_origins,
     choose_fields,
+    distinct_values,
     find_field,
     inside,
+    is_measurement,
     landmark_table,
     require,
     row_landmarks,
@@ -262,6 +264,7 @@ def open_parquet(path: Path, options: ReadOptions) -> ParquetSource:
         {image, *own.values()},
         identity=options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(_values(files, name)),
         where=str(files[0]),
     )
     shards = []
@@ -318,6 +321,13 @@ def _open(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except ARROW_ERRORS as error:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _values(files: list[Path], name: str) -> Iterator[Any]:
+    """The values of a column in all shards; those of damaged ones, or without it, are missing."""
+    for file in files:
+        with suppress(*ARROW_ERRORS, KeyError):
+            yield from distinct_values(_open(file).read(columns=[name]).column(name))
 
 
 def _is_binary(kind: pa.DataType) -> bool:

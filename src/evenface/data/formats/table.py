@@ -1,7 +1,7 @@
 """Tables of image paths: CSV, TSV or Parquet with the columns ``path`` and ``identity``.
 
 Further columns may be ``landmarks`` (ten numbers x1 y1 … x5 y5), ``origin`` and ``split``; all
-others are attributes.
+others are attributes, except those of measurements, such as scores and ages.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from evenface.data.formats.columns import (
     absolute,
     check_origins,
     choose_fields,
+    distinct_values,
     find_field,
     inside,
+    is_measurement,
     landmark_table,
     require,
     row_landmarks,
@@ -126,6 +128,7 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
         {path_field, *own.values()},
         identity=options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(distinct_values(table.column(name))),
         where=where,
     )
     if not table.num_rows:

@@ -30,6 +30,7 @@ from evenface.data.formats.columns import (
     check_origins,
     choose_fields,
     find_field,
+    is_measurement,
     landmarks_of,
     text_of,
 )
@@ -177,6 +178,7 @@ def open_webdataset(path: Path, options: ReadOptions) -> WebDatasetSource:
         own.values(),
         identity=options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(labels.columns[name]),
         where=str(path),
     )
     if left_out:
