@@ -75,8 +75,8 @@ def import_data(
         str,
         typer.Argument(
             help="A folder [<group>/]<identity>/<image>, a table of paths (.csv, .tsv, .parquet), "
-            "tar shards, Parquet with images, train.rec of insightface, or one of the small sets "
-            "among the assets: orl, openpeople."
+            "tar shards, Parquet with images, train.rec of insightface, FHIBE's unpacked release, "
+            "or one of the small sets among the assets: orl, openpeople."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
@@ -100,7 +100,8 @@ def import_data(
     format: Annotated[
         str,
         typer.Option(
-            help="Format of the source: bupt, folder, parquet, recordio, table or webdataset; "
+            help="Format of the source: bupt, fhibe, folder, parquet, recordio, table or "
+            "webdataset; "
             "default: told from the path."
         ),
     ] = "",

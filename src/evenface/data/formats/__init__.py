@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from evenface.data.formats import bupt, folder, hf_parquet, insightface, table, webdataset
+from evenface.data.formats import bupt, fhibe, folder, hf_parquet, insightface, table, webdataset
 from evenface.data.formats.base import Format, ReadOptions, Record, Source
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.errors import DataError, UsageError
@@ -13,6 +13,7 @@ from evenface.registry import Registry
 
 FORMATS: Registry[Format] = Registry("format")
 FORMATS.register("bupt")(bupt.FORMAT)
+FORMATS.register("fhibe")(fhibe.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
 FORMATS.register("parquet")(hf_parquet.FORMAT)
 FORMATS.register("recordio")(insightface.FORMAT)

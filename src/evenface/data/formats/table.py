@@ -234,4 +234,5 @@ FORMAT = Format(
     recognises=_recognises,
     open=open_table,
     heeds=frozenset({"identity", "attributes", "root"}),
+    last=True,
 )
