@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from evenface.data.formats.base import NONE
 from evenface.data.manifest import ATTRIBUTE_NAME, ORIGINS, RESERVED_COLUMNS
-from evenface.errors import DataError
+from evenface.errors import DataError, UsageError
 
 IDENTITY_FIELDS = ("identity", "person", "subject", "label", "class", "cls")
 """Names under which the identity is looked for, in this order."""
@@ -147,6 +148,7 @@ class Fields:
     """Which field of a source means what."""
 
     identity: str
+    """"" where none names the person."""
     attributes: tuple[tuple[str, str], ...]
     """(field, name of the attribute)."""
     remarks: tuple[str, ...]
@@ -166,7 +168,8 @@ def choose_fields(
     Args:
         names: all fields whose values can be text.
         taken: fields that mean something else; "" for none.
-        identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
+        identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`;
+            ``none``: no field names the person.
         attributes: the fields that were asked for; None: all that can name an attribute, hold no
             measurements, and do not name the person once more.
         measured: whether a field holds measurements (:func:`is_measurement`).
@@ -176,11 +179,14 @@ def choose_fields(
         DataError: a field that was asked for is missing, or none names the person.
     """
     known = ", ".join(map(repr, names)) or "none"
-    chosen = identity or find_field(IDENTITY_FIELDS, names)
-    if not chosen or chosen not in names:
+    chosen = "" if identity == NONE else identity or find_field(IDENTITY_FIELDS, names)
+    if identity != NONE and (not chosen or chosen not in names):
         what = repr(identity) if identity else f"identity ({' or '.join(IDENTITY_FIELDS)})"
-        raise DataError(f"{where}: no column {what} of text or whole numbers; it has {known}")
-    others = {chosen, *filter(None, taken)}
+        raise DataError(
+            f"{where}: no column {what} of text or whole numbers; it has {known}. Name the column "
+            f"with --identity, or take images without identity with --identity {NONE}"
+        )
+    others = {*filter(None, (chosen, *taken))}
     rest = [name for name in names if name not in others]
     if attributes is not None:
         if missing := [name for name in attributes if name not in rest]:
@@ -244,6 +250,31 @@ def distinct_values(column: pa.ChunkedArray) -> list[Any]:
         return column.unique().to_pylist()  # type: ignore[no-any-return]
     except ARROW_ERRORS:
         return []
+
+
+def person_finder(pattern: str) -> Callable[[str, str], str]:
+    """Finds the person in a path, given also where the path is from, for messages.
+
+    Args:
+        pattern: see :attr:`evenface.data.formats.base.ReadOptions.identity_from`.
+
+    Raises:
+        UsageError: no regular expression. What is returned raises DataError for a path in which it
+            finds nobody.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--identity-from {pattern!r}: no regular expression ({error})") from None
+    group = "identity" if "identity" in expression.groupindex else min(expression.groups, 1)
+
+    def find(path: str, where: str) -> str:
+        match = expression.search(path)
+        if not match or not match[group]:
+            raise DataError(f"{where}: --identity-from {pattern!r} finds nobody in {path!r}")
+        return str(match[group])
+
+    return find
 
 
 def require(column: Texts, where: str) -> None:

@@ -132,7 +132,8 @@ class _Shard:
         names = _class_names(file.schema_arrow, fields.identity)
         identities = texts(fields.identity) or Texts()
         label = f"{where}, column {fields.identity!r}"
-        require(identities, label)
+        if fields.identity:
+            require(identities, label)
         self._identities = identities.renamed(names, label) if names else identities
         self._values = [texts(field) or Texts() for field, _ in fields.attributes]
         self._origins, self._splits = texts(own[ORIGIN_FIELD]), texts(own[SPLIT_FIELD])
@@ -146,7 +147,7 @@ class _Shard:
     def record(self, row: int) -> Record:
         return Record(
             f"{printable(self.path.name)} (row {row + 1})",
-            str(self._identities[row]),
+            self._identities[row] or "" if len(self._identities) else "",
             tuple(column[row] for column in self._values),
             landmarks=row_landmarks(self._landmarks, row),
             origin=(self._origins and self._origins[row]) or "",
