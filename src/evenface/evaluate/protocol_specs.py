@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evenface.console import warn
+from evenface.data.formats.pairs import PICKLE_SUFFIXES
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
@@ -91,7 +92,7 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
         return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
-    if suffix in PAIRS_SUFFIXES:
+    if suffix in (*PAIRS_SUFFIXES, *PICKLE_SUFFIXES):  # the latter are refused with advice
         # Such files are told apart by their folders.
         name = path.resolve().parent.name if path.name in PAIRS_NAMES else None
         return [_pairs(path, images, name, options)]

@@ -14,6 +14,7 @@ from evenface.data.formats import (
     hf_parquet,
     images,
     insightface,
+    path_list,
     sfhq,
     table,
     webdataset,
@@ -30,6 +31,7 @@ FORMATS.register("fairface")(fairface.FORMAT)
 FORMATS.register("fhibe")(fhibe.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
 FORMATS.register("images")(images.FORMAT)
+FORMATS.register("list")(path_list.FORMAT)
 FORMATS.register("parquet")(hf_parquet.FORMAT)
 FORMATS.register("recordio")(insightface.FORMAT)
 FORMATS.register("sfhq")(sfhq.FORMAT)

@@ -18,7 +18,22 @@ from evenface.errors import DataError
 LAYOUT = "[<group>/]<identity>/<image>"
 SUFFIXES = frozenset(
     f".{kind}"
-    for kind in ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "ppm", "tif", "tiff")
+    for kind in (
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+        "bmp",
+        "gif",
+        "jp2",
+        "pgm",
+        "ppm",
+        "tif",
+        "tiff",
+        "avif",
+        "heic",
+        "heif",
+    )
 )
 """Files with another suffix (in lower case) are no images."""
 MAX_FILE_BYTES = 256 * 2**20

@@ -186,6 +186,10 @@ def read_csv(path: Path) -> pa.Table:
     delimiter = _DELIMITERS.get(path.suffix.lower(), ",")
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
+            first = handle.readline()
+            if delimiter not in first:  # as programs of some languages write CSV
+                delimiter = ";" if ";" in first else delimiter
+            handle.seek(0)
             header = next(csv.reader(handle, delimiter=delimiter), [])
         if not header:
             raise DataError(f"{path}: empty; expected a header with the columns path and identity")
@@ -212,7 +216,7 @@ def _paths(column: pa.ChunkedArray, root: str, where: str) -> pa.Array:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise DataError(f"{where}: {column.type}, expected text")
-    paths = column.cast(pa.large_string()).combine_chunks()
+    paths = pc.replace_substring(column.cast(pa.large_string()), "\\", "/").combine_chunks()
     if isinstance(paths, pa.ChunkedArray):  # of a table without chunks
         paths = pa.concat_arrays(paths.chunks)
     empty = pc.fill_null(pc.equal(paths, ""), True)
