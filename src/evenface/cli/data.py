@@ -101,7 +101,7 @@ def import_data(
         str,
         typer.Option(
             help="Format of the source: bupt, digiface, fairface, fhibe, folder, images, "
-            "list, parquet, recordio, sfhq, table or webdataset; "
+            "list, lmdb, parquet, recordio, sfhq, table or webdataset; "
             "default: told from the path."
         ),
     ] = "",

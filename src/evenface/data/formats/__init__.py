@@ -14,6 +14,7 @@ from evenface.data.formats import (
     hf_parquet,
     images,
     insightface,
+    lmdb,
     path_list,
     sfhq,
     table,
@@ -32,6 +33,7 @@ FORMATS.register("fhibe")(fhibe.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
 FORMATS.register("images")(images.FORMAT)
 FORMATS.register("list")(path_list.FORMAT)
+FORMATS.register("lmdb")(lmdb.FORMAT)
 FORMATS.register("parquet")(hf_parquet.FORMAT)
 FORMATS.register("recordio")(insightface.FORMAT)
 FORMATS.register("sfhq")(sfhq.FORMAT)
