@@ -35,7 +35,7 @@ def read_cfp(split: Path) -> PairsFile:
     frontal = _images(protocol / "Pair_list_F.txt")
     others = _images(protocol / "Pair_list_P.txt") if kind == "FP" else frontal
     folds = sorted(path for path in split.iterdir() if path.is_dir())
-    pairs = []
+    pairs: list[Pair] = []
     for fold, folder in enumerate(folds):
         for name, genuine in (("same.txt", True), ("diff.txt", False)):
             file = folder / name

@@ -247,7 +247,7 @@ def is_measurement(values: Iterable[Any]) -> bool:
 def distinct_values(column: pa.ChunkedArray) -> list[Any]:
     """The different values of an Arrow column; none where it is damaged."""
     try:
-        return column.unique().to_pylist()  # type: ignore[no-any-return]
+        return column.unique().to_pylist()
     except ARROW_ERRORS:
         return []
 

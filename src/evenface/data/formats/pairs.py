@@ -376,13 +376,15 @@ def _read_flagged(path: Path, lines: list[tuple[int, str]]) -> PairsFile:
     if len(halves) % 2:
         raise DataError(f"{path}: {len(halves):,} lines; two lines are a pair, so one is missing")
     pairs = []
-    for (line, first, flag), (other, second, flag2) in zip(halves[::2], halves[1::2], strict=True):
+    for (number, first, flag), (other, second, flag2) in zip(
+        halves[::2], halves[1::2], strict=True
+    ):
         if (flag > 0) != (flag2 > 0):
             raise DataError(
-                f"{path}: lines {line} and {other} are a pair, but one has the flag {flag}, the "
+                f"{path}: lines {number} and {other} are a pair, but one has the flag {flag}, the "
                 f"other {flag2}"
             )
-        pairs.append(Pair(line, first, second, flag > 0))
+        pairs.append(Pair(number, first, second, flag > 0))
     return PairsFile(path, "paths", tuple(pairs), 0)
 
 
