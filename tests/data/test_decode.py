@@ -164,3 +164,24 @@ def test_damage_never_surprises(kind: str, data: st.DataObject) -> None:
         return
     assert decoded.dtype == np.uint8
     assert decoded.ndim == 3
+
+
+def test_avif() -> None:
+    from PIL import features
+
+    if not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    pixels = np.full((40, 30, 3), (200, 100, 50), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "AVIF", quality=100)
+    found = decode(buffer.getvalue())
+    assert found.shape == (40, 30, 3)
+    assert np.abs(found.astype(int) - pixels).max() < 4
+
+
+def test_heic_without_a_plug_in_says_what_to_do() -> None:
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+    if "HEIF" in Image.OPEN:
+        pytest.skip("a plug-in reads HEIC")
+    with pytest.raises(ImageError, match="HEIC, which this Pillow does not read; save it as JPEG"):
+        decode(heic)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from evenface.data.manifest import Manifest
 from evenface.evaluate import protocol_from_manifest
 from evenface.seeds import generator
 from evenface.teachers.cache import cached_embeddings
+from fhibe_release import write_release
 from pattern_people import write_people
 
 GROUPS = ("African", "Asian")
@@ -111,6 +113,13 @@ def teachers() -> None:
     toy_onnx.write_recogniser(Path("model.onnx"))
 
 
+def fhibe() -> None:
+    toy_onnx.write_recogniser(Path("model.onnx"))
+    stated = product(("['0. She/her/hers']", "['1. He/him/his']"), ("['0. Africa']", "['3. Asia']"))
+    groups = [{"pronoun": pronoun, "ancestry": ancestry} for pronoun, ancestry in stated]
+    write_release(Path(), [group for group in groups for _ in range(4)])
+
+
 # Page → what lies there, beginnings of the commands that are run in the page's order.
 WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "docs/training.md": (training, ["train"]),
@@ -130,6 +139,7 @@ WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
             "data overlap",
         ],
     ),
+    "docs/fhibe.md": (fhibe, ["data import", "data inspect", "evaluate"]),
     "docs/teachers.md": (teachers, ["assets list", "teacher info model.onnx"]),
 }
 

@@ -75,8 +75,8 @@ def import_data(
         str,
         typer.Argument(
             help="A folder [<group>/]<identity>/<image>, a table of paths (.csv, .tsv, .parquet), "
-            "tar shards, Parquet with images, train.rec of insightface, or one of the small sets "
-            "among the assets: orl, openpeople."
+            "tar shards, Parquet with images, train.rec of insightface, FHIBE's unpacked release, "
+            "or one of the small sets among the assets: orl, openpeople."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
@@ -100,7 +100,8 @@ def import_data(
     format: Annotated[
         str,
         typer.Option(
-            help="Format of the source: bupt, folder, parquet, recordio, table or webdataset; "
+            help="Format of the source: bupt, digiface, fairface, fhibe, folder, images, "
+            "list, lmdb, parquet, recordio, sfhq, table or webdataset; "
             "default: told from the path."
         ),
     ] = "",
@@ -115,14 +116,23 @@ def import_data(
         typer.Option(
             metavar="COLUMN",
             help="Column or key that names the person; default: identity, person, subject, label "
-            "or class.",
+            "or class. 'none' takes images without identity, of a folder at any depth.",
+        ),
+    ] = "",
+    identity_from: Annotated[
+        str,
+        typer.Option(
+            metavar="REGEX",
+            help="Regular expression that finds the person in an image's path below the folder: "
+            "its group 'identity', else its first group, else the whole match.",
         ),
     ] = "",
     attributes: Annotated[
         str,
         typer.Option(
             metavar="A[,B…]",
-            help="Columns or keys to take as attributes; default: all of text or whole numbers.",
+            help="Columns or keys to take as attributes; default: all of text or whole numbers, "
+            "except measurements such as scores and ages.",
         ),
     ] = "",
     root: Annotated[
@@ -158,7 +168,9 @@ def import_data(
     from evenface.data.sources import SMALL_SETS
     from evenface.errors import UsageError
 
-    read = ReadOptions(group_attribute, identity, _names(attributes), root)
+    read = ReadOptions(
+        group_attribute, identity, _names(attributes), root, identity_from=identity_from
+    )
     if source in SMALL_SETS:
         if dataset or origin or licence or align or duplicates or format or read != ReadOptions():
             raise UsageError(
@@ -318,6 +330,8 @@ def _print_import(report: ImportReport, out: Path) -> None:
     ):
         if names:
             remarks.append(f"{len(names):,} identities {what}, e.g. {names[0]!r}")
+    if report.without_identity:
+        remarks.append(f"{report.without_identity:,} images have no identity")
     same = report.duplicates
     if same.listed:
         remarks.append(
@@ -342,6 +356,11 @@ def _print_inspection(found: Inspection) -> None:
             f"min {each.min}, median {each.median:g}, mean {each.mean:.1f}, max {each.max}",
         ),
         ("identities with one image", f"{found.identities_with_one_image:,}"),
+        *(
+            [("images without identity", f"{found.without_identity:,}, one person each")]
+            if found.without_identity
+            else []
+        ),
         ("origins", _listed(found.origins)),
         ("data sets", _listed(found.datasets)),
         ("licences", _listed(found.licences)),

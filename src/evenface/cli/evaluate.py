@@ -77,7 +77,7 @@ def evaluate(
             "them (<group>_test.bin are groups of one), a pairs file (PAIRS@IMAGES where images "
             "are elsewhere), RFW's or IJB's folder, a dataset (its own pairs where it holds "
             "protocol.parquet, else drawn ones), draw:DATASET (always drawn), "
-            "protocol.parquet@DATASET.",
+            "fhibe:DATASET (FHIBE's pairs), protocol.parquet@DATASET.",
             rich_help_panel=PAIRS,
         ),
     ] = None,

@@ -18,15 +18,17 @@ def verification_set(
         Path,
         typer.Argument(
             help="RFW's folder (images/<Race>/<id>/<id>_0001.jpg and txts/<Race>/"
-            "<Race>_pairs.txt), or a folder <name>/<name>_0001.jpg with pairs.txt, as LFW."
+            "<Race>_pairs.txt), a folder <name>/<name>_0001.jpg with pairs.txt, as LFW, or the "
+            "folder of the images of --pairs."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Pairs file in LFW's format, or a table with the columns path1, path2, genuine "
-            "and, if wanted, fold and group; default: pairs.txt in the folder."
+            help="Pairs file: LFW's, CALFW's or CPLFW's, a list path path label, BFW's datatable, "
+            "a table with the columns path1, path2, genuine and, if wanted, fold and group; or "
+            "CFP's folder Protocol/Split/FP or FF. Default: pairs.txt in the folder."
         ),
     ] = None,
     dataset: Annotated[

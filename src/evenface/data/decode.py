@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,8 @@ MAX_PIXELS = 89_478_485
 """Larger images are refused as decompression bombs (Pillow's own default limit)."""
 
 # Raster formats only: no format that runs an interpreter or an external program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF", "JPEG2000", "AVIF", "HEIF")
+_HEIC = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 
 _JPEG = b"\xff\xd8\xff"
 _METADATA = b"\xff\xe1"  # the marker before Exif and XMP; coded pixels never contain it
@@ -83,7 +85,7 @@ def pixels_of(image: Image.Image) -> np.ndarray:
 
 def _with_pillow(data: bytes) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_readable()) as image:
             return pixels_of(image)
     except ImageError:
         raise
@@ -92,11 +94,21 @@ def _with_pillow(data: bytes) -> np.ndarray:
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
+        if _HEIC.match(data):
+            raise ImageError(
+                "HEIC, which this Pillow does not read; save it as JPEG or PNG"
+            ) from None
         raise ImageError("not an image of a known format") from None
     except Exception as error:
         # Damaged files make Pillow's decoders raise nearly anything (OSError, SyntaxError,
         # struct.error, KeyError, …); all of it means the same here.
         raise ImageError(f"unreadable image: {error or type(error).__name__}") from None
+
+
+def _readable() -> tuple[str, ...]:
+    """The formats that Pillow reads here: AVIF since 11.3, HEIF where a plug-in is registered."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _too_large(what: str) -> str:

@@ -80,6 +80,8 @@ class ImportReport(BaseModel):
     images: int
     """Faces in the manifest."""
     identities: int
+    without_identity: int = 0
+    """Faces that nobody says who they are of."""
     groups: dict[str, GroupCount]
     """By the first attribute; "all" where the source declares none."""
     noticed: dict[str, int]

@@ -44,7 +44,7 @@ from evenface.data.import_report import (
     source_sizes,
 )
 from evenface.data.journal import JOURNAL_NAME, Chunk, Journal
-from evenface.data.manifest import MANIFEST_NAME, ORIGINS, Manifest
+from evenface.data.manifest import MANIFEST_NAME, NOBODY, ORIGINS, Manifest
 from evenface.data.prepare import NOTES, Align, Prepared, Preparer
 from evenface.data.store import (
     HEADER_NAME,
@@ -477,7 +477,7 @@ def _manifest(
     values = {name: Texts() for name in source.attributes}
     for number in owners[kept].tolist():
         record = source.record(number)
-        identities.append(record.identity)
+        identities.append(record.identity or f"{NOBODY}{request['dataset']}/{number}")
         origins.append(record.origin or request["origin"])
         splits.append(record.split or request["split"])
         for column, value in zip(values.values(), record.attributes, strict=True):
@@ -503,9 +503,9 @@ def _report(
     notes: dict[int, str],
 ) -> ImportReport:
     """The report of a complete import, but for duplicates and sizes."""
-    identities, labels = manifest.identities(), manifest.labels()
+    identities, labels, named = manifest.identities(), manifest.labels(), manifest.named()
     images_each = np.bincount(labels, minlength=len(identities))
-    lost = {source.record(number).identity for number in problems} - set(identities)
+    lost = {source.record(number).identity for number in problems} - {"", *identities}
     groups = manifest.groups()
     noticed = Counter(part for text in notes.values() for part in text.split("; "))
     return ImportReport(
@@ -514,18 +514,21 @@ def _report(
         remarks=list(source.remarks),
         records=len(source),
         images=len(manifest),
-        identities=len(identities),
+        identities=len(np.unique(labels[named])),
+        without_identity=int((~named).sum()),
         groups={
             str(group): GroupCount(
                 images=int((groups == group).sum()),
-                identities=len(np.unique(labels[groups == group])),
+                identities=len(np.unique(labels[named & (groups == group)])),
             )
             for group in np.unique(groups)
         },
         noticed={name: noticed[name] for name in NOTES},
         identities_lost=sorted(lost),
         identities_with_one_image=[
-            name for name, images in zip(identities, images_each, strict=True) if images == 1
+            name
+            for name, images in zip(identities, images_each, strict=True)
+            if images == 1 and not name.startswith(NOBODY)
         ],
         problem_rate=len(problems) / len(source),
         problems=[_problem(source, number, text) for number, text in sorted(problems.items())],

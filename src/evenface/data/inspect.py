@@ -120,6 +120,8 @@ class Inspection(BaseModel):
     histogram: list[Bin]
     """Of images per identity; without gaps."""
     identities_with_one_image: int
+    without_identity: int = 0
+    """Images that nobody says who they are of; each counts for one person in all else."""
     notes: dict[str, int]
     """Quality note → images that bear it."""
     stores: list[StoreSummary]
@@ -157,7 +159,7 @@ def inspect(
     """
     if min_cell < 0:
         raise UsageError(f"the size of the smallest cell is at least 0, got {min_cell}")
-    labels = manifest.labels()
+    labels, named = manifest.labels(), manifest.named()
     each = np.bincount(labels)
     names = (
         manifest.attributes[:1]
@@ -185,7 +187,8 @@ def inspect(
             max=int(each.max()),
         ),
         histogram=histogram(each),
-        identities_with_one_image=int((each == 1).sum()),
+        identities_with_one_image=int((each == 1).sum() - (~named).sum()),
+        without_identity=int((~named).sum()),
         notes=dict(sorted(noted.items())),
         stores=[_store(store) for store in manifest.stores.values()],
         fingerprint=manifest.fingerprint,

@@ -48,6 +48,8 @@ UNKNOWN = "unknown"
 """Group of a row whose attribute has no value."""
 ALL = "all"
 """The one group of a manifest without attributes."""
+NOBODY = "?"
+"""What the identity of an image without one begins with; no person's name does."""
 
 _TEXT_COLUMNS = ("store", "identity", "origin", "dataset", "licence", "split", "notes")
 _COLUMNS = ("store", "index", *_TEXT_COLUMNS[1:])
@@ -260,6 +262,11 @@ class Manifest:
     def identities(self) -> list[str]:
         """The identities, sorted by code point."""
         return sorted(self.codes("identity")[0])
+
+    def named(self) -> np.ndarray:
+        """bool (N,): whose images have an identity; the others count for one person each."""
+        categories, codes = self.codes("identity")
+        return np.array([not name.startswith(NOBODY) for name in categories], dtype=bool)[codes]
 
     def labels(self) -> np.ndarray:
         """int64 (N,): each row's index into :meth:`identities`."""

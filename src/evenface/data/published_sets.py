@@ -2,7 +2,8 @@
 
 RFW (Wang et al., ICCV 2019) is a folder with ``images/<Race>/<id>/<id>_000k.jpg`` and
 ``txts/<Race>/<Race>_pairs.txt``; LFW and sets like it are ``<name>/<name>_000k.jpg`` with one pairs
-file (:mod:`evenface.data.formats.pairs`).
+file (:mod:`evenface.data.formats.pairs`); CFP (Sengupta et al., WACV 2016) has its pairs in
+``Protocol/Split/FF`` and ``FP`` (:mod:`evenface.data.formats.cfp`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from evenface.data.decode import ImageError
 from evenface.data.formats.base import Record
 from evenface.data.formats.bupt import ATTRIBUTE as RACE_ATTRIBUTE
+from evenface.data.formats.cfp import SPLITS, read_cfp
 from evenface.data.formats.folder import printable, read_image_file
 from evenface.data.formats.pairs import ImageName, Pair, PairImages, PairsFile, read_pairs
 from evenface.errors import DataError
@@ -50,9 +52,10 @@ def find_published_set(
     """Find the images and pairs files of a set.
 
     Args:
-        root: RFW's folder (with ``txts`` and ``images`` or ``data``, also below ``test``), or a
-            folder of ``<name>/<name>_000k.jpg``.
-        pairs: pairs file of the latter; None: ``pairs.txt`` in ``root``.
+        root: RFW's folder (with ``txts`` and ``images`` or ``data``, also below ``test``), CFP's,
+            or the folder that a pairs file's images lie in.
+        pairs: pairs file of the latter, or CFP's folder ``Protocol/Split/FF`` or ``FP``; None:
+            ``pairs.txt`` in ``root``.
         attribute: what the groups are; "": ``ethnicity`` for RFW, else ``group``.
 
     Raises:
@@ -62,14 +65,19 @@ def find_published_set(
     if pairs is None and (home := _rfw_home(root)):
         return PublishedSet(root, attribute or RACE_ATTRIBUTE, tuple(_rfw_groups(home)))
     path = Path(pairs) if pairs is not None else root / _PAIRS_NAME
-    if not root.is_dir() or not path.is_file():
+    if pairs is None and (root / SPLITS).is_dir():
+        raise DataError(
+            f"{root}: CFP has two protocols; say which with --pairs {root / SPLITS / 'FP'} or "
+            f"{root / SPLITS / 'FF'}"
+        )
+    if not root.is_dir() or not path.exists():
         missing = path if root.is_dir() else root
         raise DataError(
             f"{missing}: not there. Expected RFW's folder with {_TEXTS}/<Race>/<Race>_pairs.txt "
             f"and images/<Race>/, or a folder <name>/<name>_0001.jpg with {_PAIRS_NAME} or --pairs "
             "FILE"
         )
-    file = read_pairs(path)
+    file = read_cfp(path) if path.is_dir() else read_pairs(path)
     names = sorted({pair.group or "" for pair in file.pairs})
     if len(names) > 1 and "" in names:
         line = next(pair.line for pair in file.pairs if not pair.group)

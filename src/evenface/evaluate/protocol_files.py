@@ -110,7 +110,7 @@ def pairs_set(
         root = images[label] if isinstance(images, Mapping) and label else images
         finder = PairImages(root if isinstance(root, Path) else path.parent)
         remarks += [f"{path.name}: {remark}" for remark in file.remarks]
-        named &= file.kind == "lfw"
+        named &= file.names_people
         absent: list[str] = []
         for group, chosen in _by_group(file, label).items():
             ends = np.empty((len(chosen), 2), dtype=np.int64)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from evenface.console import warn
+from evenface.data.formats.pairs import PICKLE_SUFFIXES
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
+from evenface.evaluate.fhibe import fhibe_protocol
 from evenface.evaluate.identification import GALLERY, PROBE, identification_set
 from evenface.evaluate.pair_lists import VerificationSet
 from evenface.evaluate.pairs import Impostors
@@ -27,6 +29,7 @@ from evenface.evaluate.tasks import Task, identification_task, template_task, ve
 from evenface.evaluate.templates import is_template_set, read_templates
 
 IDENTIFY = "identify:"
+FHIBE = "fhibe:"
 DRAW = "draw:"
 """Before a data set: draw new pairs, whatever pairs its folder holds."""
 PAIRS_SUFFIXES = (".txt", ".csv", ".tsv")
@@ -60,6 +63,7 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     - a data set folder or manifest: the pairs in its ``protocol.parquet`` (as ``evenface data
       verification-set`` writes it), drawn where there is none; ``draw:DATASET``: always drawn;
       ``protocol.parquet@DATASET``: as written.
+    - ``fhibe:DATASET``: the pairs of FHIBE's protocol (:mod:`evenface.evaluate.fhibe`).
     - ``identify:DATASET``, of which the splits are "gallery" and "probe", or
       ``identify:GALLERY,PROBES``.
 
@@ -70,6 +74,14 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     options = options or ProtocolOptions()
     if spec.startswith(IDENTIFY):
         return [_identification(spec.removeprefix(IDENTIFY), options)]
+    if spec.startswith(FHIBE):
+        manifest, protocol = fhibe_protocol(
+            spec.removeprefix(FHIBE),
+            group_by=options.group_by,
+            seed=options.seed,
+            folds=options.folds,
+        )
+        return [_of_manifest(protocol, manifest)]
     if spec.startswith(DRAW):
         return [dataset_task(spec, options)]
     path, images = _split(spec)
@@ -80,7 +92,7 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
         return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
-    if suffix in PAIRS_SUFFIXES:
+    if suffix in (*PAIRS_SUFFIXES, *PICKLE_SUFFIXES):  # the latter are refused with advice
         # Such files are told apart by their folders.
         name = path.resolve().parent.name if path.name in PAIRS_NAMES else None
         return [_pairs(path, images, name, options)]
@@ -94,7 +106,9 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
 
 def spec_path(spec: str) -> Path:
     """The file or folder that ``spec`` names first."""
-    return _split_at(spec.removeprefix(DRAW).removeprefix(IDENTIFY))[0]
+    for prefix in (DRAW, FHIBE, IDENTIFY):
+        spec = spec.removeprefix(prefix)
+    return _split_at(spec)[0]
 
 
 def _split(spec: str) -> tuple[Path, Path | None]:

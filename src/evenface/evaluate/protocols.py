@@ -313,6 +313,13 @@ def protocol_from_manifest(
         group_by = manifest.attributes[:1]
     by = (group_by,) if isinstance(group_by, str) else tuple(group_by)
     labels = manifest.groups(by).astype(object)  # first, to refuse an unknown attribute
+    named = manifest.named()
+    if not named.any():
+        raise DataError(
+            "the images have no identity, so that no pairs can be drawn. Such a set serves "
+            "distillation without labels, labelling, and embedding"
+        )
+    labels[~named] = None
     for attribute in by:
         labels[[value is None for value in manifest.column(attribute)]] = None
     return draw_protocol(

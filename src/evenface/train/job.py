@@ -82,6 +82,7 @@ class Job:
                     f"recipe '{recipe.name}' names no training set: add --set data=FOLDER"
                 )
             manifest = Manifest.read(recipe.data)
+        _refuse_nobody(recipe, manifest)
         num_identities = len(manifest.identities())
         if num_identities < 2:
             raise DataError(
@@ -99,6 +100,24 @@ class Job:
             check_needs(recipe, supply)
         fingerprint = recipe.fingerprint(manifest.fingerprint, supply.fingerprint)
         return cls(recipe, manifest, supply, num_identities, fingerprint)
+
+
+def _refuse_nobody(recipe: TrainRecipe, manifest: Manifest) -> None:
+    """UsageError where the recipe learns from identities that images do not have."""
+    bare = int((~manifest.named()).sum())
+    if not bare:
+        return
+    needs = {
+        "its head": recipe.head is not None and bool(recipe.head.weight),
+        "distill.centres": recipe.distill is not None and recipe.distill.centres is not None,
+        f"sampler '{recipe.sampler.name}'": "identit" in recipe.sampler.name,
+    }
+    if needed := [name for name, true in needs.items() if true]:
+        raise UsageError(
+            f"recipe '{recipe.name}': {bare:,} of {len(manifest):,} images have no identity, which "
+            f"{needed[0]} needs. Distil without labels: --set head=null, a teacher, and the "
+            "sampler 'uniform'"
+        )
 
 
 def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:

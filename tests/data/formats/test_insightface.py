@@ -121,9 +121,11 @@ def test_more_records_than_float32_can_count(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         insightface, "_each_label", lambda file, images: np.full(len(images.keys), 5, np.int32)
     )
-    found, labels, remarks = insightface._images(RecordFile(folder / "train.rec"), index)
+    found, labels, by_identity, remarks = insightface._images(
+        RecordFile(folder / "train.rec"), index
+    )
     assert (found.keys[0], found.keys[-1]) == (1, images)
-    assert len(labels) == images
+    assert (len(labels), by_identity) == (images, False)
     assert "more than 2^24 records" in remarks[0]
     assert "from each image's record" in remarks[1]
 
@@ -163,7 +165,7 @@ def test_folders_that_are_no_people(folder: Path) -> None:
     source = open_records(folder)
     assert [source.record(i).identity for i in range(6)] == list(map(str, LABELS))
     assert source.remarks == (
-        "the folders in the .lst are not one a label: people are called by label",
+        "the folders in the list are not one a label: people are called by label",
     )
 
 
@@ -204,7 +206,7 @@ def test_boxes_are_no_groups(folder: Path) -> None:
     write_list(folder, *((1, p, n, 0, 0, 112, 112) for p, n in zip(paths(), LABELS, strict=True)))
     source = open_records(folder)
     assert source.attributes == ()
-    assert source.remarks == ("4 columns of the .lst, boxes of faces, are not read",)
+    assert source.remarks == ("4 columns of the list, boxes of faces, are not read",)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +262,135 @@ def test_lists_that_are_not_utf8(folder: Path) -> None:
     (folder / "train.lst").write_bytes(content)
     assert line % 0 in content
     assert open_records(folder).record(0).identity == "caf\\xe9"
+
+
+# --- labels that tell nobody apart ---------------------------------------------------------------
+
+
+def write_plain(folder: Path, labels: list[float], stem: str = "file", first: int = 0) -> None:
+    """Records without a header record, as DCFace's writer and im2rec leave them."""
+    records = [
+        (key, mx.pack(mx.Header(0, label, key, 0), f"image {key}".encode()))
+        for key, label in enumerate(labels, start=first)
+    ]
+    mx.write_indexed(folder, records)
+    for kind in ("rec", "idx"):
+        (folder / f"train.{kind}").rename(folder / f"{stem}.{kind}")
+
+
+WORTHLESS = {
+    "all 0": [0.0] * 6,
+    "all -1": [-1.0] * 6,
+    "numbered": [float(key) for key in range(6)],
+}
+DCFACE_LINES = {
+    "key path label": [(k, f"{PEOPLE[n]}/{k}.jpg", n) for k, n in enumerate(LABELS)],
+    "key path": [(k, f"{PEOPLE[n]}/{k}.jpg") for k, n in enumerate(LABELS)],
+    "key path 0": [(k, f"{PEOPLE[n]}/{k}.jpg", 0) for k, n in enumerate(LABELS)],
+    "path label": [(f"{PEOPLE[n]}/{k}.jpg", n) for k, n in enumerate(LABELS)],
+    "key label path": [(k, f"{n}.000000", f"{PEOPLE[n]}/{k}.jpg") for k, n in enumerate(LABELS)],
+}
+
+
+@pytest.mark.parametrize("labels", WORTHLESS.values(), ids=WORTHLESS)
+@pytest.mark.parametrize("lines", DCFACE_LINES.values(), ids=DCFACE_LINES)
+def test_people_are_in_the_list(
+    tmp_path: Path, labels: list[float], lines: list[tuple[object, ...]]
+) -> None:
+    record = tmp_path / "record"
+    write_plain(record, labels)
+    write_list(record, *(lines if "." in str(lines[0][0]) else lines[::-1]), stem="list")
+    (record / "list.lst").rename(record / "list.txt")
+    for path in (record, tmp_path, record / "file.rec"):
+        source = open_source(path)
+        expected = [(PEOPLE[label], f"image {k}".encode()) for k, label in enumerate(LABELS)]
+        assert listed(source) == expected
+        assert source.remarks == (
+            "the labels of the records tell nobody apart: people were taken from list.txt",
+        )
+
+
+@pytest.mark.parametrize(("kind", "labels"), WORTHLESS.items())
+def test_labels_that_tell_nobody_apart_need_a_list(
+    tmp_path: Path, kind: str, labels: list[float]
+) -> None:
+    write_plain(tmp_path, labels)
+    what = "numbered from image to image" if kind == "numbered" else kind
+    message = rf"file\.rec: the labels of its 6 records are {what}, which .*file\.lst or list\.txt"
+    with pytest.raises(DataError, match=message):
+        open_records(tmp_path)
+    write_list(tmp_path, *((k, f"images/{k}.jpg", 0) for k in range(6)), stem="file")
+    with pytest.raises(DataError, match=r"file\.lst: neither the labels of the records"):
+        open_records(tmp_path)
+
+
+def test_one_image_a_person(tmp_path: Path) -> None:
+    write_plain(tmp_path, WORTHLESS["numbered"])
+    write_list(tmp_path, *((k, k, f"p{k}/1.jpg") for k in range(6)), stem="file")
+    assert open_records(tmp_path).record(4).identity == "p4"
+
+
+def test_a_text_that_is_no_list(tmp_path: Path) -> None:
+    write_plain(tmp_path, list(map(float, LABELS)))
+    (tmp_path / "list.txt").write_text("downloaded in May\n")
+    (remark,) = open_records(tmp_path).remarks
+    assert remark.startswith("not read: ")
+    assert "list.txt: line 1 is b'downloaded in May'" in remark
+    write_plain(tmp_path, WORTHLESS["all 0"])
+    with pytest.raises(DataError, match=r"list\.txt: line 1 is"):
+        open_records(tmp_path)
+
+
+# --- im2rec --------------------------------------------------------------------------------------
+
+
+def test_the_list_of_im2rec(tmp_path: Path) -> None:
+    write_plain(tmp_path, list(map(float, LABELS)), stem="train")
+    lines = [(k, f"{n:f}", f"{PEOPLE[n]}/{k}.jpg") for k, n in enumerate(LABELS)]
+    write_list(tmp_path, *(lines[k] for k in (3, 1, 5, 0, 2, 4)))  # im2rec shuffles its list
+    source = open_records(tmp_path)
+    assert [source.record(i).identity for i in range(6)] == [PEOPLE[label] for label in LABELS]
+    assert source.remarks == ()
+    write_list(tmp_path, *((k, f"{2 - LABELS[k]:f}", path) for k, _, path in lines))
+    with pytest.raises(DataError, match=r"train\.lst: line 1 has label 2, the record has 0"):
+        open_records(tmp_path)
+
+
+@pytest.mark.parametrize("keys", [[0, 1, 2, 3, 4, 6], [0, 1, 2, 3, 4, 4]])
+def test_a_list_with_other_keys(tmp_path: Path, keys: list[int]) -> None:
+    write_plain(tmp_path, list(map(float, LABELS)), stem="train")
+    write_list(tmp_path, *((k, n, f"a/{n}.jpg") for k, n in zip(keys, LABELS, strict=True)))
+    with pytest.raises(DataError, match=r"train\.lst: line [56]: its key [64] is not that of one"):
+        open_records(tmp_path)
+
+
+@pytest.mark.parametrize("with_lists", [True, False])
+def test_chunks_of_one_set(tmp_path: Path, with_lists: bool) -> None:
+    for number in range(1, 12, 2):  # one image each
+        label = LABELS[number // 2]
+        write_plain(tmp_path, [float(label)], f"train_{number}", first=number)
+        if with_lists:
+            line = (number, label, f"{PEOPLE[label]}/{number}.jpg")
+            write_list(tmp_path, line, stem=f"train_{number}")
+    source = open_records(tmp_path)
+    names = PEOPLE if with_lists else ("0", "1", "2")
+    assert [source.record(i).identity for i in range(6)] == [names[label] for label in LABELS]
+    assert [source.read(i) for i in (0, 5)] == [b"image 1", b"image 11"]  # not sorted as text
+    assert source.record(5).name == "train_11.rec key 11"
+    assert open_records(tmp_path / "train_11.rec").record(0).identity == names[2]
+    if with_lists:
+        (tmp_path / "train_11.lst").unlink()
+        with pytest.raises(
+            DataError, match=r"train_11\.rec: train_1\.rec and this one need a list"
+        ):
+            open_records(tmp_path)
+
+
+def test_other_files_of_records_are_no_chunks(tmp_path: Path) -> None:
+    for stem in ("train_0", "val_0"):
+        write_plain(tmp_path, list(map(float, LABELS)), stem)
+    with pytest.raises(DataError, match=r"several \.rec files; name one of them \(train_0\.rec"):
+        open_records(tmp_path)
 
 
 # --- damage --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from pictures import listed, picture
 
 from evenface.data.formats import ReadOptions, open_source
-from evenface.data.formats.columns import landmarks_of, text_of
+from evenface.data.formats.columns import is_measurement, landmarks_of, text_of
 from evenface.errors import DataError
 
 POINTS = "38.3 51.7 73.5 51.5 56 71.7 41.5 92.4 70.7 92.2"
@@ -62,14 +62,54 @@ def test_columns_by_choice(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column identity \(identity or person or"):
         open_source(path)
     source = open_source(path, ReadOptions(identity="name"))
-    assert source.attributes == ("sex", "score")
-    assert source.remarks == ("columns left out: ''",)
+    assert source.attributes == ("sex",)
+    assert source.remarks == (
+        "columns left out: ''",
+        "columns of measurements left out: 'score'. A column is taken all the same with "
+        "--attributes score",
+    )
     source = open_source(path, ReadOptions(identity="name", attributes=("sex",)))
     assert listed(source) == [("1.png (row 1)", "ann", ("f",))]
     with pytest.raises(DataError, match="no column 'mood' for an attribute"):
         open_source(path, ReadOptions(identity="name", attributes=("mood",)))
     with pytest.raises(DataError, match="no column 'who'"):
         open_source(path, ReadOptions(identity="who"))
+
+
+SCORES = {
+    "fractions": (["0.91", "", "1", "5e-1"], True),
+    "fractions and missing": ([0.25, None, float("nan")], True),
+    "ages": (list(range(18, 39)), True),
+    "ages as text": (list(map(str, range(18, 39))), True),
+    "classes": (list(range(20)) * 3, False),
+    "classes that pandas made floats": ([0.0, 1.0, None], False),
+    "texts": (["0.5", "north"], False),
+    "bands": (["20-30", "30-40"], False),
+    "truths": ([True, False], False),
+    "nothing": ([None, ""], False),
+}
+
+
+@pytest.mark.parametrize(("values", "expected"), SCORES.values(), ids=SCORES)
+def test_measurements(values: list[object], expected: bool) -> None:
+    assert is_measurement(values) is expected
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+def test_scores_are_no_groups_unless_asked_for(tmp_path: Path, kind: str) -> None:
+    images = {"path": ["1.png", "2.png"]}
+    if kind == "parquet":
+        images = {"image": [{"bytes": picture(1), "path": "1.png"}] * 2}
+    columns = {**images, "identity": ["a", "b"], "det_score": [0.5, 0.75], "region": ["n", None]}
+    path = tmp_path / "faces.parquet"
+    pq.write_table(pa.table(columns), path)
+    source = open_source(path)
+    assert source.attributes == ("region",)
+    assert "measurements left out: 'det_score'" in source.remarks[0]
+    columns["det_score"] = ["0.5", "0.75"]
+    pq.write_table(pa.table(columns), path)
+    asked = open_source(path, ReadOptions(attributes=("det_score",)))
+    assert [asked.record(i).attributes for i in range(2)] == [("0.5",), ("0.75",)]
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,38 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from evenface.data.formats import bupt, folder, hf_parquet, insightface, table, webdataset
-from evenface.data.formats.base import Format, ReadOptions, Record, Source
+from evenface.data.formats import (
+    bupt,
+    digiface,
+    fairface,
+    fhibe,
+    folder,
+    hf_parquet,
+    images,
+    insightface,
+    lmdb,
+    path_list,
+    sfhq,
+    table,
+    webdataset,
+)
+from evenface.data.formats.base import NONE, Format, ReadOptions, Record, Source
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
 
 FORMATS: Registry[Format] = Registry("format")
 FORMATS.register("bupt")(bupt.FORMAT)
+FORMATS.register("digiface")(digiface.FORMAT)
+FORMATS.register("fairface")(fairface.FORMAT)
+FORMATS.register("fhibe")(fhibe.FORMAT)
 FORMATS.register("folder")(folder.FORMAT)
+FORMATS.register("images")(images.FORMAT)
+FORMATS.register("list")(path_list.FORMAT)
+FORMATS.register("lmdb")(lmdb.FORMAT)
 FORMATS.register("parquet")(hf_parquet.FORMAT)
 FORMATS.register("recordio")(insightface.FORMAT)
+FORMATS.register("sfhq")(sfhq.FORMAT)
 FORMATS.register("table")(table.FORMAT)
 FORMATS.register("webdataset")(webdataset.FORMAT)
 
@@ -72,6 +93,8 @@ def open_source(path: Path, options: ReadOptions = _NO_OPTIONS, *, format: str =
         UsageError: no such format, or an option that means nothing in this one.
     """
     chosen = choose_format(path, format)
+    if chosen is folder.FORMAT and (options.identity_from or options.identity == NONE):
+        chosen = images.FORMAT
     for option in fields(ReadOptions):
         given = getattr(options, option.name) != option.default
         if given and option.name not in chosen.heeds:

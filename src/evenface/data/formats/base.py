@@ -17,6 +17,7 @@ class Record:
     name: str
     """For messages and reports; unique within the source."""
     identity: str
+    """"" where nobody says who it is."""
     attributes: tuple[str | None, ...] = ()
     """Values of :attr:`Source.attributes`."""
     every_face: bool = False
@@ -31,7 +32,7 @@ class Record:
 
 
 class Source(Protocol):
-    """A finite, ordered collection of image files whose people are known.
+    """A finite, ordered collection of image files.
 
     The order is a function of the content alone, so that two imports give the same store.
     ``read`` is called from several threads.
@@ -58,6 +59,10 @@ class Source(Protocol):
         """Content of that record's image file. Raises OSError when it cannot be read."""
 
 
+NONE = "none"
+"""Word for a source whose people are unknown."""
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """How a source is to be read, where it does not say so itself."""
@@ -66,11 +71,15 @@ class ReadOptions:
     """Attribute that a level of group folders (or a race label) becomes; "": the format's own
     name for it."""
     identity: str = ""
-    """Column or key that names the person; "": the first of the usual ones."""
+    """Column or key that names the person; "": the first of the usual ones; :data:`NONE`: images
+    are taken without identity."""
     attributes: tuple[str, ...] | None = None
     """Columns or keys taken as attributes; None: all that can be."""
     root: Path | None = None
     """Folder that image paths are relative to and must lie in; None: that of the table itself."""
+    identity_from: str = ""
+    """Regular expression that finds the person in an image's path: its group ``identity``, else its
+    first group, else all that it matches."""
 
 
 @dataclass(frozen=True)

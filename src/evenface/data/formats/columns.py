@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from evenface.data.formats.base import NONE
 from evenface.data.manifest import ATTRIBUTE_NAME, ORIGINS, RESERVED_COLUMNS
-from evenface.errors import DataError
+from evenface.errors import DataError, UsageError
 
 IDENTITY_FIELDS = ("identity", "person", "subject", "label", "class", "cls")
 """Names under which the identity is looked for, in this order."""
 LANDMARKS_FIELD, ORIGIN_FIELD, SPLIT_FIELD = "landmarks", "origin", "split"
 ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises at damaged files; the last where text is not UTF-8."""
+MOST_CLASSES = 20
+"""A column of whole numbers with more distinct values than this holds measurements, not classes."""
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf(inity)?)", re.I
+)
 _NUMBERS = re.compile(r"[\s,;:()\[\]]+")
 _EXACT = 2**53  # whole numbers beyond it are not told apart in floating point
 
@@ -141,6 +148,7 @@ class Fields:
     """Which field of a source means what."""
 
     identity: str
+    """"" where none names the person."""
     attributes: tuple[tuple[str, str], ...]
     """(field, name of the attribute)."""
     remarks: tuple[str, ...]
@@ -152,6 +160,7 @@ def choose_fields(
     *,
     identity: str,
     attributes: tuple[str, ...] | None,
+    measured: Callable[[str], bool],
     where: str,
 ) -> Fields:
     """Find the identity and the attributes among the fields of a source.
@@ -159,30 +168,38 @@ def choose_fields(
     Args:
         names: all fields whose values can be text.
         taken: fields that mean something else; "" for none.
-        identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`.
-        attributes: the fields that were asked for; None: all that can name an attribute, and do
-            not name the person once more.
+        identity: the field that was asked for; "": the first of :data:`IDENTITY_FIELDS`;
+            ``none``: no field names the person.
+        attributes: the fields that were asked for; None: all that can name an attribute, hold no
+            measurements, and do not name the person once more.
+        measured: whether a field holds measurements (:func:`is_measurement`).
         where: for messages.
 
     Raises:
         DataError: a field that was asked for is missing, or none names the person.
     """
     known = ", ".join(map(repr, names)) or "none"
-    chosen = identity or find_field(IDENTITY_FIELDS, names)
-    if not chosen or chosen not in names:
+    chosen = "" if identity == NONE else identity or find_field(IDENTITY_FIELDS, names)
+    if identity != NONE and (not chosen or chosen not in names):
         what = repr(identity) if identity else f"identity ({' or '.join(IDENTITY_FIELDS)})"
-        raise DataError(f"{where}: no column {what} of text or whole numbers; it has {known}")
-    others = {chosen, *filter(None, taken)}
+        raise DataError(
+            f"{where}: no column {what} of text or whole numbers; it has {known}. Name the column "
+            f"with --identity, or take images without identity with --identity {NONE}"
+        )
+    others = {*filter(None, (chosen, *taken))}
     rest = [name for name in names if name not in others]
     if attributes is not None:
         if missing := [name for name in attributes if name not in rest]:
             raise DataError(f"{where}: no column {missing[0]!r} for an attribute; it has {known}")
         rest = list(attributes)
     fields: dict[str, str] = {}
-    left_out = []
+    left_out, numbers = [], []
     for field in rest:
         if attributes is None and field.strip().lower() in IDENTITY_FIELDS:
             left_out.append(repr(field))  # the person once more, by number or name
+            continue
+        if attributes is None and measured(field):
+            numbers.append(field)
             continue
         name = re.sub(r"[\s-]+", "_", field.strip().lower())
         usable = ATTRIBUTE_NAME.fullmatch(name) and name not in RESERVED_COLUMNS
@@ -195,8 +212,69 @@ def choose_fields(
             )
         else:
             left_out.append(repr(field))
-    remarks = (f"columns left out: {', '.join(left_out)}",) if left_out else ()
-    return Fields(chosen, tuple((field, name) for name, field in fields.items()), remarks)
+    remarks = [f"columns left out: {', '.join(left_out)}"] if left_out else []
+    if numbers:
+        remarks.append(
+            f"columns of measurements left out: {', '.join(map(repr, numbers))}. A column is taken "
+            f"all the same with --attributes {numbers[0]}"
+        )
+    return Fields(chosen, tuple((field, name) for name, field in fields.items()), tuple(remarks))
+
+
+def is_measurement(values: Iterable[Any]) -> bool:
+    """Whether the values of a column are measurements rather than names of groups.
+
+    They are where all of them are numbers, or texts of numbers, and either one has a fraction or
+    there are more than :data:`MOST_CLASSES` different ones: scores, ages, sizes. None and empty
+    texts do not count.
+    """
+    distinct: set[float] = set()
+    fraction = False
+    for value in values:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return False
+        if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+            return False
+        number = float(value)
+        if math.isfinite(number):
+            fraction |= not number.is_integer()
+            distinct.add(number)
+    return fraction or len(distinct) > MOST_CLASSES
+
+
+def distinct_values(column: pa.ChunkedArray) -> list[Any]:
+    """The different values of an Arrow column; none where it is damaged."""
+    try:
+        return column.unique().to_pylist()
+    except ARROW_ERRORS:
+        return []
+
+
+def person_finder(pattern: str) -> Callable[[str, str], str]:
+    """Finds the person in a path, given also where the path is from, for messages.
+
+    Args:
+        pattern: see :attr:`evenface.data.formats.base.ReadOptions.identity_from`.
+
+    Raises:
+        UsageError: no regular expression. What is returned raises DataError for a path in which it
+            finds nobody.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--identity-from {pattern!r}: no regular expression ({error})") from None
+    group = "identity" if "identity" in expression.groupindex else min(expression.groups, 1)
+
+    def find(path: str, where: str) -> str:
+        match = expression.search(path)
+        if not match or not match[group]:
+            raise DataError(f"{where}: --identity-from {pattern!r} finds nobody in {path!r}")
+        return str(match[group])
+
+    return find
 
 
 def require(column: Texts, where: str) -> None:

@@ -18,7 +18,22 @@ from evenface.errors import DataError
 LAYOUT = "[<group>/]<identity>/<image>"
 SUFFIXES = frozenset(
     f".{kind}"
-    for kind in ("jpg", "jpeg", "png", "webp", "bmp", "gif", "jp2", "pgm", "ppm", "tif", "tiff")
+    for kind in (
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+        "bmp",
+        "gif",
+        "jp2",
+        "pgm",
+        "ppm",
+        "tif",
+        "tiff",
+        "avif",
+        "heic",
+        "heif",
+    )
 )
 """Files with another suffix (in lower case) are no images."""
 MAX_FILE_BYTES = 256 * 2**20
@@ -34,7 +49,7 @@ class _Person:
     group: str | None
 
 
-class _Names:
+class Names:
     """File names as one piece of memory; a list of strings would need five times as much."""
 
     def __init__(self) -> None:
@@ -66,12 +81,14 @@ class FolderSource:
         attributes: tuple[str, ...],
         remarks: tuple[str, ...],
         people: list[_Person],
-        files: _Names,
+        files: Names,
         owners: array[int],
         format: str,
     ) -> None:
         self.attributes = attributes
         self.remarks = remarks
+        self.origin = ""
+        """Of all images; "" where the layout does not say."""
         self._root = root
         self._people = people
         self._files = files
@@ -98,7 +115,8 @@ class FolderSource:
     def record(self, number: int) -> Record:
         person = self._people[self._owners[number]]
         attributes = (person.group,) if self.attributes else ()
-        return Record(printable(self._path(number)), person.identity, attributes)
+        name = printable(self._path(number))
+        return Record(name, person.identity, attributes, origin=self.origin)
 
     def read(self, number: int) -> bytes:
         return read_image_file(os.path.join(self._root, self._path(number)))
@@ -143,9 +161,9 @@ def open_folder(root: Path, group_attribute: str, *, format: str = "folder") -> 
         raise DataError(f"{root}: no such folder")
     if not root.is_dir():
         raise DataError(f"{root}: a file, expected a folder with {LAYOUT}")
-    walk = _Walk(root)
+    walk = Walk(root)
     people: list[_Person] = []
-    files = _Names()
+    files = Names()
     owners = array("i")
     depth, example = 0, ""
     for parts, names in walk.folders():
@@ -173,7 +191,7 @@ def open_folder(root: Path, group_attribute: str, *, format: str = "folder") -> 
 
 
 @dataclass
-class _Walk:
+class Walk:
     """Goes through a folder in sorted order and remembers what it left out."""
 
     root: Path

@@ -34,8 +34,10 @@ from evenface.data.formats.columns import (
     absolute,
     check_origins,
     choose_fields,
+    distinct_values,
     find_field,
     inside,
+    is_measurement,
     landmark_table,
     require,
     row_landmarks,
@@ -130,7 +132,8 @@ class _Shard:
         names = _class_names(file.schema_arrow, fields.identity)
         identities = texts(fields.identity) or Texts()
         label = f"{where}, column {fields.identity!r}"
-        require(identities, label)
+        if fields.identity:
+            require(identities, label)
         self._identities = identities.renamed(names, label) if names else identities
         self._values = [texts(field) or Texts() for field, _ in fields.attributes]
         self._origins, self._splits = texts(own[ORIGIN_FIELD]), texts(own[SPLIT_FIELD])
@@ -144,7 +147,7 @@ class _Shard:
     def record(self, row: int) -> Record:
         return Record(
             f"{printable(self.path.name)} (row {row + 1})",
-            str(self._identities[row]),
+            self._identities[row] or "" if len(self._identities) else "",
             tuple(column[row] for column in self._values),
             landmarks=row_landmarks(self._landmarks, row),
             origin=(self._origins and self._origins[row]) or "",
@@ -262,6 +265,7 @@ def open_parquet(path: Path, options: ReadOptions) -> ParquetSource:
         {image, *own.values()},
         identity=options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(_values(files, name)),
         where=str(files[0]),
     )
     shards = []
@@ -318,6 +322,13 @@ def _open(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except ARROW_ERRORS as error:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _values(files: list[Path], name: str) -> Iterator[Any]:
+    """The values of a column in all shards; those of damaged ones, or without it, are missing."""
+    for file in files:
+        with suppress(*ARROW_ERRORS, KeyError):
+            yield from distinct_values(_open(file).read(columns=[name]).column(name))
 
 
 def _is_binary(kind: pa.DataType) -> bool:

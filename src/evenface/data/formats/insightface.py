@@ -4,15 +4,20 @@ Key 0 is a record with labels [N + 1, N + 1 + P]: images have keys 1 … N, labe
 or with a plain label, and keys N + 1 … N + P are one empty record per identity with labels
 [first key, last key + 1]. Files of other tools have no such records: every key is an image.
 
-The list ``train.lst``, where there is one, names the people (the folders its paths lie in) and may
-carry group numbers behind the label: one column of the races of BUPT-BalancedFace
-(:data:`RACES`), or what ``train.groups.json`` declares.
+The list ``train.lst`` (or ``list.txt``), where there is one, names the people (the folders its
+paths lie in) and may carry group numbers behind the label: one column of the races of
+BUPT-BalancedFace (:data:`RACES`), or what ``train.groups.json`` declares. It also names the people
+where the records' labels name nobody, as in DCFace's files.
+
+MXNet's ``im2rec.py`` may write a set in chunks, ``train_0.rec``, ``train_1.rec``, …; a folder of
+them is one set.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,7 +30,7 @@ from evenface.console import progress
 from evenface.data.formats.base import Format, ReadOptions, Record
 from evenface.data.formats.bupt import ATTRIBUTE as RACE_ATTRIBUTE
 from evenface.data.formats.folder import printable
-from evenface.data.formats.lst import ImageList, read_lst
+from evenface.data.formats.lst import ImageList, join_lists, read_lst
 from evenface.data.formats.recordio import (
     MAX_EXACT,
     Index,
@@ -39,11 +44,16 @@ from evenface.data.formats.recordio import (
 from evenface.errors import DataError
 from evenface.files import read_json
 
-LAYOUT = "train.rec with train.idx, property and train.lst (insightface)"
+LAYOUT = "train.rec (or train_0.rec, train_1.rec, …) with train.idx and train.lst (MXNet)"
 RACES = ("Caucasian", "Indian", "Asian", "African")
 """BUPT-BalancedFace's numbers of races, from 0 (Wang & Deng, CVPR 2020)."""
 GROUPS_SUFFIX = ".groups.json"
+LIST_NAME = "list.txt"
+"""Of a list that is not named as its ``.rec``."""
+SUBFOLDER = "record"
+"""Where sets of DCFace's kind keep their files."""
 
+_CHUNK = re.compile(r"(.+?)[._-]?([0-9]+)\.rec")
 _BOXES = (4, 14)  # columns of a bounding box, and of one with five landmarks
 
 
@@ -54,35 +64,54 @@ class _Group(NamedTuple):
     """(N,) index into names; −1 where unknown."""
 
 
+class _Part(NamedTuple):
+    """One ``.rec`` file of N images."""
+
+    file: RecordFile
+    images: Index
+    labels: NDArray[np.int32]
+    """(N,) −1 where a record states none."""
+    by_identity: bool
+    """Whether records of identities state the labels."""
+    listed: ImageList | None
+    remarks: list[str]
+
+
 class RecordSource:
-    """The images of a ``.rec`` file, in the order of their keys. Made by :func:`open_records`."""
+    """The images of ``.rec`` files, in the order of files and keys. Made by
+    :func:`open_records`."""
 
     def __init__(
         self,
-        file: RecordFile,
-        images: Index,
+        parts: Sequence[tuple[RecordFile, Index]],
         labels: NDArray[np.int32],
         names: dict[int, str],
         groups: list[_Group],
         remarks: Sequence[str],
+        *,
+        listed: bool,
     ) -> None:
         self.attributes = tuple(group.attribute for group in groups)
         self.remarks = tuple(remarks)
-        self._file = file
-        self._images = images
+        self._parts = parts
+        self._ends: list[int] = np.cumsum([len(images.keys) for _, images in parts]).tolist()
         self._labels = labels
         self._names = names
         self._groups = groups
+        self._listed = listed
+        """Whether labels come from a list: those of the records mean nothing."""
 
     @property
     def description(self) -> dict[str, Any]:
-        digest = hashlib.sha256(str(self._file.size).encode())
-        for part in (*self._images, self._labels, *(group.codes for group in self._groups)):
+        digest = hashlib.sha256(",".join(str(file.size) for file, _ in self._parts).encode())
+        indices = [part for _, images in self._parts for part in images]
+        for part in (*indices, self._labels, *(group.codes for group in self._groups)):
             digest.update(np.ascontiguousarray(part).data)
         digest.update(repr((self._names, [group[:2] for group in self._groups])).encode())
+        path = self._parts[0][0].path.resolve()
         return {
             "format": "recordio",
-            "path": printable(str(self._file.path.resolve())),
+            "path": printable(str(path if len(self._parts) == 1 else path.parent)),
             "attributes": list(self.attributes),
             "images": len(self),
             "identities": len(self._names),
@@ -97,16 +126,18 @@ class RecordSource:
             group.names[code] if (code := int(group.codes[number])) >= 0 else None
             for group in self._groups
         )
+        file, images, place = self._place(number)
         return Record(
-            f"{self._file.path.name} key {self._images.keys[number]}",
+            f"{file.path.name} key {images.keys[place]}",
             self._names[int(self._labels[number])],
             tuple(values),
         )
 
     def read(self, number: int) -> bytes:
+        file, images, place = self._place(number)
         try:
-            content = unpack(self._file.content(int(self._images.offsets[number])))
-            label = exact_label(content.labels[0])
+            content = unpack(file.content(int(images.offsets[place])))
+            label = self._labels[number] if self._listed else exact_label(content.labels[0])
         except RecordError as error:
             raise OSError(str(error)) from None
         if label != self._labels[number]:
@@ -116,14 +147,19 @@ class RecordSource:
             )
         return content.image
 
+    def _place(self, number: int) -> tuple[RecordFile, Index, int]:
+        part = bisect_right(self._ends, number)
+        return (*self._parts[part], number - (self._ends[part - 1] if part else 0))
+
 
 def open_records(
     path: Path, group_attribute: str = RACE_ATTRIBUTE, *, races: Sequence[str] = RACES
 ) -> RecordSource:
-    """List a ``.rec`` file, or a folder that holds ``train.rec`` or a single one.
+    """List a ``.rec`` file, or a folder that holds ``train.rec``, a single one, or chunks.
 
     Without an ``.idx`` the records are read one after the other. Labels are taken from the
-    identities' records where there are such, and else from each image's record.
+    identities' records where there are such, and else from each image's record; from the list where
+    those are all equal, or number the images.
 
     Args:
         path: file or folder.
@@ -132,9 +168,61 @@ def open_records(
 
     Raises:
         DataError: no such file; truncated, damaged or contradictory files; labels that are no
-            class numbers or beyond 2^24. The message names the record.
+            class numbers or beyond 2^24, or that tell nobody apart where no list does. The message
+            names the record.
     """
-    path = _locate(path)
+    files = _locate(path)
+    parts = [_read_part(file, alone=len(files) == 1) for file in files]
+    if bare := [part for part in parts if (part.listed is None) != (parts[0].listed is None)]:
+        raise DataError(
+            f"{bare[0].file.path}: {parts[0].file.path.name} and this one need a list beside them, "
+            "or neither of them"
+        )
+    found = join_lists([part.listed for part in parts if part.listed]) if parts[0].listed else None
+    labels = np.concatenate([part.labels for part in parts])
+    remarks = [remark for part in parts for remark in part.remarks]
+    listed = not any(part.by_identity for part in parts) and _tell_nobody_apart(labels)
+    if listed:
+        labels = _labels_of_list(files[0], labels, found)
+        remarks.append(
+            f"the labels of the records tell nobody apart: people were taken from "
+            f"{found.files[0].name if found else ''}"
+        )
+    names, name_remarks = _names(labels, found)
+    groups, group_remarks = _groups(found, labels, listed, group_attribute, tuple(races))
+    remarks += [*name_remarks, *group_remarks, *_property_remarks(files[0], names)]
+    places = [(part.file, part.images) for part in parts]
+    return RecordSource(places, labels, names, groups, remarks, listed=listed)
+
+
+def _locate(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    for folder in (path, path / SUBFOLDER):
+        if (folder / "train.rec").is_file():
+            return [folder / "train.rec"]
+        found = sorted(folder.glob("*.rec")) if folder.is_dir() else []
+        if len(found) == 1:
+            return found
+        chunks = [match for file in found if (match := _CHUNK.fullmatch(file.name))]
+        if found and len(chunks) == len(found) and len({match[1] for match in chunks}) == 1:
+            order = sorted(chunks, key=lambda match: (int(match[2]), match[0]))
+            return [folder / match[0] for match in order]
+        if found:
+            raise DataError(
+                f"{path}: several .rec files; name one of them ({found[0].name}, …). Chunks of one "
+                "set are called train_0.rec, train_1.rec, …"
+            )
+    raise DataError(f"{path}: no .rec file")
+
+
+def _recognises(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.glob("*.rec")) or any(path.glob(f"{SUBFOLDER}/*.rec"))
+    return path.suffix == ".rec" and path.is_file()
+
+
+def _read_part(path: Path, *, alone: bool) -> _Part:
     file = RecordFile(path)
     index_path = path.with_suffix(".idx")
     remarks: list[str] = []
@@ -143,36 +231,19 @@ def open_records(
     else:
         index = _index_by_scan(file)
         remarks.append(f"no {index_path.name}: the records were read one after the other")
-    images, labels, more = _images(file, index)
-    lst = path.with_suffix(".lst")
-    found = read_lst(lst) if lst.is_file() else None
-    if found and len(found.folder) != len(labels):
-        raise DataError(
-            f"{lst}: {len(found.folder):,} lines for {len(labels):,} images of {path.name}. If it "
-            "belongs to another file, rename it"
-        )
-    names, name_remarks = _names(labels, found)
-    groups, group_remarks = _groups(lst, found, labels, group_attribute, tuple(races))
-    remarks += [*more, *name_remarks, *group_remarks, *_property_remarks(path, names)]
-    return RecordSource(file, images, labels, names, groups, remarks)
-
-
-def _locate(path: Path) -> Path:
-    if path.is_file():
-        return path
-    if (path / "train.rec").is_file():
-        return path / "train.rec"
-    found = sorted(path.glob("*.rec")) if path.is_dir() else []
-    if len(found) == 1:
-        return found[0]
-    what = f"several .rec files; name one of them ({found[0].name}, …)" if found else "no .rec file"
-    raise DataError(f"{path}: {what}")
-
-
-def _recognises(path: Path) -> bool:
-    if path.is_dir():
-        return any(path.glob("*.rec"))
-    return path.suffix == ".rec" and path.is_file()
+    images, labels, by_identity, more = _images(file, index)
+    lst, other = path.with_suffix(".lst"), path.with_name(LIST_NAME)
+    listed = None
+    if lst.is_file():
+        listed = read_lst(lst, images.keys, path.name)
+    elif alone and other.is_file():
+        try:
+            listed = read_lst(other, images.keys, path.name)
+        except DataError as error:
+            if not by_identity and _tell_nobody_apart(labels):
+                raise
+            remarks.append(f"not read: {error}")  # any text may have that name
+    return _Part(file, images, labels, by_identity, listed, [*remarks, *more])
 
 
 # --- keys and labels -----------------------------------------------------------------------------
@@ -191,11 +262,12 @@ def _index_by_scan(file: RecordFile) -> Index:
     return Index(keys[order].astype(np.int64), offsets[order])
 
 
-def _images(file: RecordFile, index: Index) -> tuple[Index, NDArray[np.int32], list[str]]:
-    """The images among the records, the label of each, and remarks."""
+def _images(file: RecordFile, index: Index) -> tuple[Index, NDArray[np.int32], bool, list[str]]:
+    """The images among the records, the label of each, whether records of identities state it, and
+    remarks."""
     header = _header(file, index)
     if header is None:
-        return index, _each_label(file, index), []
+        return index, _each_label(file, index), False, []
     first, end = header
     remarks = []
     if end >= MAX_EXACT:
@@ -220,10 +292,11 @@ def _images(file: RecordFile, index: Index) -> tuple[Index, NDArray[np.int32], l
             f"{len(index.keys) - stop:,} records beyond those of the header are not read"
         )
     labels = _labels_by_identity(file, images, people) if end < MAX_EXACT else None
+    by_identity = labels is not None
     if labels is None:
         labels = _each_label(file, images)
         remarks.append("labels were read from each image's record")
-    return images, labels, remarks
+    return images, labels, by_identity, remarks
 
 
 def _header(file: RecordFile, index: Index) -> tuple[int, int] | None:
@@ -287,17 +360,57 @@ def _first_label(file: RecordFile, offsets: list[int]) -> int:
 
 
 def _each_label(file: RecordFile, images: Index) -> NDArray[np.int32]:
+    """Of each image's record; −1 where all records state that there is none."""
     labels = np.empty(len(images.keys), dtype=np.int32)
     with progress("read labels", len(labels), unit="records") as bar:
         pairs = enumerate(zip(images.keys.tolist(), images.offsets.tolist(), strict=True))
         while block := list(islice(pairs, 4096)):
             for number, (key, offset) in block:
                 try:
-                    labels[number] = exact_label(file.head(offset).labels[0])
+                    stated = file.head(offset).labels[0]
+                    missing = stated == -1 and (number == 0 or labels[number - 1] == -1)
+                    labels[number] = -1 if missing else exact_label(stated)
+                    if not missing and number and labels[number - 1] == -1:
+                        raise RecordError("it has a label, the records before it have none (−1)")
                 except RecordError as error:
                     raise DataError(f"{file.path}: key {key}: {error}") from None
             bar.advance(len(block))
     return labels
+
+
+def _tell_nobody_apart(labels: NDArray[np.int32]) -> bool:
+    """Whether all labels are equal, or number the images, so that they name nobody."""
+    if len(labels) < 2:
+        return bool((labels < 0).any())
+    steps = np.diff(labels)
+    return bool((steps == 0).all() or (steps == 1).all())
+
+
+def _labels_of_list(
+    path: Path, stated: NDArray[np.int32], found: ImageList | None
+) -> NDArray[np.int32]:
+    """Labels from the list's column of labels, else from its folders.
+
+    Raises:
+        DataError: no list, or one that tells nobody apart either.
+    """
+    what = f"all {stated[0]}" if stated[0] == stated[-1] else "numbered from image to image"
+    if found is None:
+        raise DataError(
+            f"{path}: the labels of its {len(stated):,} records are {what}, which tells nobody "
+            f"apart. Put the set's list beside it, as {path.with_suffix('.lst').name} or "
+            f"{LIST_NAME} with lines key<TAB>path<TAB>label"
+        )
+    columns = [column for column in found.numbers.T[:1] if column.min() >= 0]
+    for labels in (*columns, found.folder):
+        if 1 < len(np.unique(labels)) < len(labels):
+            return labels
+    if columns and len(np.unique(columns[0])) == len(stated) == len(found.folders):
+        return columns[0]  # one image a person, as label and folder agree
+    raise DataError(
+        f"{found.files[0]}: neither the labels of the records ({what}) nor labels and folders of "
+        "this list tell people apart"
+    )
 
 
 # --- people and groups ---------------------------------------------------------------------------
@@ -317,62 +430,65 @@ def _names(labels: NDArray[np.int32], found: ImageList | None) -> tuple[dict[int
             names = {label: "/".join(found.folders[f][-depth:]) for label, f in owners}
             if all(names.values()) and len(set(names.values())) == len(present):
                 return names, []
-    return numbered, ["the folders in the .lst are not one a label: people are called by label"]
+    return numbered, ["the folders in the list are not one a label: people are called by label"]
 
 
 def _groups(
-    path: Path,
     found: ImageList | None,
     labels: NDArray[np.int32],
+    listed: bool,
     attribute: str,
     races: tuple[str, ...],
 ) -> tuple[list[_Group], list[str]]:
-    """The group columns of a list, and remarks."""
+    """The group columns of a list, and remarks; ``listed``: it told the labels as well."""
     if found is None:
         return [], []
-    declared = _declared(path.with_suffix(GROUPS_SUFFIX))
+    path = found.files[0]
+    declaration = path.with_suffix(GROUPS_SUFFIX)
+    declared = _declared(declaration)
     columns = found.numbers.T
     highest = len(next(iter(declared.values()), races))
-    if np.array_equal(columns[0], labels):
+    if listed or not len(columns) or np.array_equal(columns[0], labels):
         columns = columns[1:]
-    elif len(columns) > 1 or columns.min() < 0 or columns.max() >= highest:
+    elif found.keyed or len(columns) > 1 or columns.min() < 0 or columns.max() >= highest:
         line = int(np.argmax(columns[0] != labels))
         raise DataError(
-            f"{path}: line {line + 1} has label {columns[0][line]}, the record has {labels[line]}. "
+            f"{found.where(line)} has label {columns[0][line]}, the record has {labels[line]}. "
             "If the list belongs to another file, rename it"
         )
     if declared and len(columns) != len(declared):
         raise DataError(
             f"{path}: {len(columns)} numbers behind the label; "
-            f"{path.with_suffix(GROUPS_SUFFIX).name} declares {len(declared)} attributes"
+            f"{declaration.name} declares {len(declared)} attributes"
         )
     if declared:
         both = zip(declared.items(), columns, strict=True)
-        return [_group(path, name, names, codes) for (name, names), codes in both], []
+        return [_group(found, name, names, codes) for (name, names), codes in both], []
     if not len(columns):
         return [], []
     if len(columns) in _BOXES:
-        return [], [f"{len(columns)} columns of the .lst, boxes of faces, are not read"]
+        return [], [f"{len(columns)} columns of the list, boxes of faces, are not read"]
     if len(columns) > 1:
         raise DataError(
             f"{path}: {len(columns)} numbers behind the label. Say what they are in "
-            f"{path.with_suffix(GROUPS_SUFFIX).name}, e.g. "
+            f"{declaration.name}, e.g. "
             '{"attributes": {"ethnicity": ["African", "Asian"], "gender": ["female", "male"]}}'
         )
     numbered = ", ".join(f"{number} {name}" for number, name in enumerate(races))
-    file = path.with_suffix(GROUPS_SUFFIX).name
     remark = (
-        f"the last column of the .lst is taken as '{attribute}': {numbered}. Other names can be "
-        f'given in {file}: {{"attributes": {{"{attribute}": ["name of 0", …]}}}}'
+        f"the last column of the list is taken as '{attribute}': {numbered}. Other names can be "
+        f'given in {declaration.name}: {{"attributes": {{"{attribute}": ["name of 0", …]}}}}'
     )
-    return [_group(path, attribute, races, columns[0])], [remark]
+    return [_group(found, attribute, races, columns[0])], [remark]
 
 
-def _group(path: Path, attribute: str, names: tuple[str, ...], codes: NDArray[np.int32]) -> _Group:
+def _group(
+    found: ImageList, attribute: str, names: tuple[str, ...], codes: NDArray[np.int32]
+) -> _Group:
     if (bad := (codes < -1) | (codes >= len(names))).any():
         line = int(np.argmax(bad))
         raise DataError(
-            f"{path}: line {line + 1}: {codes[line]} is no {attribute}; known are 0 to "
+            f"{found.where(line)}: {codes[line]} is no {attribute}; known are 0 to "
             f"{len(names) - 1} ({', '.join(names)}), and −1 for unknown"
         )
     return _Group(attribute, names, codes)

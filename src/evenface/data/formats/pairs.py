@@ -1,14 +1,21 @@
 """Pairs files: which images a verification set compares.
 
-Two kinds are read, told apart by their content:
+The kinds are told apart by their content:
 
 - **LFW's** (also RFW's): genuine ``name<TAB>i<TAB>j``, impostor ``name1<TAB>i<TAB>name2<TAB>j``;
   the first line may be a header ``folds<TAB>n`` or ``n``: n genuine and n impostor pairs a fold
   (Huang et al., *Labeled Faces in the Wild*, 2007). RFW's files come with and without it.
-- **Tables of paths** (CSV or TSV) whose first line names the columns: ``path1``, ``path2``,
-  ``genuine`` (1/0 or true/false) and, if wanted, ``fold`` (a number) and ``group``.
+- **Tables of paths** (divided by tabs, commas or semicolons) whose first line names the columns:
+  ``path1``, ``path2``, ``genuine`` (1/0, 1/−1 or true/false) and, if wanted, ``fold`` (a number),
+  ``group``, ``identity1`` and ``identity2``; or as in BFW's datatable ``p1``, ``p2``, ``label``,
+  ``att1``, ``att2``, ``id1``, ``id2`` (Robinson et al., *Face Recognition: Too Bias, or Not Too
+  Bias?*, CVPRW 2020).
+- **Lists of paths** without such a line: ``path path genuine`` or ``genuine path path``.
+- **Two lines a pair**, ``path flag``, as CALFW and CPLFW have them: the flag is 0 for impostors
+  (Zheng et al., 2017; Zheng & Deng, 2018).
 
-Every line is a pair, a header, blank or an error: none is skipped.
+In paths, backslashes are taken for slashes. Every line is a pair, a header, blank or an error: none
+is skipped.
 """
 
 from __future__ import annotations
@@ -29,9 +36,27 @@ from evenface.errors import DataError
 Kind = Literal["lfw", "paths"]
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TRUTH = {
+    **dict.fromkeys(("1", "1.0", "+1", "true", "yes", "genuine"), True),
+    **dict.fromkeys(("0", "0.0", "-1", "-1.0", "false", "no", "impostor"), False),
+}
 _REQUIRED = ("path1", "path2", "genuine")
-_OPTIONAL = ("fold", "group")
+_OPTIONAL = ("fold", "group", "group2", "identity1", "identity2")
+_ALIASES = {
+    "p1": "path1",
+    "p2": "path2",
+    "label": "genuine",
+    "att1": "group",
+    "att2": "group2",
+    "id1": "identity1",
+    "id2": "identity2",
+}
+"""BFW's names of columns."""
+PICKLE_SUFFIXES = (".pkl", ".pickle")
+_PICKLE = b"\x80"  # what a pickle of protocol 2 and later begins with
+_ALSO_IN = ("", "images", "aligned images")
+"""Folders of a set that files named without one lie in, as CALFW and CPLFW unpack."""
+_NUMBERED_FILE = re.compile(r"(.+)_[0-9]+\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +66,8 @@ class ImageName:
     identity: str = ""
     number: int = 0
     path: str = ""
-    """Relative to the set's folder, with ``/``; empty where identity and number are given."""
+    """Relative to the set's folder, with ``/``; empty where identity and number are given, as LFW
+    names images. Sets that name the people of paths give the identity as well."""
 
     def __str__(self) -> str:
         return self.path or f"{self.identity}/{self.identity}_{self.number:04d}"
@@ -73,6 +99,11 @@ class PairsFile:
     remarks: tuple[str, ...] = field(default=())
     """What a person should know about the file."""
 
+    @property
+    def names_people(self) -> bool:
+        """Whether the file tells the person of every image."""
+        return all(name.identity for pair in self.pairs for name in (pair.first, pair.second))
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -92,7 +123,14 @@ def read_pairs(path: str | Path) -> PairsFile:
     if not lines:
         raise DataError(f"{path}: no pairs: the file is empty")
     table = _dialect(lines[0][1])
-    found = _read_table(path, lines, table) if table else _read_lfw(path, lines)
+    if table:
+        found = _read_table(path, lines, table)
+    elif listed := _listed(lines[0][1]):
+        found = _read_list(path, lines, listed)
+    elif _flagged(lines[0][1]):
+        found = _read_flagged(path, lines)
+    else:
+        found = _read_lfw(path, lines)
     return replace(found, remarks=(*found.remarks, *_oddities(found.pairs)))
 
 
@@ -101,6 +139,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if content.startswith(_PICKLE) or path.suffix.lower() in PICKLE_SUFFIXES:
+        raise DataError(
+            f"{path}: a pickle is a program, and is not opened. Take the set's CSV file (BFW's "
+            "bfw-v…-datatable.csv), or write one where you trust the file: "
+            "pandas.read_pickle(…).to_csv(…, index=False)"
+        )
     for number, raw in enumerate(re.split(rb"\r\n|\n|\r", content), start=1):
         try:
             line = raw.decode("utf-8")
@@ -189,10 +233,17 @@ def _folds_by_blocks(pairs: list[Pair]) -> int:
 def _dialect(first: str) -> str | None:
     """The delimiter, when the line names the columns of a table of paths."""
     for delimiter in "\t,;":
-        names = [name.lower() for name in _cells(first, delimiter)]
+        names = _columns(first, delimiter)
         if "path1" in names and "path2" in names:
             return delimiter
     return None
+
+
+def _columns(line: str, delimiter: str) -> list[str]:
+    """The columns that a line names, BFW's under our names."""
+    names = [name.lower() for name in _cells(line, delimiter)]
+    bfw = {"p1", "p2"} <= set(names)
+    return [_ALIASES.get(name, name) if bfw else name for name in names]
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -203,7 +254,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _read_table(path: Path, lines: list[tuple[int, str]], delimiter: str) -> PairsFile:
-    columns = [name.lower() for name in _cells(lines[0][1], delimiter)]
+    columns = _columns(lines[0][1], delimiter)
     if missing := [name for name in _REQUIRED if name not in columns]:
         raise DataError(f"{path}: line {lines[0][0]}: the column {missing[0]!r} is missing")
     if len(set(columns)) < len(columns):
@@ -226,12 +277,18 @@ def _read_table(path: Path, lines: list[tuple[int, str]], delimiter: str) -> Pai
 
 def _table_pair(path: Path, number: int, row: dict[str, str]) -> Pair:
     sides = []
-    for name in ("path1", "path2"):
-        _refuse_bad_name(path, number, row[name])
-        sides.append(ImageName(path=row[name]))
+    for side in "12":
+        person = row.get(f"identity{side}", "")
+        sides.append(_path_name(path, number, row[f"path{side}"], person))
     if row["genuine"].lower() not in _TRUTH:
         raise DataError(
-            f"{path}: line {number}: genuine is {row['genuine']!r:.40}, expected 1/0 or true/false"
+            f"{path}: line {number}: genuine is {row['genuine']!r:.40}, expected 1/0, 1/-1 or "
+            "true/false"
+        )
+    if (other := row.get("group2", row.get("group"))) != row.get("group"):
+        raise DataError(
+            f"{path}: line {number}: a pair of two groups, {row.get('group')!r:.40} and "
+            f"{other!r:.40}; pairs are of one group"
         )
     fold = row.get("fold", "")
     if fold and not _NUMBER.fullmatch(fold):
@@ -258,7 +315,86 @@ def _numbered_folds(path: Path, pairs: list[Pair]) -> tuple[tuple[Pair, ...], in
     return tuple(replace(pair, fold=rank[pair.fold]) for pair in pairs), len(found)
 
 
+# --- lists of paths ------------------------------------------------------------------------------
+
+
+def _split_list(line: str) -> list[str]:
+    """Cells divided by tabs, commas or semicolons where there are such, else by spaces."""
+    divider = next((divider for divider in "\t,;" if divider in line), None)
+    return [cell.strip() for cell in line.strip().split(divider)]
+
+
+def _names_image(cell: str) -> bool:
+    return PurePosixPath(cell.replace("\\", "/")).suffix.lower() in SUFFIXES
+
+
+def _listed(line: str) -> tuple[int, int, int] | None:
+    """The cells of both paths and of the truth in a list of pairs; None for what is none."""
+    cells = _split_list(line)
+    for places in ((0, 1, 2), (1, 2, 0)):
+        if len(cells) == 3 and all(_names_image(cells[place]) for place in places[:2]):
+            return places if cells[places[2]].lower() in _TRUTH else None
+    return None
+
+
+def _read_list(path: Path, lines: list[tuple[int, str]], places: tuple[int, int, int]) -> PairsFile:
+    pairs = []
+    for number, line in lines:
+        cells = _split_list(line)
+        if _listed(line) != places:
+            raise DataError(
+                f"{path}: line {number} is no pair: {line.strip()!r:.100}. Expected two paths of "
+                "images and 1/0, 1/-1 or true/false, as in line 1"
+            )
+        first, second = (_path_name(path, number, cells[place]) for place in places[:2])
+        pairs.append(Pair(number, first, second, _TRUTH[cells[places[2]].lower()]))
+    return PairsFile(path, "paths", tuple(pairs), 0)
+
+
+def _flagged(line: str) -> tuple[str, int] | None:
+    """File and flag of half a pair; None for what is none. The file's name may hold spaces."""
+    cells = _split_list(line)
+    if len(cells) != 2:
+        cells = line.strip().rsplit(maxsplit=1)
+    if len(cells) != 2 or not _names_image(cells[0]):
+        return None
+    return (cells[0], int(cells[1])) if re.fullmatch(r"-?[0-9]{1,4}", cells[1]) else None
+
+
+def _read_flagged(path: Path, lines: list[tuple[int, str]]) -> PairsFile:
+    halves = []
+    for number, line in lines:
+        half = _flagged(line)
+        if half is None:
+            raise DataError(
+                f"{path}: line {number} is no half of a pair: {line.strip()!r:.100}. Expected "
+                "'file flag', two lines a pair, the flag 0 for impostors"
+            )
+        person = _NUMBERED_FILE.fullmatch(PurePosixPath(half[0]).name)
+        name = _path_name(path, number, half[0], person[1] if person else "")
+        halves.append((number, name, half[1]))
+    if len(halves) % 2:
+        raise DataError(f"{path}: {len(halves):,} lines; two lines are a pair, so one is missing")
+    pairs = []
+    for (number, first, flag), (other, second, flag2) in zip(
+        halves[::2], halves[1::2], strict=True
+    ):
+        if (flag > 0) != (flag2 > 0):
+            raise DataError(
+                f"{path}: lines {number} and {other} are a pair, but one has the flag {flag}, the "
+                f"other {flag2}"
+            )
+        pairs.append(Pair(number, first, second, flag > 0))
+    return PairsFile(path, "paths", tuple(pairs), 0)
+
+
 # --- both ----------------------------------------------------------------------------------------
+
+
+def _path_name(path: Path, line: int, name: str, identity: str = "") -> ImageName:
+    name = name.replace("\\", "/")
+    _refuse_bad_name(path, line, name)
+    return ImageName(identity, path=name)
 
 
 def _refuse_bad_name(path: Path, line: int, name: str) -> None:
@@ -304,7 +440,8 @@ class PairImages:
     """Finds the images that a pairs file names below a folder.
 
     Numbered images are ``<identity>/<identity>_<number>.<suffix>``, the number with any number of
-    leading zeros (LFW and RFW write four digits); paths are taken as they stand.
+    leading zeros (LFW and RFW write four digits); paths are taken as they stand, names alone also
+    in the folder ``images`` or ``aligned images``.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -318,7 +455,9 @@ class PairImages:
             ImageError: there is none, or there are several.
         """
         if name.path:
-            found = [name.path] if (self.root / name.path).is_file() else []
+            folders = _ALSO_IN if "/" not in name.path else ("",)
+            paths = ((PurePosixPath(folder) / name.path).as_posix() for folder in folders)
+            found = [path for path in paths if (self.root / path).is_file()][:1]
         else:
             found = self._numbers(name.identity).get(name.number, [])
         if len(found) > 1:

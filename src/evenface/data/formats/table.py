@@ -1,7 +1,7 @@
 """Tables of image paths: CSV, TSV or Parquet with the columns ``path`` and ``identity``.
 
 Further columns may be ``landmarks`` (ten numbers x1 y1 … x5 y5), ``origin`` and ``split``; all
-others are attributes.
+others are attributes, except those of measurements, such as scores and ages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from evenface.data.formats import hf_parquet
-from evenface.data.formats.base import Format, ReadOptions, Record
+from evenface.data.formats.base import NONE, Format, ReadOptions, Record
 from evenface.data.formats.columns import (
     ARROW_ERRORS,
     LANDMARKS_FIELD,
@@ -27,9 +27,12 @@ from evenface.data.formats.columns import (
     absolute,
     check_origins,
     choose_fields,
+    distinct_values,
     find_field,
     inside,
+    is_measurement,
     landmark_table,
+    person_finder,
     require,
     row_landmarks,
 )
@@ -111,7 +114,7 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected {LAYOUT}")
-    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
     names = table.column_names
     where = str(path)
     path_field = find_field(PATH_FIELDS, names)
@@ -124,8 +127,9 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
     chosen = choose_fields(
         simple,
         {path_field, *own.values()},
-        identity=options.identity,
+        identity=NONE if options.identity_from else options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(distinct_values(table.column(name))),
         where=where,
     )
     if not table.num_rows:
@@ -134,14 +138,18 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
     def texts(name: str) -> Texts:
         return Texts.of(table.column(name), f"{where}, column {name!r}")
 
-    identities = texts(chosen.identity)
-    require(identities, f"{where}, column {chosen.identity!r}")
     root = absolute(options.root or path.parent)
+    paths = _paths(table.column(path_field), root, f"{where}, column {path_field!r}")
+    if chosen.identity:
+        identities = texts(chosen.identity)
+        require(identities, f"{where}, column {chosen.identity!r}")
+    else:
+        identities = _people(paths, options.identity_from, where)
     return TableSource(
         path,
         root,
-        chosen.identity,
-        _paths(table.column(path_field), root, f"{where}, column {path_field!r}"),
+        options.identity_from or chosen.identity,
+        paths,
         identities,
         {name: texts(field) for field, name in chosen.attributes},
         _landmarks(table, own[LANDMARKS_FIELD], where),
@@ -149,6 +157,15 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
         texts(own[SPLIT_FIELD]) if own[SPLIT_FIELD] else None,
         chosen.remarks,
     )
+
+
+def _people(paths: pa.Array, pattern: str, where: str) -> Texts:
+    """The person of each path as a pattern finds it; nobody without a pattern."""
+    find = person_finder(pattern) if pattern else lambda path, where: ""
+    people = Texts()
+    for row, path in enumerate(paths.to_pylist(), start=1):
+        people.append(find(path, f"{where}, row {row:,}"))
+    return people
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -160,10 +177,19 @@ def _read_parquet(path: Path) -> pa.Table:
     return table
 
 
-def _read_csv(path: Path) -> pa.Table:
+def read_csv(path: Path) -> pa.Table:
+    """All columns of a CSV or TSV file with a header, as text; missing cells are null.
+
+    Raises:
+        DataError: empty, not UTF-8, two columns of one name, or rows of several lengths.
+    """
     delimiter = _DELIMITERS.get(path.suffix.lower(), ",")
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
+            first = handle.readline()
+            if delimiter not in first:  # as programs of some languages write CSV
+                delimiter = ";" if ";" in first else delimiter
+            handle.seek(0)
             header = next(csv.reader(handle, delimiter=delimiter), [])
         if not header:
             raise DataError(f"{path}: empty; expected a header with the columns path and identity")
@@ -190,7 +216,7 @@ def _paths(column: pa.ChunkedArray, root: str, where: str) -> pa.Array:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise DataError(f"{where}: {column.type}, expected text")
-    paths = column.cast(pa.large_string()).combine_chunks()
+    paths = pc.replace_substring(column.cast(pa.large_string()), "\\", "/").combine_chunks()
     if isinstance(paths, pa.ChunkedArray):  # of a table without chunks
         paths = pa.concat_arrays(paths.chunks)
     empty = pc.fill_null(pc.equal(paths, ""), True)
@@ -230,5 +256,6 @@ FORMAT = Format(
     LAYOUT,
     recognises=_recognises,
     open=open_table,
-    heeds=frozenset({"identity", "attributes", "root"}),
+    heeds=frozenset({"identity", "identity_from", "attributes", "root"}),
+    last=True,
 )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from evenface.data.formats.base import Format, ReadOptions, Record
+from evenface.data.formats.base import NONE, Format, ReadOptions, Record
 from evenface.data.formats.columns import (
     LANDMARKS_FIELD,
     ORIGIN_FIELD,
@@ -30,6 +30,7 @@ from evenface.data.formats.columns import (
     check_origins,
     choose_fields,
     find_field,
+    is_measurement,
     landmarks_of,
     text_of,
 )
@@ -138,7 +139,7 @@ class WebDatasetSource:
         own = {name: column[number] or "" for name, column in self._own.items()}
         return Record(
             self._listing.name(number),
-            str(self._identities[number]),
+            self._identities[number] or "" if len(self._identities) else "",
             tuple(column[number] for column in self._values),
             landmarks=None if points is None else points.astype(np.float64),
             origin=own.get(ORIGIN_FIELD, ""),
@@ -165,7 +166,7 @@ def open_webdataset(path: Path, options: ReadOptions) -> WebDatasetSource:
     """
     listing = _Listing(shard_files(path))
     for number in range(len(listing.shards)):
-        _list_shard(listing, number)
+        _list_shard(listing, number, bare=options.identity == NONE)
     if not listing.names:
         raise DataError(f"{path}: no images in {len(listing.shards):,} shards; expected {LAYOUT}")
     labels = listing.labels
@@ -177,11 +178,12 @@ def open_webdataset(path: Path, options: ReadOptions) -> WebDatasetSource:
         own.values(),
         identity=options.identity,
         attributes=options.attributes,
+        measured=lambda name: is_measurement(labels.columns[name]),
         where=str(path),
     )
     if left_out:
         listing.remarks.append(f"fields left out: {', '.join(map(repr, left_out))}")
-    identities = labels.column(chosen.identity)
+    identities = labels.column(chosen.identity) if chosen.identity else Texts()
     if (bare := next((n for n, name in enumerate(identities) if name is None), None)) is not None:
         raise DataError(f"{path}: {listing.name(bare)}: its label has no {chosen.identity!r}")
     texts = {name: labels.column(item) for name, item in own.items() if item}
@@ -245,7 +247,7 @@ class _Sample:
     label: dict[str, Any] = field(default_factory=dict)
 
 
-def _list_shard(listing: _Listing, number: int) -> None:
+def _list_shard(listing: _Listing, number: int, *, bare: bool) -> None:
     path = listing.shards[number]
     others = imageless = 0
     samples: dict[str, _Sample] = {}
@@ -265,7 +267,7 @@ def _list_shard(listing: _Listing, number: int) -> None:
         if sample.image is None:
             imageless += bool(sample.label)
             continue
-        if not sample.label:
+        if not sample.label and not bare:
             raise DataError(
                 f"{path}: sample {printable(key)!r} has no label ({_LABEL} or json beside it)"
             )
