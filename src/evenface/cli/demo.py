@@ -42,6 +42,7 @@ def demo_app(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, port))
+            listening.listen()  # the address is printed before the server takes over
         except OSError as error:
             raise UsageError(
                 f"port {port} cannot be used ({error.strerror}); choose another with --port"
