@@ -23,8 +23,9 @@ SUFFIXES = frozenset(
 """Files with another suffix (in lower case) are no images."""
 MAX_FILE_BYTES = 256 * 2**20
 
-# What archivers and file servers leave among the images; names with a leading dot are left too.
-_CLUTTER = frozenset({"__MACOSX", "@eaDir"})
+CLUTTER = frozenset({"__MACOSX", "@eaDir"})
+"""What archivers and file servers leave among the images: left out, as are names that begin with a
+dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class _Walk:
         images, folders = [], []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name in _CLUTTER:
+                if entry.name.startswith(".") or entry.name in CLUTTER:
                     continue
                 if entry.is_dir():
                     folders.append(entry.name)

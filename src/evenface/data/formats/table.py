@@ -134,8 +134,9 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
     def texts(name: str) -> Texts:
         return Texts.of(table.column(name), f"{where}, column {name!r}")
 
-    identities = texts(chosen.identity)
-    require(identities, f"{where}, column {chosen.identity!r}")
+    label = f"{where}, column {chosen.identity!r}"
+    identities = texts(chosen.identity).stripped_names(label)
+    require(identities, label)
     root = absolute(options.root or path.parent)
     return TableSource(
         path,
@@ -143,10 +144,10 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
         chosen.identity,
         _paths(table.column(path_field), root, f"{where}, column {path_field!r}"),
         identities,
-        {name: texts(field) for field, name in chosen.attributes},
+        {name: texts(field).stripped() for field, name in chosen.attributes},
         _landmarks(table, own[LANDMARKS_FIELD], where),
-        _origins(texts(own[ORIGIN_FIELD]), where) if own[ORIGIN_FIELD] else None,
-        texts(own[SPLIT_FIELD]) if own[SPLIT_FIELD] else None,
+        _origins(texts(own[ORIGIN_FIELD]).stripped(), where) if own[ORIGIN_FIELD] else None,
+        texts(own[SPLIT_FIELD]).stripped() if own[SPLIT_FIELD] else None,
         chosen.remarks,
     )
 
