@@ -31,7 +31,6 @@ _EXTRAS = {
     "prune": "students of fewer channels",
     "openvino": "faster ONNX teachers on x86 processors",
     "demo": "the local page that compares two pictures",
-    "fast": "JPEGs decoded faster",
     "label": "groups from teacher embeddings",
     "calibrate": "calibration by score and by cluster",
     "ray": "studies on a Ray cluster",

@@ -19,7 +19,7 @@ from evenface.models.weights import Order, load_state, read_centres, read_weight
 from evenface.models.widths import Channels
 from evenface.teachers.base import check_images
 from evenface.teachers.preprocessing import Preprocessing
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
 
 _BATCH = {"cpu": 32, "cuda": 256}
 _SIZE_KEYS = ("features.weight", "output_layer.3.weight")
@@ -159,7 +159,7 @@ def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
     """The final backbone of a finished training run."""
     described = run_backbone(folder)
     return CheckpointTeacher(
-        folder / WEIGHTS_NAME,
+        run_weights(folder),
         backbone=described.name,
         embedding_size=described.embedding_size,
         channels=described.channels,

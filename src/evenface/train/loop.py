@@ -17,7 +17,7 @@ from evenface.console import note, warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError, UsageError
-from evenface.files import read_json, remove_remains, write_json, write_text
+from evenface.files import read_json, remove_remains, sha256_file, write_json, write_text
 from evenface.lock import FolderLock
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
@@ -297,6 +297,7 @@ class _Run:
             "seconds": round(progress.seconds, 2),
             "final": final_values(self.out / LOG_NAME),
             "weights": result_is,
+            "weights_sha256": sha256_file(self.out / WEIGHTS_NAME),
             "setbacks": len(progress.setbacks),
             "device": str(self.device),
             "threads": recipe.threads or torch.get_num_threads(),

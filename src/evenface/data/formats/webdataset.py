@@ -348,7 +348,7 @@ def _label(tar: tarfile.TarFile, member: tarfile.TarInfo, kind: str, path: Path)
     try:
         text = data.decode("utf-8")
         if kind == _LABEL:
-            return {_LABEL: text.strip("\r\n")}
+            return {_LABEL: text.strip("\r\n") if text.strip() else ""}
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: cannot be read ({error})") from None
