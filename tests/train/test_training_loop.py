@@ -103,7 +103,7 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1
     assert {path.name for path in out.iterdir()} == {
-        ".lock", "run.json", "log.jsonl", "recipe.yaml", "checkpoints", "weights.safetensors"
+        "run.json", "log.jsonl", "recipe.yaml", "checkpoints", "weights.safetensors"
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def demo_app(
     with asking_for("demo", "the demo page"):
         import uvicorn
 
-        from evenface.demo.app import HOST, create_app
+        from evenface.demo.app import HOST, MAX_CALLS, create_app
 
     recogniser = Recogniser.load(model, fmr=fmr, threshold=threshold, audit=threshold_from)
     out().print(str(recogniser.about), markup=False, highlight=False)
@@ -49,5 +49,10 @@ def demo_app(
             ) from None
         address = f"http://{HOST}:{listening.getsockname()[1]}"
         out().print(f"open {address} in a browser; Ctrl-C stops it", highlight=False)
-        config = uvicorn.Config(create_app(recogniser), log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            create_app(recogniser),
+            log_level="warning",
+            access_log=False,
+            limit_concurrency=MAX_CALLS,
+        )
         uvicorn.Server(config).run(sockets=[listening])

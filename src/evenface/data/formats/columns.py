@@ -23,6 +23,8 @@ IDENTITY_FIELDS = ("identity", "person", "subject", "label", "class", "cls")
 LANDMARKS_FIELD, ORIGIN_FIELD, SPLIT_FIELD = "landmarks", "origin", "split"
 ARROW_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises at damaged files; the last where text is not UTF-8."""
+MAX_TEXT = 10_000
+"""Characters of a name or an attribute's value."""
 MOST_LISTED = 10
 """Clashing names that a message lists."""
 _NUMBERS = re.compile(r"[\s,;:()\[\]]+")
@@ -36,11 +38,14 @@ def text_of(value: Any) -> str | None:
         None where there is no value, or an empty text.
 
     Raises:
-        ValueError: a list or mapping, a number that is not whole, or half a Unicode character.
+        ValueError: a list or mapping, a number that is not whole, half a Unicode character, or more
+            than :data:`MAX_TEXT` characters.
     """
     if value is None:
         return None
     if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"a text of {len(value):,} characters; at most {MAX_TEXT:,}")
         value.encode()  # JSON can hold halves of characters, which nothing else can
         return value or None
     if isinstance(value, bool):

@@ -8,6 +8,7 @@ import stat
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,9 +215,10 @@ class _Walk:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in CLUTTER:
                     continue
-                if entry.is_dir():
-                    folders.append(entry.name)
-                    continue
+                with suppress(OSError):  # of a link that leads to itself
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                        continue
                 suffix = os.path.splitext(entry.name)[1].lower()
                 if suffix in SUFFIXES:
                     images.append(entry.name)
