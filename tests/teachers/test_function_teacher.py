@@ -65,5 +65,7 @@ def test_functions_that_do_not_embed(function, kind: type[Exception], message: s
 def test_modules_that_fail(tmp_path, monkeypatch, code: str) -> None:
     (tmp_path / "failing_module.py").write_text(code)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error"):
+    with pytest.raises(
+        UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error|SystemExit"
+    ):
         load_teacher("failing_module:embed")
