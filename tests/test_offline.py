@@ -1,7 +1,8 @@
-"""Nothing leaves the machine: commands run where the kernel ends whatever connects anywhere."""
+"""Nothing leaves the machine: commands run where the kernel tells of every connection."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from evenface.data.store import ImageStore
-from sealed import AVAILABLE, COMMAND, ENDED
+from sealed import AVAILABLE, COMMAND, CONNECTED
 from toy_onnx import write_recogniser
 from untrained_run import write_faces, write_run
 
@@ -29,7 +30,7 @@ for line in sys.argv[1:]:
     try:
         main(line.split())
     except SystemExit as error:
-        assert not error.code, f"{line}: exit code {error.code}"
+        assert error.code in (None, 0, 130), f"{line}: exit code {error.code}"
 """
 CONNECTIONS = [
     "import socket; socket.create_connection(('127.0.0.1', 9))",
@@ -41,15 +42,17 @@ CONNECTIONS = [
     "libc.connect(libc.socket(2, 1, 0), struct.pack('=HHIQ', 2, 9, 1, 0), 16)",
     "import subprocess, sys\n"
     "code = 'import socket; socket.create_connection((\"127.0.0.1\", 9))'\n"
-    "ended = subprocess.run([sys.executable, '-c', code]).returncode\n"
-    "import os; os.kill(os.getpid(), -ended)",
+    "subprocess.run([sys.executable, '-c', code])",
+    "import threading, socket, time\n"
+    "threading.Thread(target=socket.create_connection, args=(('127.0.0.1', 9),)).start()\n"
+    "time.sleep(9)",
 ]
 
 
 @pytest.mark.parametrize("code", CONNECTIONS)
 def test_the_seal_ends_what_connects(code):
     done = subprocess.run([*COMMAND, sys.executable, "-c", code], check=False)
-    assert done.returncode == ENDED
+    assert done.returncode == CONNECTED
 
 
 def test_the_seal_allows_what_stays_on_the_machine():
@@ -111,9 +114,9 @@ def test_no_command_connects_anywhere(tmp_path):
         process.wait(60)
     finally:
         process.kill()
-    assert process.returncode in (0, 130, -signal.SIGINT), log.read_text()
+    assert process.returncode == 0, log.read_text()
     names = {path.name for path in home.iterdir()}
-    assert not names - {"evenface", "matplotlib"}, names
+    assert not names - {"evenface", "matplotlib", f"torchinductor_{getpass.getuser()}"}, names
 
 
 def test_what_libraries_would_send_is_switched_off_unless_the_user_decides_otherwise():

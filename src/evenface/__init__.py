@@ -8,6 +8,7 @@ extra: ``train_model`` and ``distill_student`` (``train``), ``run_study`` (``tra
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ for _name, _value in {
     "DO_NOT_TRACK": "1",  # heeded by libraries that a model function may import (Hugging Face)
 }.items():
     os.environ.setdefault(_name, _value)
+# OpenVINO tells its makers of every import, under an id that it keeps in the user's home, unless
+# this package is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
     from evenface.data.from_arrays import load_dataset, make_dataset

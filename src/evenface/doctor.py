@@ -52,6 +52,7 @@ _IMPORTER = """
 import importlib, json, os, sys
 report = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # what packages print while they are imported
+sys.modules["openvino_telemetry"] = None  # which would tell OpenVINO's makers of the import
 for name in sys.argv[1:]:
     error = None
     try:
