@@ -123,6 +123,14 @@ def test_a_run_that_is_held_and_has_not_trained_yet_has_no_pace(tmp_path):
     assert (run.state, run.step, run.pace, run.eta) == ("running", 0, None, None)
 
 
+def test_a_clock_that_went_backwards_gives_no_pace(tmp_path):
+    (run,) = study(tmp_path, ("a",))
+    log(tmp_path, run, step=60, seconds=-3600)
+    with FolderLock(tmp_path / "runs" / "a", name=LOCK_NAME):
+        (found,) = read_status(tmp_path).runs
+    assert (found.state, found.step, found.pace, found.eta) == ("running", 60, None, None)
+
+
 def test_looking_never_keeps_a_process_out(tmp_path):
     """Whoever looks holds the lock for a moment; whoever wants it tries again."""
     study(tmp_path, ("a",))

@@ -321,7 +321,7 @@ class _Interpreter(pickle._Unpickler):
     def load_reduce(self) -> None:
         """Make a value; all bytes made together are no more than the file's."""
         arguments = self.stack[-1]
-        super().load_reduce()
+        super().load_reduce()  # type: ignore[misc]
         made = self.stack[-1]
         if isinstance(made, bytes) and not any(made is given for given in arguments):
             self.room -= len(made)
