@@ -19,7 +19,6 @@ EXTRAS_ONLY = [
     "onnx",
     "onnxscript",
     "sklearn",
-    "simplejpeg",
     "torch_pruning",
     "starlette",
     "uvicorn",

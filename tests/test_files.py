@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,37 @@ def test_only_what_was_left_of_a_file_is_removed(tmp_path):
         (tmp_path / name).write_text("x")
     remove_remains(tmp_path / "weights.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_symbolic_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "else").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("else/file.txt")
+    for text in ("new", "changed"):
+        write_text(link, text)
+        assert link.is_symlink()
+        assert (tmp_path / "else" / "file.txt").read_text() == text
+    assert [path.name for path in (tmp_path / "else").iterdir()] == ["file.txt"]
+
+
+def test_devices_and_pipes_are_written_through(tmp_path):
+    write_text(Path("/dev/null"), "gone")
+    assert Path("/dev/null").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_text(pipe, "through")
+        assert read.result() == "through"
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_folders_and_looping_links_are_refused(tmp_path):
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        write_text(tmp_path, "x")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="levels of symbolic links"):
+        write_text(tmp_path / "a", "x")
+    assert (tmp_path / "a").is_symlink()

@@ -48,7 +48,6 @@ USES: dict[str, tuple[str, ...]] = {
     "evenface.export": ("export",),
     "evenface.export.prune": ("prune",),
     "evenface.data.render": ("render",),
-    "evenface.data.decode": ("fast",),
     "evenface.data.labels.classifier": ("label",),
     "evenface.evaluate.calibration": ("calibrate",),
     "evenface.report": ("report",),

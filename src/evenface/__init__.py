@@ -8,12 +8,21 @@ extra: ``train_model`` and ``distill_student`` (``train``), ``run_study`` (``tra
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# onnxruntime 1.32 keeps a device id and sends usage data to its maker, unless this is set before
-# it is imported; onnxruntime.disable_telemetry_events() comes too late.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+for _name, _value in {
+    # onnxruntime 1.32 keeps a device id and sends usage data to its maker, unless this is set
+    # before it is imported; onnxruntime.disable_telemetry_events() comes too late.
+    "ORT_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports clusters that it starts to its makers
+    "DO_NOT_TRACK": "1",  # heeded by libraries that a model function may import (Hugging Face)
+}.items():
+    os.environ.setdefault(_name, _value)
+# OpenVINO tells its makers of every import, under an id that it keeps in the user's home, unless
+# this package is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
     from evenface.data.from_arrays import load_dataset, make_dataset

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +24,22 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     After an error, a kill or a full disk the old ``target`` is still whole, and no half-written
     file bears its name. The temporary file keeps the target's suffix, because some writers look
-    at it.
+    at it. Symbolic links are followed. A device or a pipe is not replaced: what was written is
+    copied into it.
+
+    Raises:
+        OSError: ``target`` is a folder, or a symbolic link that leads to itself.
     """
+    given, target = target, _followed(target)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(given))
+    if target.exists() and not target.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / f"content{target.suffix}"
+            yield temporary
+            with open(temporary, "rb") as content, open(target, "wb") as sink:
+                shutil.copyfileobj(content, sink)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
@@ -35,11 +51,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _followed(path: Path) -> Path:
+    """Where symbolic links lead; OSError where they go round in circles."""
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return found
+
+
 def remove_remains(target: Path) -> None:
     """Delete what killed processes left of :func:`atomic_path` for ``target``.
 
     Call this only while nobody else writes it.
     """
+    target = _followed(target)
     mark = re.compile(
         re.escape(f".{target.stem}.") + r"[0-9a-f]{8}\.tmp" + re.escape(target.suffix)
     )
@@ -108,6 +133,8 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not valid JSON ({error})") from None
+    except RecursionError:
+        raise DataError(f"{path}: not valid JSON (too deeply nested)") from None
 
 
 def sha256_file(path: Path) -> str:

@@ -1,3 +1,4 @@
+import functools
 import http.server
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +193,51 @@ def test_broken_download_is_told_and_nothing_is_left(shop, monkeypatch, half_ser
     with pytest.raises(EvenfaceError, match=message):
         get_asset("model")
     assert shop.cached_files() == []
+
+
+class Redirecting(http.server.SimpleHTTPRequestHandler):
+    """Sends "/to/X" on to X, and serves the files of its folder."""
+
+    def do_GET(self):
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+            return
+        super().do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_redirect_brings_the_asset_or_nothing(shop, monkeypatch, tmp_path):
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    shop.wheel.unlink()
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "right").write_bytes(shop.model.read_bytes())
+    (tmp_path / "served" / "wrong").write_bytes(shop.model.read_bytes()[::-1])
+    serve = functools.partial(Redirecting, directory=tmp_path / "served")
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pool.submit(server.serve_forever)
+        base = f"http://127.0.0.1:{server.server_port}/to"
+        try:
+            for place, message in (
+                ("/wrong", "instead of"),
+                (shop.model.as_uri(), "not allowed|redirection"),
+                (f"{base}/" * 2, "redirect|50|40|error"),
+            ):
+                set_url(monkeypatch, f"{base}/{place}")
+                with pytest.raises(EvenfaceError, match=message):
+                    get_asset("model")
+                assert shop.cached_files() == []
+            set_url(monkeypatch, f"{base}//right")
+            assert get_asset("model").read_bytes() == shop.model.read_bytes()
+        finally:
+            server.shutdown()
 
 
 def test_no_network_is_told(shop, monkeypatch):

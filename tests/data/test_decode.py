@@ -92,36 +92,51 @@ def test_first_frame_of_an_animation() -> None:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_simplejpeg_gives_pillows_pixels(
-    mode: str, side: int, subsampling: int, options: dict, monkeypatch: pytest.MonkeyPatch
+    mode: str, side: int, subsampling: int, options: dict
 ) -> None:
-    pytest.importorskip("simplejpeg")
     pixels = np.random.default_rng(side).integers(0, 256, (side, side + 3, 3), dtype=np.uint8)
     data = encode(Image.fromarray(pixels).convert(mode), "JPEG", subsampling=subsampling, **options)
-    fast = decoding._plain_jpeg(data)
-    assert fast is not None
-    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
-    np.testing.assert_array_equal(decode(data), fast)
+    np.testing.assert_array_equal(decoding._jpeg(data), decoding._with_pillow(data))
 
 
-def test_what_simplejpeg_is_not_trusted_with() -> None:
-    pytest.importorskip("simplejpeg")
-    picture = Image.fromarray(np.repeat(np.repeat(RGB, 8, 0), 8, 1))
+def turned() -> dict[str, Image.Exif]:
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = encode(picture, "JPEG", exif=exif)
-    whole = encode(picture, "JPEG")
-    noisy = whole[:-40] + b"\xff\xd9"
-    for data in (
-        turned,
-        whole[:-40],
-        noisy,
-        encode(picture.convert("CMYK"), "JPEG"),
-        b"\xff\xd8\xff",
-    ):
-        assert decoding._plain_jpeg(data) is None
-    assert decode(turned).shape == (72, 48, 3)
+    return {"exif": exif}
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("RGB", {}), ("L", {}), ("RGB", turned()), ("CMYK", {})]
+)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_all_image_data_is_refused(
+    mode: str, options: dict, progressive: bool
+) -> None:
+    """Pillow decodes it without a remark."""
+    picture = Image.fromarray(np.repeat(np.repeat(RGB, 8, 0), 8, 1)).convert(mode)
+    whole = encode(picture, "JPEG", progressive=progressive, **options)
+    assert decode(whole).shape[2] == 3
+    scan = whole.index(b"\xff\xda") + 20
+    end = whole.find(b"\xff\xc4", scan) if progressive else len(whole) - 2
+    for kept in (0.1, 0.8):
+        damaged = whole[: scan + int(kept * (end - scan))] + b"\xff\xd9"
+        assert decoding._with_pillow(damaged).ndim == 3
+        with pytest.raises(ImageError, match="unreadable image: Corrupt JPEG data: premature end"):
+            decode(damaged)
     with pytest.raises(ImageError, match="unreadable"):
         decode(whole[:-40])
+
+
+def test_what_cameras_leave_behind_the_image_data_is_no_damage() -> None:
+    whole = encode(Image.fromarray(np.repeat(np.repeat(RGB, 8, 0), 8, 1)), "JPEG")
+    padded = whole[:-2] + bytes(100) + whole[-2:]
+    np.testing.assert_array_equal(decode(padded), decode(whole))
+    np.testing.assert_array_equal(decode(whole + b"trailing"), decode(whole))
+
+
+def test_sixteen_bits_may_come_as_thirty_two() -> None:
+    wide = b"P5 4 1 65535\n" + np.array([0, 257, 257 * 128, 65535], ">u2").tobytes()
+    assert decode(wide)[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -146,6 +161,7 @@ def test_decompression_bombs_are_refused_by_their_header(side: int) -> None:
         (encode(Image.fromarray(RGB))[:60], "unreadable"),
         (encode(Image.fromarray(np.zeros((2, 2), np.float32)), "TIFF"), "no defined range"),
         (encode(Image.fromarray(np.full((2, 2), 70_000, np.int32)), "TIFF"), "no defined range"),
+        (encode(Image.fromarray(np.full((2, 2), 200, np.int32)), "TIFF"), "no defined range"),
     ],
 )
 def test_reasons(data: bytes, message: str) -> None:

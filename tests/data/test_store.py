@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,40 @@ def test_fingerprint_depends_on_content_not_on_batches(
     other = images.copy()
     other[5, 0, 0, 0] ^= 1
     assert write(tmp_path / "other", other).fingerprint != whole.fingerprint
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    "indices", [5, -6, slice(0, 8), slice(None, None, -1), [0, 6], np.arange(11) == 7]
+)
+def test_a_flipped_bit_is_seen_when_its_block_is_first_read(
+    tmp_path: Path, images: np.ndarray, indices: Any
+) -> None:
+    store = write(tmp_path / "s", images)
+    with open(tmp_path / "s" / "images.bin", "r+b") as handle:
+        handle.seek(6 * IMAGE_BYTES + 7)
+        handle.write(bytes([images[6].reshape(-1)[7] ^ 1]))
+    for sound in ([0, 3, 10], slice(8, None), -1):
+        np.testing.assert_array_equal(store[sound], images[sound])
+    with pytest.raises(DataError, match=r"images\.bin: images 4 to 7 \(block 1\) do not match"):
+        store[indices]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_block_is_checked_once(
+    tmp_path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write(tmp_path / "s", images)
+    checked: list[int] = []
+    check = ImageStore._check
+    monkeypatch.setattr(
+        ImageStore, "_check", lambda self, n: (checked.append(n), check(self, n))[1]
+    )
+    for indices in ([0, 5], 4, slice(None), slice(3), [[9, 2]]):
+        np.testing.assert_array_equal(store[indices], images[indices])
+    assert sorted(checked) == [0, 1, 2]
+    with pytest.raises(IndexError):
+        store[[2, 11]]
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -198,6 +200,62 @@ def test_damaged_files_are_refused(two_groups: Manifest, tmp_path: Path, damage:
     if damage == "foreign":
         pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(DataError, match=r"protocol\.parquet"):
+        Protocol.read(path)
+
+
+HEADER: list[dict[str, Any]] = [
+    {"manifest_rows": 10**15},
+    {"manifest_rows": 3},
+    {"manifest_rows": "9"},
+    {"manifest_rows": True},
+    {"groups": [1, 2]},
+    {"groups": "ab"},
+    {"group_by": [None]},
+    {"folds": 1},
+    {"folds": -4},
+    {"seed": {}},
+    {"notes": [[]]},
+    {"counts": []},
+    {"counts": [{"images": -1, "identities": 0, "single_image_identities": 0}] * 2},
+    {"counts": [{"other": 1}] * 2},
+    {"origins": ["real"]},
+    {"origins": {"real": "many"}},
+    {"name": None},
+    {"version": [[]]},
+]
+COLUMNS: list[tuple[str, Any]] = [
+    ("a", -1),
+    ("b", 10**6),
+    ("group", 2),
+    ("group", -1),
+    ("fold", 99),
+    ("fold", -2),
+    ("identity_a", -7),
+    ("identity_b", 2**60),
+    ("genuine", None),
+    ("scored", None),
+    ("a", None),
+    ("a", 0.5),
+    ("genuine", 3),
+]
+
+
+@pytest.mark.parametrize("change", [*HEADER, *COLUMNS], ids=str)
+def test_hostile_content_is_refused(two_groups: Manifest, tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "protocol.parquet"
+    protocol_from_manifest(two_groups, max_pairs=10, folds=2).write(path)
+    table = pq.read_table(path)
+    header = json.loads(table.schema.metadata[b"evenface-protocol"])
+    if isinstance(change, tuple):
+        name, value = change
+        values = table.column(name).to_pylist()
+        values = [value] * len(values) if name == "genuine" and value else [value, *values[1:]]
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(values))
+    else:
+        header |= change
+    pq.write_table(table.replace_schema_metadata({"evenface-protocol": json.dumps(header)}), path)
+    with pytest.raises(DataError, match=r"protocol\.parquet: (not a readable p|p)rotocol"):
         Protocol.read(path)
 
 

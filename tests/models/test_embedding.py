@@ -10,7 +10,9 @@ import safetensors.torch
 import torch
 
 from evenface.errors import DataError
+from evenface.files import sha256_file
 from evenface.models import create_backbone, embed, load_run_backbone
+from evenface.teachers import load_teacher
 
 
 @pytest.fixture
@@ -95,6 +97,22 @@ def test_runs_that_do_not_fit_are_refused(run):
     record.unlink()
     with pytest.raises(DataError, match="no such file"):
         load_run_backbone(run)
+
+
+def test_weights_that_the_record_does_not_know_are_refused(run):
+    weights, record = run / "weights.safetensors", run / "run.json"
+    known = json.loads(record.read_text()) | {"weights_sha256": sha256_file(weights)}
+    record.write_text(json.dumps(known))
+    load_run_backbone(run)
+    load_teacher(run)
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    weights.write_bytes(content)
+    for load in (load_run_backbone, load_teacher, lambda run: load_teacher(run / weights.name)):
+        with pytest.raises(
+            DataError, match=r"weights\.safetensors: not the weights that run\.json"
+        ):
+            load(run)
 
 
 def test_damaged_and_missing_weights_are_named(run):

@@ -13,10 +13,10 @@ import pytest
 
 from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.files import read_json
+from evenface.lock import FolderLock
 from evenface.study.record import StageTime
 from evenface.study.stage import Mark, carry_out
 from evenface.study.stages import Stage, StageLog
-from evenface.train.lock import RunLock
 from parallel_calls import end_stage, write
 
 
@@ -252,7 +252,7 @@ def test_a_stage_that_another_process_finished_meanwhile_is_not_repeated(tmp_pat
 def test_a_stage_that_another_process_is_at_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr("evenface.study.stage._PATIENCE", 0.2)
     with (
-        RunLock(tmp_path, name=".stage-lock"),
+        FolderLock(tmp_path, name=".stage-lock"),
         pytest.raises(UsageError, match="is at this stage"),
     ):
         carry_out(tmp_path, "k", write, ("x",))

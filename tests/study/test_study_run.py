@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from evenface.errors import DataError, EvenfaceError, UsageError
+from evenface.lock import FolderLock
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
-from evenface.train.lock import RunLock
 
 OVERRIDES = {
     "student.overrides": {
@@ -277,7 +277,7 @@ def test_a_folder_serves_one_process_at_a_time(finished, face_folders, teacher_f
     before = (out / "study.yaml").read_bytes()
     again = own_study(face_folders, teacher_file, workers=1)
     refused = pytest.raises(UsageError, match=r"process \d+ on \S+ is running this study")
-    with RunLock(out), refused:
+    with FolderLock(out), refused:
         run_study(again, out, command="")
     assert (out / "study.yaml").read_bytes() == before
 

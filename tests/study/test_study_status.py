@@ -12,10 +12,10 @@ import pytest
 from evenface.cli.main import main
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
+from evenface.lock import FolderLock
 from evenface.study.runs import StudyRun, read_runs, write_runs
 from evenface.study.stage import LOCK_NAME, Mark
 from evenface.study.status import RunStatus, StudyStatus, read_status
-from evenface.train.lock import RunLock
 from evenface.train.recipe import load_recipe
 
 STEPS = 100
@@ -68,7 +68,7 @@ def folder(tmp_path: Path):
     write_json(tmp_path / "stages.json", records)
     job = runs["job-failed"]
     Mark(job.stage().key, error="no such face", attempts=2).write(tmp_path / job.at)
-    with RunLock(tmp_path), RunLock(tmp_path / "runs" / "running", name=LOCK_NAME):
+    with FolderLock(tmp_path), FolderLock(tmp_path / "runs" / "running", name=LOCK_NAME):
         yield tmp_path
 
 
@@ -118,9 +118,17 @@ def test_marks_and_failures_of_other_inputs_do_not_count(tmp_path):
 
 def test_a_run_that_is_held_and_has_not_trained_yet_has_no_pace(tmp_path):
     study(tmp_path, ("a",))
-    with RunLock(tmp_path / "runs" / "a", name=LOCK_NAME):
+    with FolderLock(tmp_path / "runs" / "a", name=LOCK_NAME):
         (run,) = read_status(tmp_path).runs
     assert (run.state, run.step, run.pace, run.eta) == ("running", 0, None, None)
+
+
+def test_a_clock_that_went_backwards_gives_no_pace(tmp_path):
+    (run,) = study(tmp_path, ("a",))
+    log(tmp_path, run, step=60, seconds=-3600)
+    with FolderLock(tmp_path / "runs" / "a", name=LOCK_NAME):
+        (found,) = read_status(tmp_path).runs
+    assert (found.state, found.step, found.pace, found.eta) == ("running", 60, None, None)
 
 
 def test_looking_never_keeps_a_process_out(tmp_path):
@@ -136,7 +144,7 @@ def test_looking_never_keeps_a_process_out(tmp_path):
     thread.start()
     try:
         for _ in range(50):
-            with RunLock(tmp_path / "runs" / "a", name=LOCK_NAME):
+            with FolderLock(tmp_path / "runs" / "a", name=LOCK_NAME):
                 pass
     finally:
         stop.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,7 @@ def test_only_a_declared_fingerprint_is_kept() -> None:
         (lambda images: np.full((len(images), 2), np.nan), DataError, "NaN or infinite"),
         (lambda images: images.nothing, UsageError, "AttributeError"),
         (lambda images: "text", UsageError, "ValueError"),
+        (lambda images: sys.exit(0), UsageError, "SystemExit: 0"),
     ],
 )
 def test_functions_that_do_not_embed(function, kind: type[Exception], message: str) -> None:
@@ -56,9 +59,13 @@ def test_functions_that_do_not_embed(function, kind: type[Exception], message: s
         load_teacher(function)
 
 
-@pytest.mark.parametrize("code", ["def embed(images) return images", "raise RuntimeError('no')"])
+@pytest.mark.parametrize(
+    "code", ["def embed(images) return images", "raise RuntimeError('no')", "raise SystemExit"]
+)
 def test_modules_that_fail(tmp_path, monkeypatch, code: str) -> None:
     (tmp_path / "failing_module.py").write_text(code)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error"):
+    with pytest.raises(
+        UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error|SystemExit"
+    ):
         load_teacher("failing_module:embed")

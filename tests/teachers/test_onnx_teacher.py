@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from evenface.errors import DataError, MissingDependencyError
 from evenface.teachers import load_teacher
@@ -267,3 +267,39 @@ def test_preprocessing_declared_in_the_metadata(recogniser: ToyRecogniser) -> No
     model.metadata_props.add(key="preprocessing", value='{"mean": 0.0, "std": 255.0}')
     onnx.save(model, recogniser.path)
     assert OnnxTeacher(recogniser.path).preprocessing == Preprocessing(0.0, 255.0)
+
+
+def test_a_loop_that_may_never_end_is_refused(tmp_path):
+    true = helper.make_tensor("true", TensorProto.BOOL, [], [True])
+    step = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["still"]),
+            helper.make_node("Identity", ["before"], ["after"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, ["N", 3]),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, ["N", 3]),
+        ],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["face"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["flat"]),
+            helper.make_node("Loop", ["", "true", "flat"], ["embedding"], body=step),
+        ],
+        "endless",
+        [helper.make_tensor_value_info("face", TensorProto.FLOAT, ["N", 3, 112, 112])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3])],
+        [true],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(tmp_path / "endless.onnx"))
+    with pytest.raises(DataError, match=r"endless\.onnx: this ONNX model has a loop"):
+        OnnxTeacher(tmp_path / "endless.onnx")

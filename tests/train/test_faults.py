@@ -17,9 +17,9 @@ import yaml
 from tiny_training import assert_same_bits, log, steps_saved, tiny_recipe, weights
 
 from evenface.errors import TrainingDivergedError, UsageError
+from evenface.lock import FolderLock
 from evenface.train.batches import BatchSource
 from evenface.train.learner import Learner
-from evenface.train.lock import RunLock
 from evenface.train.loop import train
 from evenface.train.schedule import Schedule
 
@@ -151,7 +151,7 @@ def test_a_folder_serves_one_process_even_after_a_kill(dataset, tmp_path, start)
         train(recipe, out, quiet=True)
     process.kill()
     process.wait()
-    with RunLock(out):
+    with FolderLock(out):
         pass
 
 
@@ -159,14 +159,14 @@ def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "run").write_text("x")
     with (
         pytest.raises(UsageError, match=r"run: is a file; a folder is needed"),
-        RunLock(tmp_path / "run"),
+        FolderLock(tmp_path / "run"),
     ):
         pass
 
 
 def test_a_lock_is_refused_within_a_process_and_freed(tmp_path):
-    second = RunLock(tmp_path / "run")
-    with RunLock(tmp_path / "run"), pytest.raises(UsageError, match="is training there"):
+    second = FolderLock(tmp_path / "run")
+    with FolderLock(tmp_path / "run"), pytest.raises(UsageError, match="is training there"):
         second.__enter__()
     with second:
         pass

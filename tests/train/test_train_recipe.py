@@ -120,6 +120,13 @@ def test_files_that_are_no_recipes_are_named(tmp_path):
     path.write_text("a: [")
     with pytest.raises(UsageError, match=r"bad\.yaml: not valid YAML"):
         load_recipe(str(path))
+    path.write_text("name: a\nhead:\n  name: arcface\n  name: cosface\n")
+    with pytest.raises(
+        UsageError, match=r"(?s)bad\.yaml: not valid YAML: .*'name' is repeated.*line 4"
+    ):
+        load_recipe(str(path))
+    with pytest.raises(UsageError, match=r"--set head: the value is too deeply nested"):
+        parse_overrides(["head=" + "[" * 5000])
     path.write_text("- a")
     with pytest.raises(UsageError, match=r"bad\.yaml: expected a mapping"):
         load_recipe(str(path))

@@ -34,6 +34,7 @@ from evenface.errors import (
     TrainingDivergedError,
     UsageError,
 )
+from evenface.files import sha256_file
 from evenface.models import embed, load_run_backbone
 from evenface.teachers.cache import cached_embeddings
 from evenface.train import load_recipe
@@ -84,6 +85,7 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
     }
     assert expected.items() <= result.items()
     assert result["seconds"] > 0
+    assert result["weights_sha256"] == sha256_file(out / "weights.safetensors")
     backbone = load_run_backbone(out)
     assert result["parameters"] == sum(p.numel() for p in backbone.parameters())
 
@@ -101,7 +103,7 @@ def test_a_run_leaves_its_record_log_and_weights(make_recipe, manifest, cache, t
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1
     assert {path.name for path in out.iterdir()} == {
-        ".lock", "run.json", "log.jsonl", "recipe.yaml", "checkpoints", "weights.safetensors"
+        "run.json", "log.jsonl", "recipe.yaml", "checkpoints", "weights.safetensors"
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def demo_app(
     with asking_for("demo", "the demo page"):
         import uvicorn
 
-        from evenface.demo.app import HOST, create_app
+        from evenface.demo.app import HOST, MAX_CALLS, create_app
 
     recogniser = Recogniser.load(model, fmr=fmr, threshold=threshold, audit=threshold_from)
     out().print(str(recogniser.about), markup=False, highlight=False)
@@ -42,11 +42,17 @@ def demo_app(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, port))
+            listening.listen()  # the address is printed before the server takes over
         except OSError as error:
             raise UsageError(
                 f"port {port} cannot be used ({error.strerror}); choose another with --port"
             ) from None
         address = f"http://{HOST}:{listening.getsockname()[1]}"
         out().print(f"open {address} in a browser; Ctrl-C stops it", highlight=False)
-        config = uvicorn.Config(create_app(recogniser), log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            create_app(recogniser),
+            log_level="warning",
+            access_log=False,
+            limit_concurrency=MAX_CALLS,
+        )
         uvicorn.Server(config).run(sockets=[listening])

@@ -106,6 +106,7 @@ def export(
     from evenface.console import note
     from evenface.data.manifest import Manifest
     from evenface.errors import UsageError
+    from evenface.lock import FolderLock
 
     with asking_for("export", "exporting"):
         from evenface.export.finetune import RATE, STEPS
@@ -136,20 +137,22 @@ def export(
     faces = pairs = None
     if audit:
         faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
-    report = export_onnx(
-        run,
-        folder,
-        precision=precision.value,
-        name=name or None,
-        calibrate=Manifest.read(calibrate) if calibrate else None,
-        audit=faces,
-        audit_pairs=pairs,
-        finetuning=finetuning if finetune else None,
-        group_by=groups,
-        target_fmr=_target(target_fmr),
-        max_difference=_bounds(max_difference),
-        seed=seed,
-    )
+    doing = "is exporting there. Wait for it, or choose another --out"
+    with FolderLock(folder, doing=doing):
+        report = export_onnx(
+            run,
+            folder,
+            precision=precision.value,
+            name=name or None,
+            calibrate=Manifest.read(calibrate) if calibrate else None,
+            audit=faces,
+            audit_pairs=pairs,
+            finetuning=finetuning if finetune else None,
+            group_by=groups,
+            target_fmr=_target(target_fmr),
+            max_difference=_bounds(max_difference),
+            seed=seed,
+        )
     _print(report, folder, pairs.pairs_statement if pairs else "")
 
 

@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from contextlib import nullcontext
 from typing import Annotated, NoReturn
 
@@ -73,9 +74,12 @@ def build_app() -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C."""
+    own = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     # Accepted anywhere on the line: whoever needs it has just typed the rest.
     debug = "--debug" in arguments
+    if own and not debug:
+        warnings.filterwarnings("ignore", category=RuntimeWarning)  # NumPy's are for programmers
     arguments = [a for a in arguments if a != "--debug"]
     # A polite kill is an interruption too: stages leave their folders in order.
     interruption = Raiser()

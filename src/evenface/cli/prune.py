@@ -63,6 +63,7 @@ def prune(
     """
     from evenface.data.manifest import Manifest
     from evenface.errors import UsageError
+    from evenface.lock import FolderLock
 
     with asking_for("prune", "pruning"):
         from evenface.export import prune as pruning
@@ -83,17 +84,19 @@ def prune(
     faces = pairs = None
     if audit:
         faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
-    report = pruning.prune(
-        run,
-        out,
-        keep=keep,
-        multiple=multiple,
-        recovery=recovery,
-        audit=faces,
-        audit_pairs=pairs,
-        group_by=groups,
-        seed=seed,
-    )
+    doing = "is pruning into it. Wait for it, or choose another --out"
+    with FolderLock(out, doing=doing, beside=True):  # a recovery holds the one inside
+        report = pruning.prune(
+            run,
+            out,
+            keep=keep,
+            multiple=multiple,
+            recovery=recovery,
+            audit=faces,
+            audit_pairs=pairs,
+            group_by=groups,
+            seed=seed,
+        )
     _print(report, out, pairs.pairs_statement if pairs else "")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from functools import cache
-from typing import Any
 
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 89_478_485
@@ -17,7 +16,11 @@ MAX_PIXELS = 89_478_485
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF", "JPEG2000", "AVIF", "HEIF")
 _HEIC = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 
+_SIXTEEN_BITS = ("PNG", "PPM", "JPEG2000")
+"""Formats whose pixels of Pillow's mode I are 16-bit values; in others they have 32 bits."""
 _JPEG = b"\xff\xd8\xff"
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file", "Inconsistent progression sequence")
+_PADDING = "extraneous bytes before marker 0xd9"  # behind the image's data, by some cameras
 _METADATA = b"\xff\xe1"  # the marker before Exif and XMP; coded pixels never contain it
 
 
@@ -33,43 +36,39 @@ def decode(data: bytes) -> np.ndarray:
     first frame is taken. Colour profiles are ignored, as recognisers' training sets do.
 
     Raises:
-        ImageError: empty, truncated, not an image, too large, or a pixel type without a defined
-            range (floating point, 32 bits beyond 16-bit values).
+        ImageError: empty, truncated, damaged, not an image, too large, or a pixel type without a
+            defined range (floating point, 32-bit integers).
     """
     if not data:
         raise ImageError("the file is empty")
-    pixels = _plain_jpeg(data)
+    pixels = _jpeg(data) if data.startswith(_JPEG) else None
     return _with_pillow(data) if pixels is None else pixels
 
 
-def _plain_jpeg(data: bytes) -> np.ndarray | None:
-    """A whole, ordinary JPEG by the package simplejpeg; None for all else, and without the package.
+def _jpeg(data: bytes) -> np.ndarray | None:
+    """Pixels of an ordinary JPEG; None where Pillow must convert colours or turn the image.
 
-    Both are libjpeg-turbo with its accurate transform and smooth upsampling, so the pixels are
-    those of Pillow, in a third of its time. Pillow judges everything out of the ordinary: another
-    colour space, metadata that may hold an orientation, or the least damage, which OpenCV's decoder
-    (as fast) would pass over in silence.
+    simplejpeg and Pillow are both libjpeg-turbo with its accurate transform and smooth upsampling,
+    so the pixels are the same, in a third of the time. Only simplejpeg tells of lost image data,
+    which Pillow and OpenCV fill with grey in silence: every JPEG is decoded by it.
+
+    Raises:
+        ImageError: image data are missing or garbled.
     """
-    library = _simplejpeg()
-    if library is None or not data.startswith(_JPEG) or _METADATA in data:
-        return None
     try:
-        height, width, colours, _ = library.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or height * width > MAX_PIXELS:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if height * width > MAX_PIXELS:
             return None
-        pixels: np.ndarray = library.decode_jpeg(data, "RGB", strict=True)
-    except ValueError:
-        return None
-    return pixels
-
-
-@cache
-def _simplejpeg() -> Any:
-    try:
-        import simplejpeg
-    except ImportError:
-        return None
-    return simplejpeg
+        if colours in ("YCbCr", "Gray") and _METADATA not in data:
+            pixels: np.ndarray = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+            return pixels
+        as_is = "CMYK" if colours in ("CMYK", "YCCK") else "RGB"
+        simplejpeg.decode_jpeg(data, as_is, True, True, min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        message = str(error)
+        if message.startswith(_DAMAGE) and not message.endswith(_PADDING):
+            raise ImageError(f"unreadable image: {message}") from None
+    return None
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
@@ -80,7 +79,8 @@ def pixels_of(image: Image.Image) -> np.ndarray:
     """
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_large(f"{image.width}×{image.height}"))
-    return _to_rgb(ImageOps.exif_transpose(image))
+    wide = image.format in _SIXTEEN_BITS  # turning forgets the format
+    return _to_rgb(ImageOps.exif_transpose(image), wide)
 
 
 def _with_pillow(data: bytes) -> np.ndarray:
@@ -115,9 +115,11 @@ def _too_large(what: str) -> str:
     return f"too large ({what}); at most {MAX_PIXELS / 1e6:.0f} megapixels are decoded"
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":
+def _to_rgb(image: Image.Image, wide: bool) -> np.ndarray:
+    if image.mode.startswith("I;16") or (image.mode == "I" and wide):
         return _wide_grey(image)
+    if image.mode in ("I", "F"):
+        raise ImageError(f"pixel type {image.mode!r} has no defined range; convert it to 8 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
@@ -127,8 +129,6 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 def _wide_grey(image: Image.Image) -> np.ndarray:
     """16-bit grey, which Pillow keeps in modes I;16 or I, scaled to 8 bits."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
-        raise ImageError(f"pixel type {image.mode!r} has no defined range; convert it to 8 bits")
+    values = np.asarray(image).clip(0, 0xFFFF)
     grey = np.round(values / 257.0).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

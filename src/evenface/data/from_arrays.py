@@ -13,6 +13,7 @@ from evenface.columns import texts
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.errors import DataError
+from evenface.lock import FolderLock
 
 
 def load_dataset(path: str | Path, *, split: str | None = None) -> Manifest:
@@ -88,7 +89,8 @@ def make_dataset(
             key: texts(key, column) for key, column in columns_of(attributes or {}).items()
         },
     )
-    with ImageStoreWriter(folder) as writer:
-        writer.append(pixels)
-    manifest.write(folder / MANIFEST_NAME)
+    with FolderLock(folder, doing="is writing there. Choose another folder"):
+        with ImageStoreWriter(folder) as writer:
+            writer.append(pixels)
+        manifest.write(folder / MANIFEST_NAME)
     return manifest

@@ -56,6 +56,7 @@ from evenface.data.store import (
 )
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
+from evenface.lock import LOCK_NAME, FolderLock
 from evenface.parallel import usable_cores
 
 _CHUNK = 256  # records between two entries of the journal
@@ -191,12 +192,29 @@ def import_source(
     }
     if finished := _finished(out, request):
         return finished
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: a file; the import needs a folder")
+    with FolderLock(out, doing="is importing there. Wait for it, or choose another folder"):
+        return _finished(out, request) or _import(
+            source, out, request, align, duplicates, max_bad_rate, workers
+        )
+
+
+def _import(
+    source: Source,
+    out: Path,
+    request: dict[str, Any],
+    align: Align,
+    duplicates: Duplicates,
+    max_bad_rate: float,
+    workers: int,
+) -> ImportReport:
+    """:func:`import_source` in a folder that is held and not finished."""
     _refuse_foreign(out)
     preparer = Preparer(align, FaceDetector)
     journal, digests = Journal(out, request), DigestFile(out)
     with _quiet_libraries():
         chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)
-        out.mkdir(parents=True, exist_ok=True)
         journal.start(chunks)
         for remark in source.remarks:
             note(remark)
@@ -259,9 +277,7 @@ def _difference(held: Any, request: dict[str, Any]) -> str:
 
 
 def _refuse_foreign(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: a file; the import needs a folder")
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    names = {path.name for path in out.iterdir()} - {LOCK_NAME}
     foreign = names - _UNFINISHED if names & {JOURNAL_NAME, REPORT_NAME} else names
     if foreign:
         raise DataError(

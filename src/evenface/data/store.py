@@ -42,6 +42,8 @@ class ImageStore:
         self.fingerprint = digest
         self._images = images
         self._blocks = blocks
+        self._whole: set[int] = set()
+        """Blocks whose checksum was compared."""
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -49,7 +51,7 @@ class ImageStore:
 
         Raises:
             DataError: no store there, an unknown version, or a file that was cut or changed in
-                size. Contents are checked by :meth:`verify`, not here.
+                size. Contents are checked when they are first read.
         """
         folder = Path(folder)
         header_path = folder / HEADER_NAME
@@ -84,9 +86,16 @@ class ImageStore:
     def __getitem__(self, indices: int | slice | np.ndarray | list[int]) -> np.ndarray:
         """A contiguous copy: uint8 (n, 112, 112, 3) RGB, or (112, 112, 3) for a single int.
 
-        Raises IndexError beyond the end.
+        Each block of 1,024 images is compared with its checksum when an image of it is first read
+        (about 30 ms), once in each process that opens the store.
+
+        Raises:
+            IndexError: beyond the end.
+            DataError: a block does not match its checksum.
         """
         chosen = np.asarray(self._images)[indices]
+        for number in self._touched(indices) - self._whole:
+            self._check(number)
         # Indexing by an array has copied already.
         return chosen.copy() if np.may_share_memory(chosen, self._images) else chosen
 
@@ -99,17 +108,29 @@ class ImageStore:
         Raises:
             DataError: names the first block of images that differs.
         """
-        with open(self.path / IMAGES_NAME, "rb") as handle:
-            for number, expected in enumerate(self._blocks):
-                block = handle.read(BLOCK_IMAGES * IMAGE_BYTES)
-                if hashlib.sha256(block).hexdigest() != expected:
-                    first = number * BLOCK_IMAGES
-                    last = min(first + BLOCK_IMAGES, len(self)) - 1
-                    raise DataError(
-                        f"{self.path / IMAGES_NAME}: images {first:,} to {last:,} (block {number}) "
-                        "do not match their checksum; the file was damaged. Import or render it "
-                        "anew"
-                    )
+        for number in range(len(self._blocks)):
+            self._check(number)
+
+    def _touched(self, indices: int | slice | np.ndarray | list[int]) -> set[int]:
+        """The blocks that these images lie in."""
+        rows: Any
+        if isinstance(indices, slice):
+            rows = np.arange(*indices.indices(len(self)))
+        else:
+            rows = np.asarray(indices)
+            rows = np.flatnonzero(rows) if rows.dtype == bool else rows % max(len(self), 1)
+        return set(np.unique(rows // BLOCK_IMAGES).tolist())
+
+    def _check(self, number: int) -> None:
+        first = number * BLOCK_IMAGES
+        block = self._images[first : first + BLOCK_IMAGES]
+        if hashlib.sha256(block.data).hexdigest() != self._blocks[number]:
+            raise DataError(
+                f"{self.path / IMAGES_NAME}: images {first:,} to {first + len(block) - 1:,} (block "
+                f"{number}) do not match their checksum; the file was damaged. Import or render it "
+                "anew"
+            )
+        self._whole.add(number)
 
 
 class ImageStoreWriter:

@@ -29,6 +29,7 @@ from evenface.data.published_sets import (
 )
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json
+from evenface.lock import LOCK_NAME, FolderLock
 from evenface.parallel import usable_cores
 
 FACES_NAME = "faces"
@@ -92,6 +93,21 @@ def prepare_verification_set(
     if out.resolve().is_relative_to(published.root.resolve()):
         raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
     _refuse_foreign(out, published, dataset)
+    with FolderLock(out, doing="is writing a set there. Wait for it, or choose another folder"):
+        return _prepare(published, out, dataset, licence, origin, align, max_lost_rate, workers)
+
+
+def _prepare(
+    published: PublishedSet,
+    out: Path,
+    dataset: str,
+    licence: str,
+    origin: str,
+    align: Align,
+    max_lost_rate: float,
+    workers: int | None,
+) -> PreparedSet:
+    """:func:`prepare_verification_set` in a folder that is held."""
     images = locate(published)
     people, named = people_of(published)
     remarks = [] if named else [_JOINED]
@@ -122,6 +138,7 @@ def _refuse_foreign(out: Path, published: PublishedSet, dataset: str) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file; a folder is needed")
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    names.discard(LOCK_NAME)
     ours = names <= {FACES_NAME} or REPORT_NAME in names
     held = read_json(out / REPORT_NAME) if REPORT_NAME in names else {}
     same = {"source": printable(str(published.root.resolve())), "dataset": dataset}

@@ -29,6 +29,8 @@ from evenface.recogniser import Recogniser
 HOST = "127.0.0.1"
 MAX_BODY = 40 * 2**20
 """Bytes of a call: two pictures of about 15 MB, in base64."""
+MAX_CALLS = 16
+"""Connections at once; others are turned away (503)."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
@@ -71,9 +73,9 @@ def create_app(recogniser: Recogniser) -> Starlette:
 
     async def verify(request: Request) -> Response:
         try:
-            pictures = _pictures(await _body(request))
+            body = await _body(request)
             async with one_at_a_time:
-                answer = await run_in_threadpool(compare, recogniser, pictures)
+                answer = await run_in_threadpool(_answer, recogniser, body)
         except RefusedError as error:
             return _json({"error": str(error), "problems": error.problems}, error.status)
         return _json(answer)
@@ -139,6 +141,10 @@ def compare(recogniser: Recogniser, pictures: dict[str, bytes]) -> dict[str, Any
         "remarks": list(found.remarks),
         "faces": [_data_address(face.pixels) for face in faces],
     }
+
+
+def _answer(recogniser: Recogniser, body: bytes) -> dict[str, Any]:
+    return compare(recogniser, _pictures(body))
 
 
 async def _body(request: Request) -> bytes:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -240,6 +241,7 @@ class Protocol:
             if header["version"] != _VERSION:
                 raise DataError(f"{path}: protocol version {header['version']}, not {_VERSION}")
             columns = {name: table.column(name).to_numpy() for name in table.column_names}
+            _check_content(header, columns)
             pairs = Pairs(*(columns[field.name] for field in fields(Pairs)))
             identity = np.full(header["manifest_rows"], -1, dtype=np.int64)
             identity[pairs.a] = columns["identity_a"]
@@ -261,8 +263,51 @@ class Protocol:
                 pairs=header.get("pairs"),
                 pairs_per_group=header.get("pairs_per_group"),
             )
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        except _DAMAGE as error:
             raise DataError(f"{path}: not a readable protocol ({error})") from None
+
+
+_DAMAGE = (
+    pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError, AttributeError,
+    RecursionError,
+)  # fmt: skip
+"""What reading a damaged protocol raises."""
+_MOST_ROWS = 10**9
+
+
+def _check_content(header: dict[str, Any], columns: dict[str, np.ndarray]) -> None:
+    """ValueError for content that :meth:`Protocol.write` does not write."""
+    lists = [header["groups"], header["group_by"], header["notes"]]
+    if not all(isinstance(texts, list) for texts in lists) or not all(
+        isinstance(text, str) for text in (header["name"], *chain.from_iterable(lists))
+    ):
+        raise ValueError("names, groups and notes must be text")
+    rows, groups, folds = header["manifest_rows"], len(header["groups"]), header["folds"]
+    if not all(type(number) is int for number in (rows, folds, header["seed"])):
+        raise ValueError("numbers of rows, folds and the seed must be whole")
+    if not 0 <= rows <= _MOST_ROWS or folds < 0 or len(header["counts"]) != groups:
+        raise ValueError("its counts do not fit each other")
+    numbers = (value for of in header["counts"] for value in of.values())
+    if not all(type(n) is int and n >= 0 for n in (*numbers, *header["origins"].values())):
+        raise ValueError("counts must be whole numbers")
+    for name, least, most in (
+        ("a", 0, rows),
+        ("b", 0, rows),
+        ("group", 0, groups),
+        ("fold", -1, folds),
+        ("identity_a", -1, len(columns["a"]) * 2 + rows),
+        ("identity_b", -1, len(columns["b"]) * 2 + rows),
+    ):
+        values = columns[name]
+        if values.dtype.kind != "i" or (len(values) and not least <= values.min()):
+            raise ValueError(f"column {name!r} must hold whole numbers from {least}")
+        if len(values) and values.max() >= most:
+            raise ValueError(
+                f"column {name!r} holds {values.max()}, at most {most - 1} is possible"
+            )
+    for name in ("genuine", "scored"):
+        if columns[name].dtype != bool:
+            raise ValueError(f"column {name!r} must hold truth values")
 
 
 def holds_protocol(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from evenface.evaluate.measures import MEASURES
@@ -9,6 +11,7 @@ from evenface.evaluate.results import Evaluation, GroupResult, Overall
 from evenface.evaluate.text import MISSING, format_estimate
 from evenface.export.record import ModelRecord
 from evenface.export.ship import FINE_TUNED, ExportReport, Learned
+from evenface.report.formats.markdown import escape_text, markdown_row
 
 SIMULATED = (
     "> **Measured on simulated faces.** The figures below come from synthetic images. They say "
@@ -33,7 +36,7 @@ def model_card(
     """
     sections = [
         _front_matter(record),
-        f"# {record.name}",
+        f"# {escape_text(record.name)}",
         *([SIMULATED] if evaluation and evaluation.protocol.simulated else []),
         _what(record),
         _uses(),
@@ -42,7 +45,7 @@ def model_card(
         _operating_point(record),
         _files(exports or []),
         _limits(),
-        f"## Recipe\n\n```yaml\n{recipe.strip()}\n```",
+        _recipe(recipe),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -53,7 +56,7 @@ def _front_matter(record: ModelRecord) -> str:
             "---",
             "library_name: evenface",
             "tags: [face-recognition, fairness, knowledge-distillation]",
-            f"model_name: {record.name}",
+            f"model_name: {json.dumps(record.name)}",
             "---",
         ]
     )
@@ -61,12 +64,12 @@ def _front_matter(record: ModelRecord) -> str:
 
 def _what(record: ModelRecord) -> str:
     return (
-        f"A face recogniser: backbone `{record.backbone}`, {record.parameters / 1e6:.2f} M "
+        f"A face recogniser: backbone {_code(record.backbone)}, {record.parameters / 1e6:.2f} M "
         f"parameters, embeddings of {record.embedding_size} dimensions. It takes aligned RGB faces "
         "of 112 × 112 pixels (five landmarks on the ArcFace template) and gives vectors of length "
         "one; the cosine of two says how alike two faces are.\n\n"
-        f"Training run `{record.run[:16]}…`, weights SHA-256 `{record.weights}`, exported by "
-        f"evenface {record.evenface}."
+        f"Training run {_code(f'{record.run[:16]}…')}, weights SHA-256 {_code(record.weights)}, "
+        f"exported by evenface {escape_text(record.evenface)}."
     )
 
 
@@ -85,7 +88,7 @@ def _training(record: ModelRecord) -> str:
     if "images" in known:
         lines.append(
             f"- {known['images']:,} images of {known.get('num_identities', 0):,} identities "
-            f"(fingerprint `{str(known.get('data_fingerprint'))[:16]}…`)"
+            f"(fingerprint {_print(known.get('data_fingerprint'))})"
         )
     data: dict[str, Any] = known.get("data") or {}
     for key, heading in (
@@ -100,7 +103,7 @@ def _training(record: ModelRecord) -> str:
         lines.append("- origin and licences of the data are not recorded in the run")
     teacher = known.get("teacher_fingerprint")
     lines.append(
-        f"- distilled from a teacher (fingerprint `{teacher[:16]}…`): what the teacher was trained "
+        f"- distilled from a teacher (fingerprint {_print(teacher)}): what the teacher was trained "
         "on, and the consent of the people in it, is part of this model too and cannot be verified "
         "from here"
         if teacher
@@ -110,7 +113,7 @@ def _training(record: ModelRecord) -> str:
         before, after = pruned["parameters"]
         lines.append(
             f"- pruned to {100 * pruned['keep']:g} % of the channels of run "
-            f"`{pruned['run'][:16]}…`: {after:,} of {before:,} parameters are left"
+            f"{_print(pruned['run'])}: {after:,} of {before:,} parameters are left"
         )
     return "\n".join(lines)
 
@@ -118,7 +121,7 @@ def _training(record: ModelRecord) -> str:
 def _counted(item: tuple[str, Any]) -> str:
     name, count = item
     number = count["images"] if isinstance(count, dict) else count
-    return f"{name} {number:,}"
+    return f"{escape_text(str(name))} {number:,}"
 
 
 def _results(evaluation: Evaluation | None) -> str:
@@ -128,10 +131,13 @@ def _results(evaluation: Evaluation | None) -> str:
     lines = [
         "## Results per group",
         "",
-        f"Protocol `{protocol.name}`: "
-        + ", ".join(f"{count:,} {origin} images" for origin, count in protocol.origins.items())
+        f"Protocol {_code(protocol.name)}: "
+        + ", ".join(
+            f"{count:,} {escape_text(origin)} images" for origin, count in protocol.origins.items()
+        )
         + f"; 95 % intervals from {evaluation.bootstrap.replicates:,} bootstrap replicates over "
-        f"identities. {protocol.pairs_statement} Groups are the labels that the data set declares.",
+        f"identities. {escape_text(protocol.pairs_statement)} Groups are the labels that the data "
+        "set declares.",
         "",
         "| group | identities | 10-fold accuracy, % | EER, % |",
         "|---|---:|---:|---:|",
@@ -144,7 +150,7 @@ def _results(evaluation: Evaluation | None) -> str:
 
 def _group_row(name: str, of: GroupResult) -> str:
     people = MISSING if of.identities is None else f"{of.identities:,}"
-    return f"| {name} | {people} | {format_estimate(of.accuracy)} | {format_estimate(of.eer)} |"
+    return _row(name, people, format_estimate(of.accuracy), format_estimate(of.eer))
 
 
 def _over_groups(overall: Overall) -> str:
@@ -160,7 +166,7 @@ def _operating_point(record: ModelRecord) -> str:
     if point is None:
         return ""
     rows = [
-        f"| {name} | {format_estimate(point.fmr[name])} | {format_estimate(point.fnmr[name])} |"
+        _row(name, format_estimate(point.fmr[name]), format_estimate(point.fnmr[name]))
         for name in point.fmr
     ]
     return "\n".join(
@@ -168,13 +174,14 @@ def _operating_point(record: ModelRecord) -> str:
             "## Operating point",
             "",
             f"One threshold for all: cosine {point.threshold:.4f}, chosen so that the mean false "
-            f"match rate of the groups is at most {point.target_fmr:g} on `{point.protocol}` (set "
-            f"on {point.chosen_on}; the rates are those of the pairs that did not set it).",
+            f"match rate of the groups is at most {point.target_fmr:g} on {_code(point.protocol)} "
+            f"(set on {escape_text(point.chosen_on)}; the rates are those of the pairs that did "
+            "not set it).",
             "",
             "| group | false matches, % | false non-matches, % |",
             "|---|---:|---:|",
             *rows,
-            *(f"\n{note}" for note in point.notes),
+            *(f"\n{escape_text(note)}" for note in point.notes),
         ]
     )
 
@@ -190,12 +197,12 @@ def _files(exports: list[ExportReport]) -> str:
     ]
     for report in exports:
         lines.append(
-            f"| `{report.file}` | {report.record.precision} | {report.size_bytes / 1e6:.2f} | "
+            f"| {_code(report.file)} | {report.record.precision} | {report.size_bytes / 1e6:.2f} | "
             f"{report.parity.mean:.1e}, {report.parity.max:.1e} |"
         )
     for report in exports:
         if report.compression:
-            lines += ["", f"{report.record.precision}: {report.compression.verdict}"]
+            lines += ["", f"{report.record.precision}: {escape_text(report.compression.verdict)}"]
         if report.finetuning and report.finetuning.kept == FINE_TUNED:
             lines += ["", _fine_tuning(report.record.precision, report.finetuning)]
     return "\n".join(lines)
@@ -204,9 +211,28 @@ def _files(exports: list[ExportReport]) -> str:
 def _fine_tuning(precision: str, learned: Learned) -> str:
     return (
         f"{precision}: trained further in this precision for {learned.steps:,} steps on "
-        f"{learned.images:,} images (fingerprint `{learned.data_fingerprint[:16]}…`), distilled "
-        f"from {learned.teacher}; chosen over calibration alone by the audit above."
+        f"{learned.images:,} images (fingerprint {_print(learned.data_fingerprint)}), distilled "
+        f"from {escape_text(learned.teacher)}; chosen over calibration alone by the audit above."
     )
+
+
+def _recipe(text: str) -> str:
+    """In a fence that is longer than any in the text."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
+    return f"## Recipe\n\n{fence}yaml\n{text.strip()}\n{fence}"
+
+
+def _row(name: str, *cells: str) -> str:
+    return markdown_row([escape_text(name), *cells])
+
+
+def _code(text: str) -> str:
+    """A code span, in a table too; what would end it is replaced."""
+    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', '¦')}`"
+
+
+def _print(fingerprint: object) -> str:
+    return _code(f"{str(fingerprint)[:16]}…")
 
 
 def _limits() -> str:

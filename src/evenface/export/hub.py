@@ -10,6 +10,7 @@ from evenface.evaluate import Evaluation
 from evenface.export.card import model_card
 from evenface.export.ship import ExportReport
 from evenface.files import atomic_folder, read_json, write_json, write_text
+from evenface.lock import FolderLock
 from evenface.teachers.hub import CONFIG_NAME, LIBRARY
 from evenface.train.run import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 
@@ -53,7 +54,10 @@ def write_hub(run: Path, exported: Path, target: Path) -> None:
         raise DataError(f"{target}: exists already; choose a new folder")
     reports = read_exports(exported)
     described = read_json(run / RUN_NAME)
-    with atomic_folder(target) as folder:
+    with (
+        FolderLock(target, doing="is writing it. Wait for it", beside=True),
+        atomic_folder(target) as folder,
+    ):
         write_card(run, exported, folder / CARD_NAME)
         config = {
             "library": LIBRARY,

@@ -45,6 +45,7 @@ from evenface.train.run import (
     WEIGHTS_NAME,
     finished_run,
     run_backbone,
+    run_weights,
 )
 
 MULTIPLE = 4
@@ -205,7 +206,7 @@ def _write_pruned(run: Path, out: Path, keep: float, multiple: int) -> Pruned:
     except ValueError as error:
         raise UsageError(f"{run}: {error}") from None
     fewer, left = _size(backbone)
-    weights = sha256_file(run / WEIGHTS_NAME)
+    weights = sha256_file(run_weights(run))
     pruned = Pruned(
         run=described.get("fingerprint", weights),
         keep=keep,
@@ -233,6 +234,7 @@ def _write_pruned(run: Path, out: Path, keep: float, multiple: int) -> Pruned:
     }
     out.mkdir(parents=True, exist_ok=True)
     save_weights(backbone, out / WEIGHTS_NAME)
+    record["weights_sha256"] = sha256_file(out / WEIGHTS_NAME)
     if (run / RECIPE_NAME).is_file():
         shutil.copyfile(run / RECIPE_NAME, out / RECIPE_NAME)
     write_json(out / RUN_NAME, record)

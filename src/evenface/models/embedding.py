@@ -12,7 +12,7 @@ from evenface.errors import DataError
 from evenface.models.inputs import to_input
 from evenface.models.registry import create_backbone
 from evenface.models.weights import load_state, read_state
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
+from evenface.train.run import RUN_NAME, run_backbone, run_weights
 
 
 @torch.inference_mode()
@@ -75,6 +75,6 @@ def load_run_backbone(folder: str | Path) -> nn.Module:
         )
     except ValueError as error:
         raise DataError(f"{folder / RUN_NAME}: {error}") from None
-    weights = folder / WEIGHTS_NAME
+    weights = run_weights(folder)
     load_state(backbone, read_state(weights), weights, described.name)
     return backbone.eval()

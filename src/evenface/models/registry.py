@@ -18,6 +18,8 @@ HEADS: Registry[Callable[..., MarginHead]] = Registry("head")
 HEAD_ARGUMENTS = frozenset({"embedding_size", "num_identities", "generator"})
 """Arguments of a head that are no options: what the training knows."""
 
+MAX_EMBEDDING_SIZE = 65_536
+
 
 def create_backbone(
     name: str,
@@ -33,7 +35,7 @@ def create_backbone(
 
     Args:
         name: one of :func:`list_backbones`.
-        embedding_size: number of dimensions D, at least 1.
+        embedding_size: number of dimensions D, 1 to :data:`MAX_EMBEDDING_SIZE`.
         dropout: probability before the embedding layer, in [0, 1).
         channels: of a pruned one, see :mod:`evenface.models.widths`.
 
@@ -41,8 +43,10 @@ def create_backbone(
         ValueError: unknown name (the known are listed), an argument out of range, or channels
             that do not fit the backbone or each other.
     """
-    if embedding_size < 1:
-        raise ValueError(f"embedding_size must be at least 1, got {embedding_size}")
+    if not 1 <= embedding_size <= MAX_EMBEDDING_SIZE:
+        raise ValueError(
+            f"embedding_size must be between 1 and {MAX_EMBEDDING_SIZE:,}, got {embedding_size:,}"
+        )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout}")
     backbone = BACKBONES[name](embedding_size=embedding_size, dropout=dropout)

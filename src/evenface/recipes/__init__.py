@@ -42,7 +42,7 @@ def read(kind: str, source: str) -> dict[str, Any]:
         known = ", ".join(list_named(kind))
         raise UsageError(f"no {kind} recipe or file called '{source}'; at hand: {known}")
     try:
-        content = yaml.safe_load(text.decode("utf-8"))
+        content = parse_yaml(text.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{source}: not valid YAML: {error}") from None
     except RecursionError:
@@ -50,6 +50,31 @@ def read(kind: str, source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{source}: expected a mapping of keys to values")
     return content
+
+
+def parse_yaml(text: str) -> Any:
+    """The content of a YAML document of plain values.
+
+    Raises:
+        yaml.YAMLError: not YAML, or a key that is repeated within a mapping.
+        RecursionError: too deeply nested.
+    """
+    return yaml.load(text, _UniqueKeys)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a repeated key, of which YAML's own loaders take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is repeated", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load(
@@ -113,9 +138,11 @@ def parse_overrides(assignments: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"--set takes key=value, got '{assignment}'")
         try:
-            overrides[key.strip()] = yaml.safe_load(value)
+            overrides[key.strip()] = parse_yaml(value)
         except yaml.YAMLError as error:
             raise UsageError(f"--set {assignment}: the value is not YAML ({error})") from None
+        except RecursionError:
+            raise UsageError(f"--set {key}: the value is too deeply nested") from None
     return overrides
 
 

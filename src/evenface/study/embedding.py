@@ -24,6 +24,7 @@ from evenface.teachers.cache import (
     embed_shards,
     join_shards,
     missing_shards,
+    sole_embedding,
 )
 
 TASK_NAME = "task.json"
@@ -63,14 +64,27 @@ def embed_together(
     """
     given = dict(options or {})
     loaded = teacher or load_teacher(source, **given)
-    record = begin_task(source, loaded, manifest, folder, options=given, dtype=dtype)
+    with sole_embedding(folder, VIEWS):
+        return _embed(source, loaded, manifest, folder, given, dtype, executor or LocalExecutor())
+
+
+def _embed(
+    source: str,
+    teacher: LoadedTeacher,
+    manifest: Manifest,
+    folder: Path,
+    options: Mapping[str, Any],
+    dtype: Any,
+    executor: Executor,
+) -> EmbeddingCache:
+    """:func:`embed` in a folder that is held."""
+    record = begin_task(source, teacher, manifest, folder, options=options, dtype=dtype)
     left = max(len(missing_shards(folder, record, view)) for view in VIEWS)
-    executor = executor or LocalExecutor()
     at_once = executor.workers or default_workers()
     alone = isinstance(executor, LocalExecutor) and not (executor.workers or visible_gpus())
     if alone or at_once == 1 or left < at_once:
         for view in VIEWS:
-            embed_shards(loaded, manifest, folder, view, missing_shards(folder, record, view))
+            embed_shards(teacher, manifest, folder, view, missing_shards(folder, record, view))
     else:
         parts = min(left, _PARTS * at_once)
         _share_out(folder, record, parts, executor)

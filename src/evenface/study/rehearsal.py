@@ -18,6 +18,7 @@ from evenface.data.labels import LabelReport, label_manifest
 from evenface.data.manifest import Manifest
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json, write_json
+from evenface.lock import FolderLock
 from evenface.machine import free_memory, peak_memory
 from evenface.parallel import one_line
 from evenface.study.executors import Executor
@@ -53,7 +54,6 @@ from evenface.study.spec import (
 )
 from evenface.study.stages import STAGES_NAME, StageLog
 from evenface.study.students import processes
-from evenface.train.lock import RunLock
 
 REHEARSAL_NAME = "rehearsal.json"
 STUDY_NAME = "study"
@@ -135,7 +135,7 @@ def rehearse_study(
     """
     folder = rehearsal_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with RunLock(folder, doing="is rehearsing this study. Wait for it"):
+    with FolderLock(folder, doing="is rehearsing this study. Wait for it"):
         made = _Rehearsal(spec, out, folder).run(command, executor)
         made.write()
     return made

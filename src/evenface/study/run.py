@@ -14,6 +14,7 @@ from evenface.console import note, warn
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
+from evenface.lock import LOCK_NAME, FolderLock
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
 from evenface.study.faces import (
@@ -43,7 +44,6 @@ from evenface.study.students import (
     untrained_students,
 )
 from evenface.teachers.cache import EmbeddingCache
-from evenface.train.lock import LOCK_NAME, RunLock
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -204,7 +204,7 @@ def record_study(spec: StudySpec, out: Path) -> None:
 def _held(spec: StudySpec, out: Path) -> Iterator[None]:
     """The study's folder for this process alone, its settings recorded."""
     _refuse_other(spec, out)  # before anything is written there
-    with RunLock(out, doing="is running this study. Wait for it, or choose another --out"):
+    with FolderLock(out, doing="is running this study. Wait for it, or choose another --out"):
         _settle(spec, out)
         yield
 

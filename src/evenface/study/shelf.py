@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from evenface import lock
 from evenface.console import note
 from evenface.files import atomic_folder
 from evenface.study.stage import LOCK_NAME, Mark
-from evenface.train import lock
 
 SUPERSEDED_NAME = "superseded"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from evenface.errors import DataError
 from evenface.files import fingerprint, read_json, write_json
-from evenface.train.lock import RunLock
+from evenface.lock import FolderLock
 
 MARK_NAME = "stage.json"
 LOCK_NAME = ".stage-lock"
@@ -102,7 +102,7 @@ def carry_out(
         Exception: what ``build`` raises.
     """
     doing = "is at this stage. Wait for it"
-    with RunLock(folder, doing=doing, name=LOCK_NAME, patience=_PATIENCE):
+    with FolderLock(folder, doing=doing, name=LOCK_NAME, patience=_PATIENCE):
         mark = Mark.read(folder)
         if mark is None or mark.key != key:
             mark = Mark(key)

@@ -13,11 +13,11 @@ from typing import Any
 from evenface.console import heartbeat, note, warn
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import fingerprint, read_json, write_json
+from evenface.lock import lock_holder
 from evenface.study.executors import Call, Executor, LocalExecutor
 from evenface.study.record import StageTime
 from evenface.study.shelf import Shelf
 from evenface.study.stage import LOCK_NAME, Mark, Stage, carry_out
-from evenface.train.lock import lock_holder
 
 STAGES_NAME = "stages.json"
 

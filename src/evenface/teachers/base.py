@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+
+from evenface.errors import DataError
 
 Engine = Literal["onnxruntime", "openvino", "openvino-bf16"]
 """What runs an ONNX file."""
 
 IMAGE_SHAPE = (112, 112, 3)
+
+
+_ALIKE = 1e-6
+"""Relative distance between the embeddings of two unlike pictures that is none."""
 
 
 class Teacher(Protocol):
@@ -53,4 +60,17 @@ def check_images(images: np.ndarray) -> None:
         raise ValueError(
             f"images must be uint8 of shape (N, 112, 112, 3), "
             f"got {images.dtype} of shape {images.shape}"
+        )
+
+
+def check_network(teacher: Teacher, where: Path) -> None:
+    """DataError, naming the file, where two unlike pictures have one embedding."""
+    ramp = np.linspace(0, 255, 112).astype(np.uint8)
+    board = (np.indices((112, 112)).sum(axis=0) // 14 % 2 * 255).astype(np.uint8)
+    pictures = np.stack([np.broadcast_to(ramp[:, None], (112, 112)), board])
+    first, second = teacher.embed(np.repeat(pictures[..., None], 3, axis=3)).astype(np.float64)
+    if np.linalg.norm(first - second) <= _ALIKE * np.linalg.norm(first):
+        raise DataError(
+            f"{where}: a gradient and a chequerboard have the same embedding, so these are not the "
+            "weights of a trained network"
         )

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -21,6 +22,7 @@ import numpy as np
 from evenface.console import progress
 from evenface.errors import DataError
 from evenface.files import atomic_path, read_json, write_json
+from evenface.lock import FolderLock
 from evenface.teachers.base import Teacher
 
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -206,10 +208,27 @@ def cached_embeddings(
             another dtype; or the teacher gave NaN.
     """
     folder = Path(folder)
-    record = begin_cache(teacher, manifest, folder, views=views, dtype=dtype)
-    for view in dict.fromkeys(views):
-        embed_shards(teacher, manifest, folder, view, missing_shards(folder, record, view))
-    return join_shards(folder, views)
+    with sole_embedding(folder, views):
+        record = begin_cache(teacher, manifest, folder, views=views, dtype=dtype)
+        for view in dict.fromkeys(views):
+            embed_shards(teacher, manifest, folder, view, missing_shards(folder, record, view))
+        return join_shards(folder, views)
+
+
+@contextmanager
+def sole_embedding(folder: Path, views: Iterable[str]) -> Iterator[None]:
+    """Hold the lock of a cache's folder, unless the cache is complete and will only be read.
+
+    Raises:
+        UsageError: another process is at it.
+    """
+    if (folder / _RECORD).is_file():
+        record = CacheRecord.read(folder)
+        if all(record.rows_done.get(view) == record.count for view in views):
+            yield
+            return
+    with FolderLock(folder, doing="is embedding there. Wait for it, or choose another folder"):
+        yield
 
 
 def begin_cache(

@@ -17,9 +17,9 @@ from evenface.files import atomic_path, fingerprint, sha256_file
 from evenface.models import create_backbone, embed, list_backbones
 from evenface.models.weights import Order, load_state, read_centres, read_weights
 from evenface.models.widths import Channels
-from evenface.teachers.base import check_images
+from evenface.teachers.base import check_images, check_network
 from evenface.teachers.preprocessing import Preprocessing
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone
+from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
 
 _BATCH = {"cpu": 32, "cuda": 256}
 _SIZE_KEYS = ("features.weight", "output_layer.3.weight")
@@ -29,8 +29,6 @@ _BLOCKS = {
     "body": {8: "ir18", 16: "ir34", 24: "ir50", 49: "ir101"},
 }
 """Published networks by the number of residual blocks in a part of theirs."""
-_ALIKE = 1e-6
-"""Relative distance between the embeddings of two unlike pictures that is none."""
 
 
 class CheckpointTeacher:
@@ -94,7 +92,7 @@ class CheckpointTeacher:
             raise DataError(f"{self.path}: {error}") from None
         load_state(model, read.state, self.path, self.backbone)
         self._model = model.eval().requires_grad_(False).to(self._device)
-        self._try()
+        check_network(self, self.path)
 
     @property
     def network(self) -> torch.nn.Module:
@@ -142,24 +140,12 @@ class CheckpointTeacher:
         with atomic_path(out) as temporary:
             temporary.write_bytes(safetensors.torch.save(state, metadata))
 
-    def _try(self) -> None:
-        # A gradient and a chequerboard.
-        ramp = np.linspace(0, 255, 112).astype(np.uint8)
-        board = (np.indices((112, 112)).sum(axis=0) // 14 % 2 * 255).astype(np.uint8)
-        pictures = np.stack([np.broadcast_to(ramp[:, None], (112, 112)), board])
-        first, second = self.embed(np.repeat(pictures[..., None], 3, axis=3)).astype(np.float64)
-        if np.linalg.norm(first - second) <= _ALIKE * np.linalg.norm(first):
-            raise DataError(
-                f"{self.path}: a gradient and a chequerboard have the same embedding, so these are "
-                "not the weights of a trained network"
-            )
-
 
 def load_run(folder: Path, *, device: str | None = None) -> CheckpointTeacher:
     """The final backbone of a finished training run."""
     described = run_backbone(folder)
     return CheckpointTeacher(
-        folder / WEIGHTS_NAME,
+        run_weights(folder),
         backbone=described.name,
         embedding_size=described.embedding_size,
         channels=described.channels,

@@ -67,7 +67,7 @@ class FunctionTeacher:
         try:
             output = np.asarray(self._function(images), dtype=np.float32)
         # The user's own code may raise anything; --debug shows where.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"{self.name} failed on {len(images)} images: {type(error).__name__}: {error}"
             ) from error
@@ -99,7 +99,7 @@ def load(spec: Path) -> FunctionTeacher:
         raise UsageError(f"{spec}: cannot import {error.name!r}") from error
     except AttributeError as error:
         raise UsageError(f"{spec}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(f"{spec}: the module {module_name} fails: {reason}") from error
     finally:

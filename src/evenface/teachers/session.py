@@ -17,6 +17,8 @@ _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _ERRORS_ONLY = 3
 _CPU_BATCH = 4
 _GPU_BATCH = 64
+_LOOP = b"\x22\x04Loop"
+"""How a node's operator is written in the file (protobuf: field 4, four bytes)."""
 _INPUT_TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -44,6 +46,11 @@ def open_session(model: Path | bytes, path: Path) -> onnxruntime.InferenceSessio
 
     DataError names ``path`` when onnxruntime cannot read the model.
     """
+    if _LOOP in (model if isinstance(model, bytes) else path.read_bytes()):
+        raise DataError(
+            f"{path}: this ONNX model has a loop (operator Loop), which may never end and which no "
+            "recogniser needs. Export it without, with a fixed number of steps unrolled"
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     # The cores are used by running blocks side by side.

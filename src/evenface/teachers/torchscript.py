@@ -14,7 +14,7 @@ import torch
 
 from evenface.errors import DataError
 from evenface.files import fingerprint, sha256_file
-from evenface.teachers.base import IMAGE_SHAPE, check_images
+from evenface.teachers.base import IMAGE_SHAPE, check_images, check_network
 from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
 
 _BATCH = {"cpu": 32, "cuda": 256}
@@ -31,7 +31,8 @@ class TorchScriptTeacher:
         device: None for the GPU where there is one, else the CPU.
 
     Raises:
-        DataError: the file is missing, no TorchScript, or no recogniser of aligned faces.
+        DataError: the file is missing, no TorchScript, or no recogniser of aligned faces (one that
+            gives two unlike pictures one embedding, say).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class TorchScriptTeacher:
             self._batch = 1
             output = self._run(blank[:1])
         self.embedding_size: int = output.shape[1]
+        check_network(self, self.path)
 
     @property
     def details(self) -> dict[str, str]:

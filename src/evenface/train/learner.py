@@ -24,7 +24,7 @@ from evenface.train.distributed import ALONE, World
 from evenface.train.objective import Objective
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
-from evenface.train.run import WEIGHTS_NAME, run_backbone
+from evenface.train.run import run_backbone, run_weights
 from evenface.train.supply import Supply
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -64,7 +64,7 @@ class Learner:
         if backbone is None:
             backbone = build_backbone(recipe)
             if recipe.backbone.start is not None:
-                weights = recipe.backbone.start / WEIGHTS_NAME
+                weights = run_weights(recipe.backbone.start)
                 load_state(backbone, read_state(weights), weights, recipe.backbone.name)
         if world.size > 1 and device.type == "cuda":
             backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)

@@ -17,7 +17,8 @@ from evenface.console import note, warn
 from evenface.data.inspect import composition
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError, UsageError
-from evenface.files import read_json, remove_remains, write_json, write_text
+from evenface.files import read_json, remove_remains, sha256_file, write_json, write_text
+from evenface.lock import FolderLock
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
@@ -29,7 +30,6 @@ from evenface.train.interruption import Interruption
 from evenface.train.job import Job
 from evenface.train.learner import Learner, save_weights
 from evenface.train.loader import open_source
-from evenface.train.lock import RunLock
 from evenface.train.log import NoLog, RunLog, final_values
 from evenface.train.monitor import monitor
 from evenface.train.recipe import TrainRecipe
@@ -91,7 +91,7 @@ def train(
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
             run = _Run.prepare(job, out, device, world)
-            with RunLock(out) if world.first else nullcontext():
+            with FolderLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
                 run.on_log = on_log
@@ -297,6 +297,7 @@ class _Run:
             "seconds": round(progress.seconds, 2),
             "final": final_values(self.out / LOG_NAME),
             "weights": result_is,
+            "weights_sha256": sha256_file(self.out / WEIGHTS_NAME),
             "setbacks": len(progress.setbacks),
             "device": str(self.device),
             "threads": recipe.threads or torch.get_num_threads(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from evenface.errors import DataError, UsageError
-from evenface.files import read_json
+from evenface.files import read_json, sha256_file
 
 CHECKPOINTS_NAME = "checkpoints"
 DIVERGED_NAME = "diverged.json"
@@ -51,6 +51,8 @@ class RunResult(TypedDict):
     """Time spent in steps, all parts of an interrupted run together."""
     final: dict[str, float]
     """Losses and gradient norm of the last step."""
+    weights_sha256: NotRequired[str]
+    """Of ``weights.safetensors``; older runs have none."""
     weights: str
     """What ``weights.safetensors`` holds: "last-step", or "average" (of all steps)."""
     stopped: NotRequired[bool]
@@ -79,6 +81,24 @@ def finished_run(out: Path, fingerprint: str) -> RunResult | None:
     if found != fingerprint:
         raise another_run(path, found, fingerprint)
     return cast(RunResult, record)
+
+
+def run_weights(folder: Path) -> Path:
+    """The weights of a finished run, compared with the digest that its record has.
+
+    Raises:
+        DataError: they were changed or damaged since the run was finished.
+    """
+    path = folder / WEIGHTS_NAME
+    record = read_json(folder / RUN_NAME)
+    expected = record.get("weights_sha256") if isinstance(record, dict) else None
+    if expected is not None and path.is_file() and sha256_file(path) != expected:
+        raise DataError(
+            f"{path}: not the weights that {RUN_NAME} records (SHA-256); the file was changed or "
+            f"damaged. Copy the run anew, or delete {folder / RUN_NAME} and train again from the "
+            "last checkpoint"
+        )
+    return path
 
 
 class RunBackbone(NamedTuple):

@@ -222,8 +222,9 @@ def test_description_follows_content(tmp_path: Path) -> None:
     ("value", "text"),
     [
         (None, None),
-        (" ", None),
-        (" a b ", "a b"),
+        ("", None),
+        (" ", " "),
+        (" a b ", " a b "),
         (3, "3"),
         (3.0, "3"),
         (True, "true"),

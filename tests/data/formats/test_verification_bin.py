@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,60 @@ def test_no_file(tmp_path: Path) -> None:
         read_bin(tmp_path / "gone.bin")
     with pytest.raises(DataError, match="no such file"):
         read_bin(tmp_path)
+
+
+def laughs() -> bytes:
+    """Ten lists in each of ten lists, eleven times over: the memo's number 11 is the outermost."""
+    made = b"]q\x00"
+    for level in range(1, 12):
+        made += b"]q" + bytes([level]) + b"(" + (b"h" + bytes([level - 1])) * 10 + b"e"
+    return b"\x80\x02" + made
+
+
+DEEP = b"]]" + b")" + b"\x85" * 100_000 + b"a\x86."
+HOSTILE = {
+    "marks": (laughs() + b"]q\x30]q\x31h\x0ba\x86.", "marked a value of type list"),
+    "type": (laughs() + b"cnumpy\ndtype\n(h\x0btR.", "a value of type list where a name belongs"),
+    "codec": (laughs() + b"c_codecs\nencode\n(Vx\nh\x0btR.", "of type list where a name belongs"),
+    "itself": (b"]q\x00h\x00a]h\x00a\x86.", "image 0 is a value of type list"),
+    "deep": (b"\x80\x04" + DEEP, "marked a value of type tuple"),
+    "number": (b"]](\x8b\x00\x10\x00\x00" + b"\x7f" * 4096 + b"e\x86.", "of type int"),
+    "repeated text": (
+        b"c_codecs\nencode\nq\x00X\x10\x27\x00\x00"
+        + b"a" * 10_000
+        + b"q\x01X\x06\x00\x00\x00latin1q\x02("
+        + b"h\x00h\x01h\x02\x86R" * 1000
+        + b"l]\x86.",
+        "more bytes than it has",
+    ),
+    "shape": (
+        b"cnumpy.core.numeric\n_frombuffer\n(C\x01acnumpy\ndtype\n(Vu1\ntR"
+        b"(J\xff\xff\xff\x7f]tVC\ntR.",
+        "shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_few_hostile_bytes_do_not_become_many(tmp_path: Path, name: str) -> None:
+    content, message = HOSTILE[name]
+    path = tmp_path / "x_test.bin"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=message):
+            read_bin(path)
+        assert tracemalloc.get_traced_memory()[1] < 40 * len(content) + 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_image_that_many_pairs_name_is_kept_once(tmp_path: Path) -> None:
+    array = np.frombuffer(b"image" * 20_000, np.uint8)
+    path = save(tmp_path / "x.bin", ([array] * 2000, [True] * 1000), 3)
+    tracemalloc.start()
+    images = read_bin(path).images
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert set(images) == {b"image" * 20_000}
+    assert peak < 2**20

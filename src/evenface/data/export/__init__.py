@@ -15,6 +15,7 @@ from evenface.data.export.base import Encoding, Exporter, Job, has_predicted, wr
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.files import abandoned, atomic_folder, read_json, write_json
+from evenface.lock import FolderLock
 from evenface.parallel import usable_cores
 from evenface.registry import Registry
 
@@ -96,8 +97,16 @@ def export(
     request = _request(exporter, job)
     if finished := _finished(out, request):
         return finished
+    doing = "is exporting there. Wait for it, or choose another folder"
+    with FolderLock(out, doing=doing, beside=True):
+        return _finished(out, request) or _export(exporter, job, request)
+
+
+def _export(exporter: Exporter, job: Job, request: dict[str, Any]) -> ExportReport:
+    """:func:`export` into a folder that is held and not finished."""
+    out, manifest = job.folder, job.manifest
     for remains in abandoned(out):
-        warn(f"{remains}: left by an export that was killed; delete it unless one is at work")
+        warn(f"{remains}: left by an export that was killed; delete it")
     with atomic_folder(out) as folder:
         remarks = [
             *_losses(exporter, manifest),

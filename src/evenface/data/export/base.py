@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evenface.console import progress
+from evenface.data.formats.folder import CLUTTER
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 
@@ -162,7 +163,7 @@ def file_name(text: str) -> str:
         character if character.isprintable() and character not in '%/\\:*?"<>|' else _hex(character)
         for character in text
     )
-    if safe[:1] in (".", "@", " "):  # hidden, or left out by those who read folders
+    if safe[:1] in (".", "@", " ") or safe in CLUTTER:  # left out by those who read folders
         safe = _hex(safe[0]) + safe[1:]
     if safe[-1:] in (".", " "):  # not allowed everywhere
         safe = safe[:-1] + _hex(safe[-1])

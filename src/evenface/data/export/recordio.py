@@ -59,7 +59,7 @@ def _list_folder(identity: str) -> str:
     parts = identity.split("/")
     if len(parts) > 2 or any(part in ("", ".") for part in parts):
         return file_name(identity)
-    plain = identity.isprintable() and identity == identity.strip() and "\\" not in identity
+    plain = identity.isprintable() and identity == identity.strip() and not {*identity} & {*"\\%"}
     return identity if plain else "/".join(map(file_name, parts))
 
 

@@ -30,24 +30,31 @@ MOST_CLASSES = 20
 _NUMBER = re.compile(
     r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf(inity)?)", re.I
 )
+MAX_TEXT = 10_000
+"""Characters of a name or an attribute's value."""
+MOST_LISTED = 10
+"""Clashing names that a message lists."""
 _NUMBERS = re.compile(r"[\s,;:()\[\]]+")
 _EXACT = 2**53  # whole numbers beyond it are not told apart in floating point
 
 
 def text_of(value: Any) -> str | None:
-    """A field's value as text: 7.0 is "7", true is "true", spaces around it are dropped.
+    """A field's value as text, exactly: 7.0 is "7", true is "true".
 
     Returns:
-        None where there is no value, or nothing but spaces.
+        None where there is no value, or an empty text.
 
     Raises:
-        ValueError: a list or mapping, a number that is not whole, or half a Unicode character.
+        ValueError: a list or mapping, a number that is not whole, half a Unicode character, or more
+            than :data:`MAX_TEXT` characters.
     """
     if value is None:
         return None
     if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"a text of {len(value):,} characters; at most {MAX_TEXT:,}")
         value.encode()  # JSON can hold halves of characters, which nothing else can
-        return value.strip() or None
+        return value or None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -128,18 +135,43 @@ class Texts:
         """As Arrow strings."""
         return pa.array(self._values, pa.string()).take(pa.array(np.asarray(self._codes)))
 
+    def stripped(self) -> Texts:
+        """The values without white space around them; None where nothing is left."""
+        result = Texts()
+        for value in self:
+            result.append((value and value.strip()) or None)
+        return result
+
+    def stripped_names(self, where: str) -> Texts:
+        """:meth:`stripped`, for values that each name one person.
+
+        Raises:
+            DataError: different values become one name; lists them.
+        """
+        result = self.stripped()
+        _refuse_clashes(zip(self, result, strict=True), where, "names that differ only in spaces")
+        return result
+
     def renamed(self, names: Sequence[str], where: str) -> Texts:
-        """Class numbers replaced by the names of the classes."""
+        """Class numbers replaced by the names of the classes.
+
+        Raises:
+            DataError: a class without a name, or several classes of one name; lists them.
+        """
         result = Texts()
         for row, value in enumerate(self, start=1):
             if value is None:
                 result.append(None)
-            elif value.isdecimal() and int(value) < len(names):
-                result.append(names[int(value)])
+            elif value.isdecimal() and str(number := int(value)) == value and number < len(names):
+                try:
+                    result.append(text_of(names[number]))
+                except ValueError as error:
+                    raise DataError(f"{where}: the name of class {value}: {error}") from None
             else:
                 raise DataError(
                     f"{where}, row {row:,}: class {value!r}, but {len(names):,} classes are named"
                 )
+        _refuse_clashes(zip(self, result, strict=True), where, "several classes of one name")
         return result
 
 
@@ -275,6 +307,22 @@ def person_finder(pattern: str) -> Callable[[str, str], str]:
         return str(match[group])
 
     return find
+
+
+def _refuse_clashes(pairs: Iterable[tuple[str | None, str | None]], where: str, what: str) -> None:
+    """Raise DataError where different values have become one name."""
+    origins: dict[str, set[str]] = {}
+    for value, name in pairs:
+        if value is not None and name is not None:
+            origins.setdefault(name, set()).add(value)
+    clashes = [sorted(values) for _, values in sorted(origins.items()) if len(values) > 1]
+    if clashes:
+        listed = "; ".join(" and ".join(map(repr, values)) for values in clashes[:MOST_LISTED])
+        more = f"; and {len(clashes) - MOST_LISTED:,} more" if len(clashes) > MOST_LISTED else ""
+        raise DataError(
+            f"{where}: {what} would become one person: {listed}{more}. Rename them, or choose "
+            "another column with --identity"
+        )
 
 
 def require(column: Texts, where: str) -> None:

@@ -8,6 +8,7 @@ import stat
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ SUFFIXES = frozenset(
 """Files with another suffix (in lower case) are no images."""
 MAX_FILE_BYTES = 256 * 2**20
 
-# What archivers and file servers leave among the images; names with a leading dot are left too.
-_CLUTTER = frozenset({"__MACOSX", "@eaDir"})
+CLUTTER = frozenset({"__MACOSX", "@eaDir"})
+"""What archivers and file servers leave among the images: left out, as are names that begin with a
+dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +231,12 @@ class Walk:
         images, folders = [], []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name in _CLUTTER:
+                if entry.name.startswith(".") or entry.name in CLUTTER:
                     continue
-                if entry.is_dir():
-                    folders.append(entry.name)
-                    continue
+                with suppress(OSError):  # of a link that leads to itself
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                        continue
                 suffix = os.path.splitext(entry.name)[1].lower()
                 if suffix in SUFFIXES:
                     images.append(entry.name)

@@ -129,14 +129,18 @@ class _Shard:
                 return None
             return Texts.of(table.column(field), f"{where}, column {field!r}")
 
+        def values(field: str) -> Texts | None:
+            found = texts(field)
+            return found and found.stripped()
+
         names = _class_names(file.schema_arrow, fields.identity)
         identities = texts(fields.identity) or Texts()
         label = f"{where}, column {fields.identity!r}"
-        if fields.identity:
-            require(identities, label)
         self._identities = identities.renamed(names, label) if names else identities
-        self._values = [texts(field) or Texts() for field, _ in fields.attributes]
-        self._origins, self._splits = texts(own[ORIGIN_FIELD]), texts(own[SPLIT_FIELD])
+        if fields.identity:
+            require(self._identities, label)
+        self._values = [values(field) or Texts() for field, _ in fields.attributes]
+        self._origins, self._splits = values(own[ORIGIN_FIELD]), values(own[SPLIT_FIELD])
         if self._origins:
             check_origins(self._origins, f"{where}, column {own[ORIGIN_FIELD]!r}")
         self._landmarks = None

@@ -141,8 +141,9 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
     root = absolute(options.root or path.parent)
     paths = _paths(table.column(path_field), root, f"{where}, column {path_field!r}")
     if chosen.identity:
-        identities = texts(chosen.identity)
-        require(identities, f"{where}, column {chosen.identity!r}")
+        label = f"{where}, column {chosen.identity!r}"
+        identities = texts(chosen.identity).stripped_names(label)
+        require(identities, label)
     else:
         identities = _people(paths, options.identity_from, where)
     return TableSource(
@@ -151,10 +152,10 @@ def open_table(path: Path, options: ReadOptions) -> TableSource:
         options.identity_from or chosen.identity,
         paths,
         identities,
-        {name: texts(field) for field, name in chosen.attributes},
+        {name: texts(field).stripped() for field, name in chosen.attributes},
         _landmarks(table, own[LANDMARKS_FIELD], where),
-        _origins(texts(own[ORIGIN_FIELD]), where) if own[ORIGIN_FIELD] else None,
-        texts(own[SPLIT_FIELD]) if own[SPLIT_FIELD] else None,
+        _origins(texts(own[ORIGIN_FIELD]).stripped(), where) if own[ORIGIN_FIELD] else None,
+        texts(own[SPLIT_FIELD]).stripped() if own[SPLIT_FIELD] else None,
         chosen.remarks,
     )
 

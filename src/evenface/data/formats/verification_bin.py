@@ -59,7 +59,8 @@ def read_bin(path: str | Path) -> VerificationBin:
     images, issame = content
     if not isinstance(images, tuple | list):
         raise DataError(f"{path}: no verification set: expected a list of images first")
-    encoded = [_image(path, number, item) for number, item in enumerate(images)]
+    copies: dict[int, bytes] = {}
+    encoded = [_image(path, number, item, copies) for number, item in enumerate(images)]
     genuine = _genuine(path, issame)
     if not len(genuine) or len(encoded) != 2 * len(genuine):
         raise DataError(
@@ -105,14 +106,17 @@ def write_bin(
 # --- the content ---------------------------------------------------------------------------------
 
 
-def _image(path: Path, number: int, item: Any) -> bytes:
+def _image(path: Path, number: int, item: Any, copies: dict[int, bytes]) -> bytes:
+    """One image; an array that several pairs name is copied once."""
     if isinstance(item, bytes):
         return item
     if isinstance(item, _Array) and item.values is not None:
         values = item.values
         # Older versions of OpenCV encode to (n, 1).
         if values.dtype == np.uint8 and values.size == max(values.shape, default=0):
-            return values.tobytes()
+            if id(item) not in copies:
+                copies[id(item)] = values.tobytes()
+            return copies[id(item)]
         what = f"an array {values.dtype} {values.shape}"
     else:
         what = f"a value of type {type(item).__name__}"
@@ -127,11 +131,16 @@ def _genuine(path: Path, issame: Any) -> NDArray[np.bool_]:
     truths = [item.item() if isinstance(item, np.generic) else item for item in issame]
     for number, item in enumerate(truths):
         if not isinstance(item, int) or item not in (0, 1):
-            raise DataError(f"{path}: pair {number} is marked {item!r:.40}, expected True or False")
+            raise DataError(
+                f"{path}: pair {number} is marked {_shown(item)}, expected True or False"
+            )
     return np.array(truths, dtype=bool)
 
 
 # --- the pickle ----------------------------------------------------------------------------------
+
+
+_MOST_DIMENSIONS = 4
 
 
 class _Refused(Exception):
@@ -150,8 +159,10 @@ class _DType:
 
     def resolve(self) -> np.dtype[Any]:
         if self.kind not in ("b1", "u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8"):
-            raise ValueError(f"an array of type {self.kind!r}")
-        return np.dtype(("|" if self.order == "|" else self.order) + self.kind)
+            raise ValueError(f"an array of type {_shown(self.kind)}")
+        if self.order not in ("|", "<", ">", "="):
+            raise ValueError(f"the byte order {_shown(self.order)}")
+        return np.dtype(self.order + self.kind)
 
 
 @dataclass(slots=True)
@@ -168,6 +179,10 @@ class _Array:
 def _values(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(dtype, _DType) or not isinstance(data, bytes | bytearray):
         raise ValueError("an array without plain data")
+    if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("an array without a shape")
+    if not all(isinstance(size, int) and 0 <= size <= len(data) for size in shape):
+        raise ValueError("an array whose shape and data do not agree")
     kind = dtype.resolve()
     if len(data) != math.prod(shape) * kind.itemsize:
         raise ValueError("an array whose shape and data do not agree")
@@ -195,7 +210,7 @@ def _new_dtype(kind: Any, *_: Any) -> _DType:
 def _encode(text: Any, encoding: Any) -> bytes:
     """How Python 3 writes bytes in protocols that Python 2 reads."""
     if not isinstance(text, str) or _ascii(encoding) not in ("latin1", "latin-1"):
-        raise _Refused(f"the codec {encoding!r:.40}")
+        raise _Refused(f"the codec {_shown(encoding)}")
     return text.encode("latin-1")
 
 
@@ -209,7 +224,19 @@ def _bytes(content: Any = b"", *encoding: Any) -> bytes:
 
 def _ascii(text: Any) -> str:
     """Text that Python 2 wrote as a byte string."""
-    return text.decode("ascii") if isinstance(text, bytes) else str(text)
+    if not isinstance(text, bytes | str):
+        raise ValueError(f"{_shown(text)} where a name belongs")
+    return text.decode("ascii") if isinstance(text, bytes) else text
+
+
+def _shown(value: Any) -> str:
+    """A value for a message. Containers are named by type only: they may hold themselves, or each
+    other thousands of times."""
+    if isinstance(value, bytes | str):
+        return repr(value[:40])
+    if value is None or (isinstance(value, float | int) and abs(value) < 2**64):
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
 
 
 _ARRAY_CLASS = object()  # only ever passed to _new_array, which does not look at it
@@ -266,6 +293,7 @@ class _Interpreter(pickle._Unpickler):
     stack: list[Any]
     append: Callable[[Any], None]
     read: Callable[[int], bytes]
+    room: int
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code: pickle._Unpickler.dispatch[code]
         for code in (getattr(pickle, name)[0] for name in _OPERATIONS.split())
@@ -275,7 +303,7 @@ class _Interpreter(pickle._Unpickler):
         try:
             return _CALLABLE[module, name]
         except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+            raise _Refused(f"{module:.40}.{name:.40}") from None
 
     def load_build(self) -> None:
         """Set the state of one of our own stand-ins, and of nothing else."""
@@ -290,13 +318,26 @@ class _Interpreter(pickle._Unpickler):
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(self.read(size))
 
+    def load_reduce(self) -> None:
+        """Make a value; all bytes made together are no more than the file's."""
+        arguments = self.stack[-1]
+        super().load_reduce()  # type: ignore[misc]
+        made = self.stack[-1]
+        if isinstance(made, bytes) and not any(made is given for given in arguments):
+            self.room -= len(made)
+            if self.room < 0:
+                raise _Refused("more bytes than it has")
+
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 def _load(path: Path, handle: IO[bytes]) -> Any:
     try:
-        return _Interpreter(_File(handle), encoding="bytes").load()
+        interpreter = _Interpreter(_File(handle), encoding="bytes")
+        interpreter.room = os.fstat(handle.fileno()).st_size
+        return interpreter.load()
     except _Refused as error:
         raise DataError(
             f"{path}: refused: this pickle asks for {error}, which no verification set needs. "

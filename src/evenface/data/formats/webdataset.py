@@ -186,14 +186,14 @@ def open_webdataset(path: Path, options: ReadOptions) -> WebDatasetSource:
     identities = labels.column(chosen.identity) if chosen.identity else Texts()
     if (bare := next((n for n, name in enumerate(identities) if name is None), None)) is not None:
         raise DataError(f"{path}: {listing.name(bare)}: its label has no {chosen.identity!r}")
-    texts = {name: labels.column(item) for name, item in own.items() if item}
+    texts = {name: labels.column(item).stripped() for name, item in own.items() if item}
     if ORIGIN_FIELD in texts:
         check_origins(texts[ORIGIN_FIELD], f"{path}, field {ORIGIN_FIELD!r}")
     return WebDatasetSource(
         path,
         listing,
         identities,
-        {name: labels.column(item) for item, name in chosen.attributes},
+        {name: labels.column(item).stripped() for item, name in chosen.attributes},
         texts,
         (*listing.remarks, *chosen.remarks),
     )
@@ -350,7 +350,7 @@ def _label(tar: tarfile.TarFile, member: tarfile.TarInfo, kind: str, path: Path)
     try:
         text = data.decode("utf-8")
         if kind == _LABEL:
-            return {_LABEL: text.strip()}
+            return {_LABEL: text.strip("\r\n") if text.strip() else ""}
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: cannot be read ({error})") from None

@@ -25,8 +25,9 @@ from evenface.data.labels.scores import (
     vote,
 )
 from evenface.data.manifest import ATTRIBUTE_NAME, MANIFEST_NAME, Manifest
-from evenface.errors import DataError, UsageError
-from evenface.files import atomic_path, read_json, sha256_file, whole_folder, write_json
+from evenface.errors import UsageError
+from evenface.files import atomic_path, sha256_file, write_json
+from evenface.lock import written_together
 
 REPORT_NAME = "labels-report.json"
 SCORES_NAME = "labels.parquet"
@@ -127,12 +128,7 @@ def label_dataset(
         min_cell=min_cell,
         seed=seed,
     )
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        held = out / REPORT_NAME
-        if not held.is_file() or read_json(held) != found.report.model_dump(mode="json"):
-            raise DataError(f"{out}: holds something else already. Choose a new folder")
-    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
+    with written_together(Path(out), found.report.model_dump(mode="json"), REPORT_NAME) as folder:
         found.write(folder)
     return found.report
 

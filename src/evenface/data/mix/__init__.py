@@ -41,8 +41,9 @@ from evenface.data.mix.pools import ROLES, Pool, Source, store_rank
 from evenface.data.mix.recipe import Balance, MixRecipe, MixRules, list_mixes, load_mix
 from evenface.data.mix.report import MixReport, report_mix
 from evenface.data.mix.selection import order_by
-from evenface.errors import DataError, UsageError
-from evenface.files import read_json, whole_folder, write_json
+from evenface.errors import UsageError
+from evenface.files import write_json
+from evenface.lock import written_together
 
 REPORT_NAME = "mix-report.json"
 
@@ -179,11 +180,7 @@ def write_mix(mixed: Manifest, report: MixReport, out: str | Path) -> None:
         DataError: ``out`` holds something else.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        held = out / REPORT_NAME
-        if not held.is_file() or read_json(held) != report.model_dump():
-            raise DataError(f"{out}: holds something else already. Choose a new folder")
-    with whole_folder(out) as folder:  # a sibling at first: relative paths hold in either
+    with written_together(out, report.model_dump(), REPORT_NAME) as folder:
         mixed.write(folder / MANIFEST_NAME)
         write_json(folder / REPORT_NAME, report.model_dump())
 

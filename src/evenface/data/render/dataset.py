@@ -19,6 +19,7 @@ from evenface.data.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES, 
 from evenface.data.render.worker import render_people, start
 from evenface.errors import MissingDependencyError, UsageError
 from evenface.files import fingerprint, read_json, write_json
+from evenface.lock import LOCK_NAME, FolderLock
 from evenface.parallel import usable_cores, worker_pool
 
 REPORT_NAME = "render.json"
@@ -139,10 +140,12 @@ def render_dataset(
     out = Path(out)
     if _is_finished(out, job):
         return out
-    _render_store(out, job, workers or usable_cores())
-    _write_manifest(out, job)
-    write_json(out / REPORT_NAME, _report(job))
-    (out / _PROGRESS_NAME).unlink(missing_ok=True)
+    with FolderLock(out, doing="is rendering there. Wait for it, or choose another folder"):
+        if not _is_finished(out, job):
+            _render_store(out, job, workers or usable_cores())
+            _write_manifest(out, job)
+            write_json(out / REPORT_NAME, _report(job))
+            (out / _PROGRESS_NAME).unlink(missing_ok=True)
     return out
 
 
@@ -157,7 +160,7 @@ def _is_finished(out: Path, job: _Job) -> bool:
                     f"{name} there). Choose another folder or delete this one"
                 )
             return name == REPORT_NAME
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {LOCK_NAME}):
         raise UsageError(f"{out}: exists and holds something else. Choose another folder")
     return False
 

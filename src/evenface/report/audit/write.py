@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evenface.errors import DataError
 from evenface.files import atomic_folder, read_json, write_text
+from evenface.lock import FolderLock
 from evenface.report.audit.page import render
 from evenface.report.audit.pieces import (
     Identification,
@@ -43,6 +44,19 @@ def write_audit(audit: Audit, out: Path) -> Path:
     shown = verification(audit)
     searches = identification(audit)
     page = render(audit, shown, searches)
+    doing = "is writing its results there. Wait for it, or choose another folder"
+    with FolderLock(out, doing=doing):
+        return _write(audit, out, shown, searches, page)
+
+
+def _write(
+    audit: Audit,
+    out: Path,
+    shown: list[Verification],
+    searches: list[Identification],
+    page: str,
+) -> Path:
+    """Write the files into a folder that is held."""
     audit.write(out / RESULTS_FILE)
     with atomic_folder(out / TABLES) as folder:
         for table in _tables(shown, searches):
