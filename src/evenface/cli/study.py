@@ -13,7 +13,6 @@ from typer.core import TyperCommand
 
 from evenface.cli import study_plan, study_rehearsal, study_runs
 from evenface.cli.study_options import (
-    STUDIES,
     Assignments,
     Folder,
     Out,
@@ -24,6 +23,7 @@ from evenface.cli.study_options import (
     chosen_study,
     study_folder,
 )
+from evenface.study import STUDIES
 
 
 class _ListsStudies(TyperCommand):

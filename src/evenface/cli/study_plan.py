@@ -10,7 +10,6 @@ import typer
 
 from evenface.cli.common import AsJson, print_table
 from evenface.cli.study_options import (
-    STUDIES,
     Assignments,
     Folder,
     Out,
@@ -23,6 +22,7 @@ from evenface.cli.study_options import (
     study_folder,
 )
 from evenface.errors import UsageError
+from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
