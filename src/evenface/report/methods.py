@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS, SYMBOLS, TEMPLATE, Part
+from evenface.registry import Description, descriptions
 from evenface.report.numbers import coverage, percent
 from evenface.report.prose import Cite, Paragraph, Piece, Prose, Section, cite
 from evenface.report.templates import sentence
@@ -34,6 +34,13 @@ from evenface.train.recipe import DistillationLossRecipe, TrainRecipe
 
 _Value = TypeVar("_Value")
 
+_SYMBOLS = (
+    "f is the student's L2-normalised embedding, f_t the teacher's, W_j the normalised centre of "
+    "class j, y the image's own class, cos θ_j = f · W_j and θ = θ_y"
+)
+"""In the formulas of heads and distillation losses."""
+_TEMPLATE = "template"
+"""The distillation loss whose weight has an equivalent λ."""
 _AS_PAPERS = {"angle": "safe", "assign": "rank", "norms": "features"}
 """Options that are not told where they are as the papers have it."""
 _MOST_NAMED = 4
@@ -264,7 +271,7 @@ def _networks(results: Results) -> list[Paragraph]:
             by_name.setdefault((model.backbone, model.embedding_size), []).append(model)
     paragraphs: list[Paragraph] = []
     for (name, size), models in by_name.items():
-        part = NETWORKS.get(name, Part(name))
+        part = _described("models", "BACKBONES", name)
         first = models[0]
         facts = [
             *([f"{size} dimensions"] if size else []),
@@ -273,7 +280,7 @@ def _networks(results: Results) -> list[Paragraph]:
         ]
         paragraphs.append(
             [
-                f"{_whose(results, models)} {'is' if len(by_name) == 1 else 'are'} {part.name}",
+                f"{_whose(results, models)} {'is' if len(by_name) == 1 else 'are'} {part.title}",
                 Cite(part.works),
                 f": {', '.join(facts)}." if facts else ".",
             ]
@@ -295,14 +302,14 @@ def _heads(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[Paragra
     )
     if not found:
         return []
-    paragraphs.append([f"Below, {SYMBOLS}."])
+    paragraphs.append([f"Below, {_SYMBOLS}."])
     for models in found:
         head = recipes[models[0].id].head
         who = _whose(results, models)
         if head is None or not head.weight:
             paragraphs.append([f"{who}: no classification loss; identities are not learned."])
             continue
-        part = HEADS.get(head.name, Part(head.name))
+        part = _described("models", "HEADS", head.name)
         formula = f" has the logit {part.formula}, others s cos θ_j" if part.formula else ""
         weight = f", times {head.weight:g}" if head.weight != 1 else ""
         some = (
@@ -314,7 +321,7 @@ def _heads(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[Paragra
         published = " Options not given are those of published code." if head.published else ""
         paragraphs.append(
             [
-                f"{who}: cross-entropy of {part.name}",
+                f"{who}: cross-entropy of {part.title}",
                 Cite(part.works),
                 f"{weight}. An image's own class{formula}; {_options(part, head.options)}."
                 if formula
@@ -325,7 +332,12 @@ def _heads(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[Paragra
     return paragraphs
 
 
-def _options(part: Part, given: Mapping[str, Any]) -> str:
+def _described(folder: str, registry: str, name: str) -> Description:
+    """What a network or loss is; of one that is not this package's, its name."""
+    return descriptions(folder, registry).get(name, Description(name))
+
+
+def _options(part: Description, given: Mapping[str, Any]) -> str:
     shown = [
         f"{name} = {_plain(value)}"
         for name, value in part.options(given).items()
@@ -360,8 +372,9 @@ def _distillation(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[
         ]
         for number, term in enumerate(distill.terms):
             pieces += [" Added to that is " if number else "", *_term(term)]
-            if term.name == TEMPLATE and recipe.backbone.embedding_size:
-                weight = term.weight or DISTILLATIONS[TEMPLATE].weight or 0.0
+            if term.name == _TEMPLATE and recipe.backbone.embedding_size:
+                part = _described("distill", "DISTILLATIONS", _TEMPLATE)
+                weight = term.weight or part.weight or 0.0
                 size = recipe.backbone.embedding_size
                 pieces.append(
                     f" For D = {size} dimensions this equals λ times the mean squared error of the "
@@ -394,13 +407,13 @@ def _distillation(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[
 
 
 def _term(term: DistillationLossRecipe) -> list[Piece]:
-    part = DISTILLATIONS.get(term.name, Part(term.name))
+    part = _described("distill", "DISTILLATIONS", term.name)
     weight = part.weight if term.weight is None else term.weight
     times = "" if weight is None or weight == 1 else f"{weight:g} times "
     options = part.options(term.options)
     tail = f" ({', '.join(f'{k} = {_plain(v)}' for k, v in options.items())})" if options else ""
     formula = f", {times}{part.formula}, a mean over the batch" if part.formula else f", {times}it"
-    return [f"{part.name}", Cite(part.works), f"{formula}{tail}."]
+    return [f"{part.title}", Cite(part.works), f"{formula}{tail}."]
 
 
 def _supply(recipe: TrainRecipe) -> str:
