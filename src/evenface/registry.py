@@ -110,7 +110,8 @@ def descriptions(folder: str, registry: str) -> dict[str, Description]:
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{registry}.register":
                     words = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
                     name = ast.literal_eval(call.args[0])
-                    found[name] = Description(**words, defaults=_defaults(node, constants))
+                    defaults = _defaults(node, constants)
+                    found[name] = Description(**{"title": name, **words}, defaults=defaults)
     return found
 
 

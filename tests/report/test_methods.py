@@ -18,8 +18,8 @@ from evenface.models.registry import BACKBONES, HEAD_ARGUMENTS
 from evenface.models.registry import HEADS as MARGINS
 from evenface.registry import descriptions
 from evenface.report.citations import read_bibtex, works
-from evenface.report.methods import write_methods
 from evenface.report.prose import Prose, Section, cite
+from evenface.report.study.methods import write_methods
 from evenface.study.cells import cells
 from evenface.study.record import Results
 from evenface.study.spec import StudySpec, load_study

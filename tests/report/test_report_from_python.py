@@ -10,9 +10,9 @@ import pytest
 
 import evenface
 from evenface.errors import DataError, UsageError
+from evenface.report.drawings.svg import STAND_INS
+from evenface.report.drawings.svg_file import light_colours
 from evenface.report.from_python import _PICTURES
-from evenface.report.svg import STAND_INS
-from evenface.report.svg_file import light_colours
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -446,8 +446,8 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 
 def _attribute_tables(evaluation: Evaluation) -> list[ReportTable]:
-    from evenface.report.audit.attributes import crossings_tables, enrolment_table
     from evenface.report.audit.chapter import Chapter
+    from evenface.report.audit.tables import crossings_tables, enrolment_table
 
     chapter = Chapter("p1", evaluation.protocol.name, {evaluation.model or "model": evaluation}, [])
     enrolment = enrolment_table(chapter)
@@ -456,7 +456,7 @@ def _attribute_tables(evaluation: Evaluation) -> list[ReportTable]:
 
 def _show_identification(console: Console, result: IdentificationResult) -> None:
     from evenface.report.audit.chapter import SearchChapter
-    from evenface.report.audit.search import search_table
+    from evenface.report.audit.tables import search_table
     from evenface.report.formats.terminal import terminal_table
 
     if result.simulated:

@@ -169,8 +169,8 @@ def report(folder: Folder) -> None:
 
 def _print_results(folder: Path) -> None:
     from evenface.console import out as console
-    from evenface.report.names import readable
-    from evenface.report.terminal import answer_lines, result_tables, verdict_lines
+    from evenface.report.study.names import readable
+    from evenface.report.study.terminal import answer_lines, result_tables, verdict_lines
     from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
 

@@ -348,7 +348,7 @@ def bundle(
 ) -> None:
     """Write a study's tables (CSV, Markdown, LaTeX), methods section and references as files."""
     from evenface.console import out as console
-    from evenface.report.bundle import write_bundle
+    from evenface.report.study.bundle import write_bundle
     from evenface.study.run import RESULTS_NAME
 
     folder = study_folder(folder)

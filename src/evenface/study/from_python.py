@@ -58,8 +58,8 @@ class StudyResults:
     @property
     def answer(self) -> str:
         """The answer of the report's first screen, its numbers and its caveat."""
-        from evenface.report.names import readable
-        from evenface.report.terminal import answer_lines
+        from evenface.report.study.names import readable
+        from evenface.report.study.terminal import answer_lines
 
         return "\n".join(answer_lines(readable(self.results)))
 

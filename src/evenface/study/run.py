@@ -192,7 +192,7 @@ def build_report(out: Path) -> Path:
         Path of the page.
     """
     from evenface.report import write_report
-    from evenface.report.bundle import write_bundle
+    from evenface.report.study.bundle import write_bundle
 
     write_bundle(out / RESULTS_NAME, out)
     return write_report(out / RESULTS_NAME, out / REPORT_NAME)

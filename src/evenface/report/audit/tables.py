@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from evenface.evaluate.identification import RateByGroup
 from evenface.evaluate.measures import in_percent, of_kind, rate_digits
-from evenface.evaluate.results import Evaluation
-from evenface.report.audit.chapter import Chapter, operating_point
+from evenface.evaluate.results import CrossingScan, Evaluation
+from evenface.report.audit.chapter import Chapter, SearchChapter, operating_point
 from evenface.report.measured import (
     STD_REMARK,
     measure_cell,
@@ -359,3 +360,134 @@ def people_table(chapter: Chapter) -> Table:
 
 def _key(target: float) -> str:
     return f"{target:.0e}".replace("e-0", "e-")
+
+
+def search_table(chapter: SearchChapter) -> Table:
+    """Models × measures as rows, groups of probes as columns."""
+    first = next(iter(chapter.models.values()))
+    probes = "; ".join(
+        f"{group}: {count(c.mated)} and {count(c.unmated)}" for group, c in first.probes.items()
+    )
+    table = Table(
+        f"{chapter.id}-search",
+        f"Search among {count(first.gallery_people)} people, in %: {chapter.title}.",
+        [
+            Column("model", numeric=False),
+            Column("measure", numeric=False),
+            Column("all probes"),
+            *(Column(group) for group in first.probes),
+        ],
+        remarks=[f"Probes whose person is in the gallery, and others: {probes}", *first.notes],
+        simulated=first.simulated,
+    )
+    for model, result in chapter.models.items():
+        figures: list[tuple[str, RateByGroup, int, str | None]] = [
+            (f"rank-{rank} rate", rates, 2, None) for rank, rates in result.rank_rate.items()
+        ]
+        for point in result.open_set:
+            at = in_percent(point.target_fpir)
+            figures += [
+                (f"FNIR at FPIR {at}", point.fnir, 2, point.note),
+                (f"FPIR at {at}", point.fpir, rate_digits(point.target_fpir), point.note),
+            ]
+        rows: list[TableRow] = []
+        for label, rates, digits, note in figures:
+            cells = [Cell(label, note=table.note(note))]
+            for found in (rates.overall, *(rates.groups[group] for group in first.probes)):
+                cells.append(table.estimate(found, digits=digits))
+            rows.append(TableRow(model, cells, span=0 if rows else len(figures)))
+        table.sections.append(rows)
+    return table
+
+
+MOST = 10
+"""Differences and small cells that are shown; ``evaluation.json`` has all."""
+
+
+def enrolment_table(chapter: Chapter) -> Table | None:
+    """Failures to enrol by group; None where the data set does not record them."""
+    enrolment = chapter.first.enrolment
+    if enrolment is None:
+        return None
+    table = Table(
+        f"{chapter.id}-enrolment",
+        f"Enrolment, in %: images of which no face could be taken: {chapter.title}.",
+        [
+            Column("group", numeric=False),
+            Column("images"),
+            Column("failure to enrol"),
+            Column("face found"),
+        ],
+        simulated=chapter.simulated,
+    )
+    table.sections.append(
+        [
+            TableRow(
+                group,
+                [
+                    Cell(count(of.images), number=of.images),
+                    table.estimate(of.failure_to_enrol),
+                    table.estimate(of.face_found),
+                ],
+            )
+            for group, of in enrolment.items()
+        ]
+    )
+    return table
+
+
+def crossings_tables(chapter: Chapter) -> list[Table]:
+    """For each model that was scanned, its largest differences that are more than chance."""
+    tables = []
+    for place, (model, evaluation) in enumerate(chapter.models.items()):
+        if (scan := evaluation.crossings) is None:
+            continue
+        at = f" for {in_percent(scan.target_fmr)}" if scan.target_fmr is not None else ""
+        what = f"{model}, crossings" if len(chapter.models) > 1 else "Crossings"
+        table = Table(
+            f"{chapter.id}-crossings-{place}",
+            f"{what} of {', '.join(scan.attributes)}: the largest differences at the "
+            f"threshold{at}: {chapter.title}.",
+            [
+                Column("higher", numeric=False),
+                Column("lower", numeric=False),
+                Column("rate", numeric=False),
+                Column("difference, points"),
+                Column("ratio"),
+                Column("p (Holm)"),
+            ],
+            remarks=_remarks(scan),
+            simulated=chapter.simulated,
+        )
+        table.sections.append(
+            [
+                TableRow(
+                    " × ".join(found.higher),
+                    [
+                        Cell(" × ".join(found.lower)),
+                        Cell(found.error.upper()),
+                        table.estimate(found.difference),
+                        Cell("–" if found.ratio is None else f"{found.ratio:.1f}"),
+                        Cell(f"{found.p_holm:.2g}", number=found.p_holm),
+                    ],
+                )
+                for found in scan.decided()[:MOST]
+            ]
+        )
+        tables.append(table)
+    return tables
+
+
+def _remarks(scan: CrossingScan) -> list[str]:
+    said = [
+        f"{count(len(scan.differences))} comparisons of {count(len(scan.cells))} cells; "
+        f"{count(len(scan.decided()))} differences are more than chance, with p adjusted for all "
+        "comparisons"
+    ]
+    if small := [cell.name for cell in scan.too_small]:
+        more = f" and {count(len(small) - MOST)} more" if len(small) > MOST else ""
+        said.append(
+            f"too small to compare (fewer than {scan.few_people} people): "
+            f"{', '.join(small[:MOST])}{more}"
+        )
+    return said
