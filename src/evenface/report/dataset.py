@@ -19,7 +19,7 @@ from evenface.report.drawings.svg import draw, series_colour
 from evenface.report.figure import Figure, Panel
 from evenface.report.page import render_template
 from evenface.report.samples import Sample, sample
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def _crossing_table(number: int, crossing: Crossing, found: Inspection) -> Table
             Column(names or "group", numeric=False),
             Column("identities"),
             Column("share of identities"),
-            Column("", numeric=False),
+            *words(""),
             Column("images"),
             Column("share of images"),
         ],

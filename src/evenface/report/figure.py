@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from evenface.report.drawings import marks
 from evenface.report.drawings.marks import Style
@@ -46,6 +47,13 @@ class Figure:
     full: bool = False
     """Whether a panel takes the page's whole width."""
 
+    def add(
+        self, title: str, draw: Callable[..., str], /, *given: Any, detail: str = "", **more: Any
+    ) -> None:
+        """Add a panel: what ``draw`` makes of the panel's name and the arguments."""
+        name = f"{self.id}-{len(self.panels)}"
+        self.panels.append(Panel(title, draw(name, *given, **more), detail))
+
     def picture(self, draw: Callable[..., str], *, height: int = 330) -> None:
         """Add a drawing as wide as the first screen, and the same for a phone."""
         wide = draw(f"{self.id}-wide", size=(640, height))
@@ -57,8 +65,3 @@ class Figure:
         name = f"{self.id}-key-{len(self.legend)}"
         svg = marks.key(name, style, line=line, marker=marker)
         self.legend.append(LegendItem(label, svg, style, line, marker))
-
-    @property
-    def next_name(self) -> str:
-        """Unique name for the next panel's drawing."""
-        return f"{self.id}-{len(self.panels)}"

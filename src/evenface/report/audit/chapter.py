@@ -8,6 +8,8 @@ from evenface.evaluate.comparison import OPERATING_POINT
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.results import Evaluation, OperatingPoint
 from evenface.report.audit.results import Audit, Compared
+from evenface.report.measured import Entry
+from evenface.report.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,16 @@ class Chapter:
         """The target that the page speaks of first: 0.1 % if supported, else the strictest."""
         keys = self.keys
         return OPERATING_POINT if OPERATING_POINT in keys else (keys[-1] if keys else None)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The models as rows of tables."""
+        return [Entry(model, evaluation) for model, evaluation in self.models.items()]
+
+    def table(self, name: str, what: str, columns: list[Column], *, then: str = "") -> Table:
+        """An empty table: what it shows, of which protocol, and what there is to say beside."""
+        caption = f"{what}: {self.title}.{then}"
+        return Table(f"{self.id}-{name}", caption, columns, simulated=self.simulated)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from evenface.report.drawings import curves, intervals, marks
 from evenface.report.drawings.intervals import Row
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import SERIES
-from evenface.report.figure import Figure, Panel
+from evenface.report.figure import Figure
 from evenface.report.numbers import coverage, number, percent, says_nothing
 
 OVER_TARGETS = {
@@ -65,14 +65,14 @@ def error_rates(chapter: Chapter) -> Figure:
             said = ", ".join(
                 f"{row.label} {percent(row.estimate.value, digits=digits)} %" for row in rows
             )
-            drawing = intervals.interval_chart(
-                chart.next_name,
+            chart.add(
+                _title(chapter, model, words),
+                intervals.interval_chart,
                 f"{model}, {words} by group: {said}.",
                 rows,
                 (-0.02 * span[1], span[1]),
                 unit=f"{words}, %",
             )
-            chart.panels.append(Panel(_title(chapter, model, words), drawing))
     return chart
 
 
@@ -91,9 +91,8 @@ def distributions(chapter: Chapter) -> Figure:
         chart,
         "distribution of scores",
         lambda group: group.distribution,
-        lambda name, label, curves, evaluation: curves.distribution_chart(
-            name, label, curves, _threshold(chapter, evaluation)
-        ),
+        curves.distribution_chart,
+        lambda evaluation: _threshold(chapter, evaluation),
     )
     return _with_kinds(chart, "genuine pairs", "impostor pairs")
 
@@ -113,9 +112,8 @@ def rates_by_threshold(chapter: Chapter) -> Figure:
         chart,
         "error rates against the threshold",
         lambda group: group.rates,
-        lambda name, label, curves, evaluation: curves.rates_chart(
-            name, label, curves, _threshold(chapter, evaluation)
-        ),
+        curves.rates_chart,
+        lambda evaluation: _threshold(chapter, evaluation),
     )
     return _with_kinds(chart, "FNMR", "FMR")
 
@@ -135,7 +133,8 @@ def roc(chapter: Chapter) -> Figure:
         chart,
         "true match rate against false match rate",
         lambda group: group.roc,
-        lambda name, label, curves, _: curves.roc_chart(name, label, curves, floor),
+        curves.roc_chart,
+        lambda _: floor,
     )
     return chart
 
@@ -162,7 +161,8 @@ def det(chapter: Chapter) -> Figure:
         chart,
         "false non-match rate against false match rate",
         lambda group: group.roc,
-        lambda name, label, curves, _: curves.det_chart(name, label, curves, floor),
+        curves.det_chart,
+        lambda _: floor,
     )
     return chart
 
@@ -198,11 +198,13 @@ def over_targets(chapter: Chapter) -> Figure:
             )
             for model, (_, points) in zip(chapter.models, series, strict=True)
         )
-        drawing = curves.over_targets_chart(
-            chart.next_name, f"{shown.title} over the target false match rate: {said}.", series,
+        chart.add(
+            shown.title,
+            curves.over_targets_chart,
+            f"{shown.title} over the target false match rate: {said}.",
+            series,
             even,
-        )  # fmt: skip
-        chart.panels.append(Panel(shown.title, drawing))
+        )
     if chart.panels and len(chapter.models) > 1:
         for i, model in enumerate(chapter.models):
             chart.explain(model, Style.of_series(i), marker=True)
@@ -235,8 +237,9 @@ def cross(chapter: Chapter) -> Figure:
             for i, (one, row) in enumerate(table.cells.items())
             for other, cell in list(row.items())[i:]
         )
-        drawing = curves.cross_chart(chart.next_name, f"{model}, false match rate: {said}.", table)
-        chart.panels.append(Panel(_title(chapter, model), drawing))
+        chart.add(
+            _title(chapter, model), curves.cross_chart, f"{model}, false match rate: {said}.", table
+        )
     return chart
 
 
@@ -258,8 +261,7 @@ def calibration(chapter: Chapter) -> Figure:
             for i, result in enumerate(evaluation.calibration.groups.values())
         ]
         label = f"{model}: share of genuine pairs against the probability given, by group."
-        drawing = curves.reliability_chart(chart.next_name, label, groups)
-        chart.panels.append(Panel(_title(chapter, model), drawing))
+        chart.add(_title(chapter, model), curves.reliability_chart, label, groups)
     return chart
 
 
@@ -300,19 +302,19 @@ def _add_panels(
     chart: Figure,
     what: str,
     of_group: Callable[[GroupResult], object],
-    paint: Callable[..., str],
+    draw: Callable[..., str],
+    beside: Callable[[Evaluation], object],
 ) -> None:
-    """A panel for each model that has the curve in some group."""
+    """A panel for each model that has the curve in some group, with what is drawn beside it."""
     for model, evaluation in chapter.models.items():
-        curves = [
+        drawn = [
             (Style.of_series(i), curve)
             for i, result in enumerate(evaluation.groups.values())
             if (curve := of_group(result)) is not None
         ]
-        if curves:
+        if drawn:
             label = f"{model}: {what}, by group."
-            drawing = paint(chart.next_name, label, curves, evaluation)
-            chart.panels.append(Panel(_title(chapter, model), drawing))
+            chart.add(_title(chapter, model), draw, label, drawn, beside(evaluation))
 
 
 def _with_kinds(chart: Figure, solid: str, dashed: str) -> Figure:

@@ -77,9 +77,9 @@ def _tables(results: Results) -> Iterator[Table]:
         ]
         yield from (table for table in found if table)
     for benchmark in results.benchmarks:
-        yield inventory.operating_table(results, benchmark)
+        yield by_group.operating_table(results, benchmark)
     if results.others:
-        yield inventory.people_table(results, results.others)
+        yield by_group.people_table(results, results.others)
     if results.sets:
         yield inventory.sets_table(results)
     yield inventory.models_table(results)

@@ -9,18 +9,21 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.measures import MEASURES, measure, of_kind
 from evenface.evaluate.results import Estimate, Overall
 from evenface.report.measured import (
+    NO_GROUP,
     STD_REMARK,
+    add_groups,
+    add_models,
     measure_cell,
     measure_column,
     over_groups_cell,
     std_cells,
     worst_cell,
 )
-from evenface.report.numbers import MISSING, p_value, parts, percent
+from evenface.report.numbers import MISSING, count, p_value, percent
 from evenface.report.study.grid import level_rank, slice_title
-from evenface.report.study.models import NO_GROUP, add_models
-from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.study.record import Benchmark, Difference, Results
+from evenface.report.study.models import entries, model_row, model_sections, no_evaluation
+from evenface.report.table import Cell, Column, Table, TableRow, words
+from evenface.study.record import UNKNOWN, Benchmark, Difference, Results
 from evenface.study.wording import OVER_GROUPS
 
 _OF_GROUPS = ("accuracy", "eer")
@@ -44,7 +47,7 @@ def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False
         f"accuracy-{benchmark.id}",
         f"Verification accuracy in % by group: {benchmark.title}.",
         [
-            Column("model", numeric=False),
+            *words("model"),
             *(Column(group) for group in benchmark.groups),
             Column("mean", "accuracy"),
             Column("STD", "std"),
@@ -59,8 +62,7 @@ def group_table(results: Results, benchmark: Benchmark, *, compact: bool = False
     )
     add_models(
         table,
-        results,
-        benchmark,
+        entries(results, benchmark),
         lambda evaluation: _group_cells(table, evaluation, benchmark.groups, compact=compact),
     )
     return table
@@ -106,7 +108,7 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
             " AVG − STD is the mean accuracy in % less its STD." if "avg_minus_std" in shown else ""
         ),
         [
-            Column("model", numeric=False),
+            *words("model"),
             *map(measure_column, ("std_sample", "std_expected")),
             *map(measure_column, shown),
             measure_column("fnmr_ratio"),
@@ -123,7 +125,7 @@ def unevenness_table(results: Results, benchmark: Benchmark) -> Table:
             measure_cell(table, "fnmr_ratio", evaluation.global_threshold.fnmr_ratio),
         ]
 
-    add_models(table, results, benchmark, cells)
+    add_models(table, entries(results, benchmark), cells)
     return table
 
 
@@ -218,10 +220,9 @@ def _difference_table(
 def _difference_cell(table: Table, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(MISSING)
-    scale = MEASURES[difference.metric].scale
-    text, bounds = parts(difference, scale=scale, sign=True)
     p = "" if difference.p_holm is None else f"p {p_value(difference.p_holm)}"
-    return Cell(text, tuple(filter(None, (bounds, p))), table.note(difference.note))
+    scale = MEASURES[difference.metric].scale
+    return table.change(difference, p, scale=scale, note=difference.note)
 
 
 def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
@@ -242,7 +243,7 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
         "Error rates in % at one threshold for all groups, the loosest whose mean FMR over groups "
         f"is at most {percent(found[0].target_fmr, digits=1)} %: {benchmark.title}.",
         [
-            Column("model", numeric=False),
+            *words("model"),
             *(Column(f"FMR {group}", "fmr") for group in benchmark.groups),
             *(Column(f"FNMR {group}", "fnmr") for group in benchmark.groups),
             Column("FDR", "fdr"),
@@ -255,7 +256,9 @@ def threshold_table(results: Results, benchmark: Benchmark) -> Table | None:
         simulated=benchmark.simulated,
     )
     add_models(
-        table, results, benchmark, lambda evaluation: _threshold_cells(table, evaluation, benchmark)
+        table,
+        entries(results, benchmark),
+        lambda evaluation: _threshold_cells(table, evaluation, benchmark),
     )
     return table
 
@@ -269,3 +272,74 @@ def _threshold_cells(table: Table, evaluation: ArmEvaluation, benchmark: Benchma
         table.estimate(threshold.fdr, scale=1, digits=3),
         measure_cell(table, "garbe", threshold.garbe),
     ]
+
+
+def operating_table(results: Results, benchmark: Benchmark) -> Table:
+    """Model (× group): EER, AUC, TAR at the FAR levels, and accuracy ± deviation over folds."""
+    several = len(benchmark.groups) > 1
+    sections = entries(results, benchmark)
+    evaluations = [e.evaluation for section in sections for e in section if e.evaluation]
+    groups = [group for evaluation in evaluations for group in evaluation.groups.values()]
+    levels = list(dict.fromkeys(level for group in groups for level in group.tar_at_far))
+    table = Table(
+        f"operating-{benchmark.id}",
+        f"Operating points; EER, TAR and accuracy in %: {benchmark.title}.",
+        [
+            *words("model", *(["group"] if several else [])),
+            *map(measure_column, ("eer", "auc", *(f"tar@far={level}" for level in levels))),
+            Column("accuracy ± folds", "accuracy"),
+        ],
+        remarks=_pair_counts(benchmark, next(iter(evaluations), None)),
+        simulated=benchmark.simulated,
+    )
+
+    def cells(evaluation: ArmEvaluation, group: str) -> list[Cell]:
+        result = evaluation.groups[group]
+        accuracy = table.estimate(result.accuracy)
+        text = f"{accuracy.text} ± {percent(result.accuracy.fold_std)}"
+        return [
+            table.estimate(result.eer),
+            table.estimate(result.auc, scale=1, digits=4),
+            *(table.estimate(result.tar_at_far.get(level, UNKNOWN)) for level in levels),
+            replace(accuracy, text=text),
+        ]
+
+    add_groups(table, sections, benchmark.groups, cells, named=several)
+    return table
+
+
+def _pair_counts(benchmark: Benchmark, evaluation: ArmEvaluation | None) -> list[str]:
+    if evaluation is None:
+        return []
+    counts = [
+        f"{group + ' ' if len(benchmark.groups) > 1 else ''}{count(result.genuine_pairs)} and "
+        f"{count(result.impostor_pairs)}"
+        for group in benchmark.groups
+        if (result := evaluation.groups.get(group))
+    ]
+    return [f"Genuine and impostor pairs: {'; '.join(counts)}."] if counts else []
+
+
+def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
+    """Models × benchmarks without groups: EER with intervals."""
+    table = Table(
+        "people",
+        "Equal error rate in %; lower is better.",
+        [
+            *words("model"),
+            *(Column(benchmark.title, "eer") for benchmark in benchmarks),
+        ],
+    )
+    for models in model_sections(results):
+        rows = []
+        for model in models:
+            cells: list[Cell] = []
+            for benchmark in benchmarks:
+                eer = results.eer(model.id, benchmark)
+                if eer is None:
+                    cells += table.missing(no_evaluation(results, model), 1)
+                else:
+                    cells.append(table.estimate(eer))
+            rows.append(model_row(results, model, cells))
+        table.sections.append(rows)
+    return table

@@ -14,7 +14,7 @@ from evenface.report.numbers import MISSING, format_estimate
 from evenface.report.study.detects import chance_of, claim_detects
 from evenface.report.study.grid import friendly_teachers, level_rank, levels_title
 from evenface.report.study.names import with_article
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.detectable import Chance, Detectable
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results, Verdict
 from evenface.study.wording import little_chance
@@ -126,8 +126,7 @@ def verdict_table(claims: Claims) -> Table:
         "verdicts",
         "Verdict on each question, on all tests together and on each of them.",
         [
-            Column("question", numeric=False),
-            Column("all tests together", numeric=False),
+            *words("question", "all tests together"),
             *(
                 Column(", ".join(filter(None, (c.title, c.detail))), numeric=False)
                 for c in claims.circles

@@ -9,7 +9,7 @@ from evenface.report.drawings import intervals
 from evenface.report.drawings.intervals import Point
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK
-from evenface.report.figure import Figure, Panel
+from evenface.report.figure import Figure
 from evenface.report.numbers import coverage
 from evenface.study.record import Benchmark, Model, Results
 
@@ -63,8 +63,7 @@ def pareto(results: Results, benchmark: Benchmark) -> Figure:
             f"Mean accuracy of {len(points)} models against {cost.axis}; the figures are in the "
             "table of models."
         )
-        drawing = intervals.cost_chart(chart.next_name, label, points, axis=cost.axis)
-        chart.panels.append(Panel(cost.axis, drawing))
+        chart.add(cost.axis, intervals.cost_chart, label, points, axis=cost.axis)
     if chart.panels:
         for name in results.training_sets:
             chart.explain(name, _set_style(results, name), line=False, marker=True)

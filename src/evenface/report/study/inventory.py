@@ -1,118 +1,18 @@
-"""Tables of operating points, training sets, models and stages."""
+"""Tables of what a study is made of: training sets, labels, people left out, models, stages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from statistics import fmean
 
-from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.measures import measure
 from evenface.report.numbers import MISSING, count, duration, number, percent
 from evenface.report.study.models import (
-    NO_GROUP,
     model_row,
     model_sections,
-    no_evaluation,
 )
-from evenface.report.table import Cell, Column, Link, Table, TableRow
+from evenface.report.table import Cell, Column, Link, Table, TableRow, words
 from evenface.study.left_out import LeftOutOf
-from evenface.study.record import UNKNOWN, Benchmark, Model, Results, TrainingSet
-
-
-def people_table(results: Results, benchmarks: Sequence[Benchmark]) -> Table:
-    """Models × benchmarks without groups: EER with intervals."""
-    table = Table(
-        "people",
-        "Equal error rate in %; lower is better.",
-        [
-            Column("model", numeric=False),
-            *(Column(benchmark.title, "eer") for benchmark in benchmarks),
-        ],
-    )
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            cells: list[Cell] = []
-            for benchmark in benchmarks:
-                eer = results.eer(model.id, benchmark)
-                if eer is None:
-                    cells += table.missing(no_evaluation(results, model), 1)
-                else:
-                    cells.append(table.estimate(eer))
-            rows.append(model_row(results, model, cells))
-        table.sections.append(rows)
-    return table
-
-
-def operating_table(results: Results, benchmark: Benchmark) -> Table:
-    """Model (× group): EER, AUC, TAR at the FAR levels, and accuracy ± deviation over folds."""
-    several = len(benchmark.groups) > 1
-    evaluations = [results.evaluation(model.id, benchmark.id) for model in results.models]
-    measured = [
-        group for evaluation in evaluations if evaluation for group in evaluation.groups.values()
-    ]
-    levels = list(dict.fromkeys(level for group in measured for level in group.tar_at_far))
-    measures = [
-        Column("EER", "eer"),
-        Column("AUC", "auc"),
-        *(Column(measure(f"tar@far={level}").title, "tar-far") for level in levels),
-        Column("accuracy ± folds", "accuracy"),
-    ]
-    table = Table(
-        f"operating-{benchmark.id}",
-        f"Operating points; EER, TAR and accuracy in %: {benchmark.title}.",
-        [
-            Column("model", numeric=False),
-            *([Column("group", numeric=False)] if several else []),
-            *measures,
-        ],
-        remarks=_pair_counts(benchmark, next((e for e in evaluations if e), None)),
-        simulated=benchmark.simulated,
-    )
-    for models in model_sections(results):
-        sections = [_operating_rows(table, results, benchmark, model, levels) for model in models]
-        table.sections += sections if several else [[row for rows in sections for row in rows]]
-    return table
-
-
-def _operating_rows(
-    table: Table, results: Results, benchmark: Benchmark, model: Model, levels: Sequence[str]
-) -> list[TableRow]:
-    evaluation = results.evaluation(model.id, benchmark.id)
-    several = len(benchmark.groups) > 1
-    rows = []
-    for i, group in enumerate(benchmark.groups):
-        label = [Cell(group)] if several else []
-        result = evaluation.groups.get(group) if evaluation else None
-        if result is None:
-            why = NO_GROUP if evaluation else no_evaluation(results, model)
-            cells = table.missing(why, 3 + len(levels))
-        else:
-            accuracy = table.estimate(result.accuracy)
-            text = f"{accuracy.text} ± {percent(result.accuracy.fold_std)}"
-            accuracy = replace(accuracy, text=text)
-            cells = [
-                table.estimate(result.eer),
-                table.estimate(result.auc, scale=1, digits=4),
-                *(table.estimate(result.tar_at_far.get(level, UNKNOWN)) for level in levels),
-                accuracy,
-            ]
-        span = 0 if i else len(benchmark.groups)
-        rows.append(model_row(results, model, [*label, *cells], span=span))
-    return rows
-
-
-def _pair_counts(benchmark: Benchmark, evaluation: ArmEvaluation | None) -> list[str]:
-    if evaluation is None:
-        return []
-    counts = [
-        f"{group + ' ' if len(benchmark.groups) > 1 else ''}{count(result.genuine_pairs)} and "
-        f"{count(result.impostor_pairs)}"
-        for group in benchmark.groups
-        if (result := evaluation.groups.get(group))
-    ]
-    return [f"Genuine and impostor pairs: {'; '.join(counts)}."] if counts else []
+from evenface.study.record import Model, Results, TrainingSet
 
 
 def sets_table(results: Results) -> Table:
@@ -122,11 +22,11 @@ def sets_table(results: Results) -> Table:
         "training-sets",
         "Training sets: identities and images, in all and by group.",
         [
-            Column("training set", numeric=False),
+            *words("training set"),
             Column("identities"),
             Column("images"),
             *(Column(group) for group in groups),
-            Column("origin of images", numeric=False),
+            *words("origin of images"),
             Column("real, % of identities"),
             Column("real, % of images"),
         ],
@@ -178,8 +78,7 @@ def models_table(results: Results, pages: Mapping[str, str] | None = None) -> Ta
         f"{', energy' if energy else ''} and loss are means over seeds; the loss is "
         "that of classification alone, with the margin in it, at the last step logged.",
         [
-            Column("model", numeric=False),
-            Column("backbone", numeric=False),
+            *words("model", "backbone"),
             *([Column("head", numeric=False)] if heads else []),
             Column("parameters"),
             *([Column("MACs an image", "macs")] if macs else []),
@@ -201,11 +100,11 @@ def models_table(results: Results, pages: Mapping[str, str] | None = None) -> Ta
             cells = [
                 Cell(model.backbone or MISSING),
                 *([Cell(model.head or MISSING)] if heads else []),
-                Cell(count(model.parameters), number=model.parameters),
-                *([Cell(count(model.macs), number=model.macs)] if macs else []),
-                Cell(count(model.embedding_size), number=model.embedding_size),
+                Cell.count(model.parameters),
+                *([Cell.count(model.macs)] if macs else []),
+                Cell.count(model.embedding_size),
                 Cell(str(len(model.seeds)) if model.seeds else MISSING, number=len(model.seeds)),
-                Cell(count(model.steps), number=model.steps),
+                Cell.count(model.steps),
                 Cell(seconds, number=model.seconds),
                 *([Cell(number(model.energy_wh), number=model.energy_wh)] if energy else []),
                 Cell(number(loss, digits=3), number=loss),
@@ -232,11 +131,11 @@ def failures_table(results: Results) -> Table:
         "failed-runs",
         "Runs that failed: holes of this study.",
         [
-            Column("model", numeric=False),
+            *words("model"),
             Column("seed"),
-            Column("stage", numeric=False),
+            *words("stage"),
             Column("attempts"),
-            Column("message", numeric=False),
+            *words("message"),
         ],
     )
     rows = [
@@ -270,10 +169,9 @@ def stages_table(results: Results) -> Table:
         "Time of each stage. A reused stage was finished by an earlier call; its time is that of "
         "the call that finished it.",
         [
-            Column("stage", numeric=False),
+            *words("stage"),
             Column("time"),
-            Column("share", numeric=False),
-            Column("reused", numeric=False),
+            *words("share", "reused"),
         ],
     )
     table.sections = [
@@ -349,7 +247,7 @@ def left_out_table(results: Results) -> Table | None:
         "left-out",
         "People left out of training because a test has them",
         [
-            Column("training faces", numeric=False),
+            *words("training faces"),
             *map(Column, ("identities", "left out", "by name", "people alike", "images alike")),
             Column("cosine"),
         ],

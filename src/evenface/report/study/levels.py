@@ -9,10 +9,10 @@ from evenface.report.drawings import intervals, marks
 from evenface.report.drawings.intervals import Row
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK, series_colour
-from evenface.report.figure import Figure, Panel
-from evenface.report.numbers import MISSING, coverage, parts, percent
+from evenface.report.figure import Figure
+from evenface.report.numbers import MISSING, coverage, percent
 from evenface.report.study.claims import LEVELS_RULE
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.record import Benchmark, Claim, Evidence, Results
 
 _MEASURES = {
@@ -75,15 +75,15 @@ def _comparison(
         if not rows or horizontal is None:
             continue
         said = ", ".join(f"{row.label} {percent(row.estimate.value, sign=True)}" for row in rows)
-        drawing = intervals.interval_chart(
-            chart.next_name,
+        chart.add(
+            condition,
+            intervals.interval_chart,
             f"{title}, {condition}: change of accuracy in points: {said}.",
             rows,
             horizontal,
             unit="points of accuracy",
             zero=True,
         )
-        chart.panels.append(Panel(condition, drawing))
     return Comparison(title, chart, _table(benchmark, place, title, conditions))
 
 
@@ -106,7 +106,7 @@ def _table(
         f"levels-{place}",
         f"{title}: differences in percentage points: {benchmark.title}.",
         [
-            Column("level", numeric=False),
+            *words("level"),
             *(Column(label) for label in labels),
         ],
         simulated=benchmark.simulated,
@@ -117,7 +117,7 @@ def _table(
                 TableRow(
                     _level(claim),
                     [
-                        *(_cell(_test(claim, label)) for label in labels),
+                        *(_cell(table, _test(claim, label)) for label in labels),
                     ],
                     detail=condition,
                 )
@@ -127,11 +127,10 @@ def _table(
     return table
 
 
-def _cell(test: Evidence | None) -> Cell:
+def _cell(table: Table, test: Evidence | None) -> Cell:
     if test is None or test.value is None:
         return Cell(MISSING)
-    text, bounds = parts(test, scale=1 if test.unit == "ratio" else 100, sign=True)
-    return Cell(text, (bounds,) if bounds else ())
+    return table.change(test, scale=1 if test.unit == "ratio" else 100)
 
 
 def _test(claim: Claim, label: str) -> Evidence | None:

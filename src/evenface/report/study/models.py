@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from evenface.evaluate.arms import ArmEvaluation
+from evenface.report.measured import Entry
 from evenface.report.study.grid import level_rank
-from evenface.report.table import Cell, Table, TableRow
+from evenface.report.table import Cell, TableRow
 from evenface.study.record import Benchmark, Model, Results
 
 NO_EVALUATION = "this model was not evaluated on this benchmark"
-NO_GROUP = "this group is not in the model's evaluation"
 
 
 def model_sections(results: Results) -> list[list[Model]]:
@@ -34,33 +31,29 @@ def model_sections(results: Results) -> list[list[Model]]:
     return [*sections, list(results.references)] if results.references else sections
 
 
-def add_models(
-    table: Table,
-    results: Results,
-    benchmark: Benchmark,
-    cells: Callable[[ArmEvaluation], list[Cell]],
-) -> None:
-    """A row for each model, by sections; ``cells`` reads those behind its header."""
-    for models in model_sections(results):
-        rows = []
-        for model in models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            found = (
-                table.missing(no_evaluation(results, model), len(table.columns) - 1)
-                if evaluation is None
-                else cells(evaluation)
+def entries(results: Results, benchmark: Benchmark) -> list[list[Entry]]:
+    """The models as rows of tables of a benchmark, by sections."""
+    return [
+        [
+            Entry(
+                model.title,
+                results.evaluation(model.id, benchmark.id),
+                no_evaluation(results, model),
+                lost_runs(results, model),
+                facets(results, model),
             )
-            rows.append(model_row(results, model, found))
-        table.sections.append(rows)
+            for model in models
+        ]
+        for models in model_sections(results)
+    ]
 
 
-def model_row(results: Results, model: Model, cells: list[Cell], *, span: int = 1) -> TableRow:
+def model_row(results: Results, model: Model, cells: list[Cell]) -> TableRow:
     """A model's row: its title, the runs that it lacks, and what it can be filtered by."""
     return TableRow(
         model.title,
         cells,
         detail=lost_runs(results, model),
-        span=span,
         facets=facets(results, model),
     )
 

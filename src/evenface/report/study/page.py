@@ -107,7 +107,7 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "inherited": main and inheritance_chart(results, main),
         "inheritance": main and inheritance_table(results, main),
         "repeats": [(b, by_group.group_table(results, b, compact=True)) for b in results.repeats],
-        "people": inventory.people_table(results, results.others),
+        "people": by_group.people_table(results, results.others),
         "people_chart": pictures.people(results, results.others),
         "roc": main and pictures.roc(results, main),
         "pareto": costs.pareto(results, main) if main else Figure("pareto", "", ""),

@@ -8,11 +8,12 @@ from statistics import fmean
 
 from evenface.evaluate.measures import MEASURES, better
 from evenface.evaluate.results import Estimate
+from evenface.report.measured import NO_GROUP
 from evenface.report.numbers import MISSING, coverage
 from evenface.report.study.grid import Pairing, difference
-from evenface.report.study.models import NO_GROUP, model_sections, no_evaluation
+from evenface.report.study.models import model_sections, no_evaluation
 from evenface.report.study.summary import LEAST_SEEDS
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.record import Benchmark, Model, Results
 from evenface.study.wording import OVER_GROUPS, listed
 
@@ -71,9 +72,9 @@ def _table(results: Results, benchmark: Benchmark, *, intervals: bool) -> Table:
         f"Verification accuracy in % by group, without and with KD: {benchmark.title}{then}"
         f"{with_}.",
         [
-            Column("training set", numeric=False),
+            *words("training set"),
             *(Column(factor.replace("_", " "), numeric=False) for factor in varying),
-            Column("KD", numeric=False),
+            *words("KD"),
             *(Column(figure.heading) for figure in figures),
         ],
         simulated=benchmark.simulated,

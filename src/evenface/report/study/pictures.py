@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.results import Estimate, Roc
-from evenface.report.drawings import intervals, marks
+from evenface.report.drawings import curves, intervals, marks
 from evenface.report.drawings.intervals import Dumbbell, Ends, Row, Slope
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK
-from evenface.report.figure import Figure, Panel
+from evenface.report.figure import Figure
 from evenface.report.numbers import coverage, percent
 from evenface.report.study.declared import harm_picture
 from evenface.report.study.grid import MANY, Pairing, Slice, main_sweep, slices
@@ -167,8 +167,7 @@ def slope(results: Results, benchmark: Benchmark) -> Figure:
             for group, s in zip(benchmark.groups, slopes, strict=True)
         )
         label = f"{_described(of, pairing)}: accuracy without to with KD: {changes}."
-        drawing = intervals.slope_chart(chart.next_name, label, slopes, vertical)
-        chart.panels.append(Panel(pairing.set, drawing, of.title))
+        chart.add(pairing.set, intervals.slope_chart, label, slopes, vertical, detail=of.title)
     for i, group in enumerate(benchmark.groups):
         chart.explain(group, Style.of_series(i), marker=True)
     return chart
@@ -186,17 +185,15 @@ def roc(results: Results, benchmark: Benchmark) -> Figure:
     panels: list[tuple[str, str, list[tuple[Style, Roc]]]] = []
     for of, pairing in _every(results):
         plain = _rocs(results, pairing.plain, benchmark)
-        curves = [(style.without_kd(), curve) for style, curve in plain]
-        curves += _rocs(results, pairing.distilled, benchmark)
-        panels.append((pairing.set, of.title, curves))
+        both = [(style.without_kd(), curve) for style, curve in plain]
+        both += _rocs(results, pairing.distilled, benchmark)
+        panels.append((pairing.set, of.title, both))
     panels += [(m.title, "", _rocs(results, m, benchmark)) for m in results.references]
     shown = few(chart, [panel for panel in panels if panel[-1]])
-    floor = curves.roc_floor(curve for *_, curves in shown for _, curve in curves)
-    for title, detail, curves in shown:
+    floor = curves.roc_floor(curve for *_, drawn in shown for _, curve in drawn)
+    for title, detail, drawn in shown:
         label = f"ROC by group: {title} {detail}. True match rate against false match rate."
-        chart.panels.append(
-            Panel(title, curves.roc_chart(chart.next_name, label, curves, floor), detail)
-        )
+        chart.add(title, curves.roc_chart, label, drawn, floor, detail=detail)
     if chart.panels:
         for i, group in enumerate(benchmark.groups):
             chart.explain(group, Style.of_series(i))
@@ -231,15 +228,15 @@ def people(results: Results, benchmarks: Sequence[Benchmark]) -> Figure:
     chart.full = longest > marks.LABEL_LENGTH
     for title, rows in panels:
         rates = ", ".join(f"{row.label} {percent(row.estimate.value)} %" for row in rows)
-        drawing = intervals.interval_chart(
-            chart.next_name,
+        chart.add(
+            title,
+            intervals.interval_chart,
             f"Equal error rate on {title}: {rates}.",
             rows,
             horizontal,
             unit="equal error rate, %",
             longest=_LONG if chart.full else marks.LABEL_LENGTH,
         )
-        chart.panels.append(Panel(title, drawing))
     return chart
 
 

@@ -20,10 +20,10 @@ from evenface.report.drawings import curves
 from evenface.report.drawings.curves import Line
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK, series_colour
-from evenface.report.figure import Figure, Panel
+from evenface.report.figure import Figure
 from evenface.report.numbers import count, duration, number, percent
 from evenface.report.page import refuse_other_content, render_template
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.record import Model, Results, Run
 from evenface.train.run import LOG_NAME, RECIPE_NAME, RUN_NAME
 
@@ -232,27 +232,27 @@ def _curves(files: RunFiles) -> Figure:
             lines.append((label, Line(style, steps, values)))
     if lines:
         highest = 1.05 * max(max(line.values) for _, line in lines) or 1.0
-        drawing = curves.training_chart(
-            chart.next_name,
+        chart.add(
+            "Loss",
+            curves.training_chart,
             f"Losses over {count(lines[0][1].steps[-1])} optimiser steps: "
             + ", ".join(f"{label} ends at {line.values[-1]:.4g}" for label, line in lines)
             + ".",
             [line for _, line in lines],
             highest,
         )
-        chart.panels.append(Panel("Loss", drawing))
     rates = [(r["step"], r["lr"]) for r in files.log if _is_number(r.get("lr"))]
     if rates:
         steps, values = zip(*rates, strict=True)
         style = Style(series_colour(2))
-        drawing = curves.training_chart(
-            chart.next_name,
+        chart.add(
+            "Learning rate",
+            curves.training_chart,
             f"Learning rate: at most {max(values):.4g}, {values[-1]:.4g} at the end.",
             [Line(style, steps, values)],
             1.05 * max(values) or 1.0,
             unit="learning rate",
         )
-        chart.panels.append(Panel("Learning rate", drawing))
     for label, line in lines:
         chart.explain(label, line.style)
     return chart
@@ -271,7 +271,7 @@ def _results_table(results: Results, model: Model, run: Run) -> Table | None:
         "Accuracy in % of this run alone, by group. One seed shows nothing of the chance in "
         "training: intervals and verdicts are in the report.",
         [
-            Column("benchmark", numeric=False),
+            *words("benchmark"),
             *(Column(group) for group in groups),
             Column("mean"),
         ],

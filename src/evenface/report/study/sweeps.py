@@ -11,11 +11,11 @@ from evenface.report.drawings import intervals, marks
 from evenface.report.drawings.intervals import Series
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK
-from evenface.report.figure import Figure, Panel
+from evenface.report.figure import Figure
 from evenface.report.numbers import MISSING, coverage, format_estimate, number, percent
 from evenface.report.study.grid import slice_title
 from evenface.report.study.names import with_article
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.record import UNKNOWN, Benchmark, Results, Smallest, Sweep, SweepPoint
 from evenface.study.wording import points
 
@@ -207,8 +207,9 @@ def _over_groups(
         ("Mean over groups", mean, []),
         ("Worst group", worst, enough),
     ):
-        drawing = intervals.series_chart(
-            chart.next_name,
+        chart.add(
+            title,
+            intervals.series_chart,
             f"{title} over the share of {of}: {_said(results, sweeps, series)}.",
             series,
             vertical,
@@ -216,7 +217,6 @@ def _over_groups(
             across=of,
             size=(380, 270),
         )
-        chart.panels.append(Panel(title, drawing))
     _explain(results, chart, sweeps)
     return chart
 
@@ -254,9 +254,9 @@ def _table(
         identifier,
         f"Accuracy in % over the share of {sweeps[0].of}: {where}.",
         [
-            Column("condition", numeric=False),
+            *words("condition"),
             Column(f"{sweeps[0].of}, %"),
-            Column("training set", numeric=False),
+            *words("training set"),
             Column("mean", "accuracy"),
             Column("worst group", "worst-group"),
             *(Column(group) for group in groups),

@@ -7,11 +7,11 @@ from evenface.report.drawings import intervals, marks
 from evenface.report.drawings.intervals import Marks
 from evenface.report.drawings.marks import Style, finite
 from evenface.report.drawings.svg import INK, series_colour
-from evenface.report.figure import Figure, Panel
-from evenface.report.numbers import number, p_value, parts, percent
+from evenface.report.figure import Figure
+from evenface.report.numbers import number, p_value, percent
 from evenface.report.study.grid import slice_title
 from evenface.report.study.pictures import few
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.table import Cell, Column, Table, TableRow, words
 from evenface.study.record import Benchmark, Inheritance, Results
 
 ALL_SETS = "all"
@@ -58,14 +58,15 @@ def inheritance_chart(results: Results, benchmark: Benchmark) -> Figure:
             for group, e in entry.groups.items()
         )
         part = slice_title(results, entry.levels, entry.teacher)
-        drawing = intervals.marks_chart(
-            chart.next_name,
+        chart.add(
+            _title(entry),
+            intervals.marks_chart,
             f"Errors by group, {_title(entry)}: {said}.",
             rows,
             (max(0.0, horizontal[0]), horizontal[1]),
+            detail=part,
             unit="error, %",
         )
-        chart.panels.append(Panel(_title(entry), drawing, part))
     chart.explain("teacher", _TEACHER, line=False, marker=True)
     chart.explain("student without KD", _KD.without_kd(), line=False, marker=True)
     chart.explain("student with KD", _KD, line=False, marker=True)
@@ -83,7 +84,7 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
         "Error in % by group, teacher / without KD / with KD, and the correlation over groups of "
         f"the students' errors with the teacher's: {benchmark.title}.",
         [
-            Column("training set", numeric=False),
+            *words("training set"),
             *(Column(group) for group in groups),
             Column("correlation without KD"),
             Column("correlation with KD"),
@@ -105,7 +106,7 @@ def inheritance_table(results: Results, benchmark: Benchmark) -> Table | None:
             cells.append(Cell(" / ".join(percent(value) for value in values)))
         for value in (entry.correlation.plain, entry.correlation.kd):
             cells.append(Cell(number(value), number=value))
-        cells.append(_change(entry))
+        cells.append(table.change(entry.change, scale=1))
         cells.append(Cell(p_value(entry.p_permutation), number=entry.p_permutation))
         part = slice_title(results, entry.levels, entry.teacher)
         sections.setdefault(part, []).append(TableRow(_title(entry), cells, detail=part))
@@ -124,11 +125,6 @@ def inheritance_headlines(results: Results, benchmark: Benchmark) -> list[str]:
 
 def _title(entry: Inheritance) -> str:
     return _ALL_PAIRS if entry.set == ALL_SETS else entry.set
-
-
-def _change(entry: Inheritance) -> Cell:
-    text, bounds = parts(entry.change, scale=1, sign=True)
-    return Cell(text, (bounds,) if bounds else ())
 
 
 def _of(results: Results, benchmark: Benchmark) -> list[Inheritance]:

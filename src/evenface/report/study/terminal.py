@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evenface.report.formats.terminal import terminal_table
-from evenface.report.study import by_group, inventory
+from evenface.report.study import by_group
 from evenface.report.study.claims import collect_claims
 from evenface.report.study.summary import first_screen
 from evenface.study.record import Results
@@ -46,4 +46,4 @@ def result_tables(study: Results) -> Iterator[rich_table.Table]:
     if study.main:
         yield terminal_table(by_group.group_table(study, study.main, compact=True), plain=False)
     if study.others:
-        yield terminal_table(inventory.people_table(study, study.others), plain=False)
+        yield terminal_table(by_group.people_table(study, study.others), plain=False)
