@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from evenface.evaluate.identification import RateByGroup
@@ -29,6 +29,23 @@ MOST = 10
 _AT_ONCE = ("fdr", "garbe", "inequity_rate", "werm", "fmr_ratio", "fnmr_ratio")
 _MORE = tuple(name for name in of_kind("threshold") if name not in _AT_ONCE)
 _SPREADS = ("std_corrected", *(n for n in of_kind("overall") if not n.startswith("std_")))
+
+
+def evaluation_tables(chapter: Chapter) -> Iterator[Table]:
+    """The main tables, as a terminal shows them; what else there is, the page has."""
+    yield accuracy_table(chapter)
+    yield group_table(chapter)
+    for optional in (
+        unevenness_table(chapter),
+        operating_table(chapter, chapter.key) if chapter.key else None,
+        fairness_table(chapter),
+    ):
+        if optional:
+            yield optional
+    yield people_table(chapter)
+    if enrolment := enrolment_table(chapter):
+        yield enrolment
+    yield from crossings_tables(chapter)
 
 
 def accuracy_table(chapter: Chapter) -> Table:
