@@ -1,13 +1,11 @@
-"""Evaluations as tables, and the way to their pictures and pages."""
+"""Evaluations as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
@@ -34,8 +32,6 @@ _SCHEMA = pa.schema(
     }
 )
 _COUNTS = ("identities", "images", "genuine_pairs", "impostor_pairs", "fold_pairs")
-_REPORT = "evenface.report.from_python"
-"""Draws evaluations and writes their pages. By name: evaluation knows nothing of reports."""
 
 
 class Row(NamedTuple):
@@ -191,11 +187,6 @@ class _Shown:
         )
         filled = [[*line, *[""] * (len(heads) - len(line))] for line in body]
         return cls(said, heads, filled, list(notes))
-
-
-def report_module() -> ModuleType:
-    """What draws evaluations and writes their pages, imported when asked for."""
-    return import_module(_REPORT)
 
 
 def _of_groups(evaluation: Evaluation) -> Iterator[Row]:

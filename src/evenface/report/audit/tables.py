@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from evenface.evaluate.identification import RateByGroup
@@ -432,7 +432,7 @@ def search_table(chapter: SearchChapter) -> Table:
 
 def _search_row(
     table: Table,
-    groups: Sequence[str],
+    groups: Iterable[str],
     label: str,
     rates: RateByGroup,
     digits: int,
