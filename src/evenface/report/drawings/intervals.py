@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import Interval
 from evenface.report.drawings.marks import (
     LABEL_LENGTH,
@@ -163,14 +164,8 @@ def interval_chart(
             axes.axvline(0, color=MUTED, linewidth=1.2)
         for y, row in enumerate(rows):
             mark(axes, y, row.estimate, row.style, vertical=False)
-        name_rows(axes, labels)
-        axes.set_xlim(*horizontal)
-        axes.set_xlabel(unit)
-        few_ticks(axes, "x")
 
-    left = label_room(labels)
-    size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
-    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
+    return _rows_chart(name, label, labels, paint, horizontal, unit)
 
 
 def dumbbell_chart(
@@ -210,13 +205,9 @@ def dumbbell_chart(
                     )
             for (estimate, style), place in ((first, start), *others):
                 mark(axes, place, estimate, style, vertical=False)
-        name_rows(axes, [shorten(row.label) for row in rows])
-        axes.set_xlim(*horizontal)
-        axes.set_xlabel(unit)
-        few_ticks(axes, "x")
 
-    left = label_room(shorten(row.label) for row in rows)
-    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
+    labels = [shorten(row.label) for row in rows]
+    return _rows_chart(name, label, labels, paint, horizontal, unit, size)
 
 
 def marks_chart(
@@ -237,24 +228,33 @@ def marks_chart(
             if drawn:
                 axes.hlines(y, min(drawn), max(drawn), color=RULE, linewidth=3)
             for value, style in row.values:
-                mark(axes, y, _Bare(value), style, vertical=False)
-        name_rows(axes, [shorten(row.label) for row in rows])
+                mark(axes, y, Estimate(value=value), style, vertical=False)
+
+    labels = [shorten(row.label) for row in rows]
+    return _rows_chart(name, label, labels, paint, horizontal, unit)
+
+
+def _rows_chart(
+    name: str,
+    label: str,
+    labels: Sequence[str],
+    paint: Callable[[Axes], None],
+    horizontal: Limits,
+    unit: str,
+    size: tuple[int, int] | None = None,
+) -> str:
+    """Rows below each other, named at the left; as wide and high as they need, unless given."""
+
+    def paint_all(axes: Axes) -> None:
+        paint(axes)
+        name_rows(axes, labels)
         axes.set_xlim(*horizontal)
         axes.set_xlabel(unit)
         few_ticks(axes, "x")
 
-    left = label_room(shorten(row.label) for row in rows)
-    size = (220 + left, 50 + _ROW_HEIGHT * len(rows))
-    return draw(name, label, paint, size=size, margins=(left, 12, 6, 42))
-
-
-@dataclass(frozen=True)
-class _Bare:
-    """A value without an interval."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    left = label_room(labels)
+    size = size or (220 + left, 50 + _ROW_HEIGHT * len(labels))
+    return draw(name, label, paint_all, size=size, margins=(left, 12, 6, 42))
 
 
 def series_chart(
