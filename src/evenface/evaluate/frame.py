@@ -167,7 +167,7 @@ class _Shown:
         heads += [f"FNMR, %, at {at}", f"FMR, %, at {at}"] if point else []
         body = []
         for model, evaluation in models.items():
-            here = point and _point(evaluation, point.key)
+            here = point and evaluation.point(point.key)
             for group, found in evaluation.groups.items():
                 cells = [found.accuracy, found.eer]
                 cells += [here.fnmr[group], here.fmr[group]] if here else []
@@ -253,12 +253,7 @@ def _at_point(point: OperatingPoint) -> Iterator[Row]:
         yield Row.of(f"own.fnmr@{key}", own.fnmr, group)
 
 
-def _point(evaluation: Evaluation, key: str) -> OperatingPoint | None:
-    points = evaluation.operating_points
-    return next((p for p in points if p.key == key and p.threshold is not None), None)
-
-
 def _first_point(evaluation: Evaluation) -> OperatingPoint | None:
     """At 0.1 % where the pairs support that, else the strictest that they support."""
     supported = [p for p in evaluation.operating_points if p.threshold is not None]
-    return _point(evaluation, "1e-3") or (supported[-1] if supported else None)
+    return evaluation.point("1e-3") or (supported[-1] if supported else None)

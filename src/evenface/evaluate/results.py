@@ -686,6 +686,12 @@ class Evaluation(Record):
             raise ValueError(f"{measure!r} was not measured in {group!r}")
         return estimate
 
+    def point(self, key: str | None) -> OperatingPoint | None:
+        """The operating point of a target, "1e-3", if the pairs support it."""
+        return next(
+            (p for p in self.operating_points if p.key == key and p.threshold is not None), None
+        )
+
     def _at_operating_point(self, name: str, key: str, group: str | None) -> Estimate:
         point = next(point for point in self.operating_points if point.key == key)
         if group is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evenface.evaluate.comparison import OPERATING_POINT
 from evenface.evaluate.identification import IdentificationResult
-from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.evaluate.results import Evaluation
 from evenface.report.audit.results import Audit, Compared
 from evenface.report.measured import Entry
 from evenface.report.table import Column, Table
@@ -78,13 +78,6 @@ class SearchChapter:
     id: str
     title: str
     models: dict[str, IdentificationResult]
-
-
-def operating_point(evaluation: Evaluation, key: str | None) -> OperatingPoint | None:
-    """The one of a target, if the pairs support it."""
-    return next(
-        (p for p in evaluation.operating_points if p.key == key and p.threshold is not None), None
-    )
 
 
 def chapters(audit: Audit) -> list[Chapter]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Evaluation, GroupResult
-from evenface.report.audit.chapter import Chapter, operating_point
+from evenface.report.audit.chapter import Chapter
 from evenface.report.drawings import curves, intervals, marks
 from evenface.report.drawings.intervals import Row
 from evenface.report.drawings.marks import Style, finite
@@ -49,7 +49,7 @@ def error_rates(chapter: Chapter) -> Figure:
         found = {
             model: getattr(point, rate)
             for model, evaluation in chapter.models.items()
-            if (point := operating_point(evaluation, key))
+            if (point := evaluation.point(key))
         }
         every = (e for rates in found.values() for e in rates.values() if not says_nothing(e))
         span = marks.limits(every, zero=True)
@@ -184,7 +184,7 @@ def over_targets(chapter: Chapter) -> Figure:
             points = [
                 (point.target_fmr, point.measures[name])
                 for key in chapter.keys
-                if (point := operating_point(evaluation, key)) and name in point.measures
+                if (point := evaluation.point(key)) and name in point.measures
             ]
             series.append((Style.of_series(i), points))
         if not any(finite(e.value) for _, points in series for _, e in points):
@@ -335,7 +335,7 @@ def _title(chapter: Chapter, model: str, what: str = "") -> str:
 
 
 def _threshold(chapter: Chapter, evaluation: Evaluation) -> float | None:
-    point = operating_point(evaluation, chapter.key)
+    point = evaluation.point(chapter.key)
     return point.threshold if point else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from evenface.evaluate.identification import RateByGroup
 from evenface.evaluate.measures import in_percent, of_kind, rate_digits
 from evenface.evaluate.results import CrossingScan, Evaluation
-from evenface.report.audit.chapter import Chapter, SearchChapter, operating_point
+from evenface.report.audit.chapter import Chapter, SearchChapter
 from evenface.report.measured import (
     STD_REMARK,
     add_groups,
@@ -144,7 +144,7 @@ def operating_table(chapter: Chapter, key: str) -> Table:
         return Cell(cosine(threshold), number=threshold)
 
     for model, evaluation in chapter.models.items():
-        point = operating_point(evaluation, key)
+        point = evaluation.point(key)
         if point is None:
             holes = table.missing(UNSUPPORTED, len(table.columns) - 2)
             table.block(model, [[Cell("all"), *holes]])
@@ -189,7 +189,7 @@ def fairness_table(chapter: Chapter, *, more: bool = False) -> Table | None:
     for model, evaluation in chapter.models.items():
         rows = []
         for key in chapter.keys:
-            point = operating_point(evaluation, key)
+            point = evaluation.point(key)
             cells = [Cell(in_percent(float(key)), number=float(key))]
             if point is None:
                 cells += table.missing(UNSUPPORTED, len(table.columns) - 2)
