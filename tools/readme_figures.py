@@ -21,14 +21,14 @@ from PIL import Image
 
 from evenface.files import atomic_path, write_text
 from evenface.report import write_report
-from evenface.report.bundle import write_bundle
-from evenface.report.by_group import group_table
-from evenface.report.claims import collect_claims, verdict_table
 from evenface.report.formats import to_markdown
-from evenface.report.names import readable
 from evenface.report.numbers import duration
 from evenface.report.samples import shown_sets, strip_of
-from evenface.report.summary import first_screen
+from evenface.report.study.bundle import write_bundle
+from evenface.report.study.by_group import group_table
+from evenface.report.study.claims import collect_claims, verdict_table
+from evenface.report.study.names import readable
+from evenface.report.study.summary import first_screen
 from evenface.study.record import Results, read_results
 from filled import fill
 

@@ -12,6 +12,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from evenface import display as _display
+
 for _name, _value in {
     # onnxruntime 1.32 keeps a device id and sends usage data to its maker, unless this is set
     # before it is imported; onnxruntime.disable_telemetry_events() comes too late.
@@ -75,6 +77,8 @@ _HOMES = {
     "evenface.train.from_python": ("distill_student", "train_model"),
 }
 """Module → its public names, imported when asked for: ``import evenface`` stays fast."""
+
+_display.register(lambda: import_module("evenface.report.from_python"))
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -18,8 +22,12 @@ class Registry(Generic[T]):
         self.kind = kind
         self._items: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator: register an item under ``name``. Raises ValueError when the name is taken."""
+    def register(self, name: str, **description: Any) -> Callable[[T], T]:
+        """Decorator: register an item under ``name``. Raises ValueError when the name is taken.
+
+        ``description``: title, formula and works for reports, written out as literals:
+        :func:`descriptions` reads them from the source.
+        """
         if name != name.lower() or not name:
             raise ValueError(f"{self.kind} name must be lower case and not empty, got {name!r}")
 
@@ -48,6 +56,83 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         """All registered names, sorted."""
         return sorted(self._items)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a registered class or function is in the words of a paper.
+
+    Attributes:
+        title: in a sentence.
+        formula: in symbols; "" for a network.
+        works: what to cite, by keys of ``report/references.bib``.
+        defaults: keyword → default value, as its signature has them.
+    """
+
+    title: str
+    formula: str = ""
+    works: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float | None:
+        """Of a distillation loss where a recipe gives none."""
+        return self.defaults.get("weight")
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options in use: the given ones over the defaults."""
+        known = {name: of for name, of in self.defaults.items() if name != "weight"}
+        return {**known, **given}
+
+
+@cache
+def descriptions(folder: str, registry: str) -> dict[str, Description]:
+    """Name → description of a registry's items, read from the source: nothing is imported.
+
+    Args:
+        folder: below ``evenface``, whose modules hold the items.
+        registry: what the modules call the registry, "HEADS".
+    """
+    found = {}
+    for file in (resources.files("evenface") / folder).iterdir():
+        if not file.name.endswith(".py"):
+            continue
+        tree = ast.parse(file.read_text("utf-8"))
+        constants = {
+            node.targets[0].id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for node in tree.body:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+                continue
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{registry}.register":
+                    words = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+                    name = ast.literal_eval(call.args[0])
+                    defaults = _defaults(node, constants)
+                    found[name] = Description(**{"title": name, **words}, defaults=defaults)
+    return found
+
+
+def _defaults(
+    item: ast.ClassDef | ast.FunctionDef, constants: Mapping[str, ast.expr]
+) -> dict[str, Any]:
+    """Keyword → default, None left out, of a function or of a class's own ``__init__``."""
+    functions = [item] if isinstance(item, ast.FunctionDef) else item.body
+    made = next(
+        f
+        for f in functions
+        if isinstance(f, ast.FunctionDef) and (f is item or f.name == "__init__")
+    )
+    found = {
+        argument.arg: ast.literal_eval(
+            constants[value.id] if isinstance(value, ast.Name) else value
+        )
+        for argument, value in zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True)
+        if value is not None
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def typed_options(

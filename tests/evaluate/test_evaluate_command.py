@@ -126,4 +126,4 @@ def test_no_figure_is_cut_short_in_a_narrow_terminal(
     printed = capsys.readouterr().out
     assert "…" not in printed
     assert "group [1]" in printed
-    assert "threshold chosen" in printed
+    assert "FNMR" in printed, "rates at one threshold, by group"

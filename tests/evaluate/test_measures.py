@@ -13,18 +13,17 @@ from audits import evaluation, score_table
 
 from evenface.evaluate.measures import MEASURES, TERMS, better, measure, of_kind
 from evenface.evaluate.results import Overall
-from evenface.report.audit.glossary import AUDIT_GLOSSARY
-from evenface.report.glossary import GLOSSARY
+from evenface.report.glossary import AUDIT_TERMS, STUDY_TERMS
 
 SHIFTS = tuple(of_kind("scores"))
 
 
 def test_every_measure_is_in_a_glossary_once() -> None:
     assert {of.term for of in MEASURES.values()} == set(TERMS)
-    ids = [term.id for term in AUDIT_GLOSSARY]
+    ids = [term.id for term in AUDIT_TERMS]
     assert len(ids) == len(set(ids))
     assert set(TERMS) <= set(ids)
-    assert len({term.id for term in GLOSSARY}) == len(GLOSSARY)
+    assert len({term.id for term in STUDY_TERMS}) == len(STUDY_TERMS)
 
 
 @pytest.mark.parametrize(

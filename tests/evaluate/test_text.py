@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from evenface.cli.evaluate import _lines
 from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import format_estimate, number, parts, says_nothing
 from evenface.report.formats import to_latex, to_markdown
 from evenface.report.formats.latex import escape
-from evenface.report.formats.terminal import terminal_table
+from evenface.report.formats.terminal import fitted, terminal_table
 from evenface.report.table import Column, Table, TableRow
 from evenface.study.wording import percent
 
@@ -63,7 +62,8 @@ def test_every_style_says_the_same(estimate: Estimate) -> None:
     assert " ".join([cell.text, *cell.details]) == expected
     assert f"| a | {expected} |" in to_markdown(table)
     assert f"a & {escape(expected)} " in to_latex(table)
-    assert _lines(estimate).replace("\n", " ") == expected
+    (upright,) = fitted(table, 120)
+    assert upright.rows[0].cells[0].text == expected
     stream = io.StringIO()
     Console(file=stream, width=120).print(terminal_table(table))
     assert all(part in stream.getvalue() for part in parts(estimate))

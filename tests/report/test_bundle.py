@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from evenface.cli.main import build_app
 from evenface.errors import DataError
-from evenface.report.bundle import write_bundle
+from evenface.report.study.bundle import write_bundle
 
 Write = Callable[[dict[str, Any]], Path]
 

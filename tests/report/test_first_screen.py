@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from evenface.cli.main import build_app
 from evenface.report import write_report
-from evenface.report.bundle import write_bundle
-from evenface.report.names import readable
-from evenface.report.summary import first_screen
-from evenface.report.terminal import answer_lines, result_tables
+from evenface.report.study.bundle import write_bundle
+from evenface.report.study.names import readable
+from evenface.report.study.summary import first_screen
+from evenface.report.study.terminal import answer_lines, result_tables
 from evenface.study.record import Results, read_results
 
 Write = Callable[[dict[str, Any]], Element]

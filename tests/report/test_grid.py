@@ -8,11 +8,11 @@ import pytest
 from fabricated import fabricated_results
 from fabricated_grid import SLICES, grid_results
 
-from evenface.report.claims import collect_claims, subject_of
-from evenface.report.figures import front
-from evenface.report.grid import levels_title, slices
-from evenface.report.models import lost_runs, model_sections, no_evaluation
-from evenface.report.names import readable
+from evenface.report.drawings.intervals import front
+from evenface.report.study.claims import collect_claims, subject_of
+from evenface.report.study.grid import levels_title, slices
+from evenface.report.study.models import lost_runs, model_sections, no_evaluation
+from evenface.report.study.names import readable
 from evenface.study.record import Results
 
 

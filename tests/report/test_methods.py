@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from document import parse
 from evenface.distill.registry import DISTILLATIONS as LOSSES
 from evenface.models.registry import BACKBONES, HEAD_ARGUMENTS
 from evenface.models.registry import HEADS as MARGINS
-from evenface.report.citations import WORKS
-from evenface.report.equations import DISTILLATIONS, HEADS, NETWORKS
-from evenface.report.methods import write_methods
+from evenface.registry import descriptions
+from evenface.report.citations import read_bibtex, works
 from evenface.report.prose import Prose, Section, cite
+from evenface.report.study.methods import write_methods
 from evenface.study.cells import cells
 from evenface.study.record import Results
 from evenface.study.spec import StudySpec, load_study
@@ -188,37 +190,73 @@ def test_an_unknown_work_is_an_error() -> None:
         Prose((Section("A", [["b", cite("nobody1900")]]),)).references  # noqa: B018
 
 
-@pytest.mark.parametrize("work", WORKS.values(), ids=lambda work: work.key)
+@pytest.mark.parametrize("work", works().values(), ids=lambda work: work.key)
 def test_works(work: Any) -> None:
-    assert work.key in WORKS
-    assert work.authors
+    assert all(work.authors)
     assert re.fullmatch(r"|\d{4}\.\d{4,5}", work.arxiv)
     assert work.arxiv[:2] == "" or int(work.arxiv[:2]) in range(7, 27)
+    assert re.fullmatch(r"(19|20)\d\d", work.fields["year"])
     assert work.text.endswith(".")
     assert work.venue or work.arxiv, "a preprint without a number"
+    assert read_bibtex(work.bibtex) == {work.key: work}
+
+
+def test_an_entry_is_read_field_by_field() -> None:
+    text = (
+        "% a comment\n@article{a2020,\n  author = {Ab, C. and others},\n  title = {{On {Ds}}},\n"
+        "  journal = {E \\& F},\n  year = {2020},\n  pages = {1--9},\n}\n"
+    )
+    (work,) = read_bibtex(text).values()
+    assert work.text == "C. Ab, et al. On {Ds}. E & F, pp. 1–9. 2020."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@article{a,\n  title = {b},\n}\n",
+        "@article{a,\n  author = b,\n}\n",
+        "stray\n",
+        2 * "@misc{a,\n  author = {b},\n  title = {c},\n  year = {2020},\n}\n",
+    ],
+)
+def test_a_damaged_bibliography_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="references: "):
+        read_bibtex(text)
 
 
 @pytest.mark.parametrize("name", MARGINS.names())
-def test_formulas_of_heads_have_the_heads_defaults(name: str) -> None:
+def test_descriptions_of_heads_have_the_heads_defaults(name: str) -> None:
     parameters = inspect.signature(MARGINS[name]).parameters
     defaults = {k: p.default for k, p in parameters.items() if k not in HEAD_ARGUMENTS}
-    assert dict(HEADS[name].defaults) == defaults
-    assert set(HEADS[name].works) <= WORKS.keys()
+    described = descriptions("models", "HEADS")[name]
+    assert described.options({}) == defaults
+    assert described.formula
+    assert set(described.works) <= works().keys()
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_formulas_of_losses_have_the_losses_defaults(name: str) -> None:
+def test_descriptions_of_losses_have_the_losses_defaults(name: str) -> None:
     parameters = inspect.signature(LOSSES[name]).parameters
-    part = DISTILLATIONS[name]
+    described = descriptions("distill", "DISTILLATIONS")[name]
     required = {k for k, p in parameters.items() if p.default is inspect.Parameter.empty}
     options = {k: p.default for k, p in parameters.items() if k not in _GIVEN | required}
-    assert dict(part.defaults) == options
-    assert part.weight == parameters["weight"].default
-    assert set(part.works) <= WORKS.keys()
+    assert described.options({}) == options
+    assert described.weight == parameters["weight"].default
+    assert described.formula
+    assert set(described.works) <= works().keys()
 
 
 def test_every_backbone_has_words() -> None:
-    assert set(NETWORKS) == set(BACKBONES.names())
+    assert set(descriptions("models", "BACKBONES")) == set(BACKBONES.names())
+
+
+def test_describing_imports_no_torch() -> None:
+    code = (
+        "import sys; from evenface.registry import descriptions; "
+        "print(descriptions('distill', 'DISTILLATIONS')['rkd'].title, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "relational distillation False"
 
 
 def test_the_same_results_give_the_same_text(results: dict[str, Any]) -> None:

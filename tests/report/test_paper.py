@@ -11,10 +11,10 @@ import pytest
 from committed import NAMES, RESULTS
 
 from evenface.report import write_report
-from evenface.report.bundle import write_bundle
 from evenface.report.formats import FORMATS
-from evenface.report.names import readable
-from evenface.report.paper import paper_tables
+from evenface.report.study.bundle import write_bundle
+from evenface.report.study.names import readable
+from evenface.report.study.paper import paper_tables
 from evenface.report.table import Table
 from evenface.study.record import Results
 

@@ -11,9 +11,9 @@ import pytest
 from committed import RESULTS, committed
 from document import Element, parse
 
-from evenface.report.claims import collect_claims, verdict_table
-from evenface.report.names import readable
-from evenface.report.strip import strips
+from evenface.report.drawings.strip import strips
+from evenface.report.study.claims import collect_claims, verdict_table
+from evenface.report.study.names import readable
 from evenface.study.record import Evidence, Results, read_results
 
 Write = Callable[[dict[str, Any]], Element]

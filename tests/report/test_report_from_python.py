@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from audits import evaluation
 
-import evenface
+import evenface.evaluate
+from evenface import display
 from evenface.errors import DataError, UsageError
+from evenface.report.drawings.svg import STAND_INS
+from evenface.report.drawings.svg_file import light_colours
 from evenface.report.from_python import _PICTURES
-from evenface.report.svg import STAND_INS
-from evenface.report.svg_file import light_colours
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -87,3 +89,21 @@ def test_the_page_of_one_model_and_of_several(found: Any, tmp_path: Path) -> Non
     (tmp_path / "other" / "results.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError):
         found.report(tmp_path / "other")
+
+
+def test_evaluations_are_drawn_by_what_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Drawer:
+        def plot(self, evaluation: Any, what: str, *, ax: Any = None) -> str:
+            asked.append(what)
+            return "drawn"
+
+    monkeypatch.setattr(display, "_registered", [Drawer])
+    assert evaluation().plot("roc") == "drawn"
+    assert asked == ["roc"]
+
+
+def test_evaluating_names_no_report() -> None:
+    folder = Path(evenface.evaluate.__file__).parent
+    assert [f.name for f in folder.glob("*.py") if "evenface.report" in f.read_text("utf-8")] == []

@@ -13,7 +13,7 @@ from fabricated import fabricated_results
 from fabricated_grid import arm_id, draw_runs, grid_results
 
 from evenface.errors import DataError
-from evenface.report.run_pages import (
+from evenface.report.study.run_pages import (
     RunFiles,
     find_pages,
     read_run,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from evenface.evaluate.results import Estimate
 from evenface.report.formats import FORMATS, to_csv, to_latex, to_markdown
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.formats.terminal import fitted
+from evenface.report.table import Cell, Column, Table, TableRow, words
 
 
 def table(name: str = "a", *, simulated: bool = False) -> Table:
@@ -100,3 +101,29 @@ def test_latex_escapes_and_balances() -> None:
 def test_simulated_faces_are_said_in_what_people_read(suffix: str) -> None:
     text = FORMATS[suffix](table(FORMULA, simulated=True))
     assert ("simulated faces" in text.casefold()) == (suffix != "csv")
+
+
+def test_a_terminal_shows_a_wide_table_in_parts() -> None:
+    names = ["EER", "AUC", "TAR at one in a thousand"]
+    table = Table("t", "Caption", [*words("model", "group"), *map(Column, names)])
+    table.block("m", [[Cell(g), *(Cell("12.34", ("[1, 2]",)) for _ in names)] for g in "ab"])
+    (whole,) = fitted(table, 80)
+    assert [c.text for c in whole.columns] == ["group", *names], "one model needs no column"
+    first, second = fitted(table, 30)
+    assert [[c.text for c in part.columns] for part in (first, second)] == [
+        ["group", "EER", "AUC"],
+        ["group", "TAR at one in a thousand"],
+    ]
+    assert (first.caption, second.caption) == ("Caption", "")
+    assert [row.header for row in second.rows] == ["a", "b"]
+    assert [row.cells[0].text for row in second.rows] == ["12.34", "12.34"]
+
+
+def test_a_terminal_shows_a_single_row_upright() -> None:
+    table = Table("t", "Caption", [*words("model"), Column("mean"), Column("STD")])
+    table.block("m", [[Cell("91.2", ("[90, 92]",)), Cell("1.5")]])
+    (shown,) = fitted(table, 80)
+    assert [(row.header, row.cells[0].text) for row in shown.rows] == [
+        ("mean", "91.2 [90, 92]"),
+        ("STD", "1.5"),
+    ]

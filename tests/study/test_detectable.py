@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from evenface.evaluate import fairness
-from evenface.report.detects import chance_of, claim_detects
+from evenface.report.study.detects import chance_of, claim_detects
 from evenface.study.detectable import Chance, by_chance, detectable, pooled_freedom, smallest
 from evenface.study.power import Design, smallest_effect
 from evenface.study.power_plan import questions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,16 +32,13 @@ from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from evenface.evaluate import Estimate, Evaluation
+    from evenface.evaluate import Evaluation
     from evenface.evaluate.identification import IdentificationResult
     from evenface.evaluate.protocol_specs import ProtocolOptions
-    from evenface.evaluate.results import Overall
     from evenface.evaluate.subjects import Subject
     from evenface.evaluate.targets import Target, TargetResult
     from evenface.evaluate.tasks import Result, Settings, Task
-    from evenface.report.table import Table as ReportTable
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -427,36 +424,32 @@ def _show(results: Sequence[Result]) -> None:
 
 
 def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
-    from evenface.report.formats.terminal import terminal_table
+    from evenface.report.audit.answers import intervals_said
+    from evenface.report.audit.chapter import Chapter
+    from evenface.report.audit.tables import evaluation_tables
+    from evenface.report.formats.terminal import fitted, terminal_table
 
     summary = evaluation.protocol
     if summary.simulated:
         count, total = summary.origins["synthetic"], sum(summary.origins.values())
         console.print(SIMULATED.format(count=count, total=total), style="bold", highlight=False)
     console.print(DECLARED, highlight=False)
-    for table in _group_tables(evaluation):
-        console.print(table)
-    console.print(_overall_table(evaluation))
+    model = evaluation.model or "model"
+    chapter = Chapter("p1", summary.name, {model: evaluation}, [])
+    said = f"{model} on {summary.name}. {intervals_said(chapter)}"
+    console.print(said, markup=False, highlight=False)
     remarks = [summary.pairs_statement, *summary.notes, *evaluation.notes]
-    for of_attributes in _attribute_tables(evaluation):
-        console.print(terminal_table(of_attributes))
-        remarks += [*of_attributes.remarks, *of_attributes.notes]
-    for remark in filter(None, remarks):
+    for table in evaluation_tables(chapter):
+        for part in fitted(table, console.width):
+            console.print(terminal_table(part))
+        remarks += [*table.remarks, *table.notes]
+    for remark in dict.fromkeys(filter(None, remarks)):
         console.print(f"• {remark}", markup=False, highlight=False)
-
-
-def _attribute_tables(evaluation: Evaluation) -> list[ReportTable]:
-    from evenface.report.audit.attributes import crossings_tables, enrolment_table
-    from evenface.report.audit.chapter import Chapter
-
-    chapter = Chapter("p1", evaluation.protocol.name, {evaluation.model or "model": evaluation}, [])
-    enrolment = enrolment_table(chapter)
-    return [*([enrolment] if enrolment else []), *crossings_tables(chapter)]
 
 
 def _show_identification(console: Console, result: IdentificationResult) -> None:
     from evenface.report.audit.chapter import SearchChapter
-    from evenface.report.audit.search import search_table
+    from evenface.report.audit.tables import search_table
     from evenface.report.formats.terminal import terminal_table
 
     if result.simulated:
@@ -478,132 +471,3 @@ def _attributes(group_by: str | None) -> tuple[str, ...] | None:
     if not all(names):
         raise UsageError(f"--group-by takes attributes separated by commas, got {group_by!r}")
     return names
-
-
-def _group_tables(evaluation: Evaluation) -> Iterator[Table]:
-    """Several tables: in one, a terminal of 80 columns would cut figures short."""
-    from evenface.evaluate.measures import measure
-
-    groups = evaluation.groups
-    level = f"{evaluation.bootstrap.level:.0%}"
-    yield _figures(
-        f"{evaluation.model} on {evaluation.protocol.name}: % with {level} intervals",
-        ("accuracy", "EER", "AUC", "identities"),
-        {
-            name: [*map(_lines, (of.accuracy, of.eer, of.auc)), _count(of.identities)]
-            for name, of in groups.items()
-        },
-    )
-    yield _figures(
-        f"TAR@FAR: % with {level} intervals; – where impostor pairs are too few",
-        list(next(iter(groups.values())).tar_at_far),
-        {name: [*map(_lines, of.tar_at_far.values())] for name, of in groups.items()},
-    )
-    if more := next(iter(groups.values())).measures:
-        yield _figures(
-            f"Against all groups, in standard deviations, with {level} intervals",
-            [measure(name).title for name in more],
-            {
-                name: [_lines(found, scale=1) for found in of.measures.values()]
-                for name, of in groups.items()
-            },
-        )
-
-
-def _lines(estimate: Estimate, *, scale: float = 100) -> str:
-    """The interval below its number."""
-    from evenface.evaluate.text import parts
-
-    return "\n".join(filter(None, parts(estimate, scale=scale)))
-
-
-def _figures(title: str, headings: Sequence[str], rows: dict[str, list[str]]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
-    table.add_column("group", overflow="fold")
-    for heading in headings:
-        table.add_column(heading, justify="right", overflow="fold")
-    for name, cells in rows.items():
-        table.add_row(escape(name), *cells)
-    return table
-
-
-def _overall_table(evaluation: Evaluation) -> Table:
-    from rich.table import Table
-
-    from evenface.evaluate.measures import measure
-    from evenface.evaluate.text import format_estimate
-
-    overall = evaluation.overall
-    target, fdr, ratio, chosen_on = _at_one_threshold(evaluation)
-    table = Table(title="Over groups", title_justify="left", box=None, pad_edge=False)
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_column("remark")
-    worst = overall.worst_group
-    remarks = {"std_expected": _std_excess(overall), "std_population": None}
-    rows = [("mean accuracy, %", format_estimate(overall.accuracy), overall.accuracy.note)]
-    for name, label in _over_groups(overall):
-        found = overall.estimate(name)
-        figure = format_estimate(found, scale=measure(name).scale)
-        rows.append((label, figure, remarks.get(name, found.note)))
-    rows += [
-        ("worst group", worst.value or "–", worst.note or _worst_share(evaluation)),
-        *(
-            (label, format_estimate(found, scale=1), found.note or chosen_on)
-            for label, found in (
-                (f"FDR at one threshold (FMR {target:g})", fdr),
-                ("FNMR ratio at one threshold", ratio),
-            )
-        ),
-    ]
-    for label, figure, remark in rows:
-        table.add_row(label, figure, remark or "")
-    return table
-
-
-def _over_groups(overall: Overall) -> Iterator[tuple[str, str]]:
-    """Names and labels of the measures over groups, in the order of the table."""
-    from evenface.evaluate.measures import measure
-
-    yield from {
-        "std_sample": "STD (sample), points",
-        "std_expected": "STD of equal groups, points",
-        "std_population": "STD (population), points",
-        "ser": "SER",
-        "gap": "gap, points",
-        "dprime_gap": "d′ gap",
-        "probit_gap": "probit gap",
-    }.items()
-    for name in overall.measures:
-        shown = measure(name)
-        yield name, f"{shown.title}{', %' if shown.unit == 'percent' else ''}"
-
-
-def _at_one_threshold(evaluation: Evaluation) -> tuple[float, Estimate, Estimate, str | None]:
-    """Target FMR, FDR, FNMR ratio, and what the threshold was chosen on: other pairs, if it can."""
-    one = evaluation.global_threshold
-    for point in evaluation.operating_points:
-        if point.target_fmr == one.target_fmr and point.threshold is not None and point.measures:
-            measures, chosen_on = point.measures, f"threshold chosen on the {point.chosen_on}"
-            return one.target_fmr, measures["fdr"], measures["fnmr_ratio"], chosen_on
-    return one.target_fmr, one.fdr, one.fnmr_ratio, one.note
-
-
-def _std_excess(overall: Overall) -> str | None:
-    if overall.std_excess_p is None:
-        return overall.std_expected.note
-    return f"by chance alone; p of the observed STD {overall.std_excess_p:.3f}"
-
-
-def _worst_share(evaluation: Evaluation) -> str | None:
-    worst = evaluation.overall.worst_group
-    if worst.value is None or worst.share is None:
-        return None
-    return f"the worst in {worst.share[worst.value]:.0%} of resamples"
-
-
-def _count(number: int | None) -> str:
-    return "–" if number is None else f"{number:,}"

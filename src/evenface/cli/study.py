@@ -13,7 +13,6 @@ from typer.core import TyperCommand
 
 from evenface.cli import study_plan, study_rehearsal, study_runs
 from evenface.cli.study_options import (
-    STUDIES,
     Assignments,
     Folder,
     Out,
@@ -24,6 +23,7 @@ from evenface.cli.study_options import (
     chosen_study,
     study_folder,
 )
+from evenface.study import STUDIES
 
 
 class _ListsStudies(TyperCommand):
@@ -169,8 +169,8 @@ def report(folder: Folder) -> None:
 
 def _print_results(folder: Path) -> None:
     from evenface.console import out as console
-    from evenface.report.names import readable
-    from evenface.report.terminal import answer_lines, result_tables, verdict_lines
+    from evenface.report.study.names import readable
+    from evenface.report.study.terminal import answer_lines, result_tables, verdict_lines
     from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
 

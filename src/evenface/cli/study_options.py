@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evenface.errors import UsageError
+from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.spec import StudySpec
-
-STUDIES = Path("studies")
-"""Where studies are written and found by their names."""
 
 Folder = Annotated[
     Path,

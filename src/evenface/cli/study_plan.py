@@ -10,7 +10,6 @@ import typer
 
 from evenface.cli.common import AsJson, print_table
 from evenface.cli.study_options import (
-    STUDIES,
     Assignments,
     Folder,
     Out,
@@ -23,6 +22,7 @@ from evenface.cli.study_options import (
     study_folder,
 )
 from evenface.errors import UsageError
+from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
@@ -348,7 +348,7 @@ def bundle(
 ) -> None:
     """Write a study's tables (CSV, Markdown, LaTeX), methods section and references as files."""
     from evenface.console import out as console
-    from evenface.report.bundle import write_bundle
+    from evenface.report.study.bundle import write_bundle
     from evenface.study.run import RESULTS_NAME
 
     folder = study_folder(folder)

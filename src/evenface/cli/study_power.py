@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evenface.cli.common import print_table
 from evenface.errors import UsageError
+from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.power_plan import Asked, Decidable, PowerPlan
@@ -48,7 +49,6 @@ def power_plan(
 
 
 def _variances(source: str) -> Found:
-    from evenface.cli.study_options import STUDIES
     from evenface.study.record import read_results
     from evenface.study.run import RESULTS_NAME
     from evenface.study.variance import parts_of

@@ -9,7 +9,6 @@ import typer
 
 from evenface.cli.common import resumable
 from evenface.cli.study_options import (
-    STUDIES,
     Assignments,
     Folder,
     Out,
@@ -21,6 +20,7 @@ from evenface.cli.study_options import (
     existing_study,
     study_folder,
 )
+from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

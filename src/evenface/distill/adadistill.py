@@ -15,7 +15,15 @@ from evenface.distill.registry import DISTILLATIONS
 from evenface.models.margin import check_margin
 
 
-@DISTILLATIONS.register("adadistill")
+@DISTILLATIONS.register(
+    "adadistill",
+    title="AdaDistill",
+    formula=(
+        "margin softmax over centres that follow the teacher: W_y ← α W_y + (1 − α) f_t, α = "
+        "cos(f, f_t) · cos(W_y, f_t), clamped"
+    ),
+    works=("boutros2024adadistill",),
+)
 class AdaDistillation(SampleDistillation):
     """Margin softmax of the student over centres that are not learned (equations 6 to 9):
 

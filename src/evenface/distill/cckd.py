@@ -12,7 +12,15 @@ from evenface.distill.base import Distillation
 from evenface.distill.registry import DISTILLATIONS
 
 
-@DISTILLATIONS.register("cckd")
+@DISTILLATIONS.register(
+    "cckd",
+    title="correlation congruence",
+    formula=(
+        "mean squared difference of the matrices k(x, y) = Σ_{p ≤ order} e^(−2 gamma) (2 gamma)^p "
+        "/ p! · (x · y)^p"
+    ),
+    works=("peng2019cckd",),
+)
 class CorrelationDistillation(Distillation):
     """Mean squared difference of the correlation matrices (equation 7).
 

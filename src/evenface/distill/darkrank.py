@@ -11,7 +11,15 @@ from evenface.distill.base import Distillation, safe_sqrt, squared_distances
 from evenface.distill.registry import DISTILLATIONS
 
 
-@DISTILLATIONS.register("darkrank")
+@DISTILLATIONS.register(
+    "darkrank",
+    title="DarkRank",
+    formula=(
+        "−log likelihood, under scores −alpha · distance^beta, of the teacher's order of each "
+        "image's nearest"
+    ),
+    works=("chen2018darkrank",),
+)
 class DarkRankDistillation(Distillation):
     """−log likelihood of the teacher's order of each sample's nearest others (equations 5 and 8).
 

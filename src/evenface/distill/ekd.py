@@ -14,7 +14,15 @@ _RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """False accept rates whose thresholds are the anchors."""
 
 
-@DISTILLATIONS.register("ekd")
+@DISTILLATIONS.register(
+    "ekd",
+    title="evaluation-oriented distillation",
+    formula=(
+        "positive · MSE of soft ranks over pairs of one person + negative · the same over the "
+        "hardest pairs of different people"
+    ),
+    works=("huang2022ekd",),
+)
 class EvaluationDistillation(Distillation):
     """Pairs shall stand between the student's thresholds as they do between the teacher's.
 

@@ -13,7 +13,12 @@ from evenface.distill.registry import DISTILLATIONS
 from evenface.models.margin import at_least_single
 
 
-@DISTILLATIONS.register("fitnet")
+@DISTILLATIONS.register(
+    "fitnet",
+    title="hints of feature maps",
+    formula="distance of feature maps, the student's through a learned 1 × 1 convolution",
+    works=("romero2015fitnets",),
+)
 class FeatureDistillation(SampleDistillation):
     """Distance between the teacher's feature map and the student's through a learned projection.
 

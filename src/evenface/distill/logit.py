@@ -12,7 +12,15 @@ from evenface.distill.centres import check_scale, unit_centres
 from evenface.distill.registry import DISTILLATIONS
 
 
-@DISTILLATIONS.register("logit")
+@DISTILLATIONS.register(
+    "logit",
+    title="logit distillation",
+    formula=(
+        "T² KL(softmax(z_t/T) ‖ softmax(z/T)), T = temperature, z_t = s · cos with the teacher's "
+        "centres, z the head's logits without margin"
+    ),
+    works=("hinton2015",),
+)
 class LogitDistillation(SampleDistillation):
     """T² · KL(softmax(z_t / T) ‖ softmax(z_s / T)).
 

@@ -15,7 +15,15 @@ from evenface.distill.registry import DISTILLATIONS
 from evenface.models.margin import check_margin
 
 
-@DISTILLATIONS.register("margindistillation")
+@DISTILLATIONS.register(
+    "margindistillation",
+    title="MarginDistillation",
+    formula=(
+        "ArcFace softmax over centres that start as the teacher's, with the margin (m_max − "
+        "m_min)/D_max · cos(f_t, W_y) + m_min"
+    ),
+    works=("svitov2020margindistillation",),
+)
 class MarginDistillation(SampleDistillation):
     """ArcFace softmax over class centres that start as the teacher's, with a margin a sample:
 

@@ -12,7 +12,12 @@ from evenface.distill.registry import DISTILLATIONS
 _EPS = 1e-7
 
 
-@DISTILLATIONS.register("pkt")
+@DISTILLATIONS.register(
+    "pkt",
+    title="probabilistic knowledge transfer",
+    formula="mean over pairs of p_t log(p_t / p), p = (cos + 1)/2 over its row's sum",
+    works=("passalis2018pkt",),
+)
 class ProbabilisticDistillation(Distillation):
     """KL divergence of each sample's neighbours, (cos + 1)/2 over its sum in the row.
 

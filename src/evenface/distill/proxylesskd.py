@@ -13,7 +13,12 @@ from evenface.distill.registry import DISTILLATIONS
 from evenface.models.margin import check_margin
 
 
-@DISTILLATIONS.register("proxylesskd")
+@DISTILLATIONS.register(
+    "proxylesskd",
+    title="ProxylessKD",
+    formula="margin softmax over the teacher's class centres, which stay",
+    works=("shi2020proxylesskd",),
+)
 class ProxylessDistillation(SampleDistillation):
     """Margin softmax over the teacher's class centres, which stay as they are.
 

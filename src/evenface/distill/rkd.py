@@ -14,7 +14,15 @@ from evenface.distill.registry import DISTILLATIONS
 _CLOSE = 1e-5
 
 
-@DISTILLATIONS.register("rkd")
+@DISTILLATIONS.register(
+    "rkd",
+    title="relational distillation",
+    formula=(
+        "distance · Huber loss of the pairwise distances over their mean + angle · Huber loss of "
+        "the cosines of all triangles' angles"
+    ),
+    works=("park2019rkd",),
+)
 class RelationalDistillation(Distillation):
     """distance · RKD-D + angle · RKD-A, equations 6 to 11 of the paper, as its authors average.
 

@@ -11,7 +11,12 @@ from evenface.distill.base import Distillation
 from evenface.distill.registry import DISTILLATIONS
 
 
-@DISTILLATIONS.register("sp")
+@DISTILLATIONS.register(
+    "sp",
+    title="similarity-preserving distillation",
+    formula="‖G − G_t‖²_F / B², with G = F Fᵀ of a batch of B, its rows L2-normalised",
+    works=("tung2019sp",),
+)
 class SimilarityDistillation(Distillation):
     """‖G_s − G_t‖²_F / B², G the batch's similarities with L2-normalised rows (equations 1 to 4).
 

@@ -18,11 +18,16 @@ from torch import Tensor
 from evenface.distill.base import SampleDistillation
 from evenface.distill.registry import DISTILLATIONS
 
-PAPER_WEIGHT = 2 * 10_000 / 512
-"""39.0625: the paper's λ at 512 dimensions in terms of 1 − cos."""
+PAPER_WEIGHT = 39.0625
+"""2 · 10,000 / 512: the paper's λ at 512 dimensions in terms of 1 − cos."""
 
 
-@DISTILLATIONS.register("template")
+@DISTILLATIONS.register(
+    "template",
+    title="template distillation",
+    formula="1 − cos(f, f_t)",
+    works=("huber2021maskinv", "neto2024"),
+)
 class TemplateDistillation(SampleDistillation):
     """weight · mean(1 − cos(f_s, f_t)).
 

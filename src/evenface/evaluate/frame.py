@@ -1,13 +1,11 @@
-"""Evaluations as tables, and the way to their pictures and pages."""
+"""Evaluations as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pyarrow as pa
@@ -34,8 +32,6 @@ _SCHEMA = pa.schema(
     }
 )
 _COUNTS = ("identities", "images", "genuine_pairs", "impostor_pairs", "fold_pairs")
-_REPORT = "evenface.report.from_python"
-"""Draws evaluations and writes their pages. By name: evaluation knows nothing of reports."""
 
 
 class Row(NamedTuple):
@@ -171,7 +167,7 @@ class _Shown:
         heads += [f"FNMR, %, at {at}", f"FMR, %, at {at}"] if point else []
         body = []
         for model, evaluation in models.items():
-            here = point and _point(evaluation, point.key)
+            here = point and evaluation.point(point.key)
             for group, found in evaluation.groups.items():
                 cells = [found.accuracy, found.eer]
                 cells += [here.fnmr[group], here.fmr[group]] if here else []
@@ -191,11 +187,6 @@ class _Shown:
         )
         filled = [[*line, *[""] * (len(heads) - len(line))] for line in body]
         return cls(said, heads, filled, list(notes))
-
-
-def report_module() -> ModuleType:
-    """What draws evaluations and writes their pages, imported when asked for."""
-    return import_module(_REPORT)
 
 
 def _of_groups(evaluation: Evaluation) -> Iterator[Row]:
@@ -262,12 +253,7 @@ def _at_point(point: OperatingPoint) -> Iterator[Row]:
         yield Row.of(f"own.fnmr@{key}", own.fnmr, group)
 
 
-def _point(evaluation: Evaluation, key: str) -> OperatingPoint | None:
-    points = evaluation.operating_points
-    return next((p for p in points if p.key == key and p.threshold is not None), None)
-
-
 def _first_point(evaluation: Evaluation) -> OperatingPoint | None:
     """At 0.1 % where the pairs support that, else the strictest that they support."""
     supported = [p for p in evaluation.operating_points if p.threshold is not None]
-    return _point(evaluation, "1e-3") or (supported[-1] if supported else None)
+    return evaluation.point("1e-3") or (supported[-1] if supported else None)

@@ -26,6 +26,7 @@ from evenface.columns import (
     same_length,
     texts,
 )
+from evenface.display import display
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import frame
 from evenface.evaluate.bootstrap import PairedDifference
@@ -131,8 +132,7 @@ class Evaluations(Mapping[str, Evaluation]):
 
     def report(self, folder: str | Path) -> Path:
         """As :meth:`Evaluation.report`; later models are compared with the first."""
-        path: Path = frame.report_module().report(self, Path(folder))
-        return path
+        return display().report(self, Path(folder))
 
     def _repr_html_(self) -> str:
         return frame.to_html(self)

@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evenface.display import display
 from evenface.errors import DataError
 from evenface.evaluate import frame
 from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mean_figure, shrink
@@ -488,7 +489,7 @@ class Evaluation(Record):
             UsageError: no such picture (the known are listed), or the results lack what it shows.
             MissingDependencyError: Matplotlib is not installed.
         """
-        return frame.report_module().plot(self, what, ax=ax)
+        return display().plot(self, what, ax=ax)
 
     def report(self, folder: str | Path) -> Path:
         """Write the audit's page, tables and plots into ``folder``. Needs the extra ``report``.
@@ -500,8 +501,7 @@ class Evaluation(Record):
             MissingDependencyError: Matplotlib or Jinja2 is not installed.
             DataError: the folder holds something else.
         """
-        path: Path = frame.report_module().report({self.model or "model": self}, Path(folder))
-        return path
+        return display().report({self.model or "model": self}, Path(folder))
 
     def _repr_html_(self) -> str:
         return frame.to_html({self.model or "": self})
@@ -685,6 +685,12 @@ class Evaluation(Record):
         if estimate is None:
             raise ValueError(f"{measure!r} was not measured in {group!r}")
         return estimate
+
+    def point(self, key: str | None) -> OperatingPoint | None:
+        """The operating point of a target, "1e-3", if the pairs support it."""
+        return next(
+            (p for p in self.operating_points if p.key == key and p.threshold is not None), None
+        )
 
     def _at_operating_point(self, name: str, key: str, group: str | None) -> Estimate:
         point = next(point for point in self.operating_points if point.key == key)

@@ -19,7 +19,15 @@ from evenface.models.registry import HEADS
 _NORM_RANGE = (1e-3, 100.0)
 
 
-@HEADS.register("adaface")
+@HEADS.register(
+    "adaface",
+    title="AdaFace",
+    formula=(
+        "s (cos(θ − m z) − (m z + m)), with z the norm of the embedding, standardised by running "
+        "statistics of rate t_alpha, times h, clamped to [−1, 1]"
+    ),
+    works=("kim2022adaface",),
+)
 class AdaFace(MarginHead):
     """Target logit s · (cos(θ + g_angle) − g_add), equations 13 to 16 of the paper.
 

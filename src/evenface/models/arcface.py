@@ -11,7 +11,12 @@ from evenface.models.margin import ANGULAR_MARGINS, Angle, MarginHead, check_mar
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("arcface")
+@HEADS.register(
+    "arcface",
+    title="ArcFace",
+    formula="s cos(θ + m)",
+    works=("deng2019arcface",),
+)
 class ArcFace(MarginHead):
     """Target logit s · cos(θ + m).
 

@@ -14,7 +14,12 @@ from evenface.models.registry import HEADS
 _MOST_TURNS = 8.0
 
 
-@HEADS.register("combined")
+@HEADS.register(
+    "combined",
+    title="the combined margin",
+    formula="s (cos(m1 θ + m2) − m3)",
+    works=("deng2019arcface",),
+)
 class Combined(MarginHead):
     """Target logit s · (cos(m1 · θ + m2) − m3); Deng et al., CVPR 2019, equation 4.
 

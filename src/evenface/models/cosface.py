@@ -9,7 +9,12 @@ from evenface.models.margin import MarginHead, check_margin
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("cosface")
+@HEADS.register(
+    "cosface",
+    title="CosFace",
+    formula="s (cos θ − m)",
+    works=("wang2018cosface",),
+)
 class CosFace(MarginHead):
     """Target logit s · (cos θ − m).
 

@@ -12,7 +12,15 @@ from evenface.models.margin import MarginHead, additive_angular_margin, check_ma
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("curricularface")
+@HEADS.register(
+    "curricularface",
+    title="CurricularFace",
+    formula=(
+        "s cos(θ + m), where another class j whose cosine exceeds cos(θ + m) gets s cos θ_j (t + "
+        "cos θ_j), t a running mean of cos θ of rate t_alpha"
+    ),
+    works=("huang2020curricularface",),
+)
 class CurricularFace(MarginHead):
     """Target logit s · cos(θ + m); where another class's cosine exceeds that, its logit is
     s · cos θ_j (t + cos θ_j).

@@ -12,7 +12,15 @@ from evenface.models.margin import ANGULAR_MARGINS, Angle
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("elasticarcface")
+@HEADS.register(
+    "elasticarcface",
+    title="ElasticFace-Arc",
+    formula=(
+        "s cos(θ + m_i), with m_i drawn for every image from a normal distribution of mean m and "
+        "deviation std"
+    ),
+    works=("boutros2022elasticface",),
+)
 class ElasticArcFace(ElasticHead):
     """Target logit s · cos(θ + E(m, σ)), E normal; equation 5 of the paper.
 
@@ -54,7 +62,15 @@ class ElasticArcFace(ElasticHead):
         return self._shift(target, self.margins(target, generator))
 
 
-@HEADS.register("elasticarcface_plus")
+@HEADS.register(
+    "elasticarcface_plus",
+    title="ElasticFace-Arc+",
+    formula=(
+        "s cos(θ + m_i), with a batch's m_i drawn from a normal distribution of mean m and "
+        "deviation std and dealt by rank of cos θ"
+    ),
+    works=("boutros2022elasticface",),
+)
 class ElasticArcFacePlus(ElasticArcFace):
     """ElasticFace-Arc+: the batch's margins by rank, the smallest for the nearest.
 

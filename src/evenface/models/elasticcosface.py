@@ -9,7 +9,15 @@ from evenface.models.elasticface import Assignment, ElasticHead
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("elasticcosface")
+@HEADS.register(
+    "elasticcosface",
+    title="ElasticFace-Cos",
+    formula=(
+        "s (cos θ − m_i), with m_i drawn for every image from a normal distribution of mean m and "
+        "deviation std"
+    ),
+    works=("boutros2022elasticface",),
+)
 class ElasticCosFace(ElasticHead):
     """Target logit s · (cos θ − E(m, σ)), E normal; equation 6 of the paper.
 
@@ -37,7 +45,15 @@ class ElasticCosFace(ElasticHead):
         return target - self.margins(target, generator)
 
 
-@HEADS.register("elasticcosface_plus")
+@HEADS.register(
+    "elasticcosface_plus",
+    title="ElasticFace-Cos+",
+    formula=(
+        "s (cos θ − m_i), with a batch's m_i drawn from a normal distribution of mean m and "
+        "deviation std and dealt by rank of cos θ"
+    ),
+    works=("boutros2022elasticface",),
+)
 class ElasticCosFacePlus(ElasticCosFace):
     """ElasticFace-Cos+: the batch's margins by rank, the smallest for the nearest.
 

@@ -81,25 +81,41 @@ class IRNet(nn.Module):
         return embeddings
 
 
-@BACKBONES.register("ir18")
+@BACKBONES.register(
+    "ir18",
+    title="IR-18",
+    works=("he2016", "deng2019arcface"),
+)
 def ir18(*, embedding_size: int, dropout: float) -> IRNet:
     """24.0 M parameters at 512-d."""
     return IRNet((2, 2, 2, 2), embedding_size, dropout)
 
 
-@BACKBONES.register("ir34")
+@BACKBONES.register(
+    "ir34",
+    title="IR-34",
+    works=("he2016", "deng2019arcface"),
+)
 def ir34(*, embedding_size: int, dropout: float) -> IRNet:
     """34.1 M parameters at 512-d."""
     return IRNet((3, 4, 6, 3), embedding_size, dropout)
 
 
-@BACKBONES.register("ir50")
+@BACKBONES.register(
+    "ir50",
+    title="IR-50",
+    works=("he2016", "deng2019arcface"),
+)
 def ir50(*, embedding_size: int, dropout: float) -> IRNet:
     """43.6 M parameters at 512-d."""
     return IRNet((3, 4, 14, 3), embedding_size, dropout)
 
 
-@BACKBONES.register("ir101")
+@BACKBONES.register(
+    "ir101",
+    title="IR-101",
+    works=("he2016", "deng2019arcface"),
+)
 def ir101(*, embedding_size: int, dropout: float) -> IRNet:
     """65.2 M parameters at 512-d; as deep as ``iresnet100``, 101 as its authors count."""
     return IRNet((3, 13, 30, 3), embedding_size, dropout)

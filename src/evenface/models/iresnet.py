@@ -80,25 +80,41 @@ def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(first, *(_Block(outputs, outputs, stride=1) for _ in range(blocks - 1)))
 
 
-@BACKBONES.register("iresnet18")
+@BACKBONES.register(
+    "iresnet18",
+    title="IResNet-18",
+    works=("he2016", "deng2019arcface"),
+)
 def iresnet18(*, embedding_size: int, dropout: float) -> IResNet:
     """24.0 M parameters, 2.61 GMACs at 512-d."""
     return IResNet((2, 2, 2, 2), embedding_size, dropout)
 
 
-@BACKBONES.register("iresnet34")
+@BACKBONES.register(
+    "iresnet34",
+    title="IResNet-34",
+    works=("he2016", "deng2019arcface"),
+)
 def iresnet34(*, embedding_size: int, dropout: float) -> IResNet:
     """34.1 M parameters, 4.46 GMACs at 512-d."""
     return IResNet((3, 4, 6, 3), embedding_size, dropout)
 
 
-@BACKBONES.register("iresnet50")
+@BACKBONES.register(
+    "iresnet50",
+    title="IResNet-50",
+    works=("he2016", "deng2019arcface"),
+)
 def iresnet50(*, embedding_size: int, dropout: float) -> IResNet:
     """43.6 M parameters, 6.31 GMACs at 512-d."""
     return IResNet((3, 4, 14, 3), embedding_size, dropout)
 
 
-@BACKBONES.register("iresnet100")
+@BACKBONES.register(
+    "iresnet100",
+    title="IResNet-100",
+    works=("he2016", "deng2019arcface"),
+)
 def iresnet100(*, embedding_size: int, dropout: float) -> IResNet:
     """65.2 M parameters, 12.09 GMACs at 512-d."""
     return IResNet((3, 13, 30, 3), embedding_size, dropout)

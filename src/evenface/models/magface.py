@@ -17,7 +17,16 @@ from evenface.models.margin import (
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("magface")
+@HEADS.register(
+    "magface",
+    title="MagFace",
+    formula=(
+        "s cos(θ + m(a)), with a the norm of the embedding in [l_a, u_a] and m(a) linear from l_m "
+        "to u_m, and s cos θ where cos θ ≤ 0 (easy_margin); λ_g (1/a + a/u_a²) is added to the "
+        "loss"
+    ),
+    works=("meng2021magface",),
+)
 class MagFace(MarginHead):
     """Target logit s · cos(θ + m(a)), and a penalty λ_g · mean g(a) on the magnitude a = ‖f‖.
 

@@ -101,25 +101,41 @@ class MiniResNet(nn.Module):
         return self.features(self.linear(self.dropout(x)))
 
 
-@BACKBONES.register("mini_s")
+@BACKBONES.register(
+    "mini_s",
+    title="a small residual network (mini_s)",
+    works=("he2016",),
+)
 def mini_s(*, embedding_size: int, dropout: float) -> MiniResNet:
     """0.09 M parameters at 128-d: the quick study's student."""
     return MiniResNet(((16, 1), (32, 1), (64, 1)), embedding_size=embedding_size, dropout=dropout)
 
 
-@BACKBONES.register("mini_m")
+@BACKBONES.register(
+    "mini_m",
+    title="a small residual network (mini_m)",
+    works=("he2016",),
+)
 def mini_m(*, embedding_size: int, dropout: float) -> MiniResNet:
     """0.23 M parameters at 128-d."""
     return MiniResNet(((24, 1), (48, 2), (96, 1)), embedding_size=embedding_size, dropout=dropout)
 
 
-@BACKBONES.register("mini_l")
+@BACKBONES.register(
+    "mini_l",
+    title="a small residual network (mini_l)",
+    works=("he2016",),
+)
 def mini_l(*, embedding_size: int, dropout: float) -> MiniResNet:
     """0.70 M parameters at 128-d: the study teacher's network."""
     return MiniResNet(((32, 1), (64, 2), (128, 2)), embedding_size=embedding_size, dropout=dropout)
 
 
-@BACKBONES.register("mini_x")
+@BACKBONES.register(
+    "mini_x",
+    title="a small residual network with overlapping stem (mini_x)",
+    works=("he2016",),
+)
 def mini_x(*, embedding_size: int, dropout: float) -> MiniResNet:
     """1.28 M parameters at 128-d, overlapping stem: the network of the package's recogniser."""
     return MiniResNet(

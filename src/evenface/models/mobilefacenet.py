@@ -120,7 +120,11 @@ class MobileFaceNet(nn.Module):
         return self.features(self.linear(self.dropout(x)))
 
 
-@BACKBONES.register("mobilefacenet")
+@BACKBONES.register(
+    "mobilefacenet",
+    title="MobileFaceNet",
+    works=("chen2018mobilefacenets",),
+)
 def mobilefacenet(*, embedding_size: int, dropout: float) -> MobileFaceNet:
     """1.20 M parameters, 0.22 GMACs at 512-d."""
     stem = nn.Sequential(
@@ -146,7 +150,11 @@ def mobilefacenet(*, embedding_size: int, dropout: float) -> MobileFaceNet:
     )
 
 
-@BACKBONES.register("mobilefacenet_small")
+@BACKBONES.register(
+    "mobilefacenet_small",
+    title="a narrower MobileFaceNet (mobilefacenet_small)",
+    works=("chen2018mobilefacenets",),
+)
 def mobilefacenet_small(*, embedding_size: int, dropout: float) -> MobileFaceNet:
     """0.26 M parameters, 0.03 GMACs at 128-d: trains in minutes on two CPU cores.
 

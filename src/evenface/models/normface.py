@@ -9,7 +9,12 @@ from evenface.models.margin import MarginHead
 from evenface.models.registry import HEADS
 
 
-@HEADS.register("normface")
+@HEADS.register(
+    "normface",
+    title="NormFace",
+    formula="s cos θ",
+    works=("wang2017normface",),
+)
 class NormFace(MarginHead):
     """Target logit s · cos θ, as that of every other class.
 

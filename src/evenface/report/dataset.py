@@ -15,11 +15,11 @@ from evenface.data.inspect import Bin, Crossing, Inspection
 from evenface.data.manifest import Manifest
 from evenface.data.preview import contact_sheet
 from evenface.files import write_text
-from evenface.report.chart import Chart, Panel
+from evenface.report.drawings.svg import draw, series_colour
+from evenface.report.figure import Figure, Panel
+from evenface.report.page import render_template
 from evenface.report.samples import Sample, sample
-from evenface.report.svg import draw, series_colour
-from evenface.report.table import Cell, Column, Table, TableRow
-from evenface.report.templates import render_template
+from evenface.report.table import Cell, Column, Table, TableRow, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def _crossing_table(number: int, crossing: Crossing, found: Inspection) -> Table
             Column(names or "group", numeric=False),
             Column("identities"),
             Column("share of identities"),
-            Column("", numeric=False),
+            *words(""),
             Column("images"),
             Column("share of images"),
         ],
@@ -172,9 +172,9 @@ def _origin_table(found: Inspection) -> Table:
     return table
 
 
-def _histogram(found: Inspection) -> Chart:
+def _histogram(found: Inspection) -> Figure:
     spread = found.images_per_identity
-    chart = Chart(
+    chart = Figure(
         "histogram",
         f"Images per identity: {spread.min:,} to {spread.max:,}, median {spread.median:g}, mean "
         f"{spread.mean:.1f}. Bars give the number of identities; the ranges are not of equal width "

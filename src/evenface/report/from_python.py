@@ -14,10 +14,10 @@ from evenface.evaluate.measures import measure
 from evenface.evaluate.results import Evaluation
 from evenface.report.audit import collect_audit, write_audit
 from evenface.report.audit.chapter import chapters
-from evenface.report.audit.plots import CHARTS, OVER_TARGETS
-from evenface.report.chart import Chart
-from evenface.report.svg import INK, MUTED, RULE, STAND_INS, Drawing
-from evenface.report.svg_file import light_colours
+from evenface.report.audit.pictures import CHARTS, OVER_TARGETS
+from evenface.report.drawings.svg import INK, MUTED, RULE, STAND_INS, Drawing
+from evenface.report.drawings.svg_file import light_colours
+from evenface.report.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def _recolour(ax: Axes, colours: Mapping[str, str]) -> None:
                 write(colours[found])
 
 
-def _explain(ax: Axes, chart: Chart, colours: Mapping[str, str]) -> None:
+def _explain(ax: Axes, chart: Figure, colours: Mapping[str, str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = []

@@ -1,10 +1,10 @@
-"""The field's terms that the page uses."""
+"""The field's terms that pages use: those of studies, and those of audits."""
 
 from __future__ import annotations
 
 from evenface.evaluate.measures import TERMS, Term
 
-WORDS = (
+_WORDS = (
     Term("group", "Group", "The people who share a value of a declared attribute in the data."),
     Term(
         "kd",
@@ -78,13 +78,61 @@ WORDS = (
         "what is asked about could not be computed.",
     ),
 )
-"""What is no measure, and "fmr" as studies have it."""
+"""What is no measure; "fmr" and "interval" as studies have them."""
+_OF_AUDITS = (
+    Term(
+        "interval",
+        "Interval",
+        "Bootstrap interval: the people of each group are drawn again with replacement, and "
+        "everything is computed anew. Pairs that share people are dependent, so people are drawn "
+        "and not pairs; what is specific to two people is counted once.",
+    ),
+    Term(
+        "threshold",
+        "One threshold, set on other people",
+        "A deployed system accepts a pair at or above one score, whoever is in front of it. The "
+        "threshold is the loosest at which the mean FMR over groups keeps a target, on pairs that "
+        "share no people with those it is measured on, unless a note says otherwise.",
+    ),
+    Term(
+        "own-threshold",
+        "Own threshold",
+        "A threshold for each group, at which that group’s FMR keeps the target: what remains of "
+        "the differences when a system may look at the group.",
+    ),
+    Term(
+        "cross-table",
+        "Cross-table",
+        "FMR of impostor pairs by the groups of both people. People of one group look more alike "
+        "to a model than people of two: an FMR over all impostors hides where a system fails.",
+    ),
+    Term(
+        "ece",
+        "Calibration error",
+        "Mean distance between the probability given and the share that is genuine, over ten bins.",
+    ),
+    Term(
+        "every-group",
+        "Better in every group",
+        "Each group must show it by itself: the largest of the groups’ one-sided p-values decides "
+        "(intersection–union), without correction.",
+    ),
+)  # fmt: skip
+
 _ORDER = (
     *("group", "kd", "embedding", "pairs", "accuracy", "std", "std-expected", "avg-std", "ser"),
     *("gap", "dprime", "probit", "score-shift", "worst-group", "fmr", "fnmr", "rate-ratio", "eer"),
     *("tar-far", "roc", "auc", "fdr", "garbe", "macs", "energy", "seed", "interval", "paired"),
     *("holm", "verdict"),
 )
-_KNOWN = TERMS | {term.id: term for term in WORDS}
-GLOSSARY = tuple(_KNOWN[name] for name in _ORDER)
-"""In the order of the page; ids are unique."""
+_KNOWN = TERMS | {term.id: term for term in _WORDS}
+STUDY_TERMS = tuple(_KNOWN[name] for name in _ORDER)
+"""In the order of a study's page; ids are unique."""
+_SHARED = {"group", "embedding", "pairs", "worst-group", "roc", "paired", "holm"}
+AUDIT_TERMS = tuple(
+    sorted(
+        (*TERMS.values(), *_OF_AUDITS, *(term for term in _WORDS if term.id in _SHARED)),
+        key=lambda term: term.name.casefold(),
+    )
+)
+"""In alphabetical order; ids are unique."""

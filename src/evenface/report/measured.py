@@ -1,21 +1,93 @@
-"""Columns and cells of measures, as tables of studies and audits have them."""
+"""Rows of models, columns and cells of measures, as tables of studies and audits have them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evenface.evaluate.measures import measure
 from evenface.evaluate.results import Estimate, Overall, WorstGroup
 from evenface.report.numbers import MISSING, number, percent
-from evenface.report.table import Cell, Column, Table
+from evenface.report.table import Cell, Column, Table, TableRow
 
 UNMEASURED = "not measured"
+NO_GROUP = "this group is not in the model's evaluation"
 STD_REMARK = (
     "STD is that of the sample, with that of the population (pop.) below it. “If groups were "
     "equal” is what sampling noise alone would give, with how often it would reach the STD "
     "observed: an STD within that range shows no difference between groups."
 )
 """Belongs to :func:`std_cells`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model in a table: its evaluation, or why it has none."""
+
+    title: str
+    evaluation: Any
+    """An :class:`evenface.evaluate.results.Evaluation`, or one of arms; None for none."""
+    why: str = ""
+    detail: str = ""
+    facets: Mapping[str, str] = field(default_factory=dict)
+
+    def row(self, cells: list[Cell], span: int = 1) -> TableRow:
+        """A row of this model."""
+        return TableRow(self.title, cells, detail=self.detail, span=span, facets=self.facets)
+
+
+Sections = Iterable[Sequence[Entry]]
+
+
+def add_models(table: Table, sections: Sections, cells: Callable[[Any], list[Cell]]) -> None:
+    """A row for each model; ``cells`` reads those behind its header from its evaluation."""
+    for entries in sections:
+        table.sections.append(
+            [
+                entry.row(
+                    table.missing(entry.why, len(table.columns) - 1)
+                    if entry.evaluation is None
+                    else cells(entry.evaluation)
+                )
+                for entry in entries
+            ]
+        )
+
+
+def add_groups(
+    table: Table,
+    sections: Sections,
+    groups: Sequence[str],
+    cells: Callable[[Any, str], list[Cell]],
+    *,
+    named: bool = True,
+) -> None:
+    """A row for each group of each model; ``cells`` reads those behind the group's name.
+
+    Args:
+        table: whose second column is the group, where groups are named.
+        sections: the models, in sections where groups are not named.
+        groups: in the order of the rows.
+        cells: from an evaluation and a group that it has.
+        named: whether a row names its group.
+    """
+    for entries in sections:
+        blocks = []
+        for entry in entries:
+            rows = []
+            for place, group in enumerate(groups):
+                first = [Cell(group)] if named else []
+                found = entry.evaluation and entry.evaluation.groups.get(group)
+                why = NO_GROUP if entry.evaluation is not None else entry.why
+                rest = (
+                    cells(entry.evaluation, group)
+                    if found
+                    else table.missing(why, len(table.columns) - 1 - len(first))
+                )
+                rows.append(entry.row(first + rest, 0 if place else len(groups)))
+            blocks.append(rows)
+        table.sections += blocks if named else [[row for rows in blocks for row in rows]]
 
 
 def measure_column(name: str) -> Column:

@@ -1,167 +1,106 @@
-"""The page of a study: the answer on the first screen, everything else folded below."""
+"""Pages from templates: the environment, the style sheet and how texts are set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
+from evenface.errors import DataError, MissingDependencyError
+from evenface.report.numbers import count
 
-from evenface.files import write_text
-from evenface.report import by_group, charts, costs, summary, tables
-from evenface.report.chart import Chart
-from evenface.report.claims import collect_claims, mark
-from evenface.report.formats import FORMATS, file_stem
-from evenface.report.glossary import GLOSSARY
-from evenface.report.inherited import inheritance_chart, inheritance_table
-from evenface.report.left_out import left_out_table
-from evenface.report.levels import comparisons
-from evenface.report.methods import write_methods
-from evenface.report.names import readable
-from evenface.report.numbers import coverage
-from evenface.report.predicted import labels_table
-from evenface.report.run_pages import find_pages, write_run_pages
-from evenface.report.samples import face_strips, sample_sheets
-from evenface.report.sweeps import shown_sweeps, sweep_question
-from evenface.report.templates import render_template, sentence
-from evenface.study.record import Results, read_results
-from evenface.study.spec import STUDY_TEACHER
-
-_MACHINE = {"memory_gib": "memory, GiB"}
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=%|points)")
+_INTERVAL = re.compile(r"\[[^\]]*\]")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def write_report(results: Results | Path, out: Path, *, base: Path | None = None) -> Path:
-    """Write the study's results as one self-contained HTML file, atomically.
-
-    The same results give the same bytes. The page makes no request, and is whole without scripts.
-    Where the runs of the study are in ``base``, a page for each is written into the folder
-    ``pages`` beside ``out``, and linked. So are tables in a paper's layout that
-    :func:`evenface.report.bundle.write_bundle` wrote beside ``out``.
+def render_template(name: str, context: dict[str, Any], **filters: Callable[..., Any]) -> str:
+    """A page as text; ``style`` is added to what the template sees.
 
     Args:
-        results: the study, or the path of its ``results.json``.
-        out: the HTML file.
-        base: folder that paths in the results are relative to. Default: the folder of
-            ``results.json`` if its path is given, else that of ``out``.
-
-    Returns:
-        ``out``.
+        name: of the template in ``evenface/report/templates``.
+        context: what it sees.
+        filters: further filters, by name.
 
     Raises:
-        MissingDependencyError: matplotlib or jinja2 is not installed.
-        DataError: these are not the results of a study, a sample sheet is unusable, or ``pages``
-            holds something else.
+        MissingDependencyError: jinja2 is not installed.
     """
-    study = readable(read_results(results) if isinstance(results, Path) else results)
-    if base is None:
-        base = results.parent if isinstance(results, Path) else out.parent
-    pages = find_pages(study, base)
-    page = render(study, base, pages, _downloads(study, out.parent))
-    write_run_pages(study, base, out, pages)
-    write_text(out, page)
-    return out
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError:
+        raise MissingDependencyError("jinja2", "report", "the HTML report") from None
+    environment = Environment(
+        loader=PackageLoader("evenface.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.filters |= {
+        "capitalised": lambda text: text[:1].upper() + text[1:],
+        "count": count,
+        "moment": moment,
+        "paragraphs": paragraphs,
+        "sentence": sentence,
+        "typeset": typeset,
+        "words": lambda name: name.replace("_", " "),
+        **filters,
+    }
+    style = template_text("style.css")
+    return environment.get_template(name).render({"style": style, **context})
 
 
-def render(
-    results: Results,
-    base: Path,
-    pages: Mapping[str, str] | None = None,
-    downloads: Mapping[str, list[str]] | None = None,
-) -> str:
-    """The page as text. See :func:`write_report`.
+def template_text(name: str) -> str:
+    """A file beside the templates: the style sheet, the script of the tables."""
+    return (resources.files("evenface.report") / "templates" / name).read_text("utf-8")
+
+
+def paragraphs(text: str) -> list[str]:
+    """The lines of a text that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def moment(text: str) -> str:
+    """An ISO date to the minute; another text as it is."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{parsed:%Y-%m-%d %H:%M} {parsed.tzname() or ''}".rstrip()
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def typeset(text: str) -> str:
+    """Without line breaks inside intervals and before units."""
+    text = _NUMBER_AND_UNIT.sub(_NO_BREAK, text)
+    return _INTERVAL.sub(lambda match: match.group().replace(" ", _NO_BREAK), text)
+
+
+def refuse_other_content(folder: Path, suffixes: Iterable[str], *, of: str) -> None:
+    """Raise where replacing the folder would delete what no report has written.
 
     Args:
-        results: the study, under the names of its pages.
-        base: folder that paths in the results are relative to.
-        pages: folder of a run → its page, relative to this one.
-        downloads: what a table is → its files, relative to this page.
+        folder: that is to be replaced, if it exists.
+        of: what is reported, for the message: "an audit".
+        suffixes: of the files that a report writes there, without the dot.
+
+    Raises:
+        DataError: it holds something else, which is named.
     """
-    context = _context(results, base, pages or {}) | {"downloads": downloads or {}}
-    return render_template("template.html.j2", context, mark=mark)
-
-
-def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str, Any]:
-    main = results.main
-    claims = collect_claims(results)
-    return {
-        "version": results.study.evenface,
-        "results": results,
-        "study": results.study,
-        "main": main,
-        "first": summary.first_screen(results),
-        "said": summary.section_answers(results, claims),
-        "picture": main and charts.picture(results, main),
-        "faces": face_strips(results, base),
-        "claims": claims,
-        "friendly": STUDY_TEACHER in results.distillers and results.study.simulated,
-        "few_seeds": summary.few_seeds(results),
-        "level": coverage(results.level),
-        "sweeps": shown_sweeps(results),
-        "sweep_question": sweep_question(results),
-        "comparisons": comparisons(results, main, claims.levels) if main else [],
-        "accuracy": main and by_group.group_table(results, main),
-        "slope": main and charts.slope(results, main),
-        "differences": main and by_group.difference_table(results, main, "accuracy"),
-        "unevenness": main and by_group.unevenness_table(results, main),
-        "unevenness_differences": main and by_group.overall_difference_table(results, main),
-        "threshold": main and by_group.threshold_table(results, main),
-        "inherited": main and inheritance_chart(results, main),
-        "inheritance": main and inheritance_table(results, main),
-        "repeats": [(b, by_group.group_table(results, b, compact=True)) for b in results.repeats],
-        "people": tables.people_table(results, results.others),
-        "people_chart": charts.people(results, results.others),
-        "roc": main and charts.roc(results, main),
-        "pareto": costs.pareto(results, main) if main else Chart("pareto", "", ""),
-        "models": tables.models_table(results, pages),
-        "failures": tables.failures_table(results) if results.failures else None,
-        "sets": tables.sets_table(results) if results.sets else None,
-        "labels": labels_table(results),
-        "left_out": left_out_table(results),
-        "samples": sample_sheets(results, base),
-        "methods": write_methods(results, rules=False).html(),
-        "stages": tables.stages_table(results) if results.stages else None,
-        "spec": yaml.safe_dump(results.study.spec, sort_keys=False, allow_unicode=True),
-        "machine": {
-            _MACHINE.get(name, name): value
-            for name, value in results.machine.items()
-            if value is not None
-        },
-        "notes": _notes(results),
-        "replicates": _replicates(results),
-        "glossary": GLOSSARY,
-        "tables_script": (resources.files("evenface.report") / "tables.js").read_text("utf-8"),
-    }
-
-
-def _downloads(results: Results, folder: Path) -> dict[str, list[str]]:
-    """The tables of the main test in a paper's layout that are in ``tables/``."""
-    if results.main is None:
-        return {}
-    names = {"paper": "In a paper's layout", "intervals": "The same with intervals"}
-    found = {}
-    for kind, what in names.items():
-        stem = file_stem(f"{kind}-{results.main.id}")
-        paths = (f"tables/{stem}.{suffix}" for suffix in FORMATS)
-        if files := [path for path in paths if (folder / path).is_file()]:
-            found[what] = files
-    return found
-
-
-def _notes(results: Results) -> list[str]:
-    """What the evaluations say about their limits, once each; of which tests, unless of all."""
-    notes: dict[str, dict[str, None]] = {}
-    for benchmark in results.benchmarks:
-        for model in results.models:
-            evaluation = results.evaluation(model.id, benchmark.id)
-            for note in evaluation.notes if evaluation else ():
-                notes.setdefault(note, {})[benchmark.title] = None
-    return [
-        sentence(note if len(of) == len(results.benchmarks) else f"{'; '.join(of)}: {note}")
-        for note, of in notes.items()
-    ]
-
-
-def _replicates(results: Results) -> int:
-    return max((e.bootstrap.replicates for e in results.every_evaluation), default=0)
+    expected = {f".{suffix}" for suffix in suffixes}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.is_dir() or path.suffix not in expected:
+                raise DataError(
+                    f"{path}: not of {of}, whose report would replace {folder}. Move it away, "
+                    "or give another folder"
+                )

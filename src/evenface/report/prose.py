@@ -8,7 +8,7 @@ from functools import cached_property
 from html import escape
 
 from evenface.report import citations
-from evenface.report.citations import WORKS, Work
+from evenface.report.citations import Work, works
 from evenface.report.formats.markdown import escape_text
 
 
@@ -24,7 +24,7 @@ Paragraph = Sequence[Piece]
 
 
 def cite(*keys: str) -> Cite:
-    """Cite some of :data:`~evenface.report.citations.WORKS`."""
+    """Cite some of :func:`~evenface.report.citations.works`."""
     return Cite(keys)
 
 
@@ -53,7 +53,7 @@ class Prose:
             if isinstance(piece, Cite)
             for key in piece.keys
         )
-        return tuple(WORKS[key] for key in keys)
+        return tuple(works()[key] for key in keys)
 
     def markdown(self, title: str) -> str:
         """A page in GitHub's Markdown, its list of references at the end."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import Interval
-from evenface.report.numbers import MISSING, interval, parts, says_nothing
+from evenface.report.numbers import MISSING, count, interval, parts, says_nothing
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,11 @@ class Column:
     text: str
     term: str = ""
     numeric: bool = True
+
+
+def words(*headings: str) -> list[Column]:
+    """Columns of text."""
+    return [Column(heading, numeric=False) for heading in headings]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Cell:
     """Set in bold in print."""
     links: tuple[Link, ...] = ()
     """Shown behind the text."""
+
+    @classmethod
+    def count(cls, number: int | None) -> Cell:
+        """A count with thousands separated."""
+        return cls(count(number), number=number)
 
     @property
     def sort_key(self) -> float | None:
@@ -89,6 +99,13 @@ class Table:
         """Of all sections."""
         return [row for section in self.sections for row in section]
 
+    def block(self, header: str, rows: Sequence[list[Cell]]) -> None:
+        """Add a section of rows that share a header."""
+        spans = [len(rows), *([0] * (len(rows) - 1))]
+        self.sections.append(
+            [TableRow(header, cells, span=span) for cells, span in zip(rows, spans, strict=True)]
+        )
+
     def note(self, text: str | None) -> int | None:
         """Number of a note below the table; the same text has the same number."""
         if not text:
@@ -109,6 +126,21 @@ class Table:
         text, bounds = parts(estimate, scale=scale, digits=digits)
         note = self.note(estimate.note)
         return Cell(text, (bounds,) if bounds else (), note, figure=estimate)
+
+    def change(
+        self,
+        difference: Interval | None,
+        *details: str,
+        scale: float = 100,
+        digits: int = 2,
+        note: str | None = None,
+    ) -> Cell:
+        """A cell with a signed difference, its interval and further lines; a hole for None."""
+        if difference is None:
+            return Cell(MISSING)
+        text, bounds = parts(difference, scale=scale, digits=digits, sign=True)
+        lines = tuple(filter(None, (bounds, *details)))
+        return Cell(text, lines, self.note(note))
 
     def missing(self, reason: str, cells: int) -> list[Cell]:
         """Cells of a hole, with the reason below the table."""

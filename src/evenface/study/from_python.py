@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from evenface.errors import DataError
+from evenface.study import STUDIES
 from evenface.study.planned import Plan
 from evenface.study.record import Results, read_results
 from evenface.study.run import REPORT_NAME, RESULTS_NAME
@@ -31,7 +32,6 @@ Source = str | Path | Mapping[str, Any] | StudySpec
 Folders = str | Path | Mapping[str, str | Path]
 """One folder, or several by name."""
 
-STUDIES = Path("studies")
 _TABLES = Path("tables", "tidy")
 
 
@@ -58,8 +58,8 @@ class StudyResults:
     @property
     def answer(self) -> str:
         """The answer of the report's first screen, its numbers and its caveat."""
-        from evenface.report.names import readable
-        from evenface.report.terminal import answer_lines
+        from evenface.report.study.names import readable
+        from evenface.report.study.terminal import answer_lines
 
         return "\n".join(answer_lines(readable(self.results)))
 
@@ -123,7 +123,7 @@ def run_study(
     spec = choose_study(
         study, real=real, synthetic=synthetic, test=test, teachers=teachers, settings=settings
     )
-    folder = STUDIES / spec.name if out is None else Path(out)
+    folder = _folder(spec, out)
     given = {"real": real, "synthetic": synthetic, "test": test, "teachers": teachers}
     said = [repr(study if isinstance(study, str) else spec.name), repr(str(folder))]
     said += [f"{key}={value!r}" for key, value in given.items() if value is not None]
@@ -170,8 +170,7 @@ def plan_study(
     spec = choose_study(
         study, real=real, synthetic=synthetic, test=test, teachers=teachers, settings=settings
     )
-    folder = STUDIES / spec.name if out is None else Path(out)
-    return plan.plan_study(spec, folder, measuring=measure)
+    return plan.plan_study(spec, _folder(spec, out), measuring=measure)
 
 
 def read_study(folder: str | Path) -> StudyResults:
@@ -187,6 +186,10 @@ def read_study(folder: str | Path) -> StudyResults:
     if not (folder / RESULTS_NAME).is_file():
         raise DataError(f"{folder}: no results of a study ({RESULTS_NAME}). Is it finished?")
     return StudyResults(folder)
+
+
+def _folder(spec: StudySpec, out: str | Path | None) -> Path:
+    return STUDIES / spec.name if out is None else Path(out)
 
 
 def choose_study(

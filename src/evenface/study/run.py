@@ -26,6 +26,7 @@ from evenface.study.faces import (
 )
 from evenface.study.labels import label_synthetic
 from evenface.study.overlap import leave_out_people
+from evenface.study.record import Failure
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
@@ -96,27 +97,23 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
     if few := too_few_seeds(spec):
         warn(few)
     given = given_arms(spec)
-    if not spec.training_sets:
-        return _run_given(spec, given, out, log, command=command)
-    faces = leave_out_people(spec, prepare_faces(spec, log), log)
-    faces = label_synthetic(spec, faces, log)
-    check_groups(spec, faces)
+    faces = _training_faces(spec, log) if spec.training_sets else prepare_tests(spec, log)
+    learnt = faces if isinstance(faces, StudyFaces) else None
     benchmarks = draw_benchmarks(spec, faces, log)
-    sets = training_sets(spec, faces, log)
+    sets = training_sets(spec, learnt, log) if learnt else {}
     teachers = open_teachers(spec, sets, log)
-    embedded, epoch = _embed(teachers, faces, log), len(faces.real)
-    if prepare_only or log.embeddings_later:
-        train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
-        return out / RUNS_NAME
-    students, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
-    models = [
-        *_teacher_arms(teachers),
-        *untrained_students(spec, teachers[0].model.embedding_size, log),
-        *students,
-        *given,
-    ]
+    students: list[StudyArm] = []
+    failures: list[Failure] = []
+    if learnt:
+        embedded, epoch = _embed(teachers, learnt, log), len(learnt.real)
+        if prepare_only or log.embeddings_later:
+            train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
+            return out / RUNS_NAME
+        trained, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
+        untrained = untrained_students(spec, teachers[0].model.embedding_size, log)
+        students = [*untrained, *trained]
+    models = [*_teacher_arms(teachers), *students, *given]
     arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
-
     findings = Findings(
         spec=spec,
         command=command,
@@ -128,40 +125,19 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         evaluations=evaluations,
         failures=[*failures, *more],
         log=log,
-        labels=faces.labels,
-        left_out=faces.left_out,
+        labels=learnt.labels if learnt else None,
+        left_out=learnt.left_out if learnt else None,
     )
-    return _conclude(findings, out)
-
-
-def _run_given(
-    spec: StudySpec, given: list[StudyArm], out: Path, log: StageLog, *, command: str
-) -> Path:
-    """Compare models that the user brought; nothing is trained."""
-    faces = prepare_tests(spec, log)
-    benchmarks = draw_benchmarks(spec, faces, log)
-    teachers = open_teachers(spec, {}, log)
-    models = [*_teacher_arms(teachers), *given]
-    arms, evaluations, failures = evaluate_arms(spec, models, benchmarks, log)
-    findings = Findings(
-        spec=spec,
-        command=command,
-        teachers=teachers,
-        group_by=faces.group_by,
-        sets={},
-        arms=arms,
-        benchmarks=benchmarks,
-        evaluations=evaluations,
-        failures=failures,
-        log=log,
-    )
-    return _conclude(findings, out)
-
-
-def _conclude(findings: Findings, out: Path) -> Path:
-    """Write results and report; the report's path."""
     write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
     return build_report(out)
+
+
+def _training_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
+    """Faces to learn from, without the people of the tests, their groups known."""
+    faces = leave_out_people(spec, prepare_faces(spec, log), log)
+    faces = label_synthetic(spec, faces, log)
+    check_groups(spec, faces)
+    return faces
 
 
 def _teacher_arms(teachers: Sequence[StudyTeacher]) -> list[StudyArm]:
@@ -216,7 +192,7 @@ def build_report(out: Path) -> Path:
         Path of the page.
     """
     from evenface.report import write_report
-    from evenface.report.bundle import write_bundle
+    from evenface.report.study.bundle import write_bundle
 
     write_bundle(out / RESULTS_NAME, out)
     return write_report(out / RESULTS_NAME, out / REPORT_NAME)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evenface.evaluate.comparison import ComparedMeasure, ComparedOverall
 from evenface.evaluate.measures import in_percent, measure, rate_digits
 from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
-from evenface.report.audit.chapter import Chapter, SearchChapter, operating_point
+from evenface.report.audit.chapter import Chapter, SearchChapter
 from evenface.report.audit.comparisons import worded
 from evenface.report.audit.results import Compared
 from evenface.report.numbers import (
@@ -62,7 +62,7 @@ def _of_model(chapter: Chapter, model: str, evaluation: Evaluation) -> Iterator[
     if not several:
         return
     yield _evenness(model, evaluation)
-    if point := operating_point(evaluation, chapter.key):
+    if point := evaluation.point(chapter.key):
         yield _one_threshold(model, evaluation, point)
 
 

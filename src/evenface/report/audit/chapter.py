@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from evenface.evaluate.comparison import OPERATING_POINT
 from evenface.evaluate.identification import IdentificationResult
-from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.evaluate.results import Evaluation
 from evenface.report.audit.results import Audit, Compared
+from evenface.report.measured import Entry
+from evenface.report.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Chapter:
         keys = self.keys
         return OPERATING_POINT if OPERATING_POINT in keys else (keys[-1] if keys else None)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """The models as rows of tables."""
+        return [Entry(model, evaluation) for model, evaluation in self.models.items()]
+
+    def table(self, name: str, what: str, columns: list[Column], *, then: str = "") -> Table:
+        """An empty table: what it shows, of which protocol, and what there is to say beside."""
+        caption = f"{what}: {self.title}.{then}"
+        return Table(f"{self.id}-{name}", caption, columns, simulated=self.simulated)
+
 
 @dataclass(frozen=True)
 class SearchChapter:
@@ -66,13 +78,6 @@ class SearchChapter:
     id: str
     title: str
     models: dict[str, IdentificationResult]
-
-
-def operating_point(evaluation: Evaluation, key: str | None) -> OperatingPoint | None:
-    """The one of a target, if the pairs support it."""
-    return next(
-        (p for p in evaluation.operating_points if p.key == key and p.threshold is not None), None
-    )
 
 
 def chapters(audit: Audit) -> list[Chapter]:

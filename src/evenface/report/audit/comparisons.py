@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evenface.evaluate.bootstrap import PairedDifference
 from evenface.evaluate.comparison import Answer
-from evenface.evaluate.measures import Measure, better, measure
+from evenface.evaluate.measures import better, measure
 from evenface.report.audit.chapter import Chapter
 from evenface.report.audit.results import Compared
-from evenface.report.numbers import p_value, parts
-from evenface.report.table import Cell, Column, Table, TableRow
+from evenface.report.numbers import p_value
+from evenface.report.table import Cell, Column, Table, TableRow, words
 
 
 def difference_table(
@@ -22,98 +24,72 @@ def difference_table(
         position: number of the comparison within the protocol.
         brief: say only of groups that can be told apart that they can.
     """
-    comparison = compared.comparison
-    table = Table(
-        f"{chapter.id}-differences-{position}",
-        f"{compared.second} minus {compared.first}, group by group: {chapter.title}. Rates in "
-        "percentage points.",
-        [
-            Column("measure", numeric=False),
-            *(Column(group) for group in chapter.groups),
-            *(
-                [Column("better in every group", "every-group", numeric=False)]
-                if len(chapter.groups) > 1
-                else []
-            ),
-        ],
-        remarks=[
-            "Below an interval: p, adjusted for picking one group among all (Holm). Not adjusted "
-            "for the number of measures: name the measure that decides before looking",
-            *(["Groups that are not called better or worse are not distinguishable"] * brief),
-        ],
-        simulated=chapter.simulated,
+    several = len(chapter.groups) > 1
+    table = chapter.table(
+        f"differences-{position}",
+        f"{compared.second} minus {compared.first}, group by group",
+        [*words("measure"), *map(Column, chapter.groups)],
+        then=" Rates in percentage points.",
     )
+    if several:
+        table.columns.append(Column("better in every group", "every-group", numeric=False))
+    table.remarks.append(
+        "Below an interval: p, adjusted for picking one group among all (Holm). Not adjusted for "
+        "the number of measures: name the measure that decides before looking"
+    )
+    if brief:
+        table.remarks.append("Groups that are not called better or worse are not distinguishable")
     rows = []
-    for of_measure in comparison.by_group:
-        shown = measure(of_measure.measure)
-        cells = [
-            difference_cell(
-                of_measure.measure,
-                shown,
-                g.difference,
-                g.answer,
-                g.p_holm,
-                answer_too=not brief or g.answer in ("higher", "lower"),
-            )
-            for g in of_measure.groups
-        ]
-        if len(chapter.groups) > 1:
-            together = of_measure.p_better_everywhere
-            said = "undefined" if together is None else f"p {p_value(together)}"
-            cells.append(Cell("yes" if of_measure.better_everywhere else "not shown", (said,)))
-        rows.append(TableRow(shown.title, cells))
+    for found in compared.comparison.by_group:
+        cells = []
+        for of in found.groups:
+            said = not brief or of.answer in ("higher", "lower")
+            answer = worded(found.measure, of.answer) if said else ""
+            cells.append(_difference(table, found.measure, of.difference, of.p_holm, answer))
+        if several:
+            together = found.p_better_everywhere
+            p = "undefined" if together is None else f"p {p_value(together)}"
+            cells.append(Cell("yes" if found.better_everywhere else "not shown", (p,)))
+        rows.append(TableRow(measure(found.measure).title, cells))
     table.sections.append(rows)
     return table
 
 
 def overall_difference_table(chapter: Chapter, compared: Compared, position: int) -> Table:
     """Measures over groups: second minus first, with interval, p and answer."""
-    table = Table(
-        f"{chapter.id}-overall-differences-{position}",
-        f"{compared.second} minus {compared.first}, over groups: {chapter.title}. Rates, STD and "
-        "gap in percentage points.",
+    table = chapter.table(
+        f"overall-differences-{position}",
+        f"{compared.second} minus {compared.first}, over groups",
         [
-            Column("measure", numeric=False),
-            Column(compared.first),
-            Column(compared.second),
+            *words("measure"),
+            *map(Column, (compared.first, compared.second)),
             Column("difference", "paired"),
-            Column("answer", numeric=False),
+            *words("answer"),
         ],
-        simulated=chapter.simulated,
+        then=" Rates, STD and gap in percentage points.",
     )
-    first, second = (chapter.models[name] for name in (compared.first, compared.second))
+    both = [chapter.models[name] for name in (compared.first, compared.second)]
     rows = []
     for found in compared.comparison.overall:
-        shown = measure(found.measure)
+        name, shown = found.measure, measure(found.measure)
         cells = [
-            table.estimate(of.estimate(found.measure), scale=shown.scale, digits=shown.digits)
-            for of in (first, second)
+            table.estimate(of.estimate(name), scale=shown.scale, digits=shown.digits) for of in both
         ]
-        difference = found.difference
-        cell = difference_cell(
-            found.measure, shown, difference, found.answer, difference.p_value, answer_too=False
-        )
-        cells += [cell, Cell(worded(found.measure, found.answer))]
+        cells.append(_difference(table, name, found.difference, found.difference.p_value))
+        cells.append(Cell(worded(name, found.answer)))
         rows.append(TableRow(shown.title, cells))
     table.sections.append(rows)
     return table
 
 
-def difference_cell(
-    name: str,
-    shown: Measure,
-    difference: PairedDifference,
-    answer: Answer,
-    p: float | None,
-    *,
-    answer_too: bool = True,
+def _difference(
+    table: Table, name: str, difference: PairedDifference, p: float | None, answer: str = ""
 ) -> Cell:
-    """A signed difference with interval, p and, unless told otherwise, the answer in words."""
-    text, bounds = parts(difference, scale=shown.scale, digits=shown.digits, sign=True)
-    details = [bounds, f"p {p_value(p)}" if p is not None else ""]
-    if answer_too:
-        details.append(worded(name, answer))
-    return Cell(text, tuple(filter(None, details)), figure=difference)
+    """A signed difference with interval, p and the answer in words."""
+    shown = measure(name)
+    said = (f"p {p_value(p)}" if p is not None else "", answer)
+    cell = table.change(difference, *said, scale=shown.scale, digits=shown.digits)
+    return replace(cell, figure=difference)
 
 
 def worded(name: str, answer: Answer) -> str:

@@ -1,0 +1,1 @@
+"""The page of a study, its run pages, its tables and texts."""
