@@ -97,6 +97,10 @@ class Job:
             from evenface.train.needs import check_needs
 
             check_needs(recipe, supply)
+        if recipe.augment:
+            from evenface.train.needs import check_pairs
+
+            check_pairs(recipe)
         fingerprint = recipe.fingerprint(manifest.fingerprint, supply.fingerprint)
         return cls(recipe, manifest, supply, num_identities, fingerprint)
 
