@@ -51,7 +51,8 @@ def main() -> None:
     torch.set_num_threads(1)
     shape = (arguments.batch, 112, 112, 3)
     images = generator("benchmark", "augment").integers(0, 256, shape, dtype=np.uint8)
-    print(describe_machine(torch.device("cpu")))
+    machine = describe_machine("cpu")
+    print(f"{machine['processor']}, {machine['cores']} cores, torch {torch.__version__}")
     for name in arguments.only.split(","):
         print(f"{name:<12} {microseconds(name, images, arguments.rounds):8,.0f} µs")
 
