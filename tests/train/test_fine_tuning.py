@@ -262,7 +262,9 @@ def test_keys_of_two_parts_need_two(make_recipe, two_parts, cache, other):
         make_recipe(distill={"cache": cache.folder, "during": "pretraining"})
     with pytest.raises(ValueError, match=r"pretrain\.cache is needed"):
         make_recipe(distill={"cache": cache.folder}, pretrain={"data": other})
-    with pytest.raises(ValueError, match=r"head\.start 'own' is the mean of embeddings of a trained"):
+    with pytest.raises(
+        ValueError, match=r"head\.start 'own' is the mean of embeddings of a trained"
+    ):
         make_recipe(head={"name": "cosface", "start": "own"})
     with pytest.raises(UsageError, match=r"head\.start 'teacher' is the mean of cached embeddings"):
         Job.open(make_recipe(head={"name": "cosface", "start": "teacher"}))

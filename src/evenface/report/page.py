@@ -24,6 +24,7 @@ from evenface.report.numbers import coverage
 from evenface.report.predicted import labels_table
 from evenface.report.run_pages import find_pages, write_run_pages
 from evenface.report.samples import face_strips, sample_sheets
+from evenface.report.strategies import strategy_answers, strategy_table
 from evenface.report.sweeps import shown_sweeps, sweep_question
 from evenface.report.templates import render_template, sentence
 from evenface.study.record import Results, read_results
@@ -99,6 +100,8 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "few_seeds": summary.few_seeds(results),
         "level": coverage(results.level),
         "sweeps": shown_sweeps(results),
+        "strategy_answers": strategy_answers(results),
+        "strategies": strategy_table(results),
         "sweep_question": sweep_question(results),
         "comparisons": comparisons(results, main, claims.levels) if main else [],
         "accuracy": main and by_group.group_table(results, main),

@@ -23,6 +23,7 @@ from evenface.report.grid import (
 from evenface.report.inherited import inheritance_headlines
 from evenface.report.names import with_article
 from evenface.report.numbers import count, duration, format_estimate, interval, number
+from evenface.report.strategies import strategy_headline
 from evenface.report.sweeps import sweep_headline
 from evenface.study.detectable import RUNS, size
 from evenface.study.record import Benchmark, Claim, Difference, Evidence, Results
@@ -87,6 +88,8 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
     teacher = results.distillers[0]
     if declared := headline(results, benchmark):
         return " ".join(map(answer, declared))
+    if said := strategy_headline(results, benchmark.id):
+        return said
     if sweep := main_sweep(results, benchmark):
         return sweep_headline(results, sweep)
     said = _effect(results, benchmark, teacher)
@@ -328,6 +331,7 @@ def section_answers(results: Results, claims: Claims) -> dict[str, str]:
     main = results.main
     found = {
         "answers": _verdicts(results, claims),
+        "strategies": strategy_headline(results, main.id) if main else "",
         "sweep": next((sweep_headline(results, s) for s in results.sweep if s.teacher), ""),
         "levels": _levels(claims),
         "inheritance": next(iter(inheritance_headlines(results, main) if main else ()), ""),
