@@ -563,7 +563,8 @@ class _Planner:
         kinds: dict[object, Weight] = {}
         found = {}
         for name, recipe in recipes.items():
-            kept = recipe.keep_checkpoints, recipe.ema is None, recipe.optimizer.momentum > 0
+            optimizer = recipe.optimizer.name, recipe.optimizer.momentum > 0
+            kept = recipe.keep_checkpoints, recipe.ema is None, optimizer
             kind = (kind_of(recipe), kept)
             if kind not in kinds:
                 try:

@@ -23,7 +23,8 @@ from evenface.train.batches import Batch
 from evenface.train.device import to_device
 from evenface.train.distributed import ALONE, World
 from evenface.train.objective import Objective
-from evenface.train.recipe import OptimizerRecipe, TrainRecipe
+from evenface.train.optimizers import create_optimizer, parameter_groups
+from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
 from evenface.train.run import run_backbone, start_weights
 from evenface.train.supply import Supply
@@ -94,21 +95,17 @@ class Learner:
             recompute_blocks(self.backbone)
         self._forward = torch.compile(self.backbone) if recipe.compile else self.backbone
         self.objective.watch(self.backbone)
-        self._parameters = [
-            parameter
-            for part in (self.backbone, self.objective)
-            for parameter in part.parameters()
-            if parameter.requires_grad
-        ]
-        self._optimizer = torch.optim.SGD(
-            _groups(self._parameters, self.backbone, recipe.optimizer),
-            lr=recipe.optimizer.lr,
-            momentum=recipe.optimizer.momentum,
-            nesterov=recipe.optimizer.nesterov,
-            weight_decay=recipe.optimizer.weight_decay,
-            # One kernel; it also spares fp16's scaler a look at the device in every step.
-            fused=device.type == "cuda" or None,
+        groups = parameter_groups(
+            [
+                (self.backbone, recipe.optimizer.backbone_rate),
+                (self.objective, recipe.optimizer.head_rate),
+            ],
+            recipe.optimizer,
         )
+        self._parameters = [parameter for group in groups for parameter in group["params"]]
+        # One kernel; it also spares fp16's scaler a look at the device in every step.
+        fused = device.type == "cuda" or None
+        self._optimizer = create_optimizer(recipe.optimizer, groups, fused=fused)
         self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
 
     def freeze(self) -> None:
@@ -205,7 +202,7 @@ class Learner:
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self.backbone.parameters(), self._clip_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * group.get("factor", 1.0)
+            group["lr"] = rate * group.get("factor", 1.0)  # older checkpoints have none
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self.average:
@@ -279,7 +276,10 @@ def _on_centres(
     """
     objective["head.weight"] = change(objective["head.weight"])
     if number in optimizer["state"]:
-        momenta = {k: v if v is None else change(v) for k, v in optimizer["state"][number].items()}
+        momenta = {  # a counter of steps is no momentum
+            key: value if value is None or not value.ndim else change(value)
+            for key, value in optimizer["state"][number].items()
+        }
         optimizer["state"] = {**optimizer["state"], number: momenta}
 
 
@@ -294,19 +294,6 @@ def _modules(backbone: nn.Module, recipe: TrainRecipe) -> list[nn.Module]:
                 f"{recipe.backbone.name}, whose parts are: {listed}"
             )
     return [known[name] for name in recipe.backbone.frozen]
-
-
-def _groups(
-    parameters: list[nn.Parameter], backbone: nn.Module, recipe: OptimizerRecipe
-) -> list[dict[str, Any]]:
-    """The optimiser's groups, in the order of ``parameters``; "factor" is on the rate."""
-    if recipe.backbone_rate == recipe.head_rate == 1:
-        return [{"params": parameters}]
-    own = {id(parameter) for parameter in backbone.parameters()}
-    first = [p for p in parameters if id(p) in own]
-    others = [p for p in parameters if id(p) not in own]
-    groups = [(first, recipe.backbone_rate), (others, recipe.head_rate)]
-    return [{"params": of, "factor": factor} for of, factor in groups if of]
 
 
 def save_weights(backbone: nn.Module, path: Path) -> None:

@@ -246,13 +246,21 @@ class SamplerRecipe(_Part):
 
 
 class OptimizerRecipe(_Part):
-    """SGD. The rate used is ``lr`` · batch_size / ``lr_batch``: linear scaling."""
+    """See :mod:`evenface.train.optimizers`. The rate used is ``lr`` · batch_size / ``lr_batch``:
+    linear scaling."""
 
+    name: str = "sgd"
     lr: float = Field(default=0.1, gt=0)
     lr_batch: PositiveInt | None = 512
     """The batch size that ``lr`` is meant for; None: ``lr`` is the rate whatever the batch."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD."""
     nesterov: bool = False
+    """Of SGD."""
+    options: Options = Field(default_factory=dict)
+    """Of other optimisers; adamw: beta1, beta2, eps."""
+    decay_norms: bool = True
+    """Whether parameters of one dimension (norms, biases, slopes of activations) decay."""
     weight_decay: float = Field(default=5e-4, ge=0)
     clip_norm: float = Field(default=5.0, gt=0)
     """Largest norm of the backbone's gradient."""
@@ -261,11 +269,18 @@ class OptimizerRecipe(_Part):
     head_rate: float = Field(default=1.0, gt=0)
     """Factor on the rate of the class centres and of what the losses learn."""
 
+    @model_validator(mode="after")
+    def _of_its_own(self) -> Self:
+        if self.name != "sgd" and self.nesterov:
+            raise ValueError(f"nesterov is for sgd, not for {self.name}: set it to false")
+        return self
+
 
 class ScheduleRecipe(_Part):
     """How long, and at which rate. Exactly one of ``epochs`` and ``steps``."""
 
-    kind: Literal["step", "cosine"] = "step"
+    kind: Literal["step", "cosine", "polynomial", "constant"] = "step"
+    """polynomial: the square of the share of steps that are left, as in arcface_torch."""
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     milestones: tuple[PositiveInt, ...] = ()
@@ -283,7 +298,7 @@ class ScheduleRecipe(_Part):
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of epochs and steps")
-        if self.kind == "cosine" and self.milestones:
+        if self.kind != "step" and self.milestones:
             raise ValueError("milestones belong to kind 'step'")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("milestones must increase")
@@ -554,8 +569,8 @@ class TrainRecipe(_Part):
                 del content["head"]["start"]
         if self.pretrain is not None:
             content["pretrain"] = {"share": self.pretrain.share, "run": pretraining}
-        for key in ("backbone_rate", "head_rate"):
-            if content["optimizer"][key] == 1:
+        for key, default in _LATER_OPTIMIZER_KEYS.items():
+            if content["optimizer"][key] == default:
                 del content["optimizer"][key]
         if not self.backbone.frozen:
             del content["backbone"]["frozen"]
@@ -576,6 +591,9 @@ _NOT_IN_THE_RESULT = {
 }  # fmt: skip
 """Keys that say where things are and how they are computed."""
 
+_LATER_OPTIMIZER_KEYS = {
+    "name": "sgd", "options": {}, "decay_norms": True, "backbone_rate": 1.0, "head_rate": 1.0,
+}  # fmt: skip
 _LATER_KEYS = ("target_view", "sampler", "augment", "micro_batches", "ema", "recovery", "pretrain")
 """Younger than recorded fingerprints: left out at their defaults, so that those stay."""
 
