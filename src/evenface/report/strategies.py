@@ -48,7 +48,7 @@ def strategy_table(results: Results) -> Table | None:
     for of in results.strategies:
         condition = f"{_where(results, of)}, {_lower(_condition(results, of))}"
         choices = {choice.people: choice for choice in of.choices}
-        rows = []
+        rows: list[TableRow] = []
         for point in of.points:
             choice = choices.get(point.people)
             rows.append(

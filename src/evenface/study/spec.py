@@ -612,16 +612,7 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
-        for name, of in self.training_sets.items():
-            if of.pretrained is None:
-                continue
-            first = self.training_sets.get(of.pretrained.set)
-            if first is None or first.pretrained is not None:
-                raise ValueError(
-                    f"training_sets.{name}.pretrained.set: '{of.pretrained.set}' is no training "
-                    "set without a pretraining of its own; there are "
-                    + ", ".join(n for n, s in self.training_sets.items() if s.pretrained is None)
-                )
+        self._check_pretrained()
         self._check_shuffled()
         self._check_labels()
         self._check_endpoints()
@@ -633,6 +624,19 @@ class StudySpec(_Part):
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_pretrained(self) -> None:
+        """Pretraining is on a set that has none of its own."""
+        for name, of in self.training_sets.items():
+            if of.pretrained is None:
+                continue
+            first = self.training_sets.get(of.pretrained.set)
+            if first is None or first.pretrained is not None:
+                raise ValueError(
+                    f"training_sets.{name}.pretrained.set: '{of.pretrained.set}' is no training "
+                    "set without a pretraining of its own; there are "
+                    + ", ".join(n for n, s in self.training_sets.items() if s.pretrained is None)
+                )
 
     def _check_shuffled(self) -> None:
         """What is shuffled has to be there, and one network."""

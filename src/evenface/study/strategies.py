@@ -16,6 +16,7 @@ from itertools import groupby
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import percentile_interval
 from evenface.evaluate.results import Estimate
+from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p
 from evenface.study.record import Strategies, StrategyChoice, StrategyPoint
@@ -59,7 +60,7 @@ def compare_strategies(grid: Grid, placed: Mapping[str, Placed]) -> list[Strateg
 def _compared(
     grid: Grid, placed: Mapping[str, Placed], teacher: str | None, levels: Levels
 ) -> Strategies | None:
-    arms = {}
+    arms: dict[tuple[int, str], tuple[str, Arm]] = {}
     for name, place in placed.items():
         if arm := grid.student((name, teacher), levels):
             arms.setdefault((place.people, place.strategy), (name, arm))

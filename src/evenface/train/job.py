@@ -115,7 +115,9 @@ class Job:
         first = recipe.pretraining()
         pretraining = None if first is None else cls.open(first)
         fingerprint = recipe.fingerprint(
-            manifest.fingerprint, supply.fingerprint, pretraining and pretraining.fingerprint
+            manifest.fingerprint,
+            supply.fingerprint,
+            None if pretraining is None else pretraining.fingerprint,
         )
         return cls(recipe, manifest, supply, num_identities, fingerprint, pretraining)
 
