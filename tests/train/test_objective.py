@@ -17,7 +17,7 @@ from teaching import (
     noise_batch,
     unit,
 )
-from tiny_training import PixelTeacher, tiny_recipe
+from tiny_training import PixelTeacher, assert_same_bits, tiny_recipe
 
 from evenface.distill import create_distillation, list_distillations
 from evenface.distill.groups import GroupWeighting
@@ -349,6 +349,68 @@ def test_an_onnx_file_can_teach_online(recipe, tmp_path):
     *_, parts = parts_of(job, batch, embeddings)
     cosine = (unit(embeddings) * unit(toy.expected(values))).sum(axis=1)
     assert parts["distillation"] == pytest.approx(39.0625 * (1 - cosine.mean()), rel=1e-3)
+
+
+MIXING = {"mixup": {"probability": 0.5}, "cutmix": {"probability": 0.5}, "warp": {}, "noise": {}}
+
+
+@pytest.mark.parametrize("loader", ["stream", "resident"])
+def test_an_online_teacher_sees_the_mixed_pixels(recipe, network, loader):
+    distill = {"teacher": {"source": str(network)}}
+    job = Job.open(recipe(head=None, distill=distill, augment=MIXING, loader=loader))
+    plain = first_batch(Job.open(recipe(head=None, distill=distill)))
+    batch = first_batch(job)
+    assert (batch.images != plain.images).any()
+    embeddings = torch.randn(8, 8)
+    *_, parts = parts_of(job, batch, embeddings)
+    teacher = job.supply.online.network.eval()
+    with torch.no_grad():
+        seen = teacher((batch.images.permute(0, 3, 1, 2).float() - 127.5) / 127.5)
+    cosine = (unit(embeddings) * unit(seen)).sum(axis=1)
+    assert parts["distillation"] == pytest.approx(39.0625 * (1 - cosine.mean()), rel=1e-3)
+    halves = [open_source(job, CPU, part=(index, 2)).batch(0).images for index in range(2)]
+    assert torch.equal(torch.cat(halves), batch.images)
+
+
+def test_a_broken_run_with_mixed_images_resumes_to_the_same_bits(
+    recipe, network, tmp_path, break_at
+):
+    asked = recipe(head=None, distill={"teacher": {"source": str(network)}}, augment=MIXING)
+    train(asked, tmp_path / "whole", quiet=True)
+
+    def fail():
+        raise RuntimeError("pulled the plug")
+
+    mend = break_at(5, fail)
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        train(asked, tmp_path / "broken", quiet=True)
+    mend()
+    train(asked, tmp_path / "broken", quiet=True)
+    assert_same_bits(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distill": None}, "augment.cutmix mixes two people, whom only a teacher that sees"),
+        ({"distill": "cache"}, "name it in distill.teacher"),
+        ({"head": {"name": "cosface"}}, "such an image has no label: --set head=null"),
+        ({"losses": [{"name": "ekd"}]}, "the distillation loss 'ekd' needs one identity"),
+        ({"groups": {"weights": {"a": 2}}}, "distill.groups needs the group of one person"),
+    ],
+)
+def test_mixed_images_have_no_identity(recipe, network, caches, changes, message):
+    changes = dict(changes)
+    distill = {"teacher": {"source": str(network)}}
+    distill |= {key: changes.pop(key) for key in ("losses", "groups") if key in changes}
+    if changes.get("distill") == "cache":
+        changes["distill"] = {"cache": caches["pixels"]}
+    head = changes.get("head")
+    if head is None and changes.get("distill", True) is None:
+        head = {"name": "cosface"}
+    asked = recipe(**({"distill": distill} | changes | {"head": head}), augment={"cutmix": {}})
+    with pytest.raises(UsageError, match=message):
+        Job.open(asked)
 
 
 def test_feature_maps_teach(recipe, network, tmp_path):

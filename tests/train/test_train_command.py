@@ -119,6 +119,7 @@ def test_explaining_tells_where_values_come_from(run, recipe_file, cache):
         "embedding_size": 8,
         "dropout": 0.0,
         "start": None,
+        "frozen": [],
     }
     assert "# memory, estimated: " in out
     assert "# time: not measured; --probe takes a few steps" in out

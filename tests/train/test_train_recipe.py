@@ -38,12 +38,17 @@ def test_the_paper_recipe_says_what_the_paper_says():
     assert recipe.backbone.name == "iresnet50"
     assert recipe.head.options == {"s": 64.0, "m": 0.5, "std": 0.05}
     assert recipe.optimizer.model_dump() == {
+        "name": "sgd",
+        "options": {},
         "lr": 0.1,
         "lr_batch": 512,
         "momentum": 0.9,
         "nesterov": False,
+        "decay_norms": True,
         "weight_decay": 5e-4,
         "clip_norm": 5.0,
+        "backbone_rate": 1.0,
+        "head_rate": 1.0,
     }
     assert (recipe.schedule.epochs, recipe.schedule.milestones) == (26, (7, 13, 19, 24))
     assert recipe.batch_size == 128

@@ -16,6 +16,7 @@ from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
 from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
+from evenface.study.strategies import Placed, compare_strategies
 from evenface.study.sweep import sweep
 from evenface.study.variance import Found, variance_of
 
@@ -30,6 +31,7 @@ def summarise(
     kinds: Mapping[str, Kind] | None = None,
     real_fractions: Mapping[str, float] | None = None,
     right_labels: Sequence[Mapping[str, float]] = (),
+    strategies: Mapping[str, Placed] | None = None,
     factors: Mapping[str, Sequence[str]] | None = None,
     costs: Mapping[str, Cost] | None = None,
     rules: Sequence[str] | None = None,
@@ -49,6 +51,7 @@ def summarise(
             real and synthetic whatever ``kinds`` says. With three or more a study is a sweep.
         right_labels: of mixes that differ in nothing else, set → share of the synthetic identities
             with right group labels; a sweep too.
+        strategies: training set → how it uses how many real people; None: they are not compared.
         factors: levels of each factor, the first of which the others are compared with; None for
             their order among the arms.
         costs: of each arm; without any there are no Pareto fronts.
@@ -87,6 +90,9 @@ def summarise(
         differences=tuple(row for grid in grids for row in _differences(grid)),
         claims=tuple(claims),
         sweep=tuple(entry for grid in grids for entry in sweep(grid)),
+        strategies=tuple(
+            entry for grid in grids for entry in compare_strategies(grid, strategies or {})
+        ),
         inheritance=tuple(entry for grid in grids for entry in inheritance(grid)),
         pareto=tuple(entry for grid in grids for entry in pareto(grid, costs or {})),
         variance={grid.benchmark: of for grid in grids if (of := _variance(grid))},

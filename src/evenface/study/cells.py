@@ -21,7 +21,7 @@ class Cell:
         set: name of the training set.
         teacher: id of the teacher, None without distillation.
         levels: factor → level; without distillation none of the factors that concern it.
-        overrides: what the levels change in the student's recipe (dotted keys).
+        overrides: what set and levels change in the student's recipe (dotted keys).
         note: what the study file says of it (``arm_notes``); "" for nothing.
     """
 
@@ -75,12 +75,15 @@ def _of_distillation(levels: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _cell(spec: StudySpec, name: str, teacher: str | None, levels: Mapping[str, str]) -> Cell:
-    overrides: dict[str, Any] = {}
+    first = spec.training_sets[name].pretrained
+    # Where the set is, whoever makes the recipe says.
+    overrides = {} if first is None else {**first.overrides, "pretrain.data": first.set}
     for factor, level in levels.items():
         changes = spec.factors[factor][level]
         if both := set(overrides) & set(changes):
             raise UsageError(
-                f"{spec.name}: two factors change {', '.join(sorted(both))}, one of them {factor}"
+                f"{spec.name}: two factors, or a factor and the pretraining of the set {name}, "
+                f"change {', '.join(sorted(both))}; one of them is {factor}"
             )
         overrides |= changes
     shown = [level for factor, level in levels.items() if len(spec.factors[factor]) > 1]

@@ -297,7 +297,9 @@ def _weights(spec: StudySpec) -> dict[str, Any]:
 
 def _as_input(wanted: WholeSet | MixedSet) -> dict[str, Any]:
     """The set's settings without those that are newer than finished studies, where not used."""
-    unused = {"groups", "images", "starve"} if wanted.groups is None else set()
+    unused = {"pretrained"}  # the rows are the same
+    if wanted.groups is None:
+        unused |= {"groups", "images", "starve"}
     if isinstance(wanted, MixedSet) and not wanted.wrong_labels:
         unused.add("wrong_labels")
     return wanted.model_dump(mode="json", exclude=unused)

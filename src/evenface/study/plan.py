@@ -71,7 +71,13 @@ from evenface.study.spec import (
     TrainedTeacher,
     teacher_id,
 )
-from evenface.study.students import processes, student_recipe, teacher_recipe, too_few_seeds
+from evenface.study.students import (
+    processes,
+    run_key,
+    student_recipe,
+    teacher_recipe,
+    too_few_seeds,
+)
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.cache import CacheRecord
 from evenface.train.log import last_record
@@ -455,9 +461,9 @@ class _Planner:
                 seed=seed,
                 data=folder / "sets" / cell.set,
                 size=size,
-                cache=folder / "sets" / cell.set / f"embeddings-{self._network(cell, seed)}"
-                if cell.teacher
-                else None,
+                cache=self._cache(cell.set, cell, seed),
+                first=folder / "sets" / on if (on := self._first(cell)) else None,
+                first_cache=self._cache(on, cell, seed) if on else None,
                 epoch_images=epoch,
             )
             for cell in cells(self.spec)
@@ -501,10 +507,23 @@ class _Planner:
     def _network(self, cell: Cell, seed: int) -> str | None:
         return None if cell.teacher is None else self.spec.network(cell.teacher, seed)
 
+    def _first(self, cell: Cell) -> str | None:
+        """The training set of a cell's pretraining."""
+        of = self.spec.training_sets[cell.set].pretrained
+        return None if of is None else of.set
+
+    def _cache(self, name: str, cell: Cell, seed: int) -> Path | None:
+        """The folder of a cell's teacher's embeddings of a training set."""
+        if cell.teacher is None:
+            return None
+        return self.log.folder / "sets" / name / f"embeddings-{self._network(cell, seed)}"
+
     def _needs(self, cell: Cell, seed: int) -> tuple[str, ...]:
         network = self._network(cell, seed)
         of = (f"embeddings: {network} of {role}" for role in ("real", "synthetic"))
-        return (f"set: {cell.set}", *(of if cell.teacher else ()))
+        first = self._first(cell)
+        sets = (f"set: {cell.set}", *((f"set: {first}",) if first else ()))
+        return (*sets, *(of if cell.teacher else ()))
 
     def _identity(self, cell: Cell, recipe: TrainRecipe) -> object:
         """Equal for runs that are the same training."""
@@ -512,16 +531,19 @@ class _Planner:
             data = manifest.fingerprint
         else:
             data = self.spec.training_sets[cell.set].model_dump_json()
-        return recipe.fingerprint(data, cell.teacher)
+        return recipe.fingerprint(data, cell.teacher, self._first(cell))
 
     def _state_of_run(self, run: PlannedRun, cell: Cell, recipe: TrainRecipe) -> PlannedRun:
         manifest = self.sets.get(cell.set)
         network = self._network(cell, run.seed)
         whose = None if network is None else self.teachers.get(network)
-        if manifest is None or (cell.teacher is not None and whose is None):
+        lacks_first = self._first(cell) not in {None, *self.sets}
+        if manifest is None or lacks_first or (cell.teacher is not None and whose is None):
             begun = self.log.mark(f"train: {run.name}", f"runs/{run.name}") is not None
             return replace(run, state="unknown") if begun else run
-        stage = StudyRun(recipe, recipe.fingerprint(manifest.fingerprint, whose), 0).stage()
+        on = self._first(cell)
+        first = None if on is None else self.sets[on]
+        stage = StudyRun(recipe, run_key(recipe, manifest, whose, first), 0).stage()
         found = self.log.find(stage.name, stage.key, stage.at)
         if found is None:
             return run
@@ -541,7 +563,8 @@ class _Planner:
         kinds: dict[object, Weight] = {}
         found = {}
         for name, recipe in recipes.items():
-            kept = recipe.keep_checkpoints, recipe.ema is None, recipe.optimizer.momentum > 0
+            optimizer = recipe.optimizer.name, recipe.optimizer.momentum > 0
+            kept = recipe.keep_checkpoints, recipe.ema is None, optimizer
             kind = (kind_of(recipe), kept)
             if kind not in kinds:
                 try:

@@ -315,6 +315,40 @@ class Sweep(Record):
     """With KD: against all-real training without it."""
 
 
+class StrategyPoint(Record):
+    """Accuracies of a model that was trained with so many real people in one way."""
+
+    people: int
+    strategy: str
+    set: str
+    model: str
+    mean: Estimate
+    worst: Estimate
+
+
+class StrategyChoice(Record):
+    """The way with the most accurate worst group at a number of real people."""
+
+    people: int
+    best: str
+    shown: bool
+    """Whether it is above every other way by more than chance."""
+    gains: dict[str, Estimate]
+    """Other way → accuracy of the worst group by the best one, minus that by the other."""
+
+
+class Strategies(Record):
+    """Ways to use few real people, without KD (no teacher) or with it: real faces alone, a mix, or
+    pretraining followed by fine-tuning."""
+
+    benchmark: str
+    levels: Levels = Field(default_factory=dict)
+    teacher: str | None = None
+    points: tuple[StrategyPoint, ...]
+    choices: tuple[StrategyChoice, ...]
+    statement: str
+
+
 class GroupErrors(Record):
     """Errors of one group, fractions: of the teacher and of students without and with KD."""
 
@@ -365,6 +399,7 @@ class Answers(Record):
     differences: tuple[Difference, ...] = ()
     claims: tuple[Claim, ...] = ()
     sweep: tuple[Sweep, ...] = ()
+    strategies: tuple[Strategies, ...] = ()
     inheritance: tuple[Inheritance, ...] = ()
     pareto: tuple[Pareto, ...] = ()
     variance: dict[str, Found] = Field(default_factory=dict)

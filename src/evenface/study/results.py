@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -46,6 +46,7 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stages import StageLog
+from evenface.study.strategies import ALONE, FINE_TUNED, MIXED, Placed
 from evenface.study.students import StudyArm, StudyTeacher
 from evenface.study.wording import listed
 from evenface.train.run import RUN_NAME
@@ -95,6 +96,14 @@ def collect_results(findings: Findings) -> record.Results:
     factors = levels_of_given(spec)
     models = {arm.id: arm.describe() for arm in findings.arms}
     costs = {name: _cost(of, device, threads) for name, of in models.items()}
+    placed = _strategies(spec, findings.sets)
+    most = max((of.people for of in placed.values()), default=0)
+    # A curve over shares of real faces is one of mixes and of all real faces.
+    aside = {
+        name
+        for name, of in placed.items()
+        if of.strategy == FINE_TUNED or (of.strategy == ALONE and of.people < most)
+    }
     answers = summarise(
         findings.arms,
         findings.evaluations,
@@ -106,8 +115,9 @@ def collect_results(findings: Findings) -> record.Results:
         real_fractions={
             name: of.real_fraction
             for name, of in spec.training_sets.items()
-            if not (isinstance(of, MixedSet) and of.wrong_labels)
+            if not (isinstance(of, MixedSet) and of.wrong_labels) and name not in aside
         },
+        strategies=placed,
         right_labels=_right_labels(spec),
         factors=factors,
         costs=costs,
@@ -190,6 +200,23 @@ def _given_said(findings: Findings) -> str:
         "study: what they were trained on, from which teacher and with which seed is as the user "
         "says, and whether they differ in nothing else is not known to this program."
     )
+
+
+def _strategies(spec: StudySpec, sets: Mapping[str, Manifest]) -> dict[str, Placed]:
+    """Training set → how it uses its real people; {} where no set has a pretraining."""
+    people = {
+        name: round(of.real_fraction * len(sets[name].identities()))
+        for name, of in spec.training_sets.items()
+    }
+    if not any(of.pretrained for of in spec.training_sets.values()):
+        return {}
+    found = {}
+    for name, of in spec.training_sets.items():
+        if of.pretrained is not None:
+            found[name] = Placed(FINE_TUNED, people[name] + people[of.pretrained.set])
+        elif people[name]:
+            found[name] = Placed(ALONE if of.kind == "real" else MIXED, people[name])
+    return found
 
 
 def _right_labels(spec: StudySpec) -> list[dict[str, float]]:
@@ -374,7 +401,8 @@ def _set_title(spec: StudySpec, name: str) -> str:
 
 def _title(spec: StudySpec, name: str) -> str:
     wanted = spec.training_sets[name]
-    return _whole_title(spec, name) + _shares_said(wanted)
+    first = f", after pretraining on {wanted.pretrained.set}" if wanted.pretrained else ""
+    return _whole_title(spec, name) + _shares_said(wanted) + first
 
 
 def _shares_said(wanted: WholeSet | MixedSet) -> str:

@@ -37,6 +37,8 @@ def recipe_settings(recipe: TrainRecipe) -> dict[str, Any]:
     content = recipe.model_dump(mode="json", exclude=_APART)
     if recipe.distill is not None:
         content["distill"] = recipe.distill.content()
+    if recipe.pretrain is not None:
+        content["pretrain"] = {"share": recipe.pretrain.share, "set": recipe.pretrain.data.name}
     return flat(content)
 
 

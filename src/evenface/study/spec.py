@@ -242,6 +242,17 @@ class MixSpec(_Part):
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Pretrained(_Part):
+    """A first part of the training, on another of the study's training sets; see
+    :class:`evenface.train.recipe.PretrainRecipe`. Both parts together take the student's steps."""
+
+    set: SetName
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """What differs in the student's recipe (dotted keys): ``pretrain.share``,
+    ``optimizer.backbone_rate``, ``head.start``, …"""
 
 
 class GroupShares(_Part):
@@ -257,6 +268,8 @@ class GroupShares(_Part):
     groups as they come."""
     starve: Starve = "identities"
     """What a group with a share below 1 has less of."""
+    pretrained: Pretrained | None = None
+    """Students of this set are first trained on another one."""
 
     @model_validator(mode="after")
     def _shares_of_a_known_number(self) -> Self:
@@ -300,7 +313,6 @@ class MixedSet(MixSpec, GroupShares):
         return self
 
 
-SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 TrainingSet = Annotated[WholeSet | MixedSet, Field(discriminator="kind")]
 
 
@@ -612,6 +624,7 @@ class StudySpec(_Part):
                     f"teachers: {teacher.name} learns from '{teacher.set}', which is no training "
                     f"set; there are {', '.join(self.training_sets)}"
                 )
+        self._check_pretrained()
         self._check_shuffled()
         self._check_labels()
         self._check_endpoints()
@@ -623,6 +636,19 @@ class StudySpec(_Part):
         if self.variant is None and any("{variant}" in recipe for recipe in recipes_):
             raise ValueError("variant: a recipe is named with {variant}, so it must be given")
         return self
+
+    def _check_pretrained(self) -> None:
+        """Pretraining is on a set that has none of its own."""
+        for name, of in self.training_sets.items():
+            if of.pretrained is None:
+                continue
+            first = self.training_sets.get(of.pretrained.set)
+            if first is None or first.pretrained is not None:
+                raise ValueError(
+                    f"training_sets.{name}.pretrained.set: '{of.pretrained.set}' is no training "
+                    "set without a pretraining of its own; there are "
+                    + ", ".join(n for n, s in self.training_sets.items() if s.pretrained is None)
+                )
 
     def _check_shuffled(self) -> None:
         """What is shuffled has to be there, and one network."""

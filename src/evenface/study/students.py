@@ -36,7 +36,7 @@ from evenface.teachers.cache import EmbeddingCache
 from evenface.teachers.subset import shuffle_cache, subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
-from evenface.train.run import LOG_NAME, RUN_NAME, WEIGHTS_NAME
+from evenface.train.run import LOG_NAME, PRETRAINING_NAME, RUN_NAME, WEIGHTS_NAME
 
 _OF_RUN = ("fingerprint", "seconds", "images_seen", "final", "environment")
 """What results keep of a run's record."""
@@ -334,6 +334,8 @@ def train_students(
         if cell.teacher is not None
         for seed in spec.training_seeds
     ]
+    firsts = {name: of.pretrained.set for name, of in spec.training_sets.items() if of.pretrained}
+    taught += [(firsts[name], network) for name, network in taught if name in firsts]
     caches = {
         (name, network): _gather(network, embedded[network], name, sets[name], log)
         for name, network in dict.fromkeys(taught)
@@ -342,6 +344,7 @@ def train_students(
     trained: dict[str, StudyRun] = {}
     for cell in cells(spec):
         manifest = sets[cell.set]
+        on = firsts.get(cell.set)
         runs: dict[int, Path] = {}
         first: TrainRecipe | None = None
         for seed in spec.training_seeds:
@@ -355,11 +358,13 @@ def train_students(
                 data=log.folder / "sets" / cell.set,
                 size=size,
                 cache=None if network is None else caches[cell.set, network],
+                first=None if on is None else log.folder / "sets" / on,
+                first_cache=None if on is None or network is None else caches[on, network],
                 epoch_images=epoch_images,
             )
             first = first or recipe
             _check_batch(recipe, cell.set, len(manifest))
-            key = recipe.fingerprint(manifest.fingerprint, whose)
+            key = run_key(recipe, manifest, whose, None if on is None else sets[on])
             if key not in trained:
                 trained[key] = StudyRun(recipe, key, recipe.steps(len(manifest)))
             runs[seed] = log.folder / trained[key].at
@@ -381,6 +386,24 @@ def train_students(
         together.all_finished()
     failed = {log.folder / failure.stage.at: failure for failure in together.failures}
     return without_failed(arms, failed)
+
+
+def run_key(
+    recipe: TrainRecipe, manifest: Manifest, teacher: str | None, first: Manifest | None
+) -> str:
+    """The fingerprint of a run, known before it is trained.
+
+    Args:
+        recipe: its embedding size settled.
+        manifest: the training set.
+        teacher: its fingerprint, None without distillation.
+        first: the training set of its pretraining.
+    """
+    before = recipe.pretraining()
+    if before is None or first is None:
+        return recipe.fingerprint(manifest.fingerprint, teacher)
+    of_first = before.fingerprint(first.fingerprint, teacher if before.distill else None)
+    return recipe.fingerprint(manifest.fingerprint, teacher, of_first)
 
 
 def without_failed(
@@ -454,6 +477,8 @@ def _arm(cell: Cell, runs: dict[int, Path], recipe: TrainRecipe | None) -> Study
 def _without_paths(recipe: TrainRecipe) -> dict[str, Any]:
     content = recipe.model_dump(mode="json", exclude={"name", "data"}, exclude_defaults=True)
     content.get("distill", {}).pop("cache", None)
+    for key in ("data", "cache"):
+        content.get("pretrain", {}).pop(key, None)
     return content
 
 
@@ -525,6 +550,8 @@ def student_recipe(
     data: Path = Path(),
     size: int | None = None,
     cache: Path | None = None,
+    first: Path | None = None,
+    first_cache: Path | None = None,
     epoch_images: int | None = None,
 ) -> TrainRecipe:
     """The study's training recipe for one run.
@@ -537,6 +564,8 @@ def student_recipe(
         data: folder of the training set.
         size: dimensions of the embedding.
         cache: the teacher's embeddings, None for no distillation.
+        first: folder of the training set of its pretraining; None: it is only named.
+        first_cache: the teacher's embeddings of that; None: as ``cache``.
         epoch_images: images of the real faces, which count as an epoch where the recipe counts
             epochs, so that all sets take the same number of steps; not used where the study counts
             epochs of each set (``epochs_of``).
@@ -553,10 +582,14 @@ def student_recipe(
         "data": str(data),
         "backbone.embedding_size": size,
     }
+    if first is not None:
+        changes["pretrain.data"] = str(first)
     if cache is None:
         changes = {key: of for key, of in changes.items() if key.split(".")[0] != "distill"}
     else:
         changes["distill.cache"] = str(cache)
+        if "pretrain.data" in changes and changes.get("distill.during") != "fine-tuning":
+            changes["pretrain.cache"] = str(first_cache or cache)
         if not {"distill.name", "distill.losses", "distill.weight"} & set(changes):
             changes["distill.weight"] = spec.distillation_weight
     recipe = load_recipe(spec.recipe_name(spec.student.recipe), changes)
@@ -638,7 +671,8 @@ def _watched(title: str, runs: list[Path], steps: int) -> Iterator[Callable[[], 
 
 
 def _steps_done(run: Path) -> int:
-    return int(last_record(run / LOG_NAME).get("step", 0))
+    logs = (run / LOG_NAME, run / PRETRAINING_NAME / LOG_NAME)
+    return sum(int(last_record(log).get("step", 0)) for log in logs)
 
 
 def _read_log(path: Path) -> tuple[CurvePoint, ...]:

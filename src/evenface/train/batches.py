@@ -104,7 +104,7 @@ class BatchSource:
         whole = self.rows(step)
         rows = whole[index * size : (index + 1) * size]
         flipped = self._flipped(epoch, rows)
-        images = self._images(rows, flipped)
+        images = self.images(rows, flipped)
         batch = Batch(images, self._labels[rows], self._views(rows, flipped), rows, epoch, whole)
         return self._prepare(batch) if self._prepare else batch
 
@@ -124,7 +124,8 @@ class BatchSource:
             (hash_bits(derive_seed(self._seed, "flip"), epoch, rows) & np.uint64(1)) == 1
         )
 
-    def _images(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | Tensor:
+    def images(self, rows: np.ndarray, flipped: np.ndarray) -> np.ndarray | Tensor:
+        """uint8 (B, 112, 112, 3) of rows of the manifest, mirrored where ``flipped`` (B,)."""
         images = self._manifest.images(rows)
         images[flipped] = images[flipped, :, ::-1]
         return images

@@ -132,8 +132,15 @@ def _length(job: Job) -> list[str]:
     seen = schedule.steps * source.batch_size
     parts = job.recipe.micro_batches
     cut = f" (in {parts} parts of {source.batch_size // parts})" if parts > 1 else ""
+    facts = []
+    if (first := job.pretraining) is not None:
+        facts.append(
+            f"pretraining: {first.recipe.schedule.steps:,} of the steps, on "
+            f"{len(first.manifest):,} images of {first.num_identities:,} identities"
+        )
     return [
         f"training set: {len(job.manifest):,} images of {job.num_identities:,} identities",
+        *facts,
         f"length: {schedule.steps:,} steps of {source.batch_size} images{cut} = {seen:,} images, "
         f"{schedule.steps / source.batches_per_epoch:.1f} epochs",
     ]

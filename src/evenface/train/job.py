@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +27,7 @@ class Job:
         supply: what its losses draw on besides.
         num_identities: number of classes C.
         fingerprint: of recipe, training set and teacher.
+        pretraining: the training's first part, where it has two.
     """
 
     recipe: TrainRecipe
@@ -34,6 +35,15 @@ class Job:
     supply: Supply
     num_identities: int
     fingerprint: str
+    pretraining: Job | None = None
+
+    def fine_tuning(self, start: Path) -> Job:
+        """The training's second part, which keeps the fingerprint of the whole.
+
+        Args:
+            start: run folder of the first.
+        """
+        return replace(self, recipe=self.recipe.fine_tuning(start), pretraining=None)
 
     @property
     def cache(self) -> Targets | None:
@@ -91,6 +101,7 @@ class Job:
             )
         _check_size(recipe, len(manifest), num_identities)
         supply = open_supply(recipe, manifest)
+        _check_head(recipe, supply)
         start = recipe.backbone.start
         size = supply.embedding_size if start is None else _size_of_start(recipe, start)
         recipe = recipe.with_embedding_size(size)
@@ -98,8 +109,18 @@ class Job:
             from evenface.train.needs import check_needs
 
             check_needs(recipe, supply)
-        fingerprint = recipe.fingerprint(manifest.fingerprint, supply.fingerprint)
-        return cls(recipe, manifest, supply, num_identities, fingerprint)
+        if recipe.augment:
+            from evenface.train.needs import check_pairs
+
+            check_pairs(recipe)
+        first = recipe.pretraining()
+        pretraining = None if first is None else cls.open(first)
+        fingerprint = recipe.fingerprint(
+            manifest.fingerprint,
+            supply.fingerprint,
+            None if pretraining is None else pretraining.fingerprint,
+        )
+        return cls(recipe, manifest, supply, num_identities, fingerprint, pretraining)
 
 
 def _refuse_nobody(recipe: TrainRecipe, manifest: Manifest) -> None:
@@ -133,7 +154,26 @@ def _check_size(recipe: TrainRecipe, images: int, num_identities: int) -> None:
         )
 
 
-def _size_of_start(recipe: TrainRecipe, start: Path) -> int:
+def _check_head(recipe: TrainRecipe, supply: Supply) -> None:
+    """Whether class centres can be the teacher's."""
+    if recipe.head is None or recipe.head.start != "teacher":
+        return
+    where = f"recipe '{recipe.name}': head.start 'teacher'"
+    if supply.targets is None:
+        raise UsageError(
+            f"{where} is the mean of cached embeddings: name distill.cache, or take head.start=own"
+        )
+    size = recipe.backbone.embedding_size
+    if size not in (None, supply.embedding_size):
+        raise UsageError(
+            f"{where} needs class centres of {size} dimensions, the teacher '{supply.teacher}' has "
+            f"{supply.embedding_size}. Take head.start=own, or backbone.embedding_size=null"
+        )
+
+
+def _size_of_start(recipe: TrainRecipe, start: Path) -> int | None:
+    if start.is_file():
+        return recipe.backbone.embedding_size
     begun = run_backbone(start)
     asked = (recipe.backbone.name, recipe.backbone.embedding_size or begun.embedding_size)
     if asked != begun[:2]:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,10 @@ from evenface.train.batches import Batch
 from evenface.train.device import to_device
 from evenface.train.distributed import ALONE, World
 from evenface.train.objective import Objective
+from evenface.train.optimizers import create_optimizer, parameter_groups
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
-from evenface.train.run import run_backbone, run_weights
+from evenface.train.run import run_backbone, start_weights
 from evenface.train.supply import Supply
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -64,11 +66,13 @@ class Learner:
         if backbone is None:
             backbone = build_backbone(recipe)
             if recipe.backbone.start is not None:
-                weights = run_weights(recipe.backbone.start)
+                weights = start_weights(recipe.backbone.start)
                 load_state(backbone, read_state(weights), weights, recipe.backbone.name)
         if world.size > 1 and device.type == "cuda":
             backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)
         self.backbone = backbone.to(device)
+        self._frozen = _modules(backbone, recipe)
+        self.freeze()
         self.objective = Objective.from_recipe(recipe, num_identities, supply)
         if recipe.head is not None:
             self.objective.share(world, sharded=recipe.head.sharded, sample=recipe.head.sample)
@@ -91,22 +95,37 @@ class Learner:
             recompute_blocks(self.backbone)
         self._forward = torch.compile(self.backbone) if recipe.compile else self.backbone
         self.objective.watch(self.backbone)
-        self._parameters = [
-            parameter
-            for part in (self.backbone, self.objective)
-            for parameter in part.parameters()
-            if parameter.requires_grad
-        ]
-        self._optimizer = torch.optim.SGD(
-            self._parameters,
-            lr=recipe.optimizer.lr,
-            momentum=recipe.optimizer.momentum,
-            nesterov=recipe.optimizer.nesterov,
-            weight_decay=recipe.optimizer.weight_decay,
-            # One kernel; it also spares fp16's scaler a look at the device in every step.
-            fused=device.type == "cuda" or None,
+        groups = parameter_groups(
+            [
+                (self.backbone, recipe.optimizer.backbone_rate),
+                (self.objective, recipe.optimizer.head_rate),
+            ],
+            recipe.optimizer,
         )
+        self._parameters = [parameter for group in groups for parameter in group["params"]]
+        # One kernel; it also spares fp16's scaler a look at the device in every step.
+        fused = device.type == "cuda" or None
+        self._optimizer = create_optimizer(recipe.optimizer, groups, fused=fused)
         self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+
+    def freeze(self) -> None:
+        """Let the recipe's frozen modules learn nothing and keep their statistics."""
+        for module in self._frozen:
+            module.eval().requires_grad_(requires_grad=False)
+
+    def begin_head(self, centres: np.ndarray) -> None:
+        """Take over class centres, at the length of the random ones in the mean.
+
+        Args:
+            centres: float (C, D), normalised.
+        """
+        head, shard = self.objective.head, self.objective.shard
+        assert head is not None
+        with torch.no_grad():
+            length = head.weight.norm(dim=1).mean()
+            whole = torch.from_numpy(centres)
+            part = whole if shard is None else shard.cut(whole)
+            head.weight.copy_(part.to(head.weight) * length)
 
     def step(self, batch: Batch, rate: float, seed: int) -> dict[str, Tensor]:
         """One optimiser step.
@@ -183,7 +202,7 @@ class Learner:
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self.backbone.parameters(), self._clip_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)  # older checkpoints have none
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self.average:
@@ -257,8 +276,24 @@ def _on_centres(
     """
     objective["head.weight"] = change(objective["head.weight"])
     if number in optimizer["state"]:
-        momenta = {k: v if v is None else change(v) for k, v in optimizer["state"][number].items()}
+        momenta = {  # a counter of steps is no momentum
+            key: value if value is None or not value.ndim else change(value)
+            for key, value in optimizer["state"][number].items()
+        }
         optimizer["state"] = {**optimizer["state"], number: momenta}
+
+
+def _modules(backbone: nn.Module, recipe: TrainRecipe) -> list[nn.Module]:
+    """The modules that a recipe freezes; UsageError where there is no such one."""
+    known = dict(backbone.named_modules())
+    for name in recipe.backbone.frozen:
+        if not name or name not in known:
+            listed = ", ".join(child for child, _ in backbone.named_children())
+            raise UsageError(
+                f"recipe '{recipe.name}': backbone.frozen: no module '{name}' in "
+                f"{recipe.backbone.name}, whose parts are: {listed}"
+            )
+    return [known[name] for name in recipe.backbone.frozen]
 
 
 def save_weights(backbone: nn.Module, path: Path) -> None:
@@ -286,7 +321,7 @@ def build_backbone(recipe: TrainRecipe) -> nn.Module:
             recipe.backbone.name,
             embedding_size=size,
             dropout=recipe.backbone.dropout_rate,
-            channels=run_backbone(start).channels if start else None,
+            channels=run_backbone(start).channels if start and start.is_dir() else None,
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"recipe '{recipe.name}': {error}") from None

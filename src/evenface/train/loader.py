@@ -40,7 +40,9 @@ def open_source(
     augmenter = create_augmenter(recipe.augment, recipe.seed)
 
     def prepare(batch: Batch) -> Batch:
-        images = batch.images
+        images = augmenter.mix(
+            batch.images, batch.epoch, batch.rows, count=len(job.manifest), read=source.images
+        )
         if isinstance(images, np.ndarray):
             images = augmenter.on_cpu(images, batch.epoch, batch.rows)
         return replace(
@@ -60,8 +62,10 @@ def open_source(
         "prepare": prepare,
     }
     if _resident(job, device):
-        return ResidentSource(job.manifest, job.cache, device=device, **options)
-    return BatchSource(job.manifest, job.cache, **options)
+        source: BatchSource = ResidentSource(job.manifest, job.cache, device=device, **options)
+    else:
+        source = BatchSource(job.manifest, job.cache, **options)
+    return source
 
 
 class ResidentSource(BatchSource):
@@ -81,7 +85,8 @@ class ResidentSource(BatchSource):
             images[start : start + len(rows)] = to_device(self._manifest.images(rows), self._device)
         return images
 
-    def _images(self, rows: np.ndarray, flipped: np.ndarray) -> Tensor:
+    def images(self, rows: np.ndarray, flipped: np.ndarray) -> Tensor:
+        """uint8 (B, 112, 112, 3) on the device."""
         images = self._all.index_select(0, to_device(rows, self._device))
         mirrored = to_device(flipped, self._device)[:, None, None, None]
         return torch.where(mirrored, images.flip(2), images)

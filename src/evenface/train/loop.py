@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
@@ -22,6 +23,7 @@ from evenface.lock import FolderLock
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
+from evenface.train.class_means import own_centres
 from evenface.train.device import choose_device, torch_settings
 from evenface.train.distributed import World, open_world, own_device
 from evenface.train.divergence import Watch
@@ -36,6 +38,7 @@ from evenface.train.recipe import TrainRecipe
 from evenface.train.run import (
     LOG_NAME,
     OTHER_WEIGHTS_NAME,
+    PRETRAINING_NAME,
     RECIPE_NAME,
     RUN_NAME,
     WEIGHTS_NAME,
@@ -43,6 +46,7 @@ from evenface.train.run import (
     finished_run,
 )
 from evenface.train.schedule import Schedule
+from evenface.train.targets import mean_centres
 
 OnLog = Callable[[dict[str, Any]], object]
 """Called with each line of the log and ``steps``, the number of all steps; True ends training."""
@@ -79,7 +83,12 @@ def train(
         TrainingDivergedError: a loss, a gradient or a weight became NaN or infinite, more often
             than ``recipe.recovery`` allows.
     """
-    job = Job.open(recipe, manifest)
+    return _train(Job.open(recipe, manifest), out, quiet=quiet, on_log=on_log)
+
+
+def _train(job: Job, out: Path, *, quiet: bool, on_log: OnLog | None) -> RunResult:
+    """Train a job, its first part before it."""
+    recipe = job.recipe
     if finished := finished_run(out, job.fingerprint):
         if finished.get("stopped") and on_log is None:
             raise UsageError(
@@ -87,6 +96,15 @@ def train(
                 f"caller. Choose another --out, or delete {out} to train it to the end"
             )
         return finished
+    if job.pretraining is not None:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(
+                f"recipe '{recipe.name}': pretrain works in one process. Train the first part by "
+                "itself, and give its run as backbone.start"
+            )
+        first = out / PRETRAINING_NAME
+        _train(job.pretraining, first, quiet=quiet, on_log=None)
+        return _train(job.fine_tuning(first), out, quiet=quiet, on_log=on_log)
     with open_world(recipe.device) as world:
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
@@ -152,12 +170,27 @@ class _Run:
                 warn_of_changes(checkpoint.environment, now)
             if not quiet and progress.step:
                 note(f"{self.out}: resumed at step {progress.step:,} of {self.schedule.steps:,}")
-        elif self.job.recipe.recovery:
-            self._save(progress)  # to go back to
+        else:
+            self._begin_head()
+            if self.job.recipe.recovery:
+                self._save(progress)  # to go back to
         if self.world.first:
             resolved = yaml.safe_dump(self.job.recipe.model_dump(mode="json"), sort_keys=False)
             write_text(self.out / RECIPE_NAME, resolved)
         return progress
+
+    def _begin_head(self) -> None:
+        """Give the head the class centres that the recipe asks for."""
+        job = self.job
+        if job.recipe.head is None or job.recipe.head.start is None:
+            return
+        if job.recipe.head.start == "own":
+            centres = own_centres(self.learner.backbone, job.manifest)
+            self.learner.freeze()  # embedding leaves all modules in training mode
+        else:
+            assert job.cache is not None
+            centres = mean_centres(job.cache, job.manifest.labels())
+        self.learner.begin_head(centres)
 
     def go_on(self, progress: Progress, *, quiet: bool) -> Progress:
         """Train from ``progress`` to the end."""
@@ -306,8 +339,18 @@ class _Run:
         }
         if steps < self.schedule.steps:
             result["stopped"] = True
-        if recipe.backbone.start is not None:
-            begun = read_json(recipe.backbone.start / RUN_NAME)
+        start = recipe.backbone.start
+        if start == self.out / PRETRAINING_NAME:
+            before = read_json(start / RUN_NAME)
+            keys = ("images", "num_identities", "steps", "images_seen", "seconds")
+            result["pretraining"] = {key: before[key] for key in keys}
+            result["steps"] += before["steps"]
+            result["images_seen"] += before["images_seen"]
+            result["seconds"] = round(result["seconds"] + before["seconds"], 2)
+        if start is not None and start.is_file():
+            result["start"] = sha256_file(start)
+        elif start is not None:
+            begun = read_json(start / RUN_NAME)
             result["start"] = begun.get("fingerprint", "")
             for key in ("channels", "pruned"):
                 if key in begun:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evenface.models.inputs import to_input
 from evenface.train.learner import HALF, build_backbone
+from evenface.train.optimizers import state_tensors
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import blocks_of
 
@@ -27,7 +28,7 @@ class MemoryEstimate:
 
     Attributes:
         weights: of backbone and class centres, with their gradients.
-        optimizer: momenta.
+        optimizer: momenta and the like.
         average: of the weights.
         activations: kept for the backward pass, of a whole batch or a micro-batch.
         logits: (B, C) of the head.
@@ -69,7 +70,7 @@ def estimate_memory(recipe: TrainRecipe, num_identities: int, batch_size: int) -
     images = batch_size // recipe.micro_batches
     return MemoryEstimate(
         weights=2 * learned,
-        optimizer=learned if recipe.optimizer.momentum else 0,
+        optimizer=learned * state_tensors(recipe.optimizer),
         average=parameters * width if recipe.ema else 0,
         activations=kept * (2 if recipe.precision == "fp64" else 1) * images // _IMAGES,
         logits=_LOGITS_KEPT * batch_size * num_identities * width,

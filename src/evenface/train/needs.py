@@ -5,6 +5,7 @@ from __future__ import annotations
 from evenface.distill.base import NEEDS, Need, SampleDistillation
 from evenface.distill.registry import DISTILLATIONS
 from evenface.errors import UsageError
+from evenface.train.augment import create_augmenter
 from evenface.train.recipe import TrainRecipe
 from evenface.train.supply import Supply
 
@@ -54,6 +55,33 @@ def check_needs(recipe: TrainRecipe, supply: Supply) -> None:
             "equal. Take the teacher's with --set backbone.embedding_size=null, or learn a linear "
             "map between the two with --set distill.projection=true"
         )
+
+
+def check_pairs(recipe: TrainRecipe) -> None:
+    """Refuse augmentations that mix two people where something takes a mixed image for one of them.
+
+    Raises:
+        UsageError: there is such an augmentation, and classification, a cached teacher, or a loss
+            or weights that look at the image's identity or group.
+    """
+    mixing = create_augmenter(recipe.augment, recipe.seed).pairs
+    if not mixing:
+        return
+    where = f"recipe '{recipe.name}': augment.{mixing[0]} mixes two people"
+    if recipe.distill is None or recipe.distill.teacher is None:
+        raise UsageError(
+            f"{where}, whom only a teacher that sees the same pixels can embed: name it in "
+            "distill.teacher (not distill.cache)"
+        )
+    if recipe.head is not None and recipe.head.weight:
+        raise UsageError(
+            f"{where}, and such an image has no label: --set head=null, or head.weight=0"
+        )
+    labelled = [t.name for t in recipe.distill.terms if "labels" in DISTILLATIONS[t.name].needs]
+    if labelled:
+        raise UsageError(f"{where}, but the distillation loss '{labelled[0]}' needs one identity")
+    if recipe.distill.groups:
+        raise UsageError(f"{where}, but distill.groups needs the group of one person")
 
 
 def _missing(recipe: TrainRecipe, supply: Supply) -> dict[Need, str]:

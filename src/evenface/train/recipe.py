@@ -21,7 +21,7 @@ from pydantic import (
 from evenface import recipes
 from evenface.files import fingerprint, sha256_file
 from evenface.teachers.base import Engine
-from evenface.train.run import WEIGHTS_NAME
+from evenface.train.run import start_weights
 
 
 class _Part(BaseModel):
@@ -38,7 +38,11 @@ class BackboneRecipe(_Part):
     """Before the embedding layer. "published": 0.4 for IResNet-50 and 0 for others, as published
     code has it."""
     start: Path | None = None
-    """Run whose weights to begin with, and whose widths where it is pruned; None: new weights."""
+    """Run whose weights to begin with, and whose widths where it is pruned; or a file of weights,
+    as published. None: new weights."""
+    frozen: tuple[str, ...] = ()
+    """Names of modules (``stem``, ``layer1``, ``blocks.0``) whose weights and statistics stay as
+    they are."""
 
     @property
     def dropout_rate(self) -> float:
@@ -95,6 +99,9 @@ class HeadRecipe(_Part):
     """Spread the class centres over the processes, for more identities than a GPU holds."""
     sample: float = Field(default=1.0, gt=0, le=1)
     """Share of the classes that a step uses (Partial FC), those of the batch among them."""
+    start: Literal["teacher", "own"] | None = None
+    """Class centres to begin with: the mean embedding of each identity, of the teacher ("teacher",
+    from ``distill.cache``) or of the backbone as it begins ("own"). None: random."""
     published: bool = False
     """Options that are not given are as published code has them, faults included
     (:data:`PUBLISHED_OPTIONS`), instead of the papers'."""
@@ -174,6 +181,8 @@ class DistillationRecipe(_Part):
     """The teacher's class centres: "mean" for the mean teacher embedding of each identity, or a
     file (.safetensors, .pt) with one tensor (C, D), its rows by sorted identity."""
     groups: GroupRecipe | None = None
+    during: Literal["both", "pretraining", "fine-tuning"] = "both"
+    """Which part of a training with ``pretrain`` distils."""
 
     @model_validator(mode="before")
     @classmethod
@@ -237,22 +246,41 @@ class SamplerRecipe(_Part):
 
 
 class OptimizerRecipe(_Part):
-    """SGD. The rate used is ``lr`` · batch_size / ``lr_batch``: linear scaling."""
+    """See :mod:`evenface.train.optimizers`. The rate used is ``lr`` · batch_size / ``lr_batch``:
+    linear scaling."""
 
+    name: str = "sgd"
     lr: float = Field(default=0.1, gt=0)
     lr_batch: PositiveInt | None = 512
     """The batch size that ``lr`` is meant for; None: ``lr`` is the rate whatever the batch."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD."""
     nesterov: bool = False
+    """Of SGD."""
+    options: Options = Field(default_factory=dict)
+    """Of other optimisers; adamw: beta1, beta2, eps."""
+    decay_norms: bool = True
+    """Whether parameters of one dimension (norms, biases, slopes of activations) decay."""
     weight_decay: float = Field(default=5e-4, ge=0)
     clip_norm: float = Field(default=5.0, gt=0)
     """Largest norm of the backbone's gradient."""
+    backbone_rate: float = Field(default=1.0, gt=0)
+    """Factor on the rate of the backbone."""
+    head_rate: float = Field(default=1.0, gt=0)
+    """Factor on the rate of the class centres and of what the losses learn."""
+
+    @model_validator(mode="after")
+    def _of_its_own(self) -> Self:
+        if self.name != "sgd" and self.nesterov:
+            raise ValueError(f"nesterov is for sgd, not for {self.name}: set it to false")
+        return self
 
 
 class ScheduleRecipe(_Part):
     """How long, and at which rate. Exactly one of ``epochs`` and ``steps``."""
 
-    kind: Literal["step", "cosine"] = "step"
+    kind: Literal["step", "cosine", "polynomial", "constant"] = "step"
+    """polynomial: the square of the share of steps that are left, as in arcface_torch."""
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     milestones: tuple[PositiveInt, ...] = ()
@@ -270,7 +298,7 @@ class ScheduleRecipe(_Part):
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of epochs and steps")
-        if self.kind == "cosine" and self.milestones:
+        if self.kind != "step" and self.milestones:
             raise ValueError("milestones belong to kind 'step'")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("milestones must increase")
@@ -314,6 +342,23 @@ class RecoveryRecipe(_Part):
     """Factor on the learning rate from there on, for every attempt."""
 
 
+class PretrainRecipe(_Part):
+    """A first part of the training, on other images with other people.
+
+    It trains the same backbone with a head of its own at the plain rates. The second part, on
+    ``data``, begins with its backbone: ``optimizer.backbone_rate``, ``optimizer.head_rate``,
+    ``backbone.frozen`` and ``head.start`` are for that one. Each part has the whole schedule,
+    warm-up included, over its own steps.
+    """
+
+    data: Path
+    """Manifest, or the folder of a data set."""
+    cache: Caches | None = None
+    """The teacher's embeddings of it, where it distils from a cache."""
+    share: float = Field(default=0.75, gt=0, lt=1)
+    """Of all steps."""
+
+
 class TrainRecipe(_Part):
     """Everything that decides about one model."""
 
@@ -327,6 +372,8 @@ class TrainRecipe(_Part):
     head: HeadRecipe | None
     """None: no classification, distillation alone."""
     distill: DistillationRecipe | None = None
+    pretrain: PretrainRecipe | None = None
+    """None: one part, on ``data``."""
     sampler: Annotated[SamplerRecipe, BeforeValidator(_named)] = SamplerRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe
@@ -386,11 +433,98 @@ class TrainRecipe(_Part):
                 "target_view 'original' needs distill.cache: an online teacher embeds the very "
                 "pixels that the student sees"
             )
+        start = self.backbone.start or self.pretrain
+        if self.head is not None and self.head.start == "own" and start is None:
+            raise ValueError(
+                "head.start 'own' is the mean of embeddings of a trained backbone: give "
+                "backbone.start or pretrain"
+            )
+        self._check_pretraining()
         if self.loader == "resident" and "jpeg" in self.augment:
             raise ValueError(
                 "augment.jpeg needs images that pass the CPU: loader 'stream' or 'auto'"
             )
         return self
+
+    def _check_pretraining(self) -> None:
+        during = self.distill.during if self.distill else "both"
+        if self.pretrain is None:
+            if during != "both":
+                raise ValueError(f"distill.during '{during}' is for trainings with pretrain")
+            return
+        schedule = self.schedule
+        if (
+            schedule.milestones
+            or schedule.stop_epoch
+            or not (schedule.steps or schedule.epoch_steps)
+        ):
+            raise ValueError(
+                "pretrain divides the steps of a schedule: give schedule.steps, or epochs with "
+                "epoch_steps, without milestones and stop_epoch"
+            )
+        if not 0 < self._pretraining_steps() < schedule.whole_steps(0):
+            raise ValueError("pretrain.share leaves one of the two parts without a step")
+        if during != "both" and (self.head is None or not self.head.weight):
+            raise ValueError(f"distill.during '{during}': the other part has nothing to learn")
+        cached = bool(self.distill and self.distill.cache) and during != "fine-tuning"
+        if cached != (self.pretrain.cache is not None):
+            raise ValueError(
+                "pretrain.cache is needed: the teacher's embeddings of pretrain.data"
+                if cached
+                else "pretrain.cache is given, but the pretraining does not distil from a cache"
+            )
+
+    def _pretraining_steps(self) -> int:
+        return round(self.schedule.whole_steps(0) * self.pretrain.share) if self.pretrain else 0
+
+    def pretraining(self) -> Self | None:
+        """The recipe of the first part; None where there is but one."""
+        if self.pretrain is None:
+            return None
+        distill = self.distill
+        if distill is not None and distill.during == "fine-tuning":
+            distill = None
+        elif distill is not None:
+            update = {"cache": self.pretrain.cache, "during": "both"}
+            distill = distill.model_copy(update=update)
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-pretraining",
+                "data": self.pretrain.data,
+                "num_identities": None,
+                "pretrain": None,
+                "distill": distill,
+                "backbone": self.backbone.model_copy(update={"frozen": ()}),
+                "head": self.head and self.head.model_copy(update={"start": None}),
+                "optimizer": self.optimizer.model_copy(
+                    update={"backbone_rate": 1.0, "head_rate": 1.0}
+                ),
+                "schedule": self.schedule.model_copy(
+                    update={"steps": self._pretraining_steps(), "epochs": None}
+                ),
+            }
+        )
+
+    def fine_tuning(self, start: Path) -> Self:
+        """The recipe of the second part.
+
+        Args:
+            start: run folder of the first.
+        """
+        steps = self.schedule.whole_steps(0) - self._pretraining_steps()
+        distill = self.distill
+        if distill is not None and distill.during == "pretraining":
+            distill = None
+        elif distill is not None:
+            distill = distill.model_copy(update={"during": "both"})
+        return self.model_copy(
+            update={
+                "pretrain": None,
+                "distill": distill,
+                "backbone": self.backbone.model_copy(update={"start": start}),
+                "schedule": self.schedule.model_copy(update={"steps": steps, "epochs": None}),
+            }
+        )
 
     def with_embedding_size(self, teacher: int | None = None) -> Self:
         """The recipe with its embedding size settled: its own, else the teacher's, else 512.
@@ -406,7 +540,7 @@ class TrainRecipe(_Part):
         """Optimiser steps on a training set of this many images, in full batches."""
         return self.schedule.trained_steps(images // self.batch_size)
 
-    def fingerprint(self, data: str, teacher: str | None) -> str:
+    def fingerprint(self, data: str, teacher: str | None, pretraining: str | None = None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
 
         Left out is how it is computed (device, threads, layout, what is kept in memory): a run may
@@ -415,6 +549,7 @@ class TrainRecipe(_Part):
         Args:
             data: the manifest's fingerprint.
             teacher: the teacher's fingerprint, or None.
+            pretraining: the fingerprint of :meth:`pretraining`, where there is one.
         """
         content = self.model_dump(mode="json", exclude=_NOT_IN_THE_RESULT)
         for key in _LATER_KEYS:
@@ -430,11 +565,20 @@ class TrainRecipe(_Part):
                 del content["head"]["sample"]
             if content["head"]["weight"] == 1:
                 del content["head"]["weight"]
+            if content["head"]["start"] is None:
+                del content["head"]["start"]
+        if self.pretrain is not None:
+            content["pretrain"] = {"share": self.pretrain.share, "run": pretraining}
+        for key, default in _LATER_OPTIMIZER_KEYS.items():
+            if content["optimizer"][key] == default:
+                del content["optimizer"][key]
+        if not self.backbone.frozen:
+            del content["backbone"]["frozen"]
         content["backbone"]["dropout"] = self.backbone.dropout_rate
         if self.backbone.start is None:  # as in recipes that do not know the key
             del content["backbone"]["start"]
         else:
-            content["backbone"]["start"] = sha256_file(self.backbone.start / WEIGHTS_NAME)
+            content["backbone"]["start"] = sha256_file(start_weights(self.backbone.start))
         for key in ("epoch_steps", "stop_epoch"):
             if content["schedule"][key] is None:  # as in recipes that do not know the key
                 del content["schedule"][key]
@@ -447,7 +591,10 @@ _NOT_IN_THE_RESULT = {
 }  # fmt: skip
 """Keys that say where things are and how they are computed."""
 
-_LATER_KEYS = ("target_view", "sampler", "augment", "micro_batches", "ema", "recovery")
+_LATER_OPTIMIZER_KEYS = {
+    "name": "sgd", "options": {}, "decay_norms": True, "backbone_rate": 1.0, "head_rate": 1.0,
+}  # fmt: skip
+_LATER_KEYS = ("target_view", "sampler", "augment", "micro_batches", "ema", "recovery", "pretrain")
 """Younger than recorded fingerprints: left out at their defaults, so that those stay."""
 
 

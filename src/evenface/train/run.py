@@ -19,6 +19,10 @@ OTHER_WEIGHTS_NAME = "weights-{}.safetensors"
 """For what :attr:`RunResult.weights` is not: "average" or "last-step"."""
 
 
+PRETRAINING_NAME = "pretraining"
+"""Run folder of a training's first part, in that of the whole."""
+
+
 class RunResult(TypedDict):
     """Content of ``run.json``, written last: where it is, the run is finished."""
 
@@ -33,7 +37,10 @@ class RunResult(TypedDict):
     pruned: NotRequired[dict[str, Any]]
     """What it was pruned of; see :class:`evenface.export.prune.Pruned`."""
     start: NotRequired[str]
-    """Fingerprint of the run whose weights it began with."""
+    """Fingerprint of the run whose weights it began with, or SHA-256 of a file of weights."""
+    pretraining: NotRequired[dict[str, Any]]
+    """Of the first part, whose own record is in the folder "pretraining": images, num_identities,
+    steps, images_seen and seconds, which those of the whole include."""
     head: str | None
     """None: distillation alone."""
     parameters: int
@@ -64,6 +71,11 @@ class RunResult(TypedDict):
     torch: str
     environment: dict[str, Any]
     """Machine and versions of its last part."""
+
+
+def start_weights(start: Path) -> Path:
+    """The file of weights that a recipe's ``backbone.start``, a run or such a file, stands for."""
+    return run_weights(start) if start.is_dir() else start
 
 
 def finished_run(out: Path, fingerprint: str) -> RunResult | None:

@@ -6,6 +6,9 @@ import math
 
 from evenface.train.recipe import OptimizerRecipe, ScheduleRecipe
 
+_POWER = 2
+"""Of polynomial schedules, as in arcface_torch's PolynomialLRWarmup."""
+
 
 def peak_rate(optimizer: OptimizerRecipe, batch_size: int) -> float:
     """Learning rate before any decay."""
@@ -45,6 +48,11 @@ class Schedule:
         if self._schedule.kind == "cosine":
             progress = (step - warmup) / max(1, self._whole - warmup)
             return self.peak * (1 + math.cos(math.pi * progress)) / 2
+        if self._schedule.kind == "polynomial":
+            left = (self._whole - step) / max(1, self._whole - warmup)
+            return self.peak * left**_POWER
+        if self._schedule.kind == "constant":
+            return self.peak
         epoch = step // self._epoch_steps
         passed = sum(epoch >= milestone for milestone in self._schedule.milestones)
         return self.peak * self._schedule.gamma**passed

@@ -456,10 +456,16 @@ def _optimisation(results: Results, recipes: Mapping[str, TrainRecipe]) -> list[
 
 def _rate(recipe: TrainRecipe) -> list[Piece]:
     optimizer = recipe.optimizer
-    nesterov = ", Nesterov's" if optimizer.nesterov else ""
+    name = f"SGD with momentum {optimizer.momentum:g}" + ", Nesterov's" * optimizer.nesterov
+    if optimizer.name != "sgd":
+        name = " ".join(
+            [{"adamw": "AdamW"}.get(optimizer.name, optimizer.name)]
+            + [f"({key} {_plain(value)})" for key, value in optimizer.options.items()]
+        )
+    spared = "" if optimizer.decay_norms else " (none of norms and biases)"
     pieces: list[Piece] = [
-        f"SGD with momentum {optimizer.momentum:g}{nesterov}, weight decay "
-        f"{optimizer.weight_decay:g}, batches of {recipe.batch_size} images, "
+        f"{name}, weight decay {optimizer.weight_decay:g}{spared}, "
+        f"batches of {recipe.batch_size} images, "
     ]
     if optimizer.lr_batch is None:
         pieces.append(f"learning rate {optimizer.lr:g}")
@@ -489,6 +495,8 @@ def _length(recipe: TrainRecipe, steps: int | None) -> list[Piece]:
         pieces.append(f", the rate rising over the first {schedule.warmup_steps:,} steps")
     if schedule.kind == "cosine":
         pieces += [", then falling to 0 along a cosine", cite("loshchilov2017")]
+    elif schedule.kind == "polynomial":
+        pieces.append(", then falling to 0 as the square of the steps that are left")
     elif schedule.milestones:
         at = listed([str(epoch) for epoch in schedule.milestones])
         pieces.append(f", the rate times {schedule.gamma:g} from epochs {at} (counted from 0)")

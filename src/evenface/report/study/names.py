@@ -92,6 +92,9 @@ def readable(results: Results) -> Results:
             "differences": renamed(results.differences),
             "inheritance": renamed(results.inheritance),
             "sweep": tuple(sweeps),
+            "strategies": tuple(
+                of.model_copy(update={"points": renamed(of.points)}) for of in results.strategies
+            ),
             "samples": {sets.get(name, name): path for name, path in results.samples.items()},
         }
     )

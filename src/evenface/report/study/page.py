@@ -21,6 +21,7 @@ from evenface.report.study.levels import comparisons
 from evenface.report.study.methods import write_methods
 from evenface.report.study.names import readable
 from evenface.report.study.run_pages import find_pages, write_run_pages
+from evenface.report.study.strategies import strategy_answers, strategy_table
 from evenface.report.study.sweeps import shown_sweeps, sweep_question
 from evenface.report.study.teacher_bias import inheritance_chart, inheritance_table
 from evenface.study.record import Results, read_results
@@ -96,6 +97,8 @@ def _context(results: Results, base: Path, pages: Mapping[str, str]) -> dict[str
         "few_seeds": summary.few_seeds(results),
         "level": coverage(results.level),
         "sweeps": shown_sweeps(results),
+        "strategy_answers": strategy_answers(results),
+        "strategies": strategy_table(results),
         "sweep_question": sweep_question(results),
         "comparisons": comparisons(results, main, claims.levels) if main else [],
         "accuracy": main and by_group.group_table(results, main),

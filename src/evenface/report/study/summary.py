@@ -22,6 +22,7 @@ from evenface.report.study.grid import (
     slices,
 )
 from evenface.report.study.names import with_article
+from evenface.report.study.strategies import strategy_headline
 from evenface.report.study.sweeps import sweep_headline
 from evenface.report.study.teacher_bias import inheritance_headlines
 from evenface.study.detectable import RUNS, size
@@ -87,6 +88,8 @@ def _answer(results: Results, benchmark: Benchmark) -> str:
     teacher = results.distillers[0]
     if declared := headline(results, benchmark):
         return " ".join(map(answer, declared))
+    if said := strategy_headline(results, benchmark.id):
+        return said
     if sweep := main_sweep(results, benchmark):
         return sweep_headline(results, sweep)
     said = _effect(results, benchmark, teacher)
@@ -328,6 +331,7 @@ def section_answers(results: Results, claims: Claims) -> dict[str, str]:
     main = results.main
     found = {
         "answers": _verdicts(results, claims),
+        "strategies": strategy_headline(results, main.id) if main else "",
         "sweep": next((sweep_headline(results, s) for s in results.sweep if s.teacher), ""),
         "levels": _levels(claims),
         "inheritance": next(iter(inheritance_headlines(results, main) if main else ()), ""),

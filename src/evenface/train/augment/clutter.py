@@ -19,7 +19,7 @@ _CONTRAST = 48.0
 """Standard deviation of a channel of a pattern, in grey levels."""
 
 
-@augmentation("clutter", draws=1 + _WAVES * _DRAWS_A_WAVE, strength=Option(0.5, 0, 1))
+@augmentation("clutter", place=140, draws=1 + _WAVES * _DRAWS_A_WAVE, strength=Option(0.5, 0, 1))
 def clutter(images: Tensor, draws: np.ndarray, *, strength: float) -> Tensor:
     """Blend with a coloured pattern of waves, of a share drawn from [0, strength].
 

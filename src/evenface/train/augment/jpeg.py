@@ -8,7 +8,14 @@ import numpy as np
 from evenface.train.augment.registry import Option, augmentation
 
 
-@augmentation("jpeg", draws=1, on_cpu=True, lowest=Option(30, 1, 100), highest=Option(95, 1, 100))
+@augmentation(
+    "jpeg",
+    place=20,
+    draws=1,
+    on_cpu=True,
+    lowest=Option(30, 1, 100),
+    highest=Option(95, 1, 100),
+)
 def jpeg(images: np.ndarray, draws: np.ndarray, *, lowest: float, highest: float) -> np.ndarray:
     """Compress and decode again at a quality drawn from [lowest, highest].
 

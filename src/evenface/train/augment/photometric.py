@@ -16,7 +16,7 @@ _CHANGES = (colour.brightness, colour.contrast, colour.saturation)
 _ORDERS = np.array(list(permutations(range(len(_CHANGES)))))
 
 
-@augmentation("grey", draws=0)
+@augmentation("grey", place=100, draws=0)
 def grey(images: Tensor, draws: np.ndarray) -> Tensor:
     """Without colour: ITU-R 601 luma in all channels, as of a monochrome camera.
 
@@ -27,7 +27,7 @@ def grey(images: Tensor, draws: np.ndarray) -> Tensor:
     return colour.saturation(images, images.new_zeros(len(draws), dtype=torch.float32))
 
 
-@augmentation("photometric", draws=4, strength=Option(0.5, 0, 1))
+@augmentation("photometric", place=80, draws=4, strength=Option(0.5, 0, 1))
 def photometric(images: Tensor, draws: np.ndarray, *, strength: float) -> Tensor:
     """All three, in a drawn order, each by a factor drawn from [1 − strength, 1 + strength].
 

@@ -28,6 +28,7 @@ _FEWEST_BITS = 4
 
 @augmentation(
     "randaugment",
+    place=110,
     draws=2 * _MOST_OPERATIONS,
     operations=Option(2, 1, _MOST_OPERATIONS),
     magnitude=Option(0.5, 0, 1),

@@ -43,15 +43,19 @@ class Augmentation:
     Attributes:
         apply: ``(images, draws, **options) -> images`` on the chosen rows: uint8 (b, H, W, 3) and
             float64 draws in [0, 1) (b, ``draws``). Images are a tensor on any device, or an array
-            for ``on_cpu``.
+            for ``on_cpu``. With ``pairs``: ``(images, others, draws, **options)``.
+        place: in the order of application, ascending; each has its own.
         draws: random numbers a row.
         on_cpu: works on arrays, before the images travel to the device.
+        pairs: mixes each image with another one of the training set, before anything else.
         options: besides "probability".
     """
 
     apply: Callable[..., Any]
+    place: int
     draws: int
     on_cpu: bool
+    pairs: bool
     options: Mapping[str, Option]
 
 
@@ -61,13 +65,20 @@ _PROBABILITY = Option(1.0, 0.0, 1.0)
 
 
 def augmentation(
-    name: str, *, draws: int, on_cpu: bool = False, **options: Option
+    name: str,
+    *,
+    place: int,
+    draws: int,
+    on_cpu: bool = False,
+    pairs: bool = False,
+    **options: Option,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: register a function under ``name``; see :class:`Augmentation`."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         options_ = {"probability": _PROBABILITY, **options}
-        AUGMENTATIONS.register(name)(Augmentation(function, draws, on_cpu, options_))
+        entry = Augmentation(function, place, draws, on_cpu, pairs, options_)
+        AUGMENTATIONS.register(name)(entry)
         return function
 
     return add
@@ -102,6 +113,54 @@ class Augmenter:
             if name in chosen
         ]
 
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Names of those that mix images with others."""
+        return tuple(name for name, entry, _ in self._chosen if entry.pairs)
+
+    def mix(
+        self,
+        images: np.ndarray | Tensor,
+        epoch: int,
+        rows: np.ndarray,
+        *,
+        count: int,
+        read: Callable[[np.ndarray, np.ndarray], np.ndarray | Tensor],
+    ) -> np.ndarray | Tensor:
+        """Those that mix two images; before :meth:`on_cpu` and :meth:`on_device`.
+
+        The other image is drawn from the whole training set, mirrored half of the time, and not
+        otherwise augmented: it depends on seed, epoch and row alone, not on the batch.
+
+        Args:
+            images: the batch, uint8 (B, H, W, 3), which may be changed.
+            epoch: that it is of.
+            rows: (B,) of the manifest.
+            count: rows of the manifest.
+            read: rows, and which of them to mirror, to images of the same kind.
+        """
+        tensor = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        for name, entry, options in self._chosen:
+            if not entry.pairs:
+                continue
+            which, draws = self._draw(name, entry, options["probability"], epoch, rows)
+            if not len(which):
+                continue
+            seed = derive_seed(self._seed, "augment", name, "other")
+            bits = hash_bits(seed, epoch, rows[which])
+            steps = (bits >> np.uint64(1)) % np.uint64(max(count - 1, 1))  # never to itself
+            others = (rows[which] + 1 + steps.astype(np.int64)) % count
+            found = read(others, (bits & np.uint64(1)) == 1)
+            index = to_device(which, tensor.device)
+            mixed = entry.apply(
+                tensor.index_select(0, index),
+                to_device(found, tensor.device),
+                draws,
+                **_own(options),
+            )
+            tensor.index_copy_(0, index, mixed)
+        return tensor.numpy() if isinstance(images, np.ndarray) else tensor
+
     def on_cpu(self, images: np.ndarray, epoch: int, rows: np.ndarray) -> np.ndarray:
         """Those that work on arrays. Changes ``images``, uint8 (B, H, W, 3), and returns them."""
         for name, entry, options in self._chosen:
@@ -120,7 +179,7 @@ class Augmenter:
             rows: (B,) of the manifest.
         """
         for name, entry, options in self._chosen:
-            if entry.on_cpu:
+            if entry.on_cpu or entry.pairs:
                 continue
             which, draws = self._draw(name, entry, options["probability"], epoch, rows)
             if len(which):
@@ -158,7 +217,8 @@ def _check(name: str, options: Mapping[str, float]) -> None:
                 f"got {value:g}"
             )
     values = {key: option.default for key, option in known.items()} | dict(options)
-    if "lowest" in values and values["lowest"] > values["highest"]:
-        raise UsageError(
-            f"augment.{name}: lowest {values['lowest']:g} is above highest {values['highest']:g}"
-        )
+    for low, high in (("lowest", "highest"), ("smallest", "largest")):
+        if {low, high} <= values.keys() and values[low] > values[high]:
+            raise UsageError(
+                f"augment.{name}: {low} {values[low]:g} is above {high} {values[high]:g}"
+            )

@@ -17,7 +17,7 @@ _SIGMA_STEPS = 32
 """A pixel; blurs of neighbouring widths share a matrix."""
 
 
-@augmentation("rescale", draws=3, smallest=Option(0.2, 0.02, 1))
+@augmentation("rescale", place=50, draws=3, smallest=Option(0.2, 0.02, 1))
 def rescale(images: Tensor, draws: np.ndarray, *, smallest: float) -> Tensor:
     """Shrink to a share of the side drawn from [smallest, 1], and enlarge again.
 
@@ -41,7 +41,7 @@ def rescale(images: Tensor, draws: np.ndarray, *, smallest: float) -> Tensor:
     )
 
 
-@augmentation("blur", draws=1, lowest=Option(0.5, 0.1, 20), highest=Option(2.5, 0.1, 20))
+@augmentation("blur", place=60, draws=1, lowest=Option(0.5, 0.1, 20), highest=Option(2.5, 0.1, 20))
 def blur(images: Tensor, draws: np.ndarray, *, lowest: float, highest: float) -> Tensor:
     """Gaussian blur of a σ drawn from [lowest, highest] pixels.
 
