@@ -18,7 +18,7 @@ from evenface.data.formats.verification_bin import SUFFIX, write_bin
 from evenface.data.importing import ImportReport, import_source
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.pair_account import REPORT_NAME, Account, VerificationReport
-from evenface.data.prepare import Align
+from evenface.data.prepare import Align, FaceRule
 from evenface.data.published_sets import (
     FoundImages,
     ImageKey,
@@ -65,6 +65,7 @@ def prepare_verification_set(
     licence: str,
     origin: str = "real",
     align: Align = "auto",
+    face: FaceRule = "central",
     max_lost_rate: float = 0.0,
     workers: int | None = None,
 ) -> PreparedSet:
@@ -77,7 +78,8 @@ def prepare_verification_set(
     Args:
         published: what :func:`find_published_set` found.
         out: folder to write.
-        dataset, licence, origin, align, workers: see :func:`evenface.data.importing.import_source`.
+        dataset, licence, origin, align, face, workers: see
+            :func:`evenface.data.importing.import_source`.
         max_lost_rate: share of pairs that may be lost.
 
     Raises:
@@ -105,6 +107,7 @@ def prepare_verification_set(
         origin=origin,
         licence=licence,
         align=align,
+        face=face,
         max_bad_rate=1.0,  # what counts is the rate of lost pairs
         workers=workers,
     )
