@@ -91,6 +91,8 @@ def train(
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
             run = _Run.prepare(job, out, device, world)
+            if job.cut and world.first and not quiet:
+                warn(job.cut)
             with RunLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
