@@ -26,7 +26,7 @@ from PIL import Image
 from evenface.assets.cache import state
 from evenface.data.decode import ImageError, pixels_of
 from evenface.data.detect import FaceDetector
-from evenface.data.prepare import MANY_FACES, SMALL, Align, Preparer
+from evenface.data.prepare import MANY_FACES, NOT_LARGEST, SMALL, TURNED, Align, Preparer
 from evenface.errors import DataError
 from evenface.evaluate.embeddings import combine_views, unit_length
 from evenface.teachers import load_teacher, teacher_names
@@ -50,6 +50,7 @@ _BATCH = 64
 _LARGEST_FILE = 200 * 2**20
 _REMARKS = {
     MANY_FACES: "several faces; the largest is taken",
+    TURNED: "the photograph lies on its side or upside down; the face was turned upright",
     SMALL: "the face is tiny (fewer than 40 pixels): its embedding is unreliable",
 }
 
@@ -283,7 +284,9 @@ class Recogniser:
         if prepared.problem:
             raise DataError(f"{name}: {prepared.problem}")
         noticed = prepared.notes[0].split("; ") if prepared.notes[0] else []
-        return AlignedFace(prepared.images[0], tuple(_REMARKS.get(n, n) for n in noticed))
+        return AlignedFace(
+            prepared.images[0], tuple(_REMARKS.get(n, n) for n in noticed if n != NOT_LARGEST)
+        )
 
     def verify(
         self, first: Photograph, second: Photograph, *, align: Align = "auto"

@@ -274,22 +274,65 @@ def test_faces_are_counted(
     class Crowd:
         def detect(self, image: np.ndarray) -> list[Face]:
             small = Face((0.0, 0.0, 20.0, 30.0), 0.9, ARCFACE_TEMPLATE)
-            if image[0, 0, 0] < 100:
+            value = image.sum() % 256  # the same however the image is turned
+            if value < 100:
                 return []
-            return [small, small] if image[0, 0, 0] > 180 else [small]
+            return [small, small] if value > 180 else [small]
 
     monkeypatch.setattr(importing, "FaceDetector", Crowd)
-    corner = [int(np.asarray(Image.open(p))[0, 0, 0]) for p in face_folder.glob("*/*/*.png")]
+    values = [np.asarray(Image.open(p)).sum() % 256 for p in face_folder.glob("*/*/*.png")]
     report = run(face_folder, tmp_path / "out", align="always", max_bad_rate=1.0)
-    assert report.images == sum(value >= 100 for value in corner)
+    assert report.images == sum(value >= 100 for value in values)
     assert report.noticed == {
-        "many faces": sum(value > 180 for value in corner),
+        "many faces": sum(value > 180 for value in values),
+        "central face is not the largest": 0,
+        "turned": 0,
         "small face": report.images,
         "resized": 0,
     }
     assert {problem.problem for problem in report.problems} == {"no face found"}
     notes = Manifest.read(tmp_path / "out").column("notes").tolist()
     assert notes.count("many faces; small face") == report.noticed["many faces"]
+
+
+def test_the_central_face_is_taken_unless_the_largest_is_wanted(
+    face_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Two:
+        def detect(self, image: np.ndarray) -> list[Face]:
+            beside = np.add(ARCFACE_TEMPLATE, (56.0, 0.0))
+            return [
+                Face((70.0, 0.0, 42.0, 112.0), 0.95, beside),
+                Face((30.0, 30.0, 52.0, 60.0), 0.95, ARCFACE_TEMPLATE),
+            ]
+
+    monkeypatch.setattr(importing, "FaceDetector", Two)
+    central = run(face_folder, tmp_path / "central", align="always")
+    largest = run(face_folder, tmp_path / "largest", align="always", face="largest")
+    assert central.noticed["central face is not the largest"] == central.images
+    assert largest.noticed == central.noticed
+    assert central.request["face"] == "central"
+    image = np.asarray(Image.open(face_folder / "north" / "np1" / "a.png"))
+    first = np.array([0])
+    np.testing.assert_array_equal(Manifest.read(tmp_path / "central").images(first)[0], image)
+    beside = Manifest.read(tmp_path / "largest").images(first)[0]
+    np.testing.assert_array_equal(beside[:, :56], image[:, 56:])
+
+
+@pytest.mark.parametrize("crowded", [0, 3])
+def test_an_import_from_before_the_rule_took_the_largest_face(
+    face_folder: Path, tmp_path: Path, crowded: int
+) -> None:
+    out = tmp_path / "out"
+    run(face_folder, out)
+    report = json.loads((out / "import-report.json").read_text("utf-8"))
+    del report["request"]["face"]
+    report["noticed"] = {"many faces": crowded, "small face": 0, "resized": 0}
+    (out / "import-report.json").write_text(json.dumps(report), encoding="utf-8")
+    if crowded:
+        with pytest.raises(DataError, match="an import with another face"):
+            run(face_folder, out)
+    assert run(face_folder, out, face="largest" if crowded else "central").images == 12
 
 
 def test_missing_and_unreadable_files(face_folder: Path, tmp_path: Path) -> None:
@@ -318,6 +361,7 @@ def test_a_full_disk_leaves_no_store(
     [
         ({"origin": "drawn"}, "origin is one of"),
         ({"align": "maybe"}, "align is one of"),
+        ({"face": "nearest"}, "face is one of largest, central"),
         ({"max_bad_rate": 2.0}, "between 0 and 1"),
         ({"workers": 0}, "at least 1"),
     ],

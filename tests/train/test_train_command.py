@@ -126,6 +126,33 @@ def test_explaining_tells_where_values_come_from(run, recipe_file, cache):
     assert "the cached target is of the image before `augment`" in out
 
 
+def test_a_batch_that_the_training_set_cuts_is_told(run, recipe_file, tmp_path):
+    changes = ("--set", "batch_size=512", "--set", "optimizer.lr_batch=128")
+    changes += ("--set", "schedule.steps=2", "--set", "schedule.warmup_steps=0")
+    told = (
+        "the training set has 30 images, fewer than a batch of 512: it is trained with batches of "
+        "30, so the learning rate is 0.0117188 instead of 0.2"
+    )
+    code, out, _ = run(recipe_file, *changes, "--explain")
+    assert code == 0
+    assert "# learning rate: 0.0117188 at its highest" in out
+    assert f"# batch: {told}" in out
+    assert "# cut to the training set, from 512" in out
+    assert yaml.safe_load(out)["batch_size"] == 30
+    code, _, err = run(recipe_file, *changes, "--out", tmp_path / "run", "--set", "log_every=1")
+    assert code == 0
+    assert told in " ".join(err.split())
+    assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["batch_size"] == 30
+    first = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert first["lr"] == pytest.approx(0.05 * 30 / 128)
+
+
+def test_a_batch_that_fits_is_not_remarked_on(run, recipe_file):
+    code, out, _ = run(recipe_file, "--explain")
+    assert code == 0
+    assert "# batch:" not in out
+
+
 def test_probing_times_a_few_steps(run, recipe_file):
     code, out, _ = run(recipe_file, "--explain", "--probe")
     assert code == 0

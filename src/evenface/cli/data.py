@@ -32,6 +32,13 @@ class Align(StrEnum):
     NEVER = "never"
 
 
+class FaceRule(StrEnum):
+    """Which of several faces of an image is taken."""
+
+    LARGEST = "largest"
+    CENTRAL = "central"
+
+
 class Duplicates(StrEnum):
     """What becomes of image files with the same bytes."""
 
@@ -95,6 +102,13 @@ def import_data(
         typer.Option(
             help="auto (default): 112×112 images are taken as aligned, all others are aligned; "
             "never: the whole image is resized (only for crops that are aligned already)."
+        ),
+    ] = None,
+    face: Annotated[
+        FaceRule | None,
+        typer.Option(
+            help="Which of several faces of an image is taken: central (default), the choice for "
+            "sets of loose crops, or largest."
         ),
     ] = None,
     format: Annotated[
@@ -172,9 +186,18 @@ def import_data(
         group_attribute, identity, _names(attributes), root, identity_from=identity_from
     )
     if source in SMALL_SETS:
-        if dataset or origin or licence or align or duplicates or format or read != ReadOptions():
+        if (
+            dataset
+            or origin
+            or licence
+            or align
+            or face
+            or duplicates
+            or format
+            or read != ReadOptions()
+        ):
             raise UsageError(
-                f"name, origin, licence, format, alignment, duplicates and attributes of "
+                f"name, origin, licence, format, alignment, face, duplicates and attributes of "
                 f"'{source}' are known and cannot be set. For a folder of that name, say ./{source}"
             )
         report = SMALL_SETS[source](out, split=split, max_bad_rate=max_bad_rate, workers=workers)
@@ -193,6 +216,7 @@ def import_data(
             format=format,
             read=read,
             align=(align or Align.AUTO).value,
+            face=(face or FaceRule.CENTRAL).value,
             duplicates=(duplicates or Duplicates.KEEP).value,
             split=split,
             max_bad_rate=max_bad_rate,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evenface.cli.data import Align, Origin, Workers, _print_table
+from evenface.cli.data import Align, FaceRule, Origin, Workers, _print_table
 
 if TYPE_CHECKING:
     from evenface.data.pair_account import VerificationReport
@@ -43,6 +43,13 @@ def verification_set(
             "whole image is resized (only for crops that are aligned already)."
         ),
     ] = Align.AUTO,
+    face: Annotated[
+        FaceRule,
+        typer.Option(
+            help="Which of several faces of an image is taken: central, the choice "
+            "for sets of loose crops, or largest."
+        ),
+    ] = FaceRule.CENTRAL,
     group_attribute: Annotated[
         str, typer.Option(help="What the groups are; default: ethnicity for RFW, else group.")
     ] = "",
@@ -67,6 +74,7 @@ def verification_set(
         licence=licence,
         origin=origin.value,
         align=align.value,
+        face=face.value,
         max_lost_rate=max_lost_rate,
         workers=workers,
     )

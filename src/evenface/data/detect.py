@@ -39,6 +39,21 @@ class Face:
         """Area of the box in square pixels."""
         return self.box[2] * self.box[3]
 
+    def turned(self, quarters: int, width: int, height: int) -> Face:
+        """This face in the image of ``width`` × ``height`` that ``np.rot90(…, quarters)`` turned.
+
+        The face was found in the turned image. The landmarks keep their order, so that aligning
+        the image as it is by them gives an upright face.
+        """
+        x, y, w, h = self.box
+        box = _turned_back(np.array([(x, y), (x + w, y + h)]), quarters, width, height)
+        low, high = box.min(axis=0), box.max(axis=0)
+        return Face(
+            (*low.tolist(), *(high - low).tolist()),
+            self.score,
+            _turned_back(self.landmarks, quarters, width, height),
+        )
+
 
 class FaceDetector:
     """YuNet. Not to be shared between threads: make one for each.
@@ -76,6 +91,18 @@ class FaceDetector:
         unscale = np.array([width / size[0], height / size[1]])
         faces = [_face(row.astype(np.float64), unscale) for row in found]
         return sorted(faces, key=lambda face: (-face.area, face.box))
+
+
+def _turned_back(points: np.ndarray, quarters: int, width: int, height: int) -> np.ndarray:
+    """(n, 2) points of an image that was turned counter-clockwise, in pixels before the turn."""
+    x, y = points.T
+    backward = {
+        0: (x, y),
+        1: (width - 1 - y, x),
+        2: (width - 1 - x, height - 1 - y),
+        3: (y, height - 1 - x),
+    }
+    return np.stack(backward[quarters % 4], axis=1)
 
 
 def _load(path: str, min_score: float) -> Any:

@@ -85,7 +85,8 @@ class ImportReport(BaseModel):
     groups: dict[str, GroupCount]
     """By the first attribute; "all" where the source declares none."""
     noticed: dict[str, int]
-    """Images taken with "many faces" (the largest was taken), "small face" or "resized"."""
+    """Images taken with "many faces", "central face is not the largest" (whichever was taken),
+    "turned" (the face did not stand upright), "small face" or "resized"."""
     identities_lost: list[str]
     """Identities none of whose images could be used."""
     identities_with_one_image: list[str]

@@ -45,7 +45,7 @@ from evenface.data.import_report import (
 )
 from evenface.data.journal import JOURNAL_NAME, Chunk, Journal
 from evenface.data.manifest import MANIFEST_NAME, NOBODY, ORIGINS, Manifest
-from evenface.data.prepare import NOTES, Align, Prepared, Preparer
+from evenface.data.prepare import MANY_FACES, NOTES, Align, FaceRule, Prepared, Preparer
 from evenface.data.store import (
     HEADER_NAME,
     IMAGE_BYTES,
@@ -91,6 +91,7 @@ def import_dataset(
     format: str = "",
     read: ReadOptions = _NO_OPTIONS,
     align: Align = "auto",
+    face: FaceRule = "central",
     duplicates: Duplicates = "keep",
     split: str = "",
     max_bad_rate: float = 0.0,
@@ -114,7 +115,7 @@ def import_dataset(
         source: file, folder or pattern.
         format: its format; "": told from the path, and said.
         read: how to read it.
-        out, dataset, origin, licence, align, duplicates, split, max_bad_rate, workers:
+        out, dataset, origin, licence, align, face, duplicates, split, max_bad_rate, workers:
             see :func:`import_source`.
 
     Raises:
@@ -133,6 +134,7 @@ def import_dataset(
         origin=origin,
         licence=licence,
         align=align,
+        face=face,
         duplicates=duplicates,
         split=split,
         max_bad_rate=max_bad_rate,
@@ -148,6 +150,7 @@ def import_source(
     origin: str,
     licence: str,
     align: Align = "auto",
+    face: FaceRule = "central",
     duplicates: Duplicates = "keep",
     split: str = "",
     max_bad_rate: float = 0.0,
@@ -164,6 +167,8 @@ def import_source(
         align: ``auto`` takes 112×112 images as aligned and aligns all others, by the landmarks that
             the source gives or by those that YuNet finds; ``always`` aligns all; ``never`` resizes
             the whole image, which suits only crops that are aligned already.
+        face: which of several faces an image gives: ``central``, the choice for sets of loose
+            crops (:func:`evenface.data.prepare.central_face`), or ``largest``.
         duplicates: what becomes of files with the same bytes as an earlier one; all are listed.
             ``keep``: they stay, but those that stand under several identities count as bad.
             ``drop``: of each identity one stays; of those under several identities none.
@@ -180,13 +185,14 @@ def import_source(
     """
     out = Path(out)
     workers = usable_cores() if workers is None else workers
-    _check_options(origin, align, duplicates, max_bad_rate, workers)
+    _check_options(origin, align, face, duplicates, max_bad_rate, workers)
     request = {
         "source": source.description,
         "dataset": dataset,
         "origin": origin,
         "licence": licence,
         "align": align,
+        "face": face,
         "duplicates": duplicates,
         "split": split,
     }
@@ -196,7 +202,7 @@ def import_source(
         raise DataError(f"{out}: a file; the import needs a folder")
     with FolderLock(out, doing="is importing there. Wait for it, or choose another folder"):
         return _finished(out, request) or _import(
-            source, out, request, align, duplicates, max_bad_rate, workers
+            source, out, request, align, face, duplicates, max_bad_rate, workers
         )
 
 
@@ -205,13 +211,14 @@ def _import(
     out: Path,
     request: dict[str, Any],
     align: Align,
+    face: FaceRule,
     duplicates: Duplicates,
     max_bad_rate: float,
     workers: int,
 ) -> ImportReport:
     """:func:`import_source` in a folder that is held and not finished."""
     _refuse_foreign(out)
-    preparer = Preparer(align, FaceDetector)
+    preparer = Preparer(align, FaceDetector, face=face)
     journal, digests = Journal(out, request), DigestFile(out)
     with _quiet_libraries():
         chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)
@@ -234,12 +241,14 @@ def _import(
 
 
 def _check_options(
-    origin: str, align: str, duplicates: str, max_bad_rate: float, workers: int
+    origin: str, align: str, face: str, duplicates: str, max_bad_rate: float, workers: int
 ) -> None:
     if origin not in ORIGINS:
         raise UsageError(f"origin is one of {', '.join(ORIGINS)}; got {origin!r}")
     if align not in get_args(Align):
         raise UsageError(f"align is one of {', '.join(get_args(Align))}; got {align!r}")
+    if face not in get_args(FaceRule):
+        raise UsageError(f"face is one of {', '.join(get_args(FaceRule))}; got {face!r}")
     if duplicates not in get_args(Duplicates):
         raise UsageError(f"duplicates is one of keep, drop; got {duplicates!r}")
     if not 0.0 <= max_bad_rate <= 1.0:
@@ -256,7 +265,7 @@ def _finished(out: Path, request: dict[str, Any]) -> ImportReport | None:
     held = read_json(report_path) if report_path.exists() else {}
     asked = held.get("request")
     if isinstance(asked, dict):
-        asked = {"duplicates": "keep"} | asked  # version 1 of the report knew no other way
+        asked = _before(held, request) | asked
     if asked != request:
         raise DataError(
             f"{out}: holds another data set already{_difference(asked, request)}. "
@@ -267,6 +276,13 @@ def _finished(out: Path, request: dict[str, Any]) -> ImportReport | None:
         (out / name).unlink(missing_ok=True)
     note(f"{out}: imported already; nothing to do")
     return ImportReport.model_validate(held)
+
+
+def _before(held: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """How imports went before there was an option for it."""
+    # Where no image had several faces, every rule takes the same one.
+    crowded = held.get("noticed", {}).get(MANY_FACES, 0)
+    return {"duplicates": "keep", "face": "largest" if crowded else request["face"]}
 
 
 def _difference(held: Any, request: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from evenface.data.formats.verification_bin import SUFFIX, write_bin
 from evenface.data.importing import ImportReport, import_source
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.pair_account import REPORT_NAME, Account, VerificationReport
-from evenface.data.prepare import Align
+from evenface.data.prepare import Align, FaceRule
 from evenface.data.published_sets import (
     FoundImages,
     ImageKey,
@@ -66,6 +66,7 @@ def prepare_verification_set(
     licence: str,
     origin: str = "real",
     align: Align = "auto",
+    face: FaceRule = "central",
     max_lost_rate: float = 0.0,
     workers: int | None = None,
 ) -> PreparedSet:
@@ -78,7 +79,8 @@ def prepare_verification_set(
     Args:
         published: what :func:`find_published_set` found.
         out: folder to write.
-        dataset, licence, origin, align, workers: see :func:`evenface.data.importing.import_source`.
+        dataset, licence, origin, align, face, workers: see
+            :func:`evenface.data.importing.import_source`.
         max_lost_rate: share of pairs that may be lost.
 
     Raises:
@@ -94,7 +96,9 @@ def prepare_verification_set(
         raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
     _refuse_foreign(out, published, dataset)
     with FolderLock(out, doing="is writing a set there. Wait for it, or choose another folder"):
-        return _prepare(published, out, dataset, licence, origin, align, max_lost_rate, workers)
+        return _prepare(
+            published, out, dataset, licence, origin, align, face, max_lost_rate, workers
+        )
 
 
 def _prepare(
@@ -104,6 +108,7 @@ def _prepare(
     licence: str,
     origin: str,
     align: Align,
+    face: FaceRule,
     max_lost_rate: float,
     workers: int | None,
 ) -> PreparedSet:
@@ -121,6 +126,7 @@ def _prepare(
         origin=origin,
         licence=licence,
         align=align,
+        face=face,
         max_bad_rate=1.0,  # what counts is the rate of lost pairs
         workers=workers,
     )

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from evenface.assets import ASSETS, asset_path
+from evenface.assets import asset_path
 from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.export.record import read_record
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.base import IMAGE_SHAPE, Engine, check_images
+from evenface.teachers.onnx_graph import OnnxGraph
 from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
 from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_contract
 
-# Files whose preprocessing is known, so that it need not be declared: SFace scales in its graph.
-_AS_IT_IS = Preprocessing(mean=0.0, std=1.0, order="RGB")
-_KNOWN = {ASSETS["sface"].sha256: _AS_IT_IS}
+_AS_IT_IS = Preprocessing(mean=0.0, std=1.0)
+"""For files that scale pixels in their graph, as SFace does."""
 
 _ALIKE = 1e-6
 """Embeddings whose numbers differ by no more than this share of the largest are one embedding."""
@@ -45,8 +45,9 @@ class OnnxTeacher:
         path: the ONNX file.
         name: None for the file's stem.
         mean, std, order: preprocessing (:class:`Preprocessing`); None for what a file beside the
-            model or its metadata declares (:func:`declared`), else for what is known of the file
-            (SFace), else for the field's convention.
+            model or its metadata declares (:func:`declared`), else for none where the graph scales
+            pixels itself (:class:`evenface.teachers.onnx_graph.Scaling`), else for the field's
+            convention.
         layout: None for what is declared, else what the shape of the model's input says.
         threads: blocks in work at once on the CPU; None for the usable cores.
         relax_batch: lift a fixed batch size where the package ``onnx`` is installed and the
@@ -77,13 +78,14 @@ class OnnxTeacher:
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such file")
-        sha256 = sha256_file(self.path)
+        graph = OnnxGraph(self.path)
+        weights = _weights_fingerprint(self.path, graph)
         self._threads = threads or usable_cores()
         session = open_session(self.path, self.path)
         said = declared(self.path, session.get_modelmeta().custom_metadata_map)
         self._contract = read_contract(session, self.path, layout or said.pop("layout", None))
-        known = _KNOWN.get(sha256, _AS_IT_IS if self._takes_pixels else Preprocessing())
-        default = replace(known, **said)
+        scales = graph.scaling is not None and graph.scaling.of_pixels
+        default = replace(_AS_IT_IS if self._takes_pixels or scales else Preprocessing(), **said)
         self.preprocessing = Preprocessing(
             mean=default.mean if mean is None else mean,
             std=default.std if std is None else std,
@@ -97,7 +99,8 @@ class OnnxTeacher:
             )
         self.record = read_record(session, self.path)
         self.name = name or self.path.stem
-        identity = {"weights": sha256, "preprocessing": self.preprocessing.as_dict()}
+        self._scaling = graph.scaling
+        identity = {"weights": weights, "preprocessing": self.preprocessing.as_dict()}
         if engine == "openvino-bf16":
             identity["precision"] = "bf16"
         self.fingerprint = fingerprint(identity)
@@ -117,9 +120,11 @@ class OnnxTeacher:
     @property
     def details(self) -> dict[str, str]:
         """File, preprocessing, provider and way of running, for the reader."""
+        scaling = {"scaled in the graph": str(self._scaling)} if self._scaling else {}
         return {
             "file": str(self.path),
             "preprocessing": str(self.preprocessing),
+            **scaling,
             "provider": self._runner.provider,
             "threads × batch": f"{self._workers} × {self._runner.batch}",
             "fixed batch lifted": self._lifted,
@@ -225,6 +230,26 @@ def load_sface(
     Raises MissingAssetError, naming the command that fetches it.
     """
     return OnnxTeacher(asset_path(name), name=name, threads=threads, engine=engine)
+
+
+def _weights_fingerprint(path: Path, graph: OnnxGraph) -> str:
+    """SHA-256 (hex) over the file and those that hold weights for it.
+
+    Raises:
+        DataError: one of these is missing.
+    """
+    own = sha256_file(path)
+    if not graph.external:
+        return own
+    parts = {}
+    for location in graph.external:
+        at = path.parent / location
+        if not at.is_file():
+            raise DataError(
+                f"{path}: its weights are in {at}, which is not there; keep both together"
+            )
+        parts[location] = sha256_file(at)
+    return fingerprint({"model": own, "external": parts})
 
 
 def _probe_images() -> np.ndarray:

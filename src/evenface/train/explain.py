@@ -44,18 +44,21 @@ def explain(
         UsageError, DataError: as :func:`evenface.train.loop.train`.
     """
     origins = dict(origins or {})
-    facts = [f"learning rate: {peak_rate(recipe.optimizer, recipe.batch_size):g} at its highest"]
     create_augmenter(recipe.augment, recipe.seed)
     choose_device(recipe.device)
-    job = None
+    job, facts = None, []
     if recipe.data is not None:
         job = Job.open(recipe)
         if recipe.backbone.embedding_size is None and job.teacher:
             origins["backbone.embedding_size"] = "teacher"
+        if job.cut:
+            origins["batch_size"] = f"cut to the training set, from {job.cut_from:,}"
         recipe = job.recipe
-        facts += _length(job)
+        facts += [*([f"batch: {job.cut}"] if job.cut else []), *_length(job)]
     elif recipe.distill is None:
         recipe = recipe.with_embedding_size()
+    rate = peak_rate(recipe.optimizer, recipe.batch_size)
+    facts.insert(0, f"learning rate: {rate:g} at its highest")
     size = recipe.backbone.embedding_size
     if size is not None:
         with torch.device("meta"):  # sizes without memory

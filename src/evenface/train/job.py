@@ -13,6 +13,7 @@ from evenface.errors import DataError, UsageError
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import run_backbone
 from evenface.train.samplers import Order, create_sampler
+from evenface.train.schedule import peak_rate
 from evenface.train.supply import Supply, open_supply
 from evenface.train.targets import Targets
 
@@ -22,12 +23,13 @@ class Job:
     """What is trained on what.
 
     Attributes:
-        recipe: its embedding size settled.
+        recipe: its embedding size settled, its batch cut to the training set.
         manifest: the training set.
         supply: what its losses draw on besides.
         num_identities: number of classes C.
-        fingerprint: of recipe, training set and teacher.
+        fingerprint: of the recipe as asked for, training set and teacher.
         pretraining: the training's first part, where it has two.
+        cut_from: batch size that was asked for, where the training set has fewer images.
     """
 
     recipe: TrainRecipe
@@ -36,6 +38,7 @@ class Job:
     num_identities: int
     fingerprint: str
     pretraining: Job | None = None
+    cut_from: int | None = None
 
     def fine_tuning(self, start: Path) -> Job:
         """The training's second part, which keeps the fingerprint of the whole.
@@ -44,6 +47,21 @@ class Job:
             start: run folder of the first.
         """
         return replace(self, recipe=self.recipe.fine_tuning(start), pretraining=None)
+
+    @property
+    def cut(self) -> str:
+        """What a person should know of a batch that was cut; "" where none was."""
+        if self.cut_from is None:
+            return ""
+        size, optimizer = self.recipe.batch_size, self.recipe.optimizer
+        text = (
+            f"the training set has {size:,} images, fewer than a batch of {self.cut_from:,}: it is "
+            f"trained with batches of {size:,}"
+        )
+        if optimizer.lr_batch is None:
+            return text
+        before, now = (peak_rate(optimizer, count) for count in (self.cut_from, size))
+        return f"{text}, so the learning rate is {now:g} instead of {before:g}"
 
     @property
     def cache(self) -> Targets | None:
@@ -120,7 +138,11 @@ class Job:
             supply.fingerprint,
             None if pretraining is None else pretraining.fingerprint,
         )
-        return cls(recipe, manifest, supply, num_identities, fingerprint, pretraining)
+        cut_from = None
+        if len(manifest) < recipe.batch_size:
+            cut_from = recipe.batch_size
+            recipe = recipe.model_copy(update={"batch_size": len(manifest)})
+        return cls(recipe, manifest, supply, num_identities, fingerprint, pretraining, cut_from)
 
 
 def _refuse_nobody(recipe: TrainRecipe, manifest: Manifest) -> None:

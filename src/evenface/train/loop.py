@@ -109,6 +109,8 @@ def _train(job: Job, out: Path, *, quiet: bool, on_log: OnLog | None) -> RunResu
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
             run = _Run.prepare(job, out, device, world)
+            if job.cut and world.first and not quiet:
+                warn(job.cut)
             with FolderLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder

@@ -537,8 +537,11 @@ class TrainRecipe(_Part):
         return self.model_copy(update={"backbone": backbone})
 
     def steps(self, images: int) -> int:
-        """Optimiser steps on a training set of this many images, in full batches."""
-        return self.schedule.trained_steps(images // self.batch_size)
+        """Optimiser steps on a training set of this many images, in full batches.
+
+        A set smaller than a batch makes the batch smaller.
+        """
+        return self.schedule.trained_steps(max(1, images // self.batch_size))
 
     def fingerprint(self, data: str, teacher: str | None, pretraining: str | None = None) -> str:
         """What the result depends on: the recipe without paths, and its inputs' fingerprints.
