@@ -90,10 +90,17 @@ def match_caches(
 
 
 def unit_length(values: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths. DataError for a row of length zero."""
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    """Rows divided by their lengths. DataError for a row of length zero, or one that is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        if len(huge := np.flatnonzero(~np.isfinite(lengths[:, 0]))):  # a square may be too large
+            values = values.copy()
+            values[huge] /= np.abs(values[huge]).max(axis=1, keepdims=True)
+            lengths[huge] = np.linalg.norm(values[huge], axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise DataError("a teacher embedding, or the mean of an identity's, has length zero")
+        raise DataError(
+            "a teacher embedding, or the mean of an identity's, has length zero or is not finite"
+        )
     return np.asarray(values / lengths)
 
 
