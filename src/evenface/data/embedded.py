@@ -90,7 +90,7 @@ def match_caches(
 
 
 def unit_length(values: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths. DataError for a row of length zero, or one that is not finite."""
+    """Rows divided by their lengths. DataError for a row of length zero or that is not finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         if len(huge := np.flatnonzero(~np.isfinite(lengths[:, 0]))):  # a square may be too large
