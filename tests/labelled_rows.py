@@ -25,6 +25,10 @@ class LabelledRows:
         """Identity of each row."""
         return self._labels
 
+    def named(self) -> NDArray[np.bool_]:
+        """Whether the person of each row is known."""
+        return np.ones(len(self), dtype=bool)
+
     def groups(self, group_by: object) -> NDArray[np.object_]:
         """Group of each row."""
         return self._groups

@@ -136,7 +136,13 @@ def test_given_landmarks_need_no_detector(tmp_path: Path, monkeypatch: pytest.Mo
         np.testing.assert_array_equal(
             image, align(np.asarray(Image.open(tmp_path / name)), float32)
         )
-    assert report.noticed == {"many faces": 0, "small face": 1, "resized": 0}
+    assert report.noticed == {
+        "many faces": 0,
+        "central face is not the largest": 0,
+        "turned": 0,
+        "small face": 1,
+        "resized": 0,
+    }
     assert report.source_sizes.model_dump() == {
         "shorter_side": {"min": 260, "median": 260, "max": 260},
         "distinct": 1,
