@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evenface.evaluate.measures import MEASURES
-from evenface.evaluate.results import Evaluation, GroupResult, Overall
+from evenface.evaluate.results import Evaluation, GroupResult, Overall, seen_notes
 from evenface.evaluate.text import MISSING, format_estimate
 from evenface.export.record import ModelRecord
 from evenface.export.ship import FINE_TUNED, ExportReport, Learned
@@ -35,6 +35,7 @@ def model_card(
         _front_matter(record),
         f"# {record.name}",
         *([SIMULATED] if evaluation and evaluation.protocol.simulated else []),
+        *(f"> **{note}.**" for note in seen_notes(evaluation.notes if evaluation else ())),
         _what(record),
         _uses(),
         _training(record),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evenface.evaluate.results import seen_notes
 from evenface.report.audit.chapter import Chapter
 from evenface.report.audit.glossary import AUDIT_GLOSSARY
 from evenface.report.audit.pieces import Identification, Verification
@@ -31,6 +32,7 @@ def render(
             *(piece.chapter.title for piece in identification),
         ],
         "simulated": _simulated(verification, identification),
+        "seen": _seen(audit),
         "origins": origins,
         "glossary": AUDIT_GLOSSARY,
     }
@@ -41,6 +43,15 @@ def origins(chapter: Chapter) -> str:
     """Where the images come from, counted: "960 synthetic"; "" where that is not known."""
     counts = chapter.first.protocol.origins
     return listed([f"{number:,} {origin}" for origin, number in counts.items() if number])
+
+
+def _seen(audit: Audit) -> list[str]:
+    """What models were trained on that they are measured on, a sentence each."""
+    return [
+        f"{of.model} on {of.protocol}: {note}."
+        for of in (*audit.verification, *audit.identification)
+        for note in seen_notes(of.result.notes)
+    ]
 
 
 def _simulated(verification: list[Verification], identification: list[Identification]) -> list[str]:
