@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -19,7 +19,7 @@ from evenface.evaluate.results import SEEN, Evaluation
 from evenface.files import read_json
 from evenface.train.run import RECIPE_NAME, RUN_NAME
 
-R = TypeVar("R", Evaluation, IdentificationResult)
+R = TypeVar("R", bound=Evaluation | IdentificationResult)
 
 _CONSEQUENCE = "error rates on people whom the model has not seen are higher; evaluate on others"
 
@@ -107,4 +107,4 @@ def with_note(result: R, note: str) -> R:
     if not note or note in result.notes:
         return result
     warn(f"{result.model or 'model'}: {note}")
-    return result.model_copy(update={"notes": [note, *result.notes]})
+    return cast("R", result.model_copy(update={"notes": [note, *result.notes]}))

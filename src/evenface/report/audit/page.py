@@ -6,7 +6,7 @@ from evenface.evaluate.results import seen_notes
 from evenface.report.audit.chapter import Chapter
 from evenface.report.audit.glossary import AUDIT_GLOSSARY
 from evenface.report.audit.pieces import Identification, Verification
-from evenface.report.audit.results import Audit
+from evenface.report.audit.results import Audit, Searched, Verified
 from evenface.report.templates import render_template
 from evenface.study.wording import listed
 
@@ -47,9 +47,10 @@ def origins(chapter: Chapter) -> str:
 
 def _seen(audit: Audit) -> list[str]:
     """What models were trained on that they are measured on, a sentence each."""
+    every: list[Verified | Searched] = [*audit.verification, *audit.identification]
     return [
         f"{of.model} on {of.protocol}: {note}."
-        for of in (*audit.verification, *audit.identification)
+        for of in every
         for note in seen_notes(of.result.notes)
     ]
 
