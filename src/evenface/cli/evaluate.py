@@ -378,7 +378,7 @@ def _one(
     from evenface.console import note
     from evenface.evaluate.protocol_specs import dataset_task
     from evenface.evaluate.subjects import load_subject
-    from evenface.evaluate.suite import write_result
+    from evenface.evaluate.suite import measure, write_result
 
     task = dataset_task(dataset, drawing, name=dataset)
     subject = load_subject(model, **given.options)
@@ -386,7 +386,7 @@ def _one(
     if given.check_colours:
         _check_colours(subject, [task])
     embeddings = subject.embeddings(task, task.rows, settings, given.cache)
-    result = task.measure(embeddings, settings, subject.name)
+    result = measure(subject, task, embeddings, settings)
     if given.out is not None:
         write_result(given.out, result, subject, task, settings)
         note(f"written: {given.out}")

@@ -17,6 +17,7 @@ from evenface.evaluate.faces import Faces
 from evenface.evaluate.image_cache import ImageCache
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Evaluation
+from evenface.evaluate.seen import TrainingSet, seen_in_training, training_set, with_note
 from evenface.teachers.loading import load_teacher
 
 if TYPE_CHECKING:
@@ -92,10 +93,13 @@ def evaluate_model(
     level: float = 0.95,
     detail: bool = True,
     targets: Sequence[str] | None = None,
+    training: TrainingSet | None = None,
 ) -> Evaluation:
     """Embed a protocol's images with ``model`` and evaluate; see :func:`evaluate_embeddings`.
 
-    ``model`` may be a plain function from uint8 RGB images (N, 112, 112, 3) to (N, D).
+    ``model`` may be a plain function from uint8 RGB images (N, 112, 112, 3) to (N, D). A note says
+    where it was trained on these people; ``training`` is its training set, None for what its file
+    or run records.
 
     Raises:
         DataError: the protocol was drawn from another manifest, or an embedding is not usable.
@@ -109,7 +113,7 @@ def evaluate_model(
         model = load_teacher(model)
     model = cast("Teacher", model)
     embeddings = embed_views(model, manifest, protocol.rows, views=views, batch=batch)
-    return evaluate_embeddings(
+    evaluation = evaluate_embeddings(
         embeddings,
         protocol,
         replicates=replicates,
@@ -119,6 +123,8 @@ def evaluate_model(
         detail=detail,
         targets=targets,
     )
+    trained_on = training_set(model) if training is None else training
+    return with_note(evaluation, seen_in_training(trained_on, manifest))
 
 
 def _embed(model: Teacher, images: NDArray[np.uint8]) -> NDArray[np.float32]:

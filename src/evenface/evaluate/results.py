@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -378,6 +378,15 @@ class Enrolment(Record):
     """(no face + unreadable) / images."""
     face_found: Estimate
     """Of the images that could be read."""
+
+
+SEEN = "TRAINED ON THESE PEOPLE"
+"""Begins the notes of :func:`evenface.evaluate.seen.seen_in_training`."""
+
+
+def seen_notes(notes: Sequence[str]) -> list[str]:
+    """The notes of a result that say that its model was trained on these people."""
+    return [note for note in notes if note.startswith(SEEN)]
 
 
 class ProtocolSummary(Record):

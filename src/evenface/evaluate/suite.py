@@ -22,6 +22,7 @@ from evenface.errors import DataError, UsageError
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.seen import seen_in_training, training_set, with_note
 from evenface.evaluate.subjects import Subject
 from evenface.evaluate.tasks import Result, Settings, Task
 from evenface.evaluate.text import format_estimate
@@ -106,10 +107,20 @@ def _evaluate(
         embeddings: NDArray[Any] = subject.embeddings(together[0], rows, settings, cache)
         for task in together:
             place = folder / folder_name(task.name)
-            result = task.measure(embeddings, settings, subject.name)
+            result = measure(subject, task, embeddings, settings)
             write_result(place, result, subject, task, settings)
             done[task.name] = Entry(subject.name, task.name, place, result, reused=False)
     return [done[task.name] for task in tasks]
+
+
+def measure(subject: Subject, task: Task, embeddings: NDArray[Any], settings: Settings) -> Result:
+    """The task's result, with a note where the model was trained on these people."""
+    result = task.measure(embeddings, settings, subject.name)
+    return with_note(result, _seen(subject, task))
+
+
+def _seen(subject: Subject, task: Task) -> str:
+    return seen_in_training(training_set(getattr(subject, "model", None)), task.faces)
 
 
 def write_result(
@@ -142,7 +153,7 @@ def _made_from(subject: Subject, task: Task, settings: Settings) -> dict[str, An
 def _found(subject: Subject, task: Task, folder: Path, settings: Settings) -> Result | None:
     try:
         if read_json(folder / RUN_FILE) == _made_from(subject, task, settings):
-            return task.read(folder)
+            return with_note(task.read(folder), _seen(subject, task))
     except DataError:
         # Absent, damaged or of another version: all of it means "evaluate".
         pass

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from evenface.evaluate.measures import MEASURES
-from evenface.evaluate.results import Evaluation, GroupResult, Overall
+from evenface.evaluate.results import Evaluation, GroupResult, Overall, seen_notes
 from evenface.evaluate.text import MISSING, format_estimate
 from evenface.export.record import ModelRecord
 from evenface.export.ship import FINE_TUNED, ExportReport, Learned
@@ -38,6 +38,7 @@ def model_card(
         _front_matter(record),
         f"# {escape_text(record.name)}",
         *([SIMULATED] if evaluation and evaluation.protocol.simulated else []),
+        *(f"> **{note}.**" for note in seen_notes(evaluation.notes if evaluation else ())),
         _what(record),
         _uses(),
         _training(record),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from evenface.data.manifest import Manifest
 from evenface.evaluate import Evaluation, Protocol, evaluate_model, protocol_from_manifest
+from evenface.evaluate.seen import training_set
 from evenface.teachers.base import Teacher
 
 _ONE_VIEW = ("original",)  # what is shipped embeds an image once
@@ -19,6 +21,7 @@ def auditor(
     group_by: str | Sequence[str] | None,
     replicates: int,
     seed: int,
+    run: Path,
 ) -> Callable[[Teacher], Evaluation]:
     """A function that evaluates models on one protocol with the same resamples, so that their
     evaluations can be paired.
@@ -29,6 +32,7 @@ def auditor(
         group_by: attributes that define the groups of drawn pairs; see :meth:`Manifest.groups`.
         replicates: of the bootstrap.
         seed: of drawn pairs and resamples.
+        run: of the training; its people are looked for in the audit.
     """
     protocol = pairs or protocol_from_manifest(
         audit,
@@ -43,4 +47,5 @@ def auditor(
         views=_ONE_VIEW,
         replicates=replicates,
         seed=seed,
+        training=training_set(run),
     )

@@ -181,7 +181,7 @@ def prune(
     costs: list[Compression] = []
     if audit is not None:
         measure = auditor(
-            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed
+            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed, run=run
         )
         dense = measure(load_run(run))
         folders = [first, out] if recovery else [out]

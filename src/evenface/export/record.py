@@ -9,7 +9,7 @@ import onnxruntime
 from pydantic import ValidationError
 
 from evenface.errors import DataError
-from evenface.evaluate.results import Estimate, Evaluation, Record
+from evenface.evaluate.results import Estimate, Evaluation, Record, seen_notes
 
 METADATA_KEY = "evenface"
 """Key of the record among the metadata of an ONNX file."""
@@ -44,7 +44,7 @@ class AuditedThreshold(Record):
         point = min(loose, key=lambda p: p.target_fmr, default=None)
         if point is None or point.threshold is None:
             return None
-        notes = [point.note] if point.note else []
+        notes = [*seen_notes(evaluation.notes), *([point.note] if point.note else [])]
         if point.target_fmr > target_fmr * (1 + 1e-9):
             notes.append(
                 f"the audit has too few impostor pairs for a false match rate of {target_fmr:g}: "

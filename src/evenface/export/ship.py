@@ -17,6 +17,7 @@ from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation, Protocol
+from evenface.evaluate.results import seen_notes
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.finetune import RATE, STEPS, FineTuned, finetune
 from evenface.export.measure import auditor
@@ -203,7 +204,7 @@ def export_onnx(
     compressions: dict[str, Compression] = {}
     if audit is not None:
         measure = auditor(
-            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed
+            audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed, run=run
         )
         evaluations: dict[str, Evaluation] = {}
         for variant, model in variants.items():
@@ -219,6 +220,7 @@ def export_onnx(
             notes += _advice(compressions[kept], precision, tuned=FINE_TUNED in variants)
         audited = f"audit-{precision}"
         evaluations[kept].write(out / audited)
+        notes += seen_notes(evaluations[kept].notes)
         point = AuditedThreshold.of(evaluations[kept], target_fmr)
         if point is None:
             notes.append("the audit has too few impostor pairs to set a threshold on")

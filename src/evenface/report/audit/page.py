@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evenface.errors import DataError
+from evenface.evaluate.results import seen_notes
 from evenface.files import atomic_folder, read_json, write_text
 from evenface.lock import FolderLock
 from evenface.report.audit import comparisons, pictures, tables
 from evenface.report.audit.answers import Answer, answers, intervals_said, search_answers
 from evenface.report.audit.chapter import Chapter, SearchChapter, chapters, search_chapters
-from evenface.report.audit.results import KIND, RESULTS_FILE, Audit
+from evenface.report.audit.results import KIND, RESULTS_FILE, Audit, Searched, Verified
 from evenface.report.drawings.svg_file import svg_files
 from evenface.report.figure import Figure
 from evenface.report.formats import FORMATS
@@ -211,6 +212,7 @@ def render(
             *(piece.chapter.title for piece in identification),
         ],
         "simulated": _simulated(verification, identification),
+        "seen": _seen(audit),
         "origins": origins,
         "glossary": AUDIT_TERMS,
     }
@@ -221,6 +223,16 @@ def origins(chapter: Chapter) -> str:
     """Where the images come from, counted: "960 synthetic"; "" where that is not known."""
     counts = chapter.first.protocol.origins
     return listed([f"{number:,} {origin}" for origin, number in counts.items() if number])
+
+
+def _seen(audit: Audit) -> list[str]:
+    """What models were trained on that they are measured on, a sentence each."""
+    every: list[Verified | Searched] = [*audit.verification, *audit.identification]
+    return [
+        f"{of.model} on {of.protocol}: {note}."
+        for of in every
+        for note in seen_notes(of.result.notes)
+    ]
 
 
 def _simulated(verification: list[Verification], identification: list[Identification]) -> list[str]:
