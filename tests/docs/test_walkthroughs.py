@@ -122,7 +122,14 @@ def fhibe() -> None:
 
 # Page → what lies there, beginnings of the commands that are run in the page's order.
 WALKTHROUGHS: dict[str, tuple[Callable[[], None], list[str]]] = {
-    "docs/training.md": (training, ["train"]),
+    "docs/training.md": (  # fine-tuning needs a finished run: tests/train/test_fine_tuning.py
+        training,
+        [
+            "train --list",
+            "train student-cpu --set data=faces --explain",
+            "train student-cpu --set data=faces --set distill",
+        ],
+    ),
     "docs/losses.md": (training, ["train"]),
     "docs/faithful.md": (lambda: training(512), ["train"]),
     "docs/study.md": (lambda: None, ["study list"]),
