@@ -93,6 +93,7 @@ def test_a_pair_without_a_score_or_with_two_is_named(tmp_path, protocol, unit):
     [
         ("image1,image2,score\n", "no rows"),
         ("image1,score\na,1\n", "no column 'image2'"),
+        ("image1,image2,score\na,,1\n", "row 1 has no image2"),
         ("image1,image2,score\na,b,x\n", "row 1: score 'x' is no finite number"),
         ("image1,image2,score\na,b,inf\n", "row 1: score"),
         ("image1,image2,score,score\na,b,1,2\n", "2 columns 'score'"),

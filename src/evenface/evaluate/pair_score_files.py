@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from evenface.errors import DataError
@@ -23,10 +21,10 @@ from evenface.evaluate.embedding_files import bare_name
 from evenface.evaluate.evaluation import PairScores
 from evenface.evaluate.pairs import Rows
 from evenface.evaluate.protocols import Pairs, Protocol
+from evenface.evaluate.score_table import SUFFIXES, read_table
 from evenface.files import fingerprint
 
 COLUMNS = ("image1", "image2", "score")
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,24 +113,9 @@ def read_pair_scores(path: str | Path) -> PairScoreFile:
             that is no finite number; the message names the file and the row.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            table = pq.read_table(path)
-        elif suffix in _SEPARATORS:
-            table = pa_csv.read_csv(
-                path,
-                parse_options=pa_csv.ParseOptions(delimiter=_SEPARATORS[suffix]),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
-                ),
-            )
-        else:
-            raise DataError(f"{path}: a file of scores is a .csv, .tsv or .parquet")
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable file of scores ({error})") from None
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: a file of scores is a {', '.join(SUFFIXES)}")
+    table = read_table(path, COLUMNS, "file of scores")
     for column in COLUMNS:
         if (times := table.column_names.count(column)) != 1:
             raise DataError(
@@ -141,7 +124,7 @@ def read_pair_scores(path: str | Path) -> PairScoreFile:
             )
     if not len(table):
         raise DataError(f"{path}: there are no rows")
-    first, second = (tuple(map(str, table.column(name).to_pylist())) for name in COLUMNS[:2])
+    first, second = (_names(path, table, column) for column in COLUMNS[:2])
     score = np.empty(len(table))
     for row, value in enumerate(table.column("score").to_pylist()):
         try:
@@ -151,6 +134,13 @@ def read_pair_scores(path: str | Path) -> PairScoreFile:
         if not np.isfinite(score[row]):
             raise DataError(f"{path}: row {row + 1}: score {value!r:.40} is no finite number")
     return PairScoreFile(path, first, second, score)
+
+
+def _names(path: Path, table: pa.Table, column: str) -> tuple[str, ...]:
+    names = table.column(column).to_pylist()
+    if None in names:
+        raise DataError(f"{path}: row {names.index(None) + 1} has no {column}")
+    return tuple(map(str, names))
 
 
 def _keys(a: Rows, b: Rows, count: int) -> Rows:

@@ -125,27 +125,39 @@ def is_score_table(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> pa.Table:
-    """The columns that are known."""
+def read_table(path: Path, text: Sequence[str], what: str) -> pa.Table:
+    """The table in a ``.csv``, ``.tsv`` or ``.parquet`` file; empty cells of CSV and TSV are null.
+
+    Args:
+        path: the file.
+        text: columns that CSV and TSV keep as text: "01" and "1" are two people.
+        what: what messages call it.
+
+    Raises:
+        DataError: no such file, or not readable.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    suffix = path.suffix.lower()
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pq.read_table(path)
-        else:
-            # Labels stay text: "01" and "1" are two people.
-            text = dict.fromkeys((*_REQUIRED, *_OPTIONAL), pa.string())
-            table = pa_csv.read_csv(
-                path,
-                parse_options=pa_csv.ParseOptions(
-                    delimiter="\t" if path.suffix.lower() == ".tsv" else ","
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=text, strings_can_be_null=True, null_values=[""]
-                ),
-            )
+        if suffix == ".parquet":
+            return pq.read_table(path)
+        return pa_csv.read_csv(
+            path,
+            parse_options=pa_csv.ParseOptions(delimiter="\t" if suffix == ".tsv" else ","),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(text, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a readable table of scores ({error})") from None
+        raise DataError(f"{path}: not a readable {what} ({error})") from None
+
+
+def _read(path: Path) -> pa.Table:
+    """The columns that are known."""
+    table = read_table(path, (*_REQUIRED, *_OPTIONAL), "table of scores")
     names = table.column_names
     if missing := [name for name in _REQUIRED if name not in names]:
         raise DataError(

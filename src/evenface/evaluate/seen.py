@@ -21,7 +21,9 @@ from evenface.train.run import RECIPE_NAME, RUN_NAME
 
 R = TypeVar("R", bound=Evaluation | IdentificationResult)
 
-_CONSEQUENCE = "error rates on people whom the model has not seen are higher; evaluate on others"
+_CONSEQUENCE = (
+    "error rates on other people are higher; evaluate on people that the model has not seen"
+)
 
 
 @dataclass(frozen=True)

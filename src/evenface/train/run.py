@@ -75,9 +75,7 @@ class RunResult(TypedDict):
 
 def start_weights(start: Path) -> Path:
     """The file of weights that a recipe's ``backbone.start``, a run or such a file, stands for."""
-    if not start.is_dir():
-        return start
-    return run_weights(start) if (start / RUN_NAME).is_file() else start / WEIGHTS_NAME
+    return run_weights(start) if start.is_dir() else start
 
 
 def finished_run(out: Path, fingerprint: str) -> RunResult | None:

@@ -440,7 +440,7 @@ def _groups(
     attribute: str,
     races: tuple[str, ...],
 ) -> tuple[list[_Group], list[str]]:
-    """The group columns of a list, and remarks; ``listed``: it told the labels as well."""
+    """The group columns of a list, and remarks; ``listed``: the labels come from it as well."""
     if found is None:
         return [], []
     path = found.files[0]

@@ -1,6 +1,6 @@
 """The list beside a ``.rec``: which file and which labels each image came from.
 
-Tabs divide the cells of a line. Three kinds are told apart by the place of the path:
+Tabs divide the cells of a line. The place of the path decides which of three kinds it is:
 
 - ``path label [more]``: line i describes image i;
 - ``number path [label more]``: the number is the image's key (lists of DCFace's kind) where all

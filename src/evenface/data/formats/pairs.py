@@ -1,6 +1,6 @@
 """Pairs files: which images a verification set compares.
 
-The kinds are told apart by their content:
+The content decides the kind:
 
 - **LFW's** (also RFW's): genuine ``name<TAB>i<TAB>j``, impostor ``name1<TAB>i<TAB>name2<TAB>j``;
   the first line may be a header ``folds<TAB>n`` or ``n``: n genuine and n impostor pairs a fold
