@@ -91,7 +91,7 @@ def test_across_identities(across: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         run(across, tmp_path / "out")
     message = str(caught.value)
-    assert "2 of 15 images equal one of another identity" in message
+    assert "2 of 15 images are identical to one of another identity" in message
     assert "south/sp1/x.png: equals north/np2/b.png" in message
     assert "--duplicates drop" in message
     assert "--max-bad-rate 0.1334" in message

@@ -159,7 +159,7 @@ def test_landmarks_elsewhere_are_a_problem() -> None:
 
     prepare = Preparer("auto", nobody)  # type: ignore[arg-type]
     result = prepare(buffer.getvalue(), landmarks=ARCFACE_TEMPLATE + 300)
-    assert (result.problem, result.size) == ("the landmarks lie outside the image", (200, 200))
+    assert (result.problem, result.size) == ("the landmarks are outside the image", (200, 200))
     assert prepare(buffer.getvalue(), landmarks=ARCFACE_TEMPLATE).problem == ""
 
 

@@ -89,7 +89,7 @@ def test_files_load_as_they_are_saved(tmp_path):
         ({"optimizer.lr": float("inf")}, "optimizer.lr: Input should be a finite number"),
         ({"optimizer.lr": -1}, r"optimizer.lr: Input should be greater than 0 \(got -1\)"),
         ({"batch_size": 1}, "batch_size: Input should be greater than or equal to 2"),
-        ({"schedule.epochs": 3}, "schedule: give exactly one of epochs and steps"),
+        ({"schedule.epochs": 3}, "schedule: give either epochs or steps, not both"),
         ({"schedule.milestones": [2]}, "schedule: milestones belong to kind 'step'"),
         (
             {"schedule.kind": "step", "schedule.milestones": [4, 2]},

@@ -49,7 +49,7 @@ def compare(
     if len(folders) < 2:
         raise UsageError("give at least two folders of evaluations")
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UsageError("a folder is given twice: a model need not be compared with itself")
+        raise UsageError("a folder is given twice")
     found = {folder: read_evaluations(folder) for folder in folders}
     names = model_names(found)
     _refuse_different_pairs(found)

@@ -88,11 +88,13 @@ def import_data(
     ],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write.")],
     dataset: Annotated[
-        str, typer.Option(help="Name of the data set; default: the name of the folder.")
+        str, typer.Option(help="Name of the data set; default: the folder's name.")
     ] = "",
     origin: Annotated[
         Origin | None,
-        typer.Option(help="Are these photographs of people? Taken as real unless said."),
+        typer.Option(
+            help="real: photographs of people (default); synthetic: generated or rendered."
+        ),
     ] = None,
     licence: Annotated[
         str, typer.Option(help="Licence, kept with every image; default: unspecified.")
@@ -100,15 +102,15 @@ def import_data(
     align: Annotated[
         Align | None,
         typer.Option(
-            help="auto (default): 112×112 images are taken as aligned, all others are aligned; "
-            "never: the whole image is resized (only for crops that are aligned already)."
+            help="auto (default): align all images but those of 112×112 pixels, which are assumed"
+            " aligned; never: resize the whole image (for crops that are already aligned)."
         ),
     ] = None,
     face: Annotated[
         FaceRule | None,
         typer.Option(
-            help="Which of several faces of an image is taken: central (default), the choice for "
-            "sets of loose crops, or largest."
+            help="Which face to take where an image has several: central (default; for sets of "
+            "loose crops) or largest."
         ),
     ] = None,
     format: Annotated[
@@ -116,7 +118,7 @@ def import_data(
         typer.Option(
             help="Format of the source: bupt, digiface, fairface, fhibe, folder, images, "
             "list, lmdb, parquet, recordio, sfhq, table or webdataset; "
-            "default: told from the path."
+            "default: detected from the path."
         ),
     ] = "",
     group_attribute: Annotated[
@@ -156,18 +158,22 @@ def import_data(
             "table's own."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of images whose source says none.")] = "",
+    split: Annotated[str, typer.Option(help="Split of images that have none in the source.")] = "",
     duplicates: Annotated[
         Duplicates | None,
         typer.Option(
-            help="keep (default): files with the same bytes stay, and count as bad where they "
-            "stand under several identities; drop: one of an identity stays, of several "
-            "identities none."
+            help="How to handle files with the same bytes. keep (default): keep them, and count "
+            "them as bad if their identities differ; drop: keep one if they have one "
+            "identity, none if they have several."
         ),
     ] = None,
     max_bad_rate: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Share of bad images to tolerate and count."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Largest tolerated share of bad images, which are left out and counted.",
+        ),
     ] = 0.0,
     workers: Workers = None,
 ) -> None:
@@ -198,7 +204,8 @@ def import_data(
         ):
             raise UsageError(
                 f"name, origin, licence, format, alignment, face, duplicates and attributes of "
-                f"'{source}' are known and cannot be set. For a folder of that name, say ./{source}"
+                f"'{source}' are fixed and cannot be set. For a folder of that name, write "
+                f"./{source}"
             )
         report = SMALL_SETS[source](out, split=split, max_bad_rate=max_bad_rate, workers=workers)
     else:
@@ -230,15 +237,18 @@ def render(
     look: Annotated[
         str,
         typer.Option(
-            help="plain; camera imitates photographs; studio is held out, train nothing on it."
+            help="plain; camera, which imitates photographs; or studio, which is for tests only."
         ),
     ] = "plain",
-    split: Annotated[str, typer.Option(help="Split that all images belong to.")] = "train",
+    split: Annotated[str, typer.Option(help="Split to put all images in.")] = "train",
     identities_per_group: Annotated[int, typer.Option(min=1, help="People in each group.")] = 50,
     images_per_identity: Annotated[int, typer.Option(min=1, help="Images of each person.")] = 10,
     seed: Seed = 0,
     first_identity: Annotated[
-        int, typer.Option(min=0, help="Number of the first person; disjoint ranges share nobody.")
+        int,
+        typer.Option(
+            min=0, help="Number of the first person. Renders with disjoint ranges share no people."
+        ),
     ] = 0,
     groups: Annotated[
         str, typer.Option(metavar="A[,B…]", help="Phenotype axes; default: all.")
@@ -271,19 +281,19 @@ def inspect_data(
         bool, typer.Option("--verify", help="Read all images and check their checksums.")
     ] = False,
     min_cell: Annotated[
-        int, typer.Option(min=0, help="Identities below which a cell is too small for a share.")
+        int, typer.Option(min=0, help="Report no share of cells with fewer identities.")
     ] = 10,
     html: Annotated[
         Path | None,
-        typer.Option(help="Write a page with contact sheets too (extra: report)."),
+        typer.Option(help="Also write a page with contact sheets (extra: report)."),
     ] = None,
     faces: Annotated[
         bool,
-        typer.Option("--faces", help="Let the page show photographs of real people as well."),
+        typer.Option("--faces", help="Allow photographs of real people on the page."),
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Say what a data set or manifest holds."""
+    """Summarise a data set or manifest."""
     from evenface.console import note, warn
     from evenface.data.inspect import inspect
     from evenface.data.manifest import Manifest
@@ -311,7 +321,7 @@ def preview(
     path: Dataset,
     out: Annotated[Path, typer.Argument(help="Image file to write, e.g. sheet.png.")],
     identities: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 8,
-    images: Annotated[int, typer.Option(min=1, help="Images in a row at most.")] = 8,
+    images: Annotated[int, typer.Option(min=1, help="Most images per row.")] = 8,
     seed: Seed = 0,
 ) -> None:
     """Draw a contact sheet: a row is one identity."""

@@ -40,18 +40,18 @@ def export_data(
         ExportFormat,
         typer.Option(
             "--format",
-            help="recordio: train.rec/.idx/property/.lst of insightface; bin: verification sets of "
-            "insightface, one a group; folder: [<group>/]<identity>/<image>; webdataset: tar "
-            "shards; parquet: as on the Hugging Face hub.",
+            help="recordio: train.rec/.idx/property/.lst of insightface; bin: verification sets "
+            "of insightface, one per group; folder: [<group>/]<identity>/<image>; "
+            "webdataset: tar shards; parquet: as on the Hugging Face hub.",
         ),
     ],
     jpeg: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=100, metavar="QUALITY", help="Write JPEG; default: PNG, which loses nothing."
-        ),
+        typer.Option(min=1, max=100, metavar="QUALITY", help="Write JPEG instead of lossless PNG."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Rows of this split only; default: all rows.")] = "",
+    split: Annotated[
+        str, typer.Option(help="Use only rows of this split; default: all rows.")
+    ] = "",
     group_by: Annotated[
         str,
         typer.Option(
@@ -63,7 +63,7 @@ def export_data(
     ] = "",
     shard_images: Annotated[
         int | None,
-        typer.Option(min=1, help="webdataset, parquet: images a shard; default: 10,000."),
+        typer.Option(min=1, help="webdataset, parquet: images per shard; default: 10,000."),
     ] = None,
     protocol: Annotated[
         Path | None,
@@ -75,7 +75,7 @@ def export_data(
     pairs_per_group: Annotated[
         int | None,
         typer.Option(
-            min=2, help="bin: most pairs of a group to draw. Default: 24 a person, at least 6,000."
+            min=2, help="bin: most pairs to draw per group. Default: 24 per person, at least 6,000."
         ),
     ] = None,
     seed: Seed = 0,

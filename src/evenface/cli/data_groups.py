@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evenface.data.overlap import OverlapReport
 
 _MANY_ALIKE = 0.25
-"""Share of people alike above which the teacher is more likely to be at fault than the sets."""
+"""Share of similar people above which the teacher is more likely to be at fault than the sets."""
 
 Embeddings = Annotated[
     list[Path] | None,
@@ -47,15 +47,13 @@ def label(
     embeddings: Embeddings = None,
     abstain: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="An identity whose best score is lower stays without."),
+        typer.Option(min=0.0, max=1.0, help="Leave identities with a lower best score unlabelled."),
     ] = 0.6,
-    images: Annotated[
-        int, typer.Option(min=1, help="Images of an identity to train on at most.")
-    ] = 10,
+    images: Annotated[int, typer.Option(min=1, help="Most images per identity to train on.")] = 10,
     min_cell: Annotated[
-        int, typer.Option(min=0, help="State no rate over fewer held-out identities.")
+        int, typer.Option(min=0, help="Report no rate over fewer held-out identities.")
     ] = 10,
-    seed: Annotated[int, typer.Option(help="Decides which identities are held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of held-out identities.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Predict an attribute: from an outside classifier's scores, or from teacher embeddings.
@@ -90,15 +88,19 @@ def overlap(
     threshold: Annotated[
         float,
         typer.Option(
-            min=-1.0, max=1.0, help="Cosine of mean embeddings from which two people are one."
+            min=-1.0,
+            max=1.0,
+            help="Cosine of mean embeddings at or above which two people are the same.",
         ),
     ] = 0.6,
     image_threshold: Annotated[
         float,
-        typer.Option(min=-1.0, max=1.0, help="Cosine from which one image copies another."),
+        typer.Option(
+            min=-1.0, max=1.0, help="Cosine at or above which an image is a copy of another."
+        ),
     ] = 0.95,
     report_path: Annotated[
-        Path | None, typer.Option("--report", help="JSON file for all that is found.")
+        Path | None, typer.Option("--report", help="JSON file for all findings.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the training set without those people.")
@@ -138,7 +140,7 @@ def overlap(
         return
     _print_overlap(found)
     if pair is None:
-        warn("only names were compared: people and images alike need --embeddings of both sets")
+        warn("only names were compared; to compare faces too, give --embeddings of both sets")
     if out is not None:
         note(
             f"{out}: {found.train.images - found.images_to_remove:,} images of "
@@ -167,7 +169,7 @@ def _print_overlap(found: OverlapReport) -> None:
     if found.closest_kept:
         pair = found.closest_kept[0]
         note(
-            f"the most alike people below {found.threshold}: {pair.identity} and "
+            f"the most similar people below {found.threshold}: {pair.identity} and "
             f"{pair.test_identity}, cosine {pair.cosine:.3f}"
         )
     note(
@@ -176,9 +178,9 @@ def _print_overlap(found: OverlapReport) -> None:
     )
     if (alike := len(found.people)) > _MANY_ALIKE * found.train.identities:
         warn(
-            f"{alike:,} of them are there only if the teacher is right that people are one from a "
-            f"cosine of {found.threshold} on. So many suggest that it tells these faces apart "
-            "badly: look at some pairs, and raise --threshold (overlap_threshold of a mix)"
+            f"{alike:,} of them are matched only by the teacher, at a cosine of at least "
+            f"{found.threshold}. So many suggest that it separates these faces badly: look at some "
+            "pairs, and raise --threshold (overlap_threshold of a mix)"
         )
 
 
@@ -209,5 +211,5 @@ def _print_labels(report: LabelReport, out: Path) -> None:
         warn(f"{len(report.without_scores):,} identities have no scores and stay unlabelled")
     note(
         f"{out}: {len(report.uncertain):,} identities are too uncertain and stay unlabelled; "
-        "predicted values are marked as such, and each is listed in labels.parquet"
+        "predicted values are marked, and labels.parquet lists them"
     )

@@ -48,27 +48,25 @@ def mix_data(
     ],
     real: Annotated[
         list[Path] | None,
-        typer.Option(help="Data set that plays the real part; may be given several times."),
+        typer.Option(help="Data set of real faces; may be given several times."),
     ] = None,
     synthetic: Annotated[
         list[Path] | None,
-        typer.Option(help="Data set that plays the synthetic part; may be given several times."),
+        typer.Option(help="Data set of synthetic faces; may be given several times."),
     ] = None,
     real_fraction: Annotated[
         float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Share of each group from the real part; default: 0.7."
-        ),
+        typer.Option(min=0.0, max=1.0, help="Share of each group that is real; default: 0.7."),
     ] = None,
     real_fraction_of: Annotated[
-        Unit | None, typer.Option(help="What the fraction counts; default: what is balanced.")
+        Unit | None, typer.Option(help="What the fraction is of; default: what is balanced.")
     ] = None,
     balance: Annotated[
         Balance | None,
-        typer.Option(help="What is counted, and made equal over the groups; default: identities."),
+        typer.Option(help="What to balance over groups; default: identities."),
     ] = None,
     group_by: GroupBy = "",
-    seed: Annotated[int | None, typer.Option(help="Decides every choice; default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all choices; default: 0.")] = None,
     total: Annotated[
         int | None,
         typer.Option(min=1, help="Identities or images in all; default: as many as possible."),
@@ -79,18 +77,16 @@ def mix_data(
     scale: Annotated[
         float | None, typer.Option(help="Multiply the total, e.g. 0.01 for a small trial.")
     ] = None,
-    max_images: Annotated[
-        int | None, typer.Option(min=1, help="Images of an identity at most.")
-    ] = None,
+    max_images: Annotated[int | None, typer.Option(min=1, help="Most images per identity.")] = None,
     select: Annotated[
         Select | None,
         typer.Option(
-            help="Who is taken first in a group: at random (default), the most confidently "
-            "labelled, or so that the teacher sees them spread widely."
+            help="Which identities of a group to take: at random (default), the most confidently "
+            "labelled, or the most diverse in the teacher's embeddings."
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Take rows of this split only; default: all rows.")
+        str, typer.Option(help="Use only rows of this split; default: all rows.")
     ] = "",
     embeddings: Annotated[
         list[Path] | None,
@@ -103,17 +99,17 @@ def mix_data(
         list[Path] | None,
         typer.Option(
             metavar="TEST",
-            help="Leave out the people of this test set (or those that a report of 'evenface data "
-            "overlap' lists): by name, and by likeness where it has embeddings.",
+            help="Leave out the people of this test set (or those listed in a report of 'evenface"
+            " data overlap'): by name, and by similarity if it has embeddings.",
         ),
     ] = None,
     min_cell: Annotated[
         int | None,
-        typer.Option(min=0, help="State no share over fewer identities; default: 10."),
+        typer.Option(min=0, help="Report no share over fewer identities; default: 10."),
     ] = None,
     nearest: Annotated[
         bool,
-        typer.Option("--nearest", help="Take the nearest mix that can be had if this cannot."),
+        typer.Option("--nearest", help="If the mix is impossible, make the nearest possible one."),
     ] = False,
     assignments: Annotated[
         list[str] | None,
@@ -205,7 +201,7 @@ def _print_mix(report: MixReport, out: str) -> None:
         changes = ", ".join(
             f"{name.replace('_', ' ')} {value:,}" for name, value in report.nearest.items()
         )
-        warn(f"the mix asked for cannot be had; this is the nearest: {changes}")
+        warn(f"the requested mix is impossible; this is the nearest: {changes}")
     for name, source in report.sources.items():
         for test, people in source.excluded.items():
             note(f"{name}: {len(people):,} identities left out, which are in {test}")

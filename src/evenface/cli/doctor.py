@@ -20,7 +20,7 @@ def doctor(
         typer.Option("--cache-dir", help="Root of the cache to look at.", file_okay=False),
     ] = None,
 ) -> None:
-    """Check what is installed by importing it; say what is missing and what to do about it.
+    """Check the installation: what works, what is missing, and how to get it.
 
     Exits with 1 only when the base install is broken.
     """

@@ -87,13 +87,13 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Only rows of this split.", rich_help_panel=PAIRS)
+        str | None, typer.Option(help="Use only rows of this split.", rich_help_panel=PAIRS)
     ] = None,
     pairs: Annotated[
         int | None,
         typer.Option(
             min=4,
-            help="Most fold pairs a group. Default: 24 a person, at least 6,000, at most 100,000.",
+            help="Most fold pairs per group. Default: 24 per person, from 6,000 to 100,000.",
             rich_help_panel=PAIRS,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def evaluate(
         int,
         typer.Option(
             min=1,
-            help="Most genuine, and most impostor, pairs a group for all other measures.",
+            help="Most genuine and most impostor pairs per group for all other measures.",
             rich_help_panel=PAIRS,
         ),
     ] = 100_000,
@@ -154,7 +154,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Folder of the results and their report (report.html); with --protocol "
-            "<model>/<protocol>/ and summaries. Results that are there already are kept.",
+            "<model>/<protocol>/ and summaries. Existing results are kept.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -182,8 +182,8 @@ def evaluate(
     if tables:
         if protocol or len(tables) < len(inputs):
             raise UsageError(
-                "tables of scores need neither model nor protocol; evaluate them by themselves, "
-                "with 'evenface evaluate-scores'"
+                "tables of scores need neither model nor protocol; evaluate them with 'evenface "
+                "evaluate-scores'"
             )
         from evenface.cli.evaluate_scores import evaluate_tables
 
@@ -226,7 +226,7 @@ def evaluate(
     )
 
 
-_OLD = "{what}: 'evenface {command}' is the command for it. This spelling ends in the next version."
+_OLD = "{what}: use 'evenface {command}'. This spelling is removed in the next version."
 
 
 @dataclass(frozen=True)

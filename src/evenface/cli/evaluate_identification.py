@@ -19,10 +19,13 @@ def register(app: typer.Typer) -> None:
 
 def evaluate_identification(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="As evenface evaluate takes them.")
+        list[str], typer.Argument(metavar="MODEL...", help="Models, as in evenface evaluate.")
     ],
     gallery: Annotated[
-        str, typer.Option(help="Dataset of the people enrolled, or with splits gallery and probe.")
+        str,
+        typer.Option(
+            help="Dataset of the enrolled people, or one with the splits gallery and probe."
+        ),
     ],
     out: Annotated[
         Path,
@@ -33,7 +36,7 @@ def evaluate_identification(
     ],
     probes: Annotated[
         str | None,
-        typer.Option(help="Dataset of the images searched; its people need not be enrolled."),
+        typer.Option(help="Dataset of the probe images; their people need not be enrolled."),
     ] = None,
     group_by: Annotated[
         str | None, typer.Option(help="Attributes to group probes by, separated by commas.")

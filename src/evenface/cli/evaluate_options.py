@@ -29,16 +29,16 @@ Replicates = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(help="Decides pairs, folds and resamples.", rich_help_panel=STATISTICS)
+    int, typer.Option(help="Seed of pairs, folds and resamples.", rich_help_panel=STATISTICS)
 ]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
         metavar="LIMIT",
-        help="Say whether a limit is met: MEASURE<=LIMIT or MEASURE>=LIMIT, at an operating point "
-        "with @fmr=FMR, e.g. 'fnmr_ratio<=1.5@fmr=1e-3' or 'accuracy>=95%'. A measure of a group "
-        "must keep it in every group. May be given several times.",
+        help="Test a limit: MEASURE<=LIMIT or MEASURE>=LIMIT, at an operating point with "
+        "@fmr=FMR, e.g. 'fnmr_ratio<=1.5@fmr=1e-3' or 'accuracy>=95%'. A measure of single "
+        "groups must meet it in every group. May be given several times.",
         rich_help_panel=AUDIT,
     ),
 ]
@@ -80,7 +80,7 @@ def read_targets(texts: Sequence[str] | None, exit_code: bool) -> list[Target]:
     from evenface.evaluate.targets import parse_target
 
     if exit_code and not texts:
-        raise UsageError("--exit-code needs a --target to decide by")
+        raise UsageError("--exit-code needs --target")
     return [parse_target(text) for text in texts or ()]
 
 

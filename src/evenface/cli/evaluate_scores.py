@@ -89,7 +89,7 @@ def evaluate_tables(
     if distance and cosine:
         raise UsageError("--distance and --cosine exclude each other")
     if len({table.stem for table in tables}) < len(tables):
-        raise UsageError("two tables have one name; rename one of them")
+        raise UsageError("two tables have the same name; rename one")
     results = []
     for path in tables:
         evaluation = evaluate_scores(

@@ -52,7 +52,7 @@ def export(
     precision: Annotated[Precision, typer.Option(help="int8 needs --calibrate.")] = Precision.FP32,
     calibrate: Annotated[
         Path | None,
-        typer.Option(help="Faces that set the ranges of int8; taken equally of each group."),
+        typer.Option(help="Calibration faces for int8; the same number is taken from each group."),
     ] = None,
     audit: Annotated[
         str,
@@ -67,17 +67,17 @@ def export(
         bool,
         typer.Option(
             "--finetune",
-            help="int8: train it further as int8, by distillation; of the two the audit's better "
-            "is kept, and both are reported.",
+            help="int8: train it further as int8, by distillation; keep the better of the two by "
+            "the audit, and report both.",
         ),
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="--finetune: faces to learn on; default: those of --calibrate."),
+        typer.Option(help="--finetune: training faces; default: those of --calibrate."),
     ] = None,
     teacher: Annotated[
         str,
-        typer.Option(help="--finetune: teacher to learn from; default: the student in fp32."),
+        typer.Option(help="--finetune: the teacher; default: the student in fp32."),
     ] = "",
     steps: Annotated[
         int | None, typer.Option(min=1, help="--finetune: steps of 64 faces; default: 300.")
@@ -86,7 +86,7 @@ def export(
         float | None, typer.Option(min=1e-9, help="--finetune: learning rate; default: 0.001.")
     ] = None,
     group_by: GroupBy = "",
-    split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
+    split: Annotated[str, typer.Option(help="Audit only rows of this split.")] = "",
     target_fmr: Annotated[
         str, typer.Option(metavar="RATE", help="False match rate at which the threshold is set.")
     ] = "1e-3",
@@ -97,7 +97,7 @@ def export(
             metavar="MEAN,MAX", help="Largest 1 − cos to accept; default: by precision, see docs."
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Decides samples, pairs and resamples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of samples, pairs and resamples.")] = 0,
 ) -> None:
     """Export a student: ONNX in fp32, fp16 or int8, checked and audited; a card; a hub folder.
 
@@ -137,7 +137,7 @@ def export(
     faces = pairs = None
     if audit:
         faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
-    doing = "is exporting there. Wait for it, or choose another --out"
+    doing = "is exporting there. Wait for it to finish, or choose another --out"
     with FolderLock(folder, doing=doing):
         report = export_onnx(
             run,

@@ -21,18 +21,16 @@ def register(app: typer.Typer) -> None:
 
 def prune(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
-    keep: Annotated[float, typer.Option(help="Share of the channels that stay, as 0.75.")],
+    keep: Annotated[float, typer.Option(help="Share of the channels to keep, e.g. 0.75.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Faces to let it learn again on, by distillation; default: it is only pruned."
-        ),
+        typer.Option(help="Faces to recover on, by distillation; default: no recovery."),
     ] = None,
     teacher: Annotated[
         str,
         typer.Option(
-            help="Teacher to learn from, or the folder of its embeddings of --data; default: RUN."
+            help="Teacher for recovery, or the folder of its embeddings of --data. Default: RUN."
         ),
     ] = "",
     steps: Annotated[
@@ -53,10 +51,10 @@ def prune(
         ),
     ] = "",
     group_by: GroupBy = "",
-    split: Annotated[str, typer.Option(help="Audit on rows of this split only.")] = "",
-    seed: Annotated[int, typer.Option(help="Decides training, pairs and resamples.")] = 0,
+    split: Annotated[str, typer.Option(help="Audit only rows of this split.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of training, pairs and resamples.")] = 0,
 ) -> None:
-    """Prune a student's channels and let it learn again from its teacher or from its dense self.
+    """Prune a student's channels, then recover accuracy by distillation.
 
     The result is a run like any other: evaluate it, export it. Needs the extra 'prune'.
     Run the same command again to continue an interrupted recovery.
@@ -84,7 +82,7 @@ def prune(
     faces = pairs = None
     if audit:
         faces, pairs = labelled_pairs(audit, group_by=groups, split=split, seed=seed)
-    doing = "is pruning into it. Wait for it, or choose another --out"
+    doing = "is pruning into it. Wait for it to finish, or choose another --out"
     with FolderLock(out, doing=doing, beside=True):  # a recovery holds the one inside
         report = pruning.prune(
             run,

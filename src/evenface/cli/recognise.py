@@ -34,7 +34,7 @@ Fmr = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="Cosine to decide by, instead of --fmr.", show_default=False),
+    typer.Option(help="Decide at this cosine instead of --fmr.", show_default=False),
 ]
 ThresholdFrom = Annotated[
     Path | None,
@@ -77,7 +77,7 @@ def verify(
     exit_code: ExitCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do two photographs show one person? Score, decision, and its error rates by group."""
+    """Compare the faces of two photographs: score, decision, and error rates by group."""
     from dataclasses import asdict
 
     recogniser = _load(model, fmr, threshold, threshold_from, exit_code)
@@ -129,7 +129,7 @@ def embed(
 
 
 def identify(
-    probe: Annotated[Path, typer.Argument(help="Photograph of somebody.")],
+    probe: Annotated[Path, typer.Argument(help="Photograph of the person to search for.")],
     gallery: Annotated[
         Path,
         typer.Option(
@@ -141,12 +141,12 @@ def identify(
     fmr: Fmr = None,
     threshold: Threshold = None,
     threshold_from: ThresholdFrom = None,
-    rank: Annotated[int, typer.Option(min=1, help="People listed.")] = 5,
+    rank: Annotated[int, typer.Option(min=1, help="Number of people to list.")] = 5,
     skip_bad: SkipBad = False,
     exit_code: ExitCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Who of a gallery is most like the person on a photograph, and is it alike enough?"""
+    """Find the people of a gallery who are most similar to the person in a photograph."""
     from dataclasses import asdict
 
     from evenface.embedding_table import rank_gallery

@@ -86,8 +86,9 @@ def run(
         bool,
         typer.Option(
             "--rehearse",
-            help="Try every stage and model on a few of the faces, in a folder of its own; show "
-            "what works, what the study takes and what will fail. Exits with 1 if something will.",
+            help="Try every stage and model on a few faces, in a separate folder; show what "
+            "works, what will fail, and what the study needs. Exits with 1 if something will"
+            " fail.",
         ),
     ] = False,
     executor: Annotated[

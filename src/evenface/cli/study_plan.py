@@ -56,8 +56,7 @@ def plan(
         bool,
         typer.Option(
             "--power",
-            help="Show instead how large an effect must be for each claim to be decided in 4 of 5 "
-            "such studies.",
+            help="Show the smallest effect of each claim that 4 of 5 such studies would decide.",
         ),
     ] = False,
     effects: Annotated[
@@ -65,7 +64,7 @@ def plan(
         typer.Option(
             "--effect",
             metavar="CLAIM=SIZE",
-            help="What it takes to decide this effect, in points (% of a gap): "
+            help="Show what is needed to decide this effect, in points (% of a gap): "
             "kd-raises-accuracy=1, kd-lowers-absolute-unevenness=1.6:1.0. May be repeated.",
         ),
     ] = None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evenface.study.status import RunStatus, StudyStatus
 
 _EVERY = 1.0
-"""Seconds between two looks at a study's folder."""
+"""Seconds between two checks of a study's folder."""
 _STYLES = {"running": "cyan", "failed": "red", "interrupted": "yellow", "done": "green"}
 
 

@@ -38,7 +38,7 @@ Engine = Annotated[
     Literal["onnxruntime", "openvino", "openvino-bf16"] | None,
     typer.Option(
         "--engine",
-        help="What runs an ONNX file; openvino (extra: openvino) is faster on x86 processors. "
+        help="Runtime for an ONNX file; openvino (extra: openvino) is faster on x86. "
         "[default: onnxruntime]",
     ),
 ]
@@ -66,7 +66,7 @@ def info(
     engine: Engine = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Load a teacher and tell what it is."""
+    """Show what a teacher is: network, input, embedding size, fingerprint."""
     import json
 
     from evenface.teachers import load_teacher
@@ -171,7 +171,7 @@ def probe(
     layout: Layout = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides which pairs.")] = 0,
 ) -> None:
-    """Measure which scaling of pixels and channel order an ONNX or TorchScript file wants.
+    """Measure which pixel scaling and channel order an ONNX or TorchScript file wants.
 
     A recogniser still works with the wrong one, a little worse. The first line is the best; lines
     that differ little cannot be told apart.

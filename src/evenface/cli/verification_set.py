@@ -31,23 +31,23 @@ def verification_set(
             "CFP's folder Protocol/Split/FP or FF. Default: pairs.txt in the folder."
         ),
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="Name of the set; default: the name of the folder.")
-    ] = "",
-    origin: Annotated[Origin, typer.Option(help="Are these photographs of people?")] = Origin.REAL,
+    dataset: Annotated[str, typer.Option(help="Name of the set; default: the folder's name.")] = "",
+    origin: Annotated[
+        Origin, typer.Option(help="real: photographs of people; synthetic: generated or rendered.")
+    ] = Origin.REAL,
     licence: Annotated[str, typer.Option(help="Licence, kept with every image.")] = "unspecified",
     align: Annotated[
         Align,
         typer.Option(
-            help="auto: 112×112 images are taken as aligned, all others are aligned; never: the "
-            "whole image is resized (only for crops that are aligned already)."
+            help="auto: align all images but those of 112×112 pixels, which are assumed aligned; "
+            "never: resize the whole image (for crops that are already aligned)."
         ),
     ] = Align.AUTO,
     face: Annotated[
         FaceRule,
         typer.Option(
-            help="Which of several faces of an image is taken: central, the choice "
-            "for sets of loose crops, or largest."
+            help="Which face to take where an image has several: central (for sets of loose "
+            "crops) or largest."
         ),
     ] = FaceRule.CENTRAL,
     group_attribute: Annotated[

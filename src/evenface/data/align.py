@@ -50,7 +50,7 @@ def similarity_transform(source: np.ndarray, target: np.ndarray = ARCFACE_TEMPLA
     centred = z - z.mean()
     spread = float(np.vdot(centred, centred).real)
     if spread == 0.0:
-        raise ValueError("all landmarks lie in one place")
+        raise ValueError("all landmarks are the same point")
     a = np.vdot(centred, w - w.mean()) / spread
     b = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])

@@ -127,8 +127,8 @@ def failure_message(out: Path, report: ImportReport) -> str:
         listed = report.duplicates.listed
         same = [f"{d.record}: equals {d.equals}" for d in listed if d.across_identities]
         lines += [
-            f"{across:,} of {report.records:,} images equal one of another identity, so that a "
-            "label is wrong:",
+            f"{across:,} of {report.records:,} images are identical to one of another identity, so "
+            "one of the labels is wrong:",
             *_told(same, out),
         ]
     if not report.images:
@@ -138,7 +138,11 @@ def failure_message(out: Path, report: ImportReport) -> str:
         )
         return "\n".join(lines)
     rate = -(-(len(bad) + across) * 10_000 // report.records) / 10_000
-    skip = "leave the equal ones out with --duplicates drop, or go on" if across else "or skip them"
+    skip = (
+        "leave identical images out with --duplicates drop, or accept them"
+        if across
+        else "or skip them"
+    )
     lines.append(
         f"Mend them and run the same command again, {skip} with --max-bad-rate {rate:g}; "
         "what is done is kept"

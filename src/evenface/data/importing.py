@@ -124,7 +124,7 @@ def import_dataset(
     """
     source, out = Path(source), Path(out)
     if out.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
+        raise UsageError(f"{out}: is inside the source; choose another folder")
     chosen = choose_format(source, format)
     note(f"{source}: read as '{chosen.name}' ({chosen.layout})")
     return import_source(

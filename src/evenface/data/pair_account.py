@@ -167,7 +167,7 @@ class Account:
         else:
             rate = -(-report.pairs_lost * 10_000 // report.pairs) / 10_000
             lines.append(
-                f"Go on without them with --max-lost-rate {rate:g}, or mend the images and write "
-                "into a new folder"
+                f"Continue without them with --max-lost-rate {rate:g}, or correct the images and "
+                "write into a new folder"
             )
         return "\n".join(lines)

@@ -35,7 +35,7 @@ TURNED = "turned"
 SMALL = "small face"
 RESIZED = "resized"
 NO_FACE = "no face found"
-OUTSIDE = "the landmarks lie outside the image"
+OUTSIDE = "the landmarks are outside the image"
 NOTES = (MANY_FACES, NOT_LARGEST, TURNED, SMALL, RESIZED)
 
 

@@ -93,7 +93,7 @@ def prepare_verification_set(
     if not 0.0 <= max_lost_rate <= 1.0:
         raise UsageError(f"the highest rate of lost pairs is between 0 and 1, got {max_lost_rate}")
     if out.resolve().is_relative_to(published.root.resolve()):
-        raise UsageError(f"{out}: lies inside the source; choose a folder elsewhere")
+        raise UsageError(f"{out}: is inside the source; choose another folder")
     _refuse_foreign(out, published, dataset)
     with FolderLock(out, doing="is writing a set there. Wait for it, or choose another folder"):
         return _prepare(

@@ -200,7 +200,7 @@ def _fingerprint(run: Path) -> str:
     try:
         return load_teacher(run).fingerprint
     except DataError as error:
-        raise DataError(f"{error}. Delete {run}: the same command trains it again") from None
+        raise DataError(f"{error}. Delete {run}: rerunning the command trains it again") from None
 
 
 @contextmanager
@@ -267,7 +267,7 @@ def _with_groups(
     if part.kind == "render" and all(t in teacher_names() for t in spec.teachers):
         statement += ", nor a teacher. "
     else:
-        statement += "; whom the teachers were trained on is not known to this program. "
+        statement += "; the people that the teachers were trained on are unknown. "
     real_people = set(manifest.column("origin")) == {"real"}
     return _draw(spec, name, title, statement + groups, real_people, manifest, group_by, log)
 

@@ -109,7 +109,7 @@ def plan_study(
         MissingDependencyError: ``measuring`` without torch.
     """
     if not spec.training_sets:
-        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan: run it")
+        raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan. Run it")
     return _Planner(spec, out, sizes or {}).plan(measuring=measuring, most_images=most_images)
 
 

@@ -57,7 +57,7 @@ class Study(Record):
     factors: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Levels of each factor, the one that others are compared with first."""
     stand_ins: str | None = None
-    """What stands in for what."""
+    """What replaces what, such as renders for photographs."""
     spec: dict[str, JsonValue] = Field(default_factory=dict)
     """The study file, with defaults filled in."""
 

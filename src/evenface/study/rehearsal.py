@@ -450,8 +450,8 @@ class _Rehearsal:
 
 
 _REMEDIES = {
-    "model": "Mend the model's recipe or data; its run folder has the log",
-    "stage": "Mend what the message names and rehearse again; finished parts are kept",
+    "model": "Correct the model's recipe or data; its run folder has the log",
+    "stage": "Correct what the message names and rehearse again; finished parts are kept",
     "memory": "Override micro_batches (2 halves activations) or recompute (true) in the recipes",
     "labels": "Label the sets with 'evenface data label', or give faces.synthetic_labels a file",
 }

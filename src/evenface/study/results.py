@@ -197,8 +197,8 @@ def _given_said(findings: Findings) -> str:
     trainings = sum(len(arm.seeds) for arm in students)
     return (
         f"Of {trainings} student models, {given} were brought by the user and not trained by this "
-        "study: what they were trained on, from which teacher and with which seed is as the user "
-        "says, and whether they differ in nothing else is not known to this program."
+        "study. Their training sets, teachers and seeds are as the user declares; whether they "
+        "differ in anything else is unknown."
     )
 
 

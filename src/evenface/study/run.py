@@ -246,7 +246,7 @@ def _refuse_other(spec: StudySpec, out: Path) -> dict[str, Any]:
             )
         return before
     if out.exists() and (not out.is_dir() or _content(out)):
-        raise UsageError(f"{out}: is not empty and holds no study. Choose another --out")
+        raise UsageError(f"{out}: is not empty and is not a study. Choose another --out")
     return {}
 
 

@@ -162,7 +162,7 @@ def choose_run(
         UsageError: no such run, or not exactly one of the two is given.
     """
     if (index is None) == (name is None):
-        raise UsageError("which run? Give --index or --run, one of them")
+        raise UsageError("give either --index or --run")
     if name is not None:
         for run in runs:
             if run.name == name:

@@ -420,7 +420,7 @@ class GivenModel(_Part):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if sum(map(bool, (self.path, self.embeddings, self.scores))) != 1:
-            raise ValueError("give one of path, embeddings and scores")
+            raise ValueError("give exactly one of path, embeddings and scores")
         if self.embeddings and self.options:
             raise ValueError("options are for a model or scores, not for embeddings")
         if self.scores and (unknown := sorted(set(self.options) - {"cosine", "distance"})):

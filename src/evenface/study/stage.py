@@ -76,7 +76,7 @@ class Mark:
                 raise TypeError("key or finished is of another type")
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"{path}: damaged ({error}). Delete {folder}: the same command builds it again"
+                f"{path}: damaged ({error}). Delete {folder}: rerunning the command builds it again"
             ) from None
         return mark
 

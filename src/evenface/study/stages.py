@@ -166,7 +166,7 @@ class StageLog:
 
         def failed(number: int, error: str, attempts: int) -> None:
             index = todo[number]
-            warn(f"{stages[index].name}: failed, the others go on ({error})")
+            warn(f"{stages[index].name}: failed; continuing with the others ({error})")
             failures.append(StageFailure(stages[index], error, attempts))
             records[index]["failed"] = {"error": error, "attempts": attempts}
             write_json(self._file, self._records)

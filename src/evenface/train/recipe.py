@@ -297,7 +297,7 @@ class ScheduleRecipe(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give exactly one of epochs and steps")
+            raise ValueError("give either epochs or steps, not both")
         if self.kind != "step" and self.milestones:
             raise ValueError("milestones belong to kind 'step'")
         if list(self.milestones) != sorted(set(self.milestones)):

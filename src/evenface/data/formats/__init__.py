@@ -55,7 +55,7 @@ def detect_format(path: Path) -> Format:
         return found[0]
     if found:
         names = " and ".join(item.name for item in found)
-        raise DataError(f"{path}: looks like {names}; say which with --format")
+        raise DataError(f"{path}: looks like {names}; choose one with --format")
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if path.suffix.lower() == SUFFIX:

@@ -52,7 +52,7 @@ class MixRules(_Part):
     select: Select = "random"
     """Who is taken first within a group."""
     max_images: PositiveInt | None = None
-    """Images of an identity at most."""
+    """Most images per identity."""
     nearest: bool = False
     """Take the nearest mix that can be had where the one asked for cannot."""
     min_cell: NonNegativeInt = MIN_CELL

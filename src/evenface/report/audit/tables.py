@@ -317,7 +317,7 @@ def people_table(chapter: Chapter) -> Table:
             result.impostor_pairs,
             result.fold_pairs,
         )
-        unnamed = "the protocol does not say"
+        unnamed = "not given by the protocol"
         cells = [
             Cell(MISSING, note=table.note(unnamed)) if n is None else Cell.count(n) for n in counts
         ]

@@ -398,7 +398,7 @@ def _elsewhere(results: Results) -> str:
     titles = [b.short for b in results.repeats]
     titles += [b.title.partition(",")[0] for b in results.others]
     if not titles:
-        return "No other test faces: nothing says whether the findings hold elsewhere"
+        return "No other test faces: whether the findings hold elsewhere is unknown"
     return f"The same students on other faces: {listed(titles)}"
 
 
