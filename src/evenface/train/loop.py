@@ -24,7 +24,7 @@ from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
 from evenface.train.class_means import own_centres
-from evenface.train.device import choose_device, torch_settings
+from evenface.train.device import choose_device, slow_precision, torch_settings
 from evenface.train.distributed import World, open_world, own_device
 from evenface.train.divergence import Watch
 from evenface.train.environment import environment, warn_of_changes
@@ -109,8 +109,10 @@ def _train(job: Job, out: Path, *, quiet: bool, on_log: OnLog | None) -> RunResu
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
             run = _Run.prepare(job, out, device, world)
-            if job.cut and world.first and not quiet:
-                warn(job.cut)
+            if world.first and not quiet:
+                for remark in (job.cut, slow_precision(recipe.precision, device)):
+                    if remark:
+                        warn(remark)
             with FolderLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
