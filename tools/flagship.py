@@ -61,14 +61,14 @@ FULL = "no-augmentation"
 TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated people"}
 PEOPLE = """## Faces it has seen, and faces it has not
 
-**This student has seen no photograph of anybody**: it learnt from computer renders of people who do
-not exist. Its teacher, SFace, did learn from photographs of real people; whether they consented,
-and what the licences of their photographs allow, we cannot verify, and what the student knows it
-knows from there.
+**This student has seen no photograph of anybody**: it was trained on computer renders of people who
+do not exist. Its teacher, SFace, was trained on photographs of real people; we cannot verify whether
+they consented, or what the licences of their photographs allow. The student's knowledge comes from
+there.
 
-Measured once, after everything had been chosen on renders; 95 % intervals from a bootstrap over
-identities. So few people decide little, and there are no group labels among them: nothing is known
-about this model's fairness towards real people."""
+Measured once, after all choices were made on renders; 95 % intervals from a bootstrap over
+identities. So few people show little, and they have no group labels: nothing is known about this
+model's fairness towards real people."""
 
 
 def main() -> None:

@@ -34,17 +34,17 @@ SEED = 0
 
 CARD = """# Card of the study teacher
 
-**Everything here is simulated.** This network has learnt from computer renders of people who do not
-exist and has seen no photograph. It is the teacher of evenface's quick study, not a recogniser of
-real people: do not use it on any.
+**Everything here is simulated.** This network was trained on computer renders of people who do
+not exist and has seen no photograph. It is the teacher of evenface's quick study, not a recogniser
+of real people: do not use it on any.
 
 - **What it is**: `{backbone}`, {parameters:.2f} M parameters, {embedding_size} dimensions, aligned
   112×112 RGB faces in [−1, 1]; safetensors, {megabytes:.1f} MB, Apache-2.0 like the package.
-- **Learnt from**: {images:,} renders of {identities:,} people ({people:,} of each of the
+- **Trained on**: {images:,} renders of {identities:,} people ({people:,} of each of the
   generator's three phenotype axes, {each} images each), look `camera`, split `teacher`, seed
   {seed}. No study, student or test uses these people. The head model's data are CC0.
 - **How**: recipe `{recipe}`: {head}, {steps:,} steps of {batch_size} images in {minutes:.0f}
-  minutes. `make teacher` makes it anew.
+  minutes. `make teacher` rebuilds it.
 - **Weights**: SHA-256 `{sha256}`.
 
 ## Measured
@@ -57,15 +57,15 @@ generator's phenotype axes, not people's ethnicity.
 |---|---|---|---|
 {rows}
 
-It was trained on `camera` only; `plain` and `studio` are looks that it never saw.
+It was trained on the look `camera` only.
 
 Made {date} with evenface {version} on {processor}, {cores} cores, torch {torch}.
 
 ## Limits
 
-Trained, tested and used within one generator: its figures say how well it knows that generator.
-The differences between groups are a property of the renders. Nothing here supports a claim about
-real people.
+It is trained, tested and used within one generator: its figures say how well it knows that
+generator. The differences between groups are a property of the renders. Nothing here supports a
+claim about real people.
 """
 
 
