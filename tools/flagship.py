@@ -23,7 +23,6 @@ import yaml
 
 from evenface.console import note, progress
 from evenface.data.manifest import MANIFEST_NAME, Manifest
-from evenface.data.render import render_dataset
 from evenface.data.sources import import_openpeople, import_orl
 from evenface.evaluate import (
     Estimate,
@@ -38,6 +37,7 @@ from evenface.export.ship import export_onnx
 from evenface.files import write_json, write_text
 from evenface.parallel import usable_cores, worker_pool
 from evenface.recogniser import Recogniser
+from evenface.render import render_dataset
 from evenface.teachers import load_teacher
 from evenface.teachers.base import Engine
 from evenface.teachers.cache import EmbeddingCache, cached_embeddings

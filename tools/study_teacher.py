@@ -17,10 +17,10 @@ from pathlib import Path
 from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
-from evenface.data.render import LOOKS, render_dataset
 from evenface.evaluate import Estimate, Evaluation, evaluate_model, protocol_from_manifest
 from evenface.files import read_json, sha256_file, write_text
 from evenface.machine import describe_machine
+from evenface.render import LOOKS, render_dataset
 from evenface.teachers import load_teacher
 from evenface.teachers.study import study_teacher_folder
 from evenface.train import load_recipe
