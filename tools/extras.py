@@ -47,7 +47,7 @@ USES: dict[str, tuple[str, ...]] = {
     "evenface.teachers.relax": ("export",),
     "evenface.export": ("export",),
     "evenface.export.prune": ("prune",),
-    "evenface.data.render": ("render",),
+    "evenface.render": ("render",),
     "evenface.data.labels.classifier": ("label",),
     "evenface.evaluate.calibration": ("calibrate",),
     "evenface.report": ("report",),

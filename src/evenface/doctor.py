@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from evenface import __version__, assets
+from evenface import assets
 from evenface.assets.cache import state
 from evenface.parallel import death, usable_cores
+from evenface.version import __version__
 
 Status = Literal["ok", "missing", "warning", "broken"]
 

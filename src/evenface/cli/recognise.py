@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evenface.export.record import AuditedThreshold
     from evenface.recogniser import Recogniser
+    from evenface.teachers.record import AuditedThreshold
 
 Model = Annotated[
     str | None,

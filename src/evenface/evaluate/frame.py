@@ -15,7 +15,8 @@ from evenface.errors import EvenfaceError
 from evenface.evaluate.text import format_estimate
 
 if TYPE_CHECKING:
-    from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
+    from evenface.evaluate.results import Evaluation, OperatingPoint
+    from evenface.record import Estimate
 
 _SCHEMA = pa.schema(
     {

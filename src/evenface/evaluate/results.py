@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from evenface.display import display
 from evenface.errors import DataError
@@ -30,6 +30,7 @@ from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mea
 from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.protocols import PairsOrigin, pairs_statement
 from evenface.files import atomic_path, read_json, write_json
+from evenface.record import Estimate, Record
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
@@ -38,40 +39,6 @@ GLOBAL = ("fdr", "garbe", "fnmr_ratio")
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
-
-
-class Record(BaseModel):
-    """Strict and immutable; NaN and infinity are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(Record):
-    """A number with its interval: Wilson's for rates, else percentiles of the bootstrap.
-
-    An interval that misses its number is widened to it: resamples of a ratio of extremes are biased
-    upwards, so all of their percentiles may be above it.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    note: str | None = None
-    """Why there is no number or bound, or what else to know."""
-
-    @model_validator(mode="after")
-    def _interval_holds_value(self) -> Self:
-        if self.value is not None:
-            for name, outer in (("low", min), ("high", max)):
-                bound = getattr(self, name)
-                if bound is not None:
-                    object.__setattr__(self, name, outer(bound, self.value))
-        return self
-
-    @property
-    def plain(self) -> Estimate:
-        """The number with its interval alone."""
-        return Estimate(value=self.value, low=self.low, high=self.high)
 
 
 class AccuracyEstimate(Estimate):

@@ -21,12 +21,13 @@ from evenface.console import note
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.measures import MEASURES
-from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.results import Evaluation
 from evenface.evaluate.seen import seen_in_training, training_set, with_note
 from evenface.evaluate.subjects import Subject
 from evenface.evaluate.tasks import Result, Settings, Task
 from evenface.evaluate.text import format_estimate
 from evenface.files import read_json, write_json, write_text
+from evenface.record import Estimate
 
 RUN_FILE = "made_from.json"
 MODEL_FILE = "model.json"

@@ -13,7 +13,8 @@ from typing import Literal
 
 from evenface.errors import UsageError
 from evenface.evaluate.measures import base, of_kind
-from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
+from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.record import Estimate
 
 Verdict = Literal["met", "missed", "undecided"]
 

@@ -12,7 +12,7 @@ from evenface.errors import DataError
 from evenface.models.inputs import to_input
 from evenface.models.registry import create_backbone
 from evenface.models.weights import load_state, read_state
-from evenface.train.run import RUN_NAME, run_backbone, run_weights
+from evenface.run_folder import RUN_NAME, run_backbone, run_weights
 
 
 @torch.inference_mode()

@@ -16,13 +16,13 @@ import numpy as np
 
 from evenface.assets import asset_path
 from evenface.errors import DataError, MissingDependencyError, UsageError
-from evenface.export.record import read_record
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.base import IMAGE_SHAPE, Engine, check_images
 from evenface.teachers.onnx_graph import OnnxGraph
 from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
+from evenface.teachers.record import read_record
 from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_contract
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
+from evenface.run_folder import run_backbone
 from evenface.train.recipe import TrainRecipe
-from evenface.train.run import run_backbone
 from evenface.train.samplers import Order, create_sampler
 from evenface.train.schedule import peak_rate
 from evenface.train.supply import Supply, open_supply

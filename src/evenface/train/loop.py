@@ -20,6 +20,7 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError, UsageError
 from evenface.files import read_json, remove_remains, sha256_file, write_json, write_text
 from evenface.lock import FolderLock
+from evenface.run_folder import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
@@ -39,9 +40,6 @@ from evenface.train.run import (
     LOG_NAME,
     OTHER_WEIGHTS_NAME,
     PRETRAINING_NAME,
-    RECIPE_NAME,
-    RUN_NAME,
-    WEIGHTS_NAME,
     RunResult,
     finished_run,
 )

@@ -24,8 +24,9 @@ from evenface.report.figure import Figure
 from evenface.report.numbers import count, duration, number, percent
 from evenface.report.page import refuse_other_content, render_template
 from evenface.report.table import Cell, Column, Table, TableRow, words
+from evenface.run_folder import RECIPE_NAME, RUN_NAME
 from evenface.study.record import Model, Results, Run
-from evenface.train.run import LOG_NAME, RECIPE_NAME, RUN_NAME
+from evenface.train.run import LOG_NAME
 
 PAGES = "pages"
 _FOLDER = re.compile(r"runs/([A-Za-z0-9][A-Za-z0-9._+-]*)")
