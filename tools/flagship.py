@@ -63,9 +63,9 @@ TITLES = {"orl": "ORL, 40 real people", "openpeople": "openpeople, 10 generated 
 PEOPLE = """## Faces it has seen, and faces it has not
 
 **This student has seen no photograph of anybody**: it was trained on computer renders of people who
-do not exist. Its teacher, SFace, was trained on photographs of real people; we cannot verify whether
-they consented, or what the licences of their photographs allow. The student's knowledge comes from
-there.
+do not exist. Its teacher, SFace, was trained on photographs of real people; we cannot verify
+whether they consented, or what the licences of their photographs allow. The student's knowledge
+comes from there.
 
 Measured once, after all choices were made on renders; 95 % intervals from a bootstrap over
 identities. So few people show little, and they have no group labels: nothing is known about this
