@@ -681,4 +681,5 @@ def _read_log(path: Path) -> tuple[CurvePoint, ...]:
     return tuple(
         CurvePoint(**{name: record.get(name) for name in CurvePoint.model_fields})
         for record in records
+        if "loss" in record  # others are setbacks and verifications
     )

@@ -127,6 +127,10 @@ class Job:
             from evenface.train.needs import check_needs
 
             check_needs(recipe, supply)
+        if recipe.log_to:
+            from evenface.train.sinks import check_sinks
+
+            check_sinks(recipe)
         if recipe.augment:
             from evenface.train.needs import check_pairs
 
