@@ -32,6 +32,7 @@ _NOUNS = (
     "prune",
     "export",
     "recognise",
+    "gallery",
     "demo",
     "doctor",
 )

@@ -206,6 +206,12 @@ class OperatingPoint(Record):
     measures: dict[str, Estimate]
     """Over groups at the one threshold: those of the catalogue's kind "threshold". Empty with one
     group."""
+    gfmr: dict[str, Estimate] = Field(default_factory=dict)
+    """Generalised FMR by group: false matches among all impostor pairs, those without a score
+    included. Empty where every pair has a score, as for ``gfnmr``."""
+    gfnmr: dict[str, Estimate] = Field(default_factory=dict)
+    """Generalised FNMR: false non-matches and genuine pairs without a score, among all genuine
+    pairs."""
     worst_fmr: WorstGroup
     worst_fnmr: WorstGroup
     note: str | None = None
@@ -347,6 +353,22 @@ class Enrolment(Record):
     """Of the images that could be read."""
 
 
+class FailedPairs(Record):
+    """Pairs of one group that were to be compared, and those that got no score.
+
+    A pair without a score has an image that was not enrolled or acquired (ISO/IEC 19795-1).
+    """
+
+    genuine_pairs: int
+    genuine_failed: int
+    impostor_pairs: int
+    """Within the group."""
+    impostor_failed: int
+    genuine_failure: Estimate
+    """Failed genuine pairs / genuine pairs."""
+    impostor_failure: Estimate
+
+
 SEEN = "TRAINED ON THESE PEOPLE"
 """Begins the notes of :func:`evenface.evaluate.seen.seen_in_training`."""
 
@@ -417,6 +439,8 @@ class Evaluation(Record):
     """Where a scan was asked for."""
     enrolment: dict[str, Enrolment] | None = None
     """By group, where the data set records what its import could not use."""
+    failed_pairs: dict[str, FailedPairs] | None = None
+    """By group, where pairs of a table of scores have no score."""
     notes: list[str]
     replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,
