@@ -28,7 +28,7 @@ from evenface.cli.evaluate_options import (
     targets_record,
     write_targets,
 )
-from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
+from evenface.cli.teacher import Backbone, Fit, Layout, Mean, Order, Output, Std
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,6 +150,8 @@ def evaluate(
     std: Std = None,
     order: Order = None,
     layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     backbone: Backbone = None,
     out: Annotated[
         Path | None,
@@ -216,7 +218,15 @@ def evaluate(
         views=("original", "flip") if flip else ("original",),
         scan=names_of(scan or "") or (),
     )
-    given = {"mean": mean, "std": std, "order": order, "layout": layout, "backbone": backbone}
+    given = {
+        "mean": mean,
+        "std": std,
+        "order": order,
+        "layout": layout,
+        "fit": fit,
+        "output": output,
+        "backbone": backbone,
+    }
     evaluate_models(
         inputs,
         protocol or [],

@@ -66,6 +66,8 @@ class CheckpointTeacher:
         self.path = Path(weights)
         if backbone is not None and backbone not in list_backbones():
             raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
+        if order not in (None, "RGB", "BGR"):
+            raise UsageError(f"{self.path}: weights take order RGB or BGR, not {order}")
         read = read_weights(self.path)
         self.backbone = backbone or read.backbone or _recognise(read.state, self.path)
         if self.backbone not in list_backbones():
