@@ -29,9 +29,10 @@ flagship: $(VENV)/.dev ## Make the package's recogniser anew (about three hours;
 
 test: lint types unit ## Set up and run linter, type checker and tests
 
-lint: $(VENV)/.dev ## Linter and formatter
+lint: $(VENV)/.dev ## Linter, formatter, and that imports point one way
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.dev ## Type checker
 	$(BIN)/mypy

@@ -36,13 +36,13 @@ import cv2
 import numpy as np
 
 from evenface.data.detect import FaceDetector
-from evenface.data.render import GROUPS, LOOKS, SPLIT_RANGES, render_dataset
-from evenface.data.render.bake import load_head
-from evenface.data.render.identity import draw_identity
-from evenface.data.render.worker import render_loose, start
 from evenface.data.store import ImageStore
 from evenface.evaluate.verification import eer
 from evenface.parallel import usable_cores, worker_pool
+from evenface.render import GROUPS, LOOKS, SPLIT_RANGES, render_dataset
+from evenface.render.bake import load_head
+from evenface.render.identity import draw_identity
+from evenface.render.worker import render_loose, start
 from evenface.teachers import load_teacher
 from evenface.teachers.base import Teacher
 

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from evenface.data.embedded import EmbeddedRows
+from evenface.data.embedding_cache import CacheRecord, EmbeddingCache
 from evenface.data.labels import label_manifest
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.store import HEADER_NAME, IMAGE_SHAPE, ImageStore, register_store
@@ -43,7 +44,6 @@ from evenface.files import fingerprint, write_json
 from evenface.study.faces import StudyFaces, draw_set, join_sources
 from evenface.study.rehearsal import rehearse_study
 from evenface.study.spec import StudySpec, load_study
-from evenface.teachers.cache import CacheRecord, EmbeddingCache
 from evenface.teachers.subset import subset_cache
 from evenface.train.loop import train
 from evenface.train.recipe import load_recipe

@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from evenface.data.render import GROUPS, LOOKS, render_dataset
-from evenface.data.render.bake import load_head
 from evenface.parallel import usable_cores
+from evenface.render import GROUPS, LOOKS, render_dataset
+from evenface.render.bake import load_head
 
 
 def rate(look: str, identities: int, images: int, workers: int) -> float:

@@ -43,13 +43,14 @@ from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.machine import describe_machine
 from evenface.models import create_backbone, create_head, embed
 from evenface.models.inputs import to_input
 from evenface.seeds import generator
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import cached_embeddings
 from evenface.train import TrainRecipe
 from evenface.train.device import choose_device, torch_settings
 from evenface.train.job import Job

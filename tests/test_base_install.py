@@ -25,6 +25,7 @@ EXTRAS_ONLY = [
     "openvino",
     "ray",
     "tensorboard",
+    "wandb",
 ]
 
 # A module that is None in sys.modules cannot be imported, as if it were not installed.

@@ -15,15 +15,17 @@ DIMENSIONS = 6
 
 @dataclass(frozen=True)
 class ToyRecogniser:
-    """ONNX file of: average pooling to 4×4, flattening, a matrix."""
+    """ONNX file of: average pooling of cells of 28×28, flattening, a matrix."""
 
     path: Path
     matrix: np.ndarray
 
     def expected(self, values: np.ndarray) -> np.ndarray:
-        """Embeddings (N,D) of network inputs (N,3,112,112), in float64."""
-        count = len(values)
-        cells = values.astype(np.float64).reshape(count, 3, 4, CELL, 4, CELL).mean(axis=(3, 5))
+        """Embeddings (N,D) of network inputs (N,C,H,W), in float64."""
+        count, channels, height, width = values.shape
+        rows, columns = height // CELL, width // CELL
+        used = values[:, :, : rows * CELL, : columns * CELL].astype(np.float64)
+        cells = used.reshape(count, channels, rows, CELL, columns, CELL).mean(axis=(3, 5))
         return cells.reshape(count, -1) @ self.matrix
 
 
@@ -35,7 +37,8 @@ def write_recogniser(
     dtype: type = np.float32,
     ending: str = "plain",
     weights_as_inputs: bool = False,
-    side: int | str = 112,
+    side: int | str | tuple[int, int] = 112,
+    channels: int = 3,
     dimensions: int = DIMENSIONS,
     seed: int = 0,
 ) -> ToyRecogniser:
@@ -48,14 +51,20 @@ def write_recogniser(
         ending: what follows the matrix: "plain" nothing, "nan" the logarithm of a negative
             number, "reshape" a reshape to the fixed batch, "mix" subtraction of half the mean
             over the batch, "constant" a power of zero, "image" two dimensions of size one,
-            "inverse" one over it.
+            "map" one of them with size two, "inverse" one over it.
         weights_as_inputs: also list the weights among the inputs, as old exporters do.
-        side: declared height and width.
+        side: declared height and width; a pair for one of another size than 112, of which the
+            cells are averaged.
+        channels: 3 or 1.
         dimensions: of an embedding.
         seed: of the weights.
     """
-    matrix = np.random.default_rng(seed).normal(size=(48, dimensions)).astype(dtype)
-    shape = [batch, 3, side, side] if layout == "NCHW" else [batch, side, side, 3]
+    height, width = side if isinstance(side, tuple) else (side, side)
+    rows, columns = (n // CELL if isinstance(n, int) else 4 for n in (height, width))
+    inner = channels * rows * columns
+    matrix = np.random.default_rng(seed).normal(size=(inner, dimensions)).astype(dtype)
+    places = [height, width]
+    shape = [batch, channels, *places] if layout == "NCHW" else [batch, *places, channels]
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes, weights = [], [numpy_helper.from_array(matrix, "matrix")]
     pixels = "face"
@@ -89,10 +98,10 @@ def write_recogniser(
         nodes.append(helper.make_node("Pow", ["size", "zero"], ["constant"]))
     elif ending == "inverse":
         nodes.append(helper.make_node("Reciprocal", ["plain"], ["inverse"]))
-    elif ending == "image":
-        weights.append(numpy_helper.from_array(np.array([0, dimensions, 1, 1]), "sizes"))
-        nodes.append(helper.make_node("Reshape", ["plain", "sizes"], ["image"]))
-        output = [batch, dimensions, 1, 1]
+    elif ending in ("image", "map"):
+        output = [batch, dimensions, 1, 1] if ending == "image" else [batch, dimensions // 2, 2, 1]
+        weights.append(numpy_helper.from_array(np.array([0, *output[1:]]), "sizes"))
+        nodes.append(helper.make_node("Reshape", ["plain", "sizes"], [ending]))
     inputs = [helper.make_tensor_value_info("face", element, shape)]
     if weights_as_inputs:
         inputs += [helper.make_tensor_value_info(w.name, w.data_type, w.dims) for w in weights]

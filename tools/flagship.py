@@ -22,8 +22,8 @@ import torch
 import yaml
 
 from evenface.console import note, progress
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import MANIFEST_NAME, Manifest
-from evenface.data.render import render_dataset
 from evenface.data.sources import import_openpeople, import_orl
 from evenface.evaluate import (
     Estimate,
@@ -38,15 +38,16 @@ from evenface.export.ship import export_onnx
 from evenface.files import write_json, write_text
 from evenface.parallel import usable_cores, worker_pool
 from evenface.recogniser import Recogniser
+from evenface.render import render_dataset
+from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
 from evenface.teachers import load_teacher
 from evenface.teachers.base import Engine
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import cached_embeddings
 from evenface.teachers.small import SMALL, small_folder
 from evenface.teachers.subset import subset_cache
 from evenface.train import load_recipe
 from evenface.train.augment import create_augmenter
 from evenface.train.loop import train
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 from filled import fill
 
 ROOT = Path(__file__).parents[1]

@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from evenface.data.render import GROUPS, LOOKS, SPLIT_RANGES
-from evenface.data.render.worker import render_people, start
 from evenface.parallel import usable_cores, worker_pool
+from evenface.render import GROUPS, LOOKS, SPLIT_RANGES
+from evenface.render.worker import render_people, start
 
 _PEOPLE, _ACROSS = 100, 20
 _ROWS, _IMAGES = 9, 8

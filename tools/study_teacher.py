@@ -17,15 +17,15 @@ from pathlib import Path
 from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
-from evenface.data.render import LOOKS, render_dataset
 from evenface.evaluate import Estimate, Evaluation, evaluate_model, protocol_from_manifest
 from evenface.files import read_json, sha256_file, write_text
 from evenface.machine import describe_machine
+from evenface.render import LOOKS, render_dataset
+from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
 from evenface.teachers import load_teacher
 from evenface.teachers.study import study_teacher_folder
 from evenface.train import load_recipe
 from evenface.train.loop import train
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME
 
 RECIPE = "teacher-study"
 PEOPLE, IMAGES = 1000, 8

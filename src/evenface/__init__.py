@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from evenface import display as _display
+from evenface.version import __version__
 
 for _name, _value in {
     # onnxruntime 1.32 keeps a device id and sends usage data to its maker, unless this is set
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from evenface.study.from_python import plan_study, read_study, run_study
     from evenface.train.from_python import distill_student, train_model
 
-__version__ = "0.1.0"
 __all__ = [
     "Evaluation",
     "Evaluations",

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from evenface import __version__, assets
+from evenface import assets
 from evenface.assets.cache import state
 from evenface.parallel import death, usable_cores
+from evenface.version import __version__
 
 Status = Literal["ok", "missing", "warning", "broken"]
 
@@ -35,6 +36,7 @@ _EXTRAS = {
     "calibrate": "calibration by score and by cluster",
     "ray": "studies on a Ray cluster",
     "tensorboard": "the training log for TensorBoard",
+    "wandb": "the training log for Weights & Biases",
     "docs": "the documentation site",
     "dev": "tests, linter, type checker",
 }

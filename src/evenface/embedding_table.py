@@ -119,18 +119,30 @@ def rank_gallery(
         rows = _rows_of_table(recogniser, gallery)
     else:
         rows = (
-            (PurePosixPath(path.relative_to(gallery).as_posix()), embedding)
+            (path.relative_to(gallery).as_posix(), embedding)
             for paths, _, embeddings in _embedded(recogniser, gallery, done, skip_bad=skip_bad)
             for path, embedding in zip(paths, embeddings, strict=True)
         )
     wanted = recogniser.embed(recogniser.face(probe).pixels[None])[0]
     best: dict[str, float] = {}
     for path, embedding in rows:
-        person = path.parts[0] if len(path.parts) > 1 else path.stem
+        person = person_of(path)
         score = float(np.clip(embedding @ wanted, -1.0, 1.0))
         best[person] = max(best.get(person, -1.0), score)
+    if not best:
+        raise DataError(f"{gallery}: nobody is in this gallery")
     ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
     return Ranking([Candidate(name, score) for name, score in ranked], done.skipped)
+
+
+def person_of(path: str) -> str:
+    """The person whom a photograph of a gallery shows: its first folder, else its name.
+
+    Args:
+        path: of the photograph, within the gallery, with "/".
+    """
+    whole = PurePosixPath(path)
+    return whole.parts[0] if len(whole.parts) > 1 else whole.stem
 
 
 def photographs(folder: Path) -> list[Path]:
@@ -177,9 +189,31 @@ def _embedded(
         raise DataError(f"{folder}: none of its {len(files):,} photographs can be embedded")
 
 
-def _rows_of_table(
-    recogniser: Recogniser, path: Path
-) -> Iterator[tuple[PurePosixPath, np.ndarray]]:
+def read_gallery(path: Path, recogniser: Recogniser | None = None) -> pa.Table:
+    """A table of :func:`embed_folder`, whole.
+
+    Args:
+        path: the file.
+        recogniser: that must have made it; None for any.
+
+    Raises:
+        DataError: no such file, another kind of file, or a table of another model.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        table = pq.read_table(path, columns=["path", "embedding", "remarks"])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: not a table of 'evenface embed' ({error})") from None
+    recorded = (table.schema.metadata or {}).get(METADATA_KEY)
+    if recogniser is not None:
+        _check_identity(recogniser, path, recorded)
+    elif recorded is None:
+        raise DataError(f"{path}: does not say which model made it: it is no gallery")
+    return table
+
+
+def _rows_of_table(recogniser: Recogniser, path: Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
         with pq.ParquetFile(path) as table:
             _check_identity(recogniser, path, (table.schema_arrow.metadata or {}).get(METADATA_KEY))
@@ -188,8 +222,7 @@ def _rows_of_table(
                 embeddings = values.reshape(len(batch), recogniser.model.embedding_size)
                 if not np.isfinite(embeddings).all():
                     raise DataError(f"{path}: holds embeddings that are NaN or infinite")
-                names = batch.column("path").to_pylist()
-                yield from zip(map(PurePosixPath, names), embeddings, strict=True)
+                yield from zip(batch.column("path").to_pylist(), embeddings, strict=True)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a table of 'evenface embed' ({error})") from None
 

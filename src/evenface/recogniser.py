@@ -35,8 +35,8 @@ from evenface.teachers.on_photographs import MeasuredModel, Point, on_photograph
 from evenface.thresholds import DEFAULT_FMR, Threshold, choose_threshold
 
 if TYPE_CHECKING:
-    from evenface.export.record import AuditedThreshold
     from evenface.teachers.base import LoadedTeacher
+    from evenface.teachers.record import AuditedThreshold
 
 Photograph: TypeAlias = str | Path | bytes | np.ndarray | Image.Image
 """A file, its bytes, uint8 (H, W, 3) RGB pixels, or a Pillow image."""

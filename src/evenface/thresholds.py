@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evenface.errors import DataError, UsageError
+from evenface.evaluate.audited import audited_threshold
 from evenface.evaluate.results import EVALUATION_FILE, Evaluation
 from evenface.evaluate.suite import RUN_FILE
-from evenface.export.record import AuditedThreshold
 from evenface.files import read_json
 from evenface.teachers.on_photographs import MeasuredModel
+from evenface.teachers.record import AuditedThreshold
 
 if TYPE_CHECKING:
     from evenface.teachers.base import LoadedTeacher
@@ -138,7 +139,7 @@ def _of_audit(model: LoadedTeacher, views: Sequence[str], audit: Path, fmr: floa
         Threshold(point.threshold, "audit", point.target_fmr, of)
         for point in evaluation.operating_points
         if point.threshold is not None
-        and (of := AuditedThreshold.of(evaluation, point.target_fmr)) is not None
+        and (of := audited_threshold(evaluation, point.target_fmr)) is not None
     ]
     return _at(known, fmr) or _refuse(f"{folder}: sets no threshold for FMR {short(fmr)}", known)
 

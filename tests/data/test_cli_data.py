@@ -12,7 +12,7 @@ from PIL import Image
 
 from evenface.cli.main import main
 from evenface.data.manifest import Manifest
-from evenface.data.render.names import LOOKS
+from evenface.render.names import LOOKS
 
 
 def run(*arguments: object, code: int = 0) -> None:
@@ -124,7 +124,7 @@ def test_mix(imported: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_render_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import evenface.data.render as renderer
+    import evenface.render as renderer
 
     calls: list[dict] = []
 

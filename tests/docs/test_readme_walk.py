@@ -14,9 +14,9 @@ from pages import ROOT, blocks
 from PIL import Image
 
 from evenface.data.manifest import Manifest
-from evenface.data.render import render_dataset
 from evenface.files import read_json
 from evenface.parallel import SINGLE_THREADED
+from evenface.render import render_dataset
 from toy_onnx import write_recogniser
 
 FIRST, LAST = "$ evenface data import", "evenface verify"

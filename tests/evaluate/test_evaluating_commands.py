@@ -14,7 +14,8 @@ from evenface.cli.main import main
 from evenface.data.manifest import Manifest
 from evenface.evaluate import Evaluation, subjects
 from evenface.evaluate.crossings import scan_crossings
-from evenface.evaluate.results import Enrolment, Estimate
+from evenface.evaluate.results import Enrolment
+from evenface.record import Estimate
 
 
 @pytest.fixture

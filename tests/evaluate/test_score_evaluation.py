@@ -217,7 +217,6 @@ def _changed(scores: ScoreTable, **rows: Any) -> ScoreTable:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": np.nan}, "pair 0: the score is nan"),
         ({"score": np.inf}, "pair 0: the score is inf"),
         ({"genuine": True, "group1": 0, "group2": 1}, "pair 0 is genuine, but its groups differ"),
         ({"genuine": True, "group1": 0, "group2": 0, "identity1": 0, "identity2": 1}, "differ"),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import format_estimate, number, parts, says_nothing
+from evenface.record import Estimate
 from evenface.report.formats import to_latex, to_markdown
 from evenface.report.formats.latex import escape
 from evenface.report.formats.terminal import fitted, terminal_table

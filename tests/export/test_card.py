@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from evenface.export.card import model_card
-from evenface.export.record import ModelRecord
+from evenface.teachers.record import ModelRecord
 
 HOSTILE = (
     "a\n---\n# b <script>alert(1)</script> | x | `</code><img src=x onerror=alert(1)>`"

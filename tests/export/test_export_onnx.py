@@ -16,11 +16,11 @@ from evenface.evaluate import Evaluation
 from evenface.export.onnx import to_onnx
 from evenface.export.parity import compare_embeddings
 from evenface.export.quantize import to_int8
-from evenface.export.record import METADATA_KEY
 from evenface.export.sample import balanced_rows
 from evenface.export.ship import export_onnx
 from evenface.models import embed, load_run_backbone
 from evenface.teachers import load_teacher
+from evenface.teachers.record import METADATA_KEY
 from untrained_run import DIMENSIONS, write_run
 
 FACES = np.random.default_rng(0).integers(0, 256, (7, 112, 112, 3), dtype=np.uint8)

@@ -6,7 +6,7 @@ import pytest
 from audits import evaluation
 
 from evenface.evaluate import Evaluation
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.audit import collect_audit
 from evenface.report.audit.page import verification
 from evenface.report.audit.results import Audit

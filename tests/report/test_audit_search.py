@@ -15,7 +15,7 @@ from evenface.evaluate.identification import (
     ProbeCounts,
     RateByGroup,
 )
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.audit import Audit, collect_audit, write_audit
 
 

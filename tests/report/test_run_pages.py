@@ -165,3 +165,22 @@ def test_folder_of_others_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"thesis\.docx: not of a study"):
         write_run_pages(study, tmp_path, tmp_path / "r.html", find_pages(study, tmp_path))
     assert [p.name for p in (tmp_path / "pages").iterdir()] == ["thesis.docx"]
+
+
+def test_verification_while_training_is_drawn_by_group() -> None:
+    study = Results.parse(grid_results())
+    model = study.models[0]
+    log = [
+        {"step": 5, "loss": 2.0, "lr": 0.1},
+        {"step": 5, "protocol": "rfw", "accuracy": {"African": 0.71, "Asian": 0.8}, "eer": {}},
+        {"step": 9, "loss": 1.0, "lr": 0.1},
+        {"step": 9, "protocol": "rfw", "accuracy": {"African": 0.75, "Asian": 0.82}, "eer": 3},
+    ]
+    files = RunFiles({}, {"watch": {"protocol": "/home/someone/rfw", "every": 5}}, log, [])
+    page = parse(render_run(study, model, model.runs[0], files, back="report.html"))
+    titles = [p.text for p in page.every("p", class_="panel-title")]
+    assert titles == ["Loss", "Learning rate", "Accuracy, rfw"]  # no EER, nothing to draw
+    legends = [item.text for item in page.one("figure", id="verification-figure").every("li")]
+    assert legends == ["African", "Asian"]
+    assert "It chose nothing" in page.one("figure", id="verification-figure").text
+    assert "/home/someone" not in page.text

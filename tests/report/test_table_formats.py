@@ -10,7 +10,7 @@ from audits import FORMULA, HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.formats import FORMATS, to_csv, to_latex, to_markdown
 from evenface.report.formats.terminal import fitted
 from evenface.report.table import Cell, Column, Table, TableRow, words

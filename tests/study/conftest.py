@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from evenface.data.manifest import Manifest
-from evenface.data.render import render_dataset
+from evenface.render import render_dataset
 from toy_onnx import write_recogniser
 
 

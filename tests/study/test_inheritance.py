@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulated import Chance, Simulation, student
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.study.answers import Arm, summarise
 from evenface.study.record import Correlation
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
@@ -16,7 +17,6 @@ from evenface.study.plan import plan_study
 from evenface.study.rehearsal import rehearse_study
 from evenface.study.run import run_study
 from evenface.study.spec import load_study, own_faces
-from evenface.teachers.cache import EmbeddingCache
 
 STARVED = {
     f"starved-{group}": {"kind": "real", "identities": 4, "images": 4, "groups": {group: 0.5}}

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from evenface.cli.main import main
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.teachers import load_teacher
-from evenface.teachers.cache import EmbeddingCache
 
 
 def run(capsys, *arguments):

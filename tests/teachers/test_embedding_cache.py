@@ -7,19 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from evenface.data import embedding_cache as module
+from evenface.data.embedding_cache import CacheRecord, EmbeddingCache, missing_shards
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStoreWriter
 from evenface.errors import DataError
-from evenface.teachers import cache as module
-from evenface.teachers.cache import (
-    CacheRecord,
-    EmbeddingCache,
-    begin_cache,
-    cached_embeddings,
-    embed_shards,
-    join_shards,
-    missing_shards,
-)
+from evenface.teachers.cache import begin_cache, cached_embeddings, embed_shards, join_shards
 
 COUNT = 300
 
@@ -116,10 +109,10 @@ def test_killed_process_is_continued(tmp_path, rows):
 import os, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from test_embedding_cache import CornerTeacher, Rows
-from evenface.teachers import cache
+from evenface.data import embedding_cache
 from evenface.teachers.cache import cached_embeddings
 
-cache.SHARD_ROWS = 128
+embedding_cache.SHARD_ROWS = 128
 
 class Killed(CornerTeacher):
     def embed(self, images):

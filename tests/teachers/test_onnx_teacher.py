@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from evenface.errors import DataError, MissingDependencyError
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.teachers import load_teacher
 from evenface.teachers.onnx import OnnxTeacher
 from evenface.teachers.openvino import OpenVinoModel
@@ -113,7 +113,7 @@ def test_declared_layout_decides_where_the_file_leaves_it_open(tmp_path, faces):
     toy = write_recogniser(tmp_path / "toy.onnx", layout="NHWC", side="side")
     embeddings = OnnxTeacher(toy.path, layout="NHWC").embed(faces)
     np.testing.assert_allclose(embeddings, toy.expected(convention(faces)), rtol=1e-4, atol=1e-5)
-    with pytest.raises(DataError, match="3×112×112"):
+    with pytest.raises(DataError, match="N×3×H×W"):
         OnnxTeacher(toy.path, layout="NCHW")
 
 
@@ -178,23 +178,122 @@ def test_unreadable_model_is_named(tmp_path, recogniser, content):
 
 
 def test_wrong_input_shape_tells_expected_and_found(tmp_path):
-    path = tmp_path / "large.onnx"
-    write_graph(path, "Relu", {"data": [1, 3, 224, 224]}, {"out": [1, 3, 224, 224]})
-    with pytest.raises(DataError, match=r"N×3×112×112 or N×112×112×3.*'data' 1×3×224×224"):
+    path = tmp_path / "rows.onnx"
+    write_graph(path, "Relu", {"data": [1, 3, 112]}, {"out": [1, 3, 112]})
+    with pytest.raises(DataError, match=r"N×3×H×W or N×H×W×3.*'data' 1×3×112"):
         OnnxTeacher(path)
 
 
 def test_two_inputs_are_refused(tmp_path):
     path = tmp_path / "two.onnx"
     write_graph(path, "Add", {"left": NCHW, "right": NCHW}, {"sum": NCHW})
-    with pytest.raises(DataError, match=r"one input and one output.*'left'.*'right'"):
+    with pytest.raises(DataError, match=r"one input is expected.*'left'.*'right'"):
         OnnxTeacher(path)
 
 
+def test_an_output_with_two_dimensions_of_size_one_is_a_vector(tmp_path, faces):
+    expected = write_recogniser(tmp_path / "image.onnx", ending="image")
+    for engine in ("onnxruntime", "openvino"):
+        found = OnnxTeacher(expected.path, engine=engine).embed(faces)
+        np.testing.assert_allclose(
+            found, expected.expected(convention(faces)), rtol=1e-4, atol=1e-4
+        )
+
+
 def test_output_that_is_no_vector_is_refused(tmp_path):
-    toy = write_recogniser(tmp_path / "map.onnx", ending="image")
-    with pytest.raises(DataError, match=r"must have the shape \(4, D\), it has \(4, 6, 1, 1\)"):
+    toy = write_recogniser(tmp_path / "map.onnx", ending="map")
+    with pytest.raises(DataError, match=r"or \(4, D, 1, 1\) with D > 1, it has \(4, 3, 2, 1\)"):
         OnnxTeacher(toy.path)
+
+
+def add_outputs(path, **outputs):
+    """Give the toy further outputs: name → operator on the embedding and the output's shape."""
+    model = onnx.load(path)
+    for name, (operator, shape) in outputs.items():
+        options = {"axes": [1]} if operator == "ReduceL2" else {}
+        model.graph.node.append(helper.make_node(operator, ["plain"], [name], **options))
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_an_embedding_with_its_norm_needs_no_option(tmp_path, faces, batch, engine):
+    toy = write_recogniser(tmp_path / "adaface.onnx", batch=batch)
+    add_outputs(toy.path, norm=("ReduceL2", [batch, 1]))
+    teacher = OnnxTeacher(toy.path, engine=engine)
+    assert teacher.details["output"] == "plain"
+    np.testing.assert_allclose(
+        teacher.embed(faces), toy.expected(convention(faces)), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_the_embedding_is_chosen_among_several_outputs(recogniser, faces):
+    add_outputs(recogniser.path, other=("Neg", ["N", 6]), norm=("ReduceL2", ["N", 1]))
+    with pytest.raises(DataError, match=r"'plain' N×6, 'other' N×6, 'norm' N×1.*--output NAME"):
+        OnnxTeacher(recogniser.path)
+    plain, other = (OnnxTeacher(recogniser.path, output=name) for name in ("plain", "other"))
+    np.testing.assert_array_equal(other.embed(faces), -plain.embed(faces))
+    assert plain.fingerprint != other.fingerprint
+    assert load_teacher(recogniser.path, output="1").fingerprint == other.fingerprint
+    with pytest.raises(UsageError, match=r"no output '3'; there are 'plain' N×6"):
+        OnnxTeacher(recogniser.path, output="3")
+    with pytest.raises(DataError, match=r"'norm' must have .* it has \(4, 1\)"):
+        OnnxTeacher(recogniser.path, output="norm")
+    recogniser.path.with_name("toy.onnx.json").write_text('{"output": "other"}')
+    assert OnnxTeacher(recogniser.path).fingerprint == other.fingerprint
+    assert OnnxTeacher(recogniser.path, output=0).fingerprint == plain.fingerprint
+
+
+def test_faces_are_cropped_for_an_input_of_112x96(tmp_path, faces):
+    toy = write_recogniser(tmp_path / "sphere.onnx", side=(112, 96))
+    with pytest.raises(UsageError, match=r"sphere.onnx: .* the input is 112×96.*crop .*resize"):
+        OnnxTeacher(toy.path)
+    teacher = OnnxTeacher(toy.path, fit="crop")
+    expected = toy.expected(convention(faces[:, :, 8:104]))
+    np.testing.assert_allclose(teacher.embed(faces), expected, rtol=1e-4, atol=1e-5)
+    assert "crop to 112×96" in teacher.details["preprocessing"]
+    assert OnnxTeacher(toy.path, fit="resize").fingerprint != teacher.fingerprint
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_faces_are_scaled_for_an_input_of_160x160(tmp_path, faces, layout):
+    toy = write_recogniser(tmp_path / "facenet.onnx", side=(160, 160), layout=layout)
+    toy.path.with_name("facenet.onnx.json").write_text('{"fit": "resize"}')
+    scaled = np.stack(
+        [cv2.resize(face, (160, 160), interpolation=cv2.INTER_LINEAR) for face in faces]
+    )
+    np.testing.assert_allclose(
+        OnnxTeacher(toy.path).embed(faces), toy.expected(convention(scaled)), atol=0.05
+    )
+    with pytest.raises(UsageError, match="160×160 cannot be cropped from 112×112"):
+        OnnxTeacher(toy.path, fit="crop")
+
+
+def test_a_size_that_the_file_leaves_open_is_declared(tmp_path, faces):
+    toy = write_recogniser(tmp_path / "open.onnx", side="side")
+    sidecar = toy.path.with_name("open.onnx.json")
+    sidecar.write_text('{"size": [112, 112]}')
+    assert OnnxTeacher(toy.path).fingerprint
+    sidecar.write_text('{"size": [128, 128]}')
+    with pytest.raises(DataError, match=r"open.onnx.json: .*the input is 128×128"):
+        OnnxTeacher(toy.path)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_a_model_of_grey_faces_gets_grey_faces(tmp_path, faces, layout):
+    toy = write_recogniser(tmp_path / "grey.onnx", channels=1, layout=layout)
+    teacher = OnnxTeacher(toy.path, mean=0.0, std=255.0)
+    grey = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in faces])
+    np.testing.assert_allclose(
+        teacher.embed(faces), toy.expected(grey[:, None] / 255), rtol=1e-3, atol=1e-3
+    )
+    assert teacher.preprocessing.order == "grey"
+    with pytest.raises(UsageError, match=r"its input has 1 channel.* cannot be BGR"):
+        OnnxTeacher(toy.path, order="BGR")
+    coloured = write_recogniser(tmp_path / "coloured.onnx")
+    with pytest.raises(UsageError, match=r"its input has 3 channel.* cannot be grey"):
+        OnnxTeacher(coloured.path, order="grey")
 
 
 def test_integer_input_is_refused(tmp_path):
@@ -256,7 +355,7 @@ def test_preprocessing_declared_beside_the_file(recogniser: ToyRecogniser, faces
     teacher = OnnxTeacher(recogniser.path)
     assert teacher.preprocessing == Preprocessing((1, 2, 3), 4, "BGR")
     assert OnnxTeacher(recogniser.path, std=2.0).preprocessing.std == 2.0
-    for content in ("[]", "{", '{"std": 0}', '{"mean": "grey"}'):
+    for content in ("[]", "{", '{"std": 0}', '{"mean": "grey"}', '{"scale": 1}'):
         sidecar.write_text(content)
         with pytest.raises(DataError, match=r"toy.onnx.json: declares no preprocessing"):
             OnnxTeacher(recogniser.path)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from evenface.teachers.preprocessing import Preprocessing
 
@@ -49,10 +50,26 @@ def test_one_number_equals_three():
         ({"std": (1.0, -1.0, 1.0)}, "std must be positive"),
         ({"mean": (1.0, 2.0)}, "mean must be one finite number or three"),
         ({"mean": float("nan")}, "mean must be one finite number or three"),
-        ({"order": "rgb"}, "order must be 'RGB' or 'BGR'"),
+        ({"order": "rgb"}, "order must be 'RGB', 'BGR' or 'grey'"),
+        ({"order": "grey", "std": (1.0, 2.0, 3.0)}, "one number each"),
+        ({"size": (160, 160)}, "faces are 112×112, the input is 160×160"),
+        ({"size": (160, 112), "fit": "crop"}, "160×112 cannot be cropped"),
+        ({"size": (8, 8), "fit": "resize"}, "size must be height and width, 16 to 1024"),
+        ({"fit": "stretch"}, "fit must be 'crop' or 'resize'"),
         ({"layout": "HWC"}, "layout must be 'NCHW' or 'NHWC'"),
     ],
 )
 def test_nonsense_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Preprocessing(**options)
+
+
+@pytest.mark.parametrize("size", [(160, 160), (112, 96), (64, 80), (224, 56)])
+def test_faces_are_resized_as_pillow_does(size):
+    coarse = np.random.default_rng(1).integers(0, 256, (2, 14, 14, 3), dtype=np.uint8)
+    faces = coarse.repeat(8, axis=1).repeat(8, axis=2)
+    values = Preprocessing(0.0, 1.0, layout="NHWC", size=size, fit="resize")(faces)
+    assert values.shape == (2, *size, 3)
+    for face, found in zip(faces, values, strict=True):
+        pillow = Image.fromarray(face).resize(size[::-1], Image.Resampling.BILINEAR)
+        assert np.abs(found - np.asarray(pillow)).max() <= 1

@@ -54,6 +54,22 @@ def test_embeds_as_the_module(tmp_path: Path, faces: np.ndarray, name: str) -> N
     assert "RGB" in teacher.details["preprocessing"]
 
 
+class Vector(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3), keepdim=True) * images.shape[3]
+
+
+def test_another_size_is_declared_and_two_dimensions_of_size_one_are_dropped(
+    tmp_path: Path, faces: np.ndarray
+) -> None:
+    path = save(Vector(), tmp_path / "m.ts")
+    (tmp_path / "m.ts.json").write_text('{"size": [112, 96], "fit": "crop"}')
+    expected = ((faces[:, :, 8:104] / 127.5) - 1).mean(axis=(1, 2)) * 96
+    np.testing.assert_allclose(load_teacher(path).embed(faces), expected, atol=1e-3)
+    with pytest.raises(UsageError, match=r"other\.ts: faces are 112×112, the input is 160×160"):
+        load_teacher(save(Vector(), tmp_path / "other.ts"), size=(160, 160))
+
+
 def test_preprocessing_is_declared_by_option_or_sidecar(tmp_path: Path, faces: np.ndarray) -> None:
     path = save(Pair(), tmp_path / "m.ts")
     by_option = load_teacher(path, mean=0.0, std=1.0, order="BGR")

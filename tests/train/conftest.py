@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_training import PixelTeacher, tiny_recipe, write_dataset
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import cached_embeddings
 from evenface.train.learner import Learner
 
 

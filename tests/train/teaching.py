@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from tiny_training import EACH, PEOPLE, PixelTeacher, write_dataset
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import cached_embeddings
 from evenface.train.batches import Batch
 
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from evenface import __version__
 from evenface.assets.cache import is_intact, location, record_origin
 from evenface.assets.entries import Asset, Wheel, find
 from evenface.console import note, progress
 from evenface.errors import DataError, EvenfaceError
 from evenface.files import atomic_path, sha256_file
+from evenface.version import __version__
 
 _BLOCK = 1 << 18
 _TIMEOUT_SECONDS = 30

@@ -79,10 +79,11 @@ def report(
 ) -> None:
     """Build the report of an audit anew from its results.json."""
     from evenface.console import out as stdout
+    from evenface.evaluate.times import read_times
     from evenface.report.audit import Audit, write_audit
     from evenface.report.audit.results import RESULTS_FILE
 
-    page = write_audit(Audit.read(folder / RESULTS_FILE), folder)
+    page = write_audit(Audit.read(folder / RESULTS_FILE), folder, read_times(folder))
     stdout().print(f"Report: {page}", highlight=False, markup=False)
 
 

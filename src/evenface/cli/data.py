@@ -257,7 +257,7 @@ def render(
 ) -> None:
     """Render synthetic faces with exact labels (extra: render)."""
     from evenface.console import note
-    from evenface.data.render import GROUPS, render_dataset
+    from evenface.render import GROUPS, render_dataset
 
     folder = render_dataset(
         out,

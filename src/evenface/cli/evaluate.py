@@ -28,7 +28,7 @@ from evenface.cli.evaluate_options import (
     targets_record,
     write_targets,
 )
-from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
+from evenface.cli.teacher import Backbone, Fit, Layout, Mean, Order, Output, Std
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from evenface.evaluate.subjects import Subject
     from evenface.evaluate.targets import Target, TargetResult
     from evenface.evaluate.tasks import Result, Settings, Task
+    from evenface.evaluate.times import Times
 
 DECLARED = (
     "Groups are the labels that the data set declares; evenface does not judge what a person is."
@@ -149,6 +150,8 @@ def evaluate(
     std: Std = None,
     order: Order = None,
     layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     backbone: Backbone = None,
     out: Annotated[
         Path | None,
@@ -215,7 +218,15 @@ def evaluate(
         views=("original", "flip") if flip else ("original",),
         scan=names_of(scan or "") or (),
     )
-    given = {"mean": mean, "std": std, "order": order, "layout": layout, "backbone": backbone}
+    given = {
+        "mean": mean,
+        "std": std,
+        "order": order,
+        "layout": layout,
+        "fit": fit,
+        "output": output,
+        "backbone": backbone,
+    }
     evaluate_models(
         inputs,
         protocol or [],
@@ -303,7 +314,9 @@ def conclude(
     """
     from evenface.console import note
     from evenface.console import out as stdout
+    from evenface.evaluate.times import read_times
 
+    times = [of for _, _, folder in results if folder is not None for of in read_times(folder)]
     checked = [check_targets(result, shown.targets) for _, result, _ in results]
     if shown.json:
         _print_json([result for _, result, _ in results], checked, single)
@@ -312,14 +325,14 @@ def conclude(
         console.print(DECLARED, highlight=False)
         console.print(table, markup=False, highlight=False)
     else:
-        _show([result for _, result, _ in results])
+        _show([result for _, result, _ in results], times)
     for (model, _, folder), of_result in zip(results, checked, strict=True):
         for target in of_result:
             note(f"target, {model}: {target.statement}")
         if folder is not None and of_result:
             write_targets(folder, of_result)
     if out is not None:
-        report_results([(model, result) for model, result, _ in results], out)
+        report_results([(model, result) for model, result, _ in results], out, times)
     if shown.exit_code:
         exit_by([target for of_result in checked for target in of_result])
 
@@ -357,7 +370,7 @@ def _suite(
         note(f"{subject.name}: {_said(subject.details)}")
         if given.check_colours:
             _check_colours(subject, tasks)
-    entries = run_suite(subjects, tasks, out, settings=settings, cache=given.cache)
+    entries = run_suite(subjects, tasks, out, settings=settings, cache=given.cache, timed=True)
     note(f"written: {out} (summary.md, summary.csv, <model>/<protocol>/)")
     conclude(
         [(entry.model, entry.result, entry.folder) for entry in entries],
@@ -388,7 +401,7 @@ def _one(
     embeddings = subject.embeddings(task, task.rows, settings, given.cache)
     result = measure(subject, task, embeddings, settings)
     if given.out is not None:
-        write_result(given.out, result, subject, task, settings)
+        write_result(given.out, result, subject, task, settings, timed=True)
         note(f"written: {given.out}")
     conclude([(subject.name, result, given.out)], given.out, shown, single=True)
 
@@ -411,19 +424,20 @@ def _check_colours(subject: Subject, tasks: list[Task]) -> None:
     say(f"{subject.name}, channel order on {task.name}: {check}")
 
 
-def _show(results: Sequence[Result]) -> None:
+def _show(results: Sequence[Result], times: Sequence[Times]) -> None:
     from evenface.console import out as stdout
     from evenface.evaluate import Evaluation
 
     console = stdout()
     for result in results:
         if isinstance(result, Evaluation):
-            _show_evaluation(console, result)
+            _show_evaluation(console, result, times)
         else:
             _show_identification(console, result)
 
 
-def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
+def _show_evaluation(console: Console, evaluation: Evaluation, times: Sequence[Times]) -> None:
+    from evenface.evaluate.times import by_protocol
     from evenface.report.audit.answers import intervals_said
     from evenface.report.audit.chapter import Chapter
     from evenface.report.audit.tables import evaluation_tables
@@ -435,7 +449,10 @@ def _show_evaluation(console: Console, evaluation: Evaluation) -> None:
         console.print(SIMULATED.format(count=count, total=total), style="bold", highlight=False)
     console.print(DECLARED, highlight=False)
     model = evaluation.model or "model"
-    chapter = Chapter("p1", summary.name, {model: evaluation}, [])
+    of_model = [of for of in times if of.model == model]
+    chapter = Chapter(
+        "p1", summary.name, {model: evaluation}, [], by_protocol(of_model, summary.name)
+    )
     said = f"{model} on {summary.name}. {intervals_said(chapter)}"
     console.print(said, markup=False, highlight=False)
     remarks = [summary.pairs_statement, *summary.notes, *evaluation.notes]

@@ -9,7 +9,7 @@ import typer
 
 from evenface.cli.evaluate import Given, Shown, evaluate_models, options_of
 from evenface.cli.evaluate_options import OUTPUT, Cache, Flip, Json, Replicates, Seed
-from evenface.cli.teacher import Backbone, Layout, Mean, Order, Std
+from evenface.cli.teacher import Backbone, Fit, Layout, Mean, Order, Output, Std
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +48,8 @@ def evaluate_identification(
     std: Std = None,
     order: Order = None,
     layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     backbone: Backbone = None,
     cache: Cache = None,
     json: Json = False,
@@ -58,7 +60,15 @@ def evaluate_identification(
     from evenface.evaluate.tasks import Settings
 
     views = ("original", "flip") if flip else ("original",)
-    given = {"mean": mean, "std": std, "order": order, "layout": layout, "backbone": backbone}
+    given = {
+        "mean": mean,
+        "std": std,
+        "order": order,
+        "layout": layout,
+        "fit": fit,
+        "output": output,
+        "backbone": backbone,
+    }
     evaluate_models(
         models,
         [IDENTIFY + (gallery if probes is None else f"{gallery},{probes}")],

@@ -44,6 +44,13 @@ def evaluate_scores(
     cosine: Annotated[
         bool, typer.Option("--cosine", help="Scores are cosines: use the reference grid.")
     ] = False,
+    missing: Annotated[
+        float | None,
+        typer.Option(
+            help="The score that says that a comparison failed, e.g. --missing=-inf; empty cells "
+            "and NaN always say so. Failures are reported by group, with generalised error rates.",
+        ),
+    ] = None,
     seed: Seed = 0,
     replicates: Replicates = 1000,
     target: Targets = None,
@@ -63,7 +70,7 @@ def evaluate_scores(
 
     settings = Settings(replicates=replicates, seed=seed)
     shown = Shown(json, read_targets(target, exit_code), exit_code)
-    evaluate_tables(tables, settings, out, shown, distance=distance, cosine=cosine)
+    evaluate_tables(tables, settings, out, shown, distance=distance, cosine=cosine, missing=missing)
 
 
 def evaluate_tables(
@@ -74,6 +81,7 @@ def evaluate_tables(
     *,
     distance: bool,
     cosine: bool,
+    missing: float | None = None,
 ) -> None:
     """Evaluate tables of scores; print and write.
 
@@ -85,6 +93,7 @@ def evaluate_tables(
     from evenface.evaluate.score_evaluation import evaluate_scores
     from evenface.evaluate.score_table import read_scores
     from evenface.evaluate.suite import RUN_FILE
+    from evenface.evaluate.times import write_times
 
     if distance and cosine:
         raise UsageError("--distance and --cosine exclude each other")
@@ -93,7 +102,7 @@ def evaluate_tables(
     results = []
     for path in tables:
         evaluation = evaluate_scores(
-            read_scores(path, distance=distance),
+            read_scores(path, distance=distance, missing=missing),
             cosine=cosine,
             replicates=settings.replicates,
             seed=settings.seed,
@@ -105,6 +114,7 @@ def evaluate_tables(
         if folder is not None:
             (folder / RUN_FILE).unlink(missing_ok=True)  # of another evaluation in this folder
             evaluation.write(folder)
+            write_times(folder, [])
             note(f"written: {folder}")
         results.append((path.stem, evaluation, folder))
     conclude(results, out, shown)

@@ -13,10 +13,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from evenface import __version__
 from evenface.console import err, heartbeat
 from evenface.errors import EvenfaceError
 from evenface.signals import Raiser
+from evenface.version import __version__
 
 # Nouns in the order of the work; each module has `register`.
 _NOUNS = (
@@ -32,6 +32,7 @@ _NOUNS = (
     "prune",
     "export",
     "recognise",
+    "gallery",
     "demo",
     "doctor",
 )

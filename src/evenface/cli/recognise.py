@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evenface.export.record import AuditedThreshold
     from evenface.recogniser import Recogniser
+    from evenface.teachers.record import AuditedThreshold
 
 Model = Annotated[
     str | None,
@@ -123,7 +123,7 @@ def embed(
     recogniser = Recogniser.load(model)
     note(str(recogniser.about))
     done = embed_folder(recogniser, folder, out, skip_bad=skip_bad)
-    _say_skipped(done.skipped)
+    say_skipped(done.skipped)
     more = f", {len(done.skipped):,} left out" if done.skipped else ""
     note(f"{out}: {done.images:,} embeddings{more}")
 
@@ -134,7 +134,7 @@ def identify(
         Path,
         typer.Option(
             help="Folder <person>/<photograph>, or photographs named after people; or the table "
-            "that evenface embed made of it."
+            "that evenface embed or evenface gallery add made of it."
         ),
     ],
     model: Model = None,
@@ -162,7 +162,7 @@ def identify(
         skipped = [{"file": file, "reason": reason} for file, reason in ranking.skipped]
         _print_json(recogniser, {"threshold": cut, "candidates": people, "skipped": skipped})
     else:
-        _say_skipped(ranking.skipped)
+        say_skipped(ranking.skipped)
         lines = [str(recogniser.about)]
         for place, candidate in enumerate(candidates, start=1):
             decision = ""
@@ -224,7 +224,8 @@ def _print_json(recogniser: Recogniser, found: dict[str, Any]) -> None:
     typer.echo(json.dumps(record, allow_nan=False))
 
 
-def _say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+def say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """Name the files that were left out, the first ten with the reason."""
     from evenface.console import warn
 
     for _, reason in skipped[:10]:

@@ -160,10 +160,10 @@ def list_all() -> None:
 def report(folder: Folder) -> None:
     """Rebuild the report of a finished study from its results.json."""
     from evenface.console import out as console
-    from evenface.study.run import build_report
+    from evenface.report.from_python import study_report
 
     folder = study_folder(folder)
-    page = build_report(folder)
+    page = study_report(folder)
     _print_results(folder)
     console().print(f"Report: {page}", highlight=False)
 

@@ -24,13 +24,29 @@ Std = Annotated[
     typer.Option("--std", min=1e-6, help="Divides pixels after --mean (ONNX files)."),
 ]
 Order = Annotated[
-    Literal["RGB", "BGR"] | None,
-    typer.Option("--order", help="Channel order that the model expects (not for runs)."),
+    Literal["RGB", "BGR", "grey"] | None,
+    typer.Option("--order", help="Channels that the model expects (not for runs)."),
 ]
 Layout = Annotated[
     Literal["NCHW", "NHWC"] | None,
     typer.Option(
         "--layout", help="Of the input, where an ONNX or TorchScript file leaves it open."
+    ),
+]
+Fit = Annotated[
+    Literal["crop", "resize"] | None,
+    typer.Option(
+        "--fit",
+        help="How faces of 112x112 get the size of an ONNX file's input: crop cuts out the centre "
+        "(112x96), resize scales.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        metavar="NAME|INDEX",
+        help="The embedding among several outputs of an ONNX file.",
     ),
 ]
 Backbone = Annotated[str | None, typer.Option("--backbone", help="Name of the backbone (weights).")]
@@ -62,6 +78,9 @@ def info(
     mean: Mean = None,
     std: Std = None,
     order: Order = None,
+    layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     backbone: Backbone = None,
     engine: Engine = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -72,7 +91,15 @@ def info(
     from evenface.teachers import load_teacher
 
     loaded = load_teacher(
-        teacher, mean=mean, std=std, order=order, backbone=backbone, engine=engine
+        teacher,
+        mean=mean,
+        std=std,
+        order=order,
+        layout=layout,
+        fit=fit,
+        output=output,
+        backbone=backbone,
+        engine=engine,
     )
     facts: dict[str, Any] = {
         "name": loaded.name,
@@ -110,6 +137,9 @@ def embed(
     mean: Mean = None,
     std: Std = None,
     order: Order = None,
+    layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     backbone: Backbone = None,
     engine: Engine = None,
 ) -> None:
@@ -122,7 +152,16 @@ def embed(
     from evenface.teachers.cache import cached_embeddings
 
     manifest = Manifest.read(dataset)
-    options = {"mean": mean, "std": std, "order": order, "backbone": backbone, "engine": engine}
+    options = {
+        "mean": mean,
+        "std": std,
+        "order": order,
+        "layout": layout,
+        "fit": fit,
+        "output": output,
+        "backbone": backbone,
+        "engine": engine,
+    }
     loaded = load_teacher(teacher, **options)
     if workers == 1 or (workers is None and not _several_gpus()):
         cache = cached_embeddings(loaded, manifest, out, dtype=dtype)
@@ -169,6 +208,8 @@ def probe(
         int, typer.Option("--pairs", min=10, help="Most genuine, and most impostor, pairs.")
     ] = 200,
     layout: Layout = None,
+    fit: Fit = None,
+    output: Output = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides which pairs.")] = 0,
 ) -> None:
     """Measure which pixel scaling and channel order an ONNX or TorchScript file wants.
@@ -183,7 +224,7 @@ def probe(
     from evenface.evaluate.protocol_specs import tasks_of
 
     taken = some_pairs(tasks_of(protocol)[0], limit=pairs, seed=seed)
-    options = {} if layout is None else {"layout": layout}
+    options = {"layout": layout, "fit": fit, "output": output}
     table = Table(box=None, pad_edge=False)
     for heading in ("pixels", "order"):
         table.add_column(heading)

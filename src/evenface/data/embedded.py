@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-from evenface.teachers.cache import EmbeddingCache
 
 BLOCK_ROWS = 4096
 

@@ -33,7 +33,7 @@ from evenface.evaluate.model import embed_views, evaluate_model
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.evaluate.protocol_specs import ProtocolOptions, tasks_of
 from evenface.evaluate.protocols import Pairs, Protocol, protocol_from_manifest
-from evenface.evaluate.results import Estimate, Evaluation, GroupResult
+from evenface.evaluate.results import Evaluation, GroupResult
 from evenface.evaluate.score_evaluation import evaluate_scores, protocol_scores
 from evenface.evaluate.score_table import ScoreTable, read_scores
 from evenface.evaluate.subjects import load_subject
@@ -49,6 +49,7 @@ from evenface.evaluate.verification import (
     roc_curve,
     tar_at_far,
 )
+from evenface.record import Estimate
 
 __all__ = [
     "ArmEvaluation",

@@ -41,18 +41,17 @@ from evenface.evaluate.results import (
     Bootstrap,
     CrossCell,
     CrossTable,
-    Estimate,
     Evaluation,
     GlobalThreshold,
     GroupResult,
     OperatingPoint,
     Overall,
     OwnThreshold,
-    Record,
     Roc,
     WorstGroup,
 )
 from evenface.evaluate.summary import Summary, thin_roc
+from evenface.record import Estimate, Record
 from evenface.seeds import generator
 
 

@@ -22,14 +22,8 @@ from evenface.evaluate.embeddings import cosines, unit_length
 from evenface.evaluate.multiplicity import holm
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.rates import Rate, count_rate
-from evenface.evaluate.results import (
-    Cell,
-    CellDifference,
-    CrossingError,
-    CrossingScan,
-    Estimate,
-    Evaluation,
-)
+from evenface.evaluate.results import Cell, CellDifference, CrossingError, CrossingScan, Evaluation
+from evenface.record import Estimate
 
 FEW_PEOPLE = 20
 """Cells of fewer people are too small to be compared."""

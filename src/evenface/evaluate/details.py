@@ -13,7 +13,6 @@ from evenface.evaluate.operating import HeldOutThresholds
 from evenface.evaluate.reliability import METHOD, CalibrationScorer
 from evenface.evaluate.results import (
     Calibration,
-    Estimate,
     GroupCalibration,
     Histogram,
     OperatingPoint,
@@ -26,6 +25,7 @@ from evenface.evaluate.results import (
 from evenface.evaluate.scoring import GroupScorer
 from evenface.evaluate.summary import Summary
 from evenface.evaluate.verification import accepted_at, far_support
+from evenface.record import Estimate
 
 HISTOGRAM_BINS = 100
 CURVE_POINTS = 101

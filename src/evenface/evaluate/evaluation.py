@@ -32,7 +32,6 @@ from evenface.evaluate.results import (
     AccuracyEstimate,
     Bootstrap,
     CrossTable,
-    Estimate,
     Evaluation,
     GlobalThreshold,
     GroupResult,
@@ -60,6 +59,7 @@ from evenface.evaluate.summary import (
     thin_roc,
 )
 from evenface.evaluate.verification import far_support
+from evenface.record import Estimate
 from evenface.seeds import generator
 
 FEW_IDENTITIES = 20

@@ -15,7 +15,8 @@ from evenface.errors import EvenfaceError
 from evenface.evaluate.text import format_estimate
 
 if TYPE_CHECKING:
-    from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
+    from evenface.evaluate.results import Evaluation, OperatingPoint
+    from evenface.record import Estimate
 
 _SCHEMA = pa.schema(
     {
@@ -62,6 +63,9 @@ def rows(evaluation: Evaluation) -> Iterator[Row]:
     """
     yield from _of_groups(evaluation)
     yield from _over_groups(evaluation)
+    for group, failed in (evaluation.failed_pairs or {}).items():
+        yield Row.of("genuine_failure", failed.genuine_failure, group)
+        yield Row.of("impostor_failure", failed.impostor_failure, group)
     for point in evaluation.operating_points:
         yield from _at_point(point)
     if (worst := evaluation.worst_case_threshold) is not None:
@@ -248,6 +252,9 @@ def _at_point(point: OperatingPoint) -> Iterator[Row]:
     for group in point.fmr:
         yield Row.of(f"fmr@{key}", point.fmr[group], group)
         yield Row.of(f"fnmr@{key}", point.fnmr[group], group)
+    for measure in ("gfmr", "gfnmr"):
+        for group, rate in getattr(point, measure).items():
+            yield Row.of(f"{measure}@{key}", rate, group)
     for group, own in point.own.items():
         yield Row.of(f"own.fmr@{key}", own.fmr, group)
         yield Row.of(f"own.fnmr@{key}", own.fnmr, group)

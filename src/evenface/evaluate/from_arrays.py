@@ -150,6 +150,7 @@ class _Options(TypedDict, total=False):
     groups_b: Column | Table | None
     fold: Column | None
     kind: Kind | None
+    missing: float | None
     group_by: str | Sequence[str] | None
     cross: bool
     protocol: Protocol | None
@@ -198,6 +199,7 @@ def audit(
     groups_b: Column | Table | None = None,
     fold: Column | None = None,
     kind: Kind | None = None,
+    missing: float | None = None,
     group_by: str | Sequence[str] | None = None,
     cross: bool = False,
     protocol: Protocol | None = None,
@@ -265,6 +267,10 @@ def audit(
         kind: of the scores: "similarity" (higher for more alike), "cosine" (within [−1, 1], so that
             the field's grid of thresholds applies to accuracies) or "distance" (lower for more
             alike). None for similarities, refused where they clearly behave as distances.
+        missing: the score that says that a comparison failed, such as ``-math.inf``; NaN and None
+            always say so. Failed pairs are failures to enrol or acquire: their rates by group are
+            in ``failed_pairs``, generalised error rates (``gfmr``, ``gfnmr``) beside the plain
+            ones at each operating point.
         group_by: the attribute of ``groups``, or several to cross.
         cross: cross all attributes of ``groups``.
         protocol: which pairs of the embeddings to compare, see :meth:`Protocol.from_arrays`;
@@ -282,8 +288,8 @@ def audit(
 
     Raises:
         UsageError: arguments that do not belong together, or scores that are distances.
-        DataError: lengths that differ, values of a wrong type, NaN, contradicting labels, or a
-            group without genuine or impostor pairs; the row or group is named.
+        DataError: lengths that differ, values of a wrong type, infinite scores, contradicting
+            labels, or a group without genuine or impostor pairs; the row or group is named.
         ValueError: a setting out of range.
     """
     several = isinstance(data, Mapping)
@@ -297,7 +303,7 @@ def audit(
     }  # fmt: skip
     of_pairs = {
         "genuine": genuine, "identity_a": identity_a, "identity_b": identity_b,
-        "groups_b": groups_b, "fold": fold, "kind": kind,
+        "groups_b": groups_b, "fold": fold, "kind": kind, "missing": missing,
     }  # fmt: skip
     from_embeddings = identity is not None or protocol is not None
     if from_embeddings:
@@ -433,6 +439,7 @@ def _score_tables(
     groups_b: Column | Table | None,
     fold: Column | None,
     kind: Kind | None,
+    missing: float | None,
     group_by: str | Sequence[str] | None,
     cross: bool,
 ) -> dict[str, ScoreTable]:
@@ -496,15 +503,11 @@ def _score_tables(
     found = {}
     for key, values in scores.items():
         what = _called("scores", key, several)
-        if (bad := ~np.isfinite(values) & ~left_out).any():
-            raise DataError(
-                f"{what}: row {int(bad.argmax())} is {values[bad][0]} ({int(bad.sum()):,} of "
-                f"{rows:,}). Leave such pairs out, or report them as failures to enrol"
-            )
         read = score_table(
             pa.table({**columns, "score": np.where(left_out, 0.0, values)}),
-            name="audit",
+            name=what,
             distance=kind == "distance",
+            missing=missing,
             first_row=0,
         )
         if left_out.any():
@@ -544,9 +547,12 @@ def _check_kinds(table: ScoreTable) -> None:
 
 
 def _refuse_distances(what: str, table: ScoreTable) -> None:
-    genuine = int(table.genuine.sum())
-    impostors = len(table) - genuine
-    area = auc(table.score, table.genuine)
+    scored = ~np.isnan(table.score)
+    genuine = int(table.genuine[scored].sum())
+    impostors = int(scored.sum()) - genuine
+    if not genuine or not impostors:
+        return  # refused with the group's name
+    area = auc(table.score[scored], table.genuine[scored])
     # Standard deviation of the Mann–Whitney statistic where scores tell nothing.
     chance = np.sqrt((genuine + impostors + 1) / (12 * genuine * impostors))
     if area < 0.5 - _SURE * chance:

@@ -29,9 +29,9 @@ from evenface.errors import DataError
 from evenface.evaluate.bootstrap import identity_counts, percentile_interval, zero_error_limit
 from evenface.evaluate.embeddings import unit_length
 from evenface.evaluate.pairs import Rows
-from evenface.evaluate.results import Estimate, Record
 from evenface.evaluate.verification import far_support
 from evenface.files import fingerprint, read_json, write_json
+from evenface.record import Estimate, Record
 
 RANKS = (1, 5, 10, 20, 50)
 FPIR_LEVELS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3}

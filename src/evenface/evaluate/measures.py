@@ -130,6 +130,18 @@ _TERMS = (
         "False non-match rate: share of genuine pairs that are rejected.",
     ),
     Term(
+        "failure",
+        "Failure to enrol or acquire",
+        "Share of the pairs to be compared that have no score, because an image gave no template "
+        "(ISO/IEC 19795-1).",
+    ),
+    Term(
+        "generalised",
+        "GFMR, GFNMR",
+        "Generalised error rates (ISO/IEC 19795-1): those of all pairs, where a pair without a "
+        "score is never matched. GFNMR counts it as a false non-match.",
+    ),
+    Term(
         "worst-threshold",
         "Threshold for the worst group",
         "The one threshold that makes the largest group error, the mean of FMR and FNMR, as small "
@@ -273,6 +285,10 @@ _MEASURES = (
     # Of a group at one threshold for all.
     Measure("fmr", "FMR", "fmr", "other", rate=True),
     Measure("fnmr", "FNMR", "fnmr", "other", rate=True),
+    Measure("gfmr", "GFMR", "generalised", "other", rate=True),
+    Measure("gfnmr", "GFNMR", "generalised", "other", rate=True),
+    Measure("genuine_failure", "genuine pairs without a score", "failure", "other", rate=True),
+    Measure("impostor_failure", "impostor pairs without a score", "failure", "other", rate=True),
     Measure("mean_fmr", "mean FMR", "fmr", "other", rate=True),
     Measure("mean_fnmr", "mean FNMR", "fnmr", "other", rate=True),
     Measure("error", "error", "worst-threshold", "other", rate=True),

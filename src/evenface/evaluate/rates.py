@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.evaluate.bootstrap import wilson_interval, zero_error_limit
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 
 
 @dataclass(frozen=True)

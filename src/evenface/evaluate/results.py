@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from evenface.display import display
 from evenface.errors import DataError
@@ -30,6 +30,7 @@ from evenface.evaluate.bootstrap import Figure, PairedDifference, expansion, mea
 from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.protocols import PairsOrigin, pairs_statement
 from evenface.files import atomic_path, read_json, write_json
+from evenface.record import Estimate, Record
 
 EVALUATION_FILE = "evaluation.json"
 REPLICATES_FILE = "replicates.npz"
@@ -38,40 +39,6 @@ GLOBAL = ("fdr", "garbe", "fnmr_ratio")
 _AVERAGED = {"overall.accuracy": "accuracy"}
 """Means over groups that are not called "mean.<measure>"."""
 _PAIRS, _SHRINKAGE = "pairs/", "shrinkage/"
-
-
-class Record(BaseModel):
-    """Strict and immutable; NaN and infinity are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(Record):
-    """A number with its interval: Wilson's for rates, else percentiles of the bootstrap.
-
-    An interval that misses its number is widened to it: resamples of a ratio of extremes are biased
-    upwards, so all of their percentiles may be above it.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    note: str | None = None
-    """Why there is no number or bound, or what else to know."""
-
-    @model_validator(mode="after")
-    def _interval_holds_value(self) -> Self:
-        if self.value is not None:
-            for name, outer in (("low", min), ("high", max)):
-                bound = getattr(self, name)
-                if bound is not None:
-                    object.__setattr__(self, name, outer(bound, self.value))
-        return self
-
-    @property
-    def plain(self) -> Estimate:
-        """The number with its interval alone."""
-        return Estimate(value=self.value, low=self.low, high=self.high)
 
 
 class AccuracyEstimate(Estimate):
@@ -239,6 +206,12 @@ class OperatingPoint(Record):
     measures: dict[str, Estimate]
     """Over groups at the one threshold: those of the catalogue's kind "threshold". Empty with one
     group."""
+    gfmr: dict[str, Estimate] = Field(default_factory=dict)
+    """Generalised FMR by group: false matches among all impostor pairs, those without a score
+    included. Empty where every pair has a score, as for ``gfnmr``."""
+    gfnmr: dict[str, Estimate] = Field(default_factory=dict)
+    """Generalised FNMR: false non-matches and genuine pairs without a score, among all genuine
+    pairs."""
     worst_fmr: WorstGroup
     worst_fnmr: WorstGroup
     note: str | None = None
@@ -380,6 +353,22 @@ class Enrolment(Record):
     """Of the images that could be read."""
 
 
+class FailedPairs(Record):
+    """Pairs of one group that were to be compared, and those that got no score.
+
+    A pair without a score has an image that was not enrolled or acquired (ISO/IEC 19795-1).
+    """
+
+    genuine_pairs: int
+    genuine_failed: int
+    impostor_pairs: int
+    """Within the group."""
+    impostor_failed: int
+    genuine_failure: Estimate
+    """Failed genuine pairs / genuine pairs."""
+    impostor_failure: Estimate
+
+
 SEEN = "TRAINED ON THESE PEOPLE"
 """Begins the notes of :func:`evenface.evaluate.seen.seen_in_training`."""
 
@@ -450,6 +439,8 @@ class Evaluation(Record):
     """Where a scan was asked for."""
     enrolment: dict[str, Enrolment] | None = None
     """By group, where the data set records what its import could not use."""
+    failed_pairs: dict[str, FailedPairs] | None = None
+    """By group, where pairs of a table of scores have no score."""
     notes: list[str]
     replicates: dict[str, np.ndarray] = Field(default_factory=dict, exclude=True, repr=False)
     """Measure → bootstrap replicates: (R, G) in the order of ``groups`` for measures of a group,

@@ -20,6 +20,7 @@ from evenface.evaluate.evaluation import (
     identity_halves,
     shared_identities,
 )
+from evenface.evaluate.failed_pairs import OfferedPairs, with_failures
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Bootstrap, Evaluation, ProtocolSummary
 from evenface.evaluate.score_table import ScoreTable
@@ -58,6 +59,8 @@ def evaluate_scores(
     """Verification per group and fairness over groups, from scores alone.
 
     Pairs within a group give its figures; impostor pairs across groups give the cross-table only.
+    Pairs without a score are failures to enrol or acquire: the error rates are of the others, and
+    the generalised ones beside them of all.
     Where all pairs name their identities, these are resampled, else the pairs themselves, noted.
     Where all pairs have a fold, accuracies and thresholds are cross-validated over these, else
     over ten folds that pairs are dealt to at random, and thresholds of operating points are set on
@@ -73,16 +76,16 @@ def evaluate_scores(
 
     Raises:
         ValueError: an argument out of range, or arrays of different lengths.
-        DataError: a score that is not finite, or outside [−1, 1] with ``cosine``; labels that
+        DataError: a score that is infinite, or outside [−1, 1] with ``cosine``; labels that
             contradict each other; groups without genuine or without impostor pairs.
     """
     check_bootstrap(replicates, level)
     pairs = _Table(table, seed)
-    if cosine and np.abs(pairs.score).max() > 1 + 1e-6:
-        row = int(np.abs(pairs.score).argmax())
+    if cosine and np.nanmax(np.abs(pairs.score)) > 1 + 1e-6:
+        row = int(np.nanargmax(np.abs(pairs.score)))
         raise DataError(f"pair {row}: score {pairs.score[row]:g} is no cosine, in [-1, 1]")
     groups = [pairs.group_data(g, cosine=cosine) for g in range(len(pairs.groups))]
-    return evaluate_groups(
+    evaluation = evaluate_groups(
         groups,
         ProtocolSummary(
             name=name,
@@ -105,6 +108,11 @@ def evaluate_scores(
         ),
         model=model,
         detail=detail,
+    )
+    if not pairs.failed.any():
+        return evaluation
+    return with_failures(
+        evaluation, {name: pairs.offered(g) for g, name in enumerate(pairs.groups)}
     )
 
 
@@ -148,6 +156,7 @@ class _Table:
     def __init__(self, table: ScoreTable, seed: int) -> None:
         _check_shapes(table)
         self.score = np.asarray(table.score, dtype=np.float64)
+        self.failed = np.isnan(self.score)
         self.genuine = np.asarray(table.genuine, dtype=bool)
         self._group = np.stack([table.group1, table.group2])
         self._identity = np.stack([table.identity1, table.identity2])
@@ -162,7 +171,8 @@ class _Table:
         self.within = self._group[0] == self._group[1]
         self._drop_empty_groups()
         self._refuse_unusable_groups()
-        if self.score[self.genuine].mean() < self.score[~self.genuine].mean():
+        means = [self.score[kind & ~self.failed].mean() for kind in (self.genuine, ~self.genuine)]
+        if means[0] < means[1]:
             self.notes.append(_REVERSED)
         self.fingerprint = self._digest(given_fold)
         self._identity = np.unique(self._identity, return_inverse=True)[1].reshape(2, -1)
@@ -197,8 +207,8 @@ class _Table:
         self._units()
 
     def group_data(self, g: int, *, cosine: bool) -> GroupData:
-        """The pairs within a group."""
-        chosen = self.within & (self._group[0] == g)
+        """The pairs within a group that have a score."""
+        chosen = self.within & (self._group[0] == g) & ~self.failed
         fold = np.unique(self.fold[chosen], return_inverse=True)[1]
         if fold.max() < 1:
             raise DataError(
@@ -227,6 +237,16 @@ class _Table:
             score_pairs=ScoredPairs(scores, genuine, first, second, self.part[chosen]),
         )
 
+    def offered(self, g: int) -> OfferedPairs:
+        """All pairs within a group."""
+        chosen = self.within & (self._group[0] == g)
+        return OfferedPairs(
+            scores=self.score[chosen],
+            genuine=self.genuine[chosen],
+            people=np.stack([self._first[chosen], self._second[chosen]]),
+            part=self.part[chosen],
+        )
+
     def across(self, lowest: float) -> dict[CrossPair, CrossScores]:
         """Impostor pairs of every two groups, within a group too."""
         low, high = self._group.min(axis=0), self._group.max(axis=0)
@@ -237,7 +257,8 @@ class _Table:
         found = {}
         for g in range(len(self.groups)):
             for h in range(g, len(self.groups)):
-                chosen = np.flatnonzero(~self.genuine & (low == g) & (high == h))
+                of = ~self.genuine & ~self.failed & (low == g) & (high == h)
+                chosen = np.flatnonzero(of)
                 chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
                 found[CrossPair(g, h)] = CrossScores(
                     self.score[chosen],
@@ -267,8 +288,9 @@ class _Table:
     def _deal(self, seed: int) -> NDArray[np.int64]:
         """(P,) a fold for each pair, in turn over the shuffled pairs of each kind and group."""
         fold = np.empty(len(self.score), dtype=np.int64)
+        scored = self.within & ~self.failed
         sizes = [
-            int(np.count_nonzero(self.within & (self._group[0] == g) & (self.genuine == kind)))
+            int(np.count_nonzero(scored & (self._group[0] == g) & (self.genuine == kind)))
             for g in range(len(self.groups))
             for kind in (True, False)
         ]
@@ -283,19 +305,22 @@ class _Table:
         strata = (low * len(self.groups) + high) * 2 + self.genuine
         for stratum in np.unique(strata):
             chosen = rng.permutation(np.flatnonzero(strata == stratum))
+            # Every fold gets pairs with a score, and models on the same pairs the same folds.
+            chosen = chosen[np.argsort(self.failed[chosen], kind="stable")]
             fold[chosen] = np.arange(len(chosen)) % folds
         return fold
 
     def _check(self) -> None:
         if not len(self.score):
             raise DataError("the table of scores holds no pairs")
-        bad = ~(np.abs(self.score) <= _LARGEST)
+        if self.failed.all():
+            raise DataError(f"no pair has a score ({len(self.score):,} failed comparisons)")
+        bad = ~(np.abs(self.score) <= _LARGEST) & ~self.failed
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
                 f"pair {row}: the score is {self.score[row]}, which is not finite or too large "
-                f"({int(bad.sum()):,} of {len(bad):,} pairs). Leave such pairs out, or count them "
-                "as failures to enrol"
+                f"({int(bad.sum()):,} of {len(bad):,} pairs). NaN says that a comparison failed"
             )
         problems = {
             "is genuine, but its groups differ": self.genuine & (self._group[0] != self._group[1])
@@ -318,10 +343,12 @@ class _Table:
     def _refuse_unusable_groups(self) -> None:
         problems = []
         for g, group in enumerate(self.groups):
-            kinds = self.genuine[self.within & (self._group[0] == g)]
+            of_group = self.within & (self._group[0] == g)
+            kinds = self.genuine[of_group & ~self.failed]
             if kinds.all() or not kinds.any():
-                missing = "impostor" if kinds.any() else "genuine"
-                problems.append(f"group {group!r} has no {missing} pair within the group")
+                lacking = "impostor" if kinds.any() else "genuine"
+                scored = " that has a score" if self.failed[of_group].any() else ""
+                problems.append(f"group {group!r} has no {lacking} pair within the group{scored}")
         if problems:
             raise DataError(
                 "cannot verify: "

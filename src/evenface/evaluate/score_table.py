@@ -3,6 +3,10 @@
 A CSV or Parquet file, a pair a row. Columns: ``score`` and ``genuine`` (1/0, true/false, yes/no or
 genuine/impostor); if wanted ``group`` (of both images, or of the first), ``group2`` (of the
 second), ``fold`` (numbers), ``identity1`` and ``identity2`` (names). Others are left unread.
+
+A pair without a score (an empty cell, NaN or NA) is a failure to enrol or acquire: one of its
+images gave no template. Some programs write a number instead, such as −1 or −inf; it has to be
+declared.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ ONE_GROUP = "all"
 
 _REQUIRED = ("score", "genuine")
 _OPTIONAL = ("group", "group2", "fold", "identity1", "identity2")
+_NO_SCORE = ("", "na", "null", "none")
 _TRUE = ("1", "1.0", "true", "yes", "genuine")
 _FALSE = ("0", "0.0", "false", "no", "impostor")
 
@@ -35,7 +40,7 @@ class ScoreTable:
     """Scores of P pairs with labels; every array is (P,)."""
 
     score: NDArray[np.float64]
-    """Higher for more alike (distances are negated), finite."""
+    """Higher for more alike (distances are negated); NaN where the comparison failed."""
     genuine: NDArray[np.bool_]
     group1: NDArray[np.int64]
     """Index into :attr:`groups`: the group of the first image."""
@@ -54,31 +59,40 @@ class ScoreTable:
         return len(self.score)
 
 
-def read_scores(path: str | Path, *, distance: bool = False) -> ScoreTable:
+def read_scores(
+    path: str | Path, *, distance: bool = False, missing: float | None = None
+) -> ScoreTable:
     """Read a table of scores (see the module's text).
 
     Args:
         path: ``.csv`` (commas), ``.tsv`` (tabs) or ``.parquet``.
         distance: whether scores are distances, lower for more alike.
+        missing: the score that says that a comparison failed, such as −inf; empty cells and NaN
+            always say so.
 
     Raises:
-        DataError: no such file, not readable, a column missing, no pairs, a score that is no
-            finite number, a value that is not understood, or labels that contradict each other.
+        DataError: no such file, not readable, a column missing, no pairs, an infinite score or
+            no number, a value that is not understood, or labels that contradict each other.
             The message names the row, counted from 1 without the header.
     """
     path = Path(path)
-    return score_table(_read(path), name=str(path), distance=distance)
+    return score_table(_read(path), name=str(path), distance=distance, missing=missing)
 
 
 def score_table(
-    table: pa.Table, *, name: str, distance: bool = False, first_row: int = 1
+    table: pa.Table,
+    *,
+    name: str,
+    distance: bool = False,
+    missing: float | None = None,
+    first_row: int = 1,
 ) -> ScoreTable:
     """Check columns and number their labels; see the module's text for the columns.
 
     Args:
         table: the known columns only.
         name: what messages call the table.
-        distance: as in :func:`read_scores`.
+        distance, missing: as in :func:`read_scores`.
         first_row: number of the first row in messages.
 
     Raises:
@@ -87,7 +101,7 @@ def score_table(
     where = _Rows(name, first_row)
     if not len(table):
         raise DataError(f"{name}: the table of scores has no rows")
-    score = _scores(where, table.column("score"))
+    score = _scores(where, table.column("score"), missing)
     genuine = _truths(where, table.column("genuine"))
     first, second = _groups(where, table)
     where.refuse(genuine & (first != second), "is genuine, but its groups differ")
@@ -99,8 +113,11 @@ def score_table(
         where.refuse(genuine & ~same, "is genuine, but names two identities")
         where.refuse(~genuine & same, "names one identity twice, but is no genuine pair")
     notes = []
-    if (score == score[0]).all():
-        notes.append(f"all {len(score):,} scores are equal: they tell nothing of anybody")
+    known = score[~np.isnan(score)]
+    if not len(known):
+        raise DataError(f"{name}: no pair has a score ({len(score):,} failed comparisons)")
+    if (known == known[0]).all():
+        notes.append(f"all {len(known):,} scores are equal: they tell nothing of anybody")
     return ScoreTable(
         score=-score if distance else score,
         genuine=genuine,
@@ -195,27 +212,34 @@ class _Rows:
             raise DataError(f"{self(int(bad.argmax()))} {what}{more}")
 
 
-def _scores(where: _Rows, column: pa.ChunkedArray) -> NDArray[np.float64]:
+def _scores(
+    where: _Rows, column: pa.ChunkedArray, missing: float | None = None
+) -> NDArray[np.float64]:
+    """(P,) scores, NaN where a comparison failed."""
     if pa.types.is_float64(column.type):
-        scores = column.to_numpy()
-        _refuse_unfinished(where, scores)
-        return np.asarray(scores)
-    values = column.to_pylist()
-    scores = np.empty(len(values))
-    for row, value in enumerate(values):
-        try:
-            scores[row] = np.nan if value is None else float(value)
-        except (TypeError, ValueError):
-            raise DataError(f"{where(row)}: score {value!r:.40} is no number") from None
-    _refuse_unfinished(where, scores)
+        scores = np.asarray(column.to_numpy())
+    else:
+        scores = np.array([_score(where, row, v) for row, v in enumerate(column.to_pylist())])
+    if missing is not None:
+        scores = np.where(scores == missing, np.nan, scores)
+    where.refuse(
+        np.isinf(scores),
+        "has an infinite score. If it says that the comparison failed, declare it "
+        "(--missing=-inf; in Python missing=-math.inf)",
+    )
     return scores
 
 
-def _refuse_unfinished(where: _Rows, scores: NDArray[np.float64]) -> None:
-    where.refuse(
-        ~np.isfinite(scores),
-        "has no finite score. Leave such pairs out, or report them as failures to enrol",
-    )
+def _score(where: _Rows, row: int, value: Any) -> float:
+    if value is None or str(value).strip().lower() in _NO_SCORE:
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{where(row)}: score {value!r:.40} is no number. Leave the cell empty where the "
+            "comparison failed"
+        ) from None
 
 
 def _truths(where: _Rows, column: pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from evenface.evaluate.faces import Faces
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.results import SEEN, Evaluation
 from evenface.files import read_json
-from evenface.train.run import RECIPE_NAME, RUN_NAME
+from evenface.run_folder import RECIPE_NAME, RUN_NAME
 
 R = TypeVar("R", bound=Evaluation | IdentificationResult)
 
@@ -54,7 +54,7 @@ def training_set(source: object) -> TrainingSet | None:
 
     Args:
         source: a teacher with a ``path`` inside a run folder, one with a ``record``
-            (:class:`evenface.export.record.ModelRecord`), or a run folder.
+            (:class:`evenface.teachers.record.ModelRecord`), or a run folder.
     """
     if (record := getattr(source, "record", None)) is not None:
         return _described(record.training)

@@ -13,9 +13,9 @@ from evenface.evaluate.embedding_files import EmbeddingTable, holds_embeddings, 
 from evenface.evaluate.model import embed_views
 from evenface.evaluate.pairs import Rows
 from evenface.evaluate.tasks import Settings, Task
+from evenface.run_folder import RUN_NAME
 from evenface.teachers.base import Teacher
 from evenface.teachers.loading import load_teacher
-from evenface.train.run import RUN_NAME
 
 
 class Subject(Protocol):

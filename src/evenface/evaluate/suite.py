@@ -21,12 +21,14 @@ from evenface.console import note
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.measures import MEASURES
-from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.results import Evaluation
 from evenface.evaluate.seen import seen_in_training, training_set, with_note
-from evenface.evaluate.subjects import Subject
+from evenface.evaluate.subjects import ModelSubject, Subject
 from evenface.evaluate.tasks import Result, Settings, Task
 from evenface.evaluate.text import format_estimate
+from evenface.evaluate.times import Times, time_embedding, write_times
 from evenface.files import read_json, write_json, write_text
+from evenface.record import Estimate
 
 RUN_FILE = "made_from.json"
 MODEL_FILE = "model.json"
@@ -54,12 +56,18 @@ def run_suite(
     *,
     settings: Settings | None = None,
     cache: Path | None = None,
+    timed: bool = False,
 ) -> list[Entry]:
     """Evaluate every subject on every task and write the results below ``out``.
 
     A result that lies there already, made from the same model, protocol and settings, is taken as
     it is. Embeddings are kept below ``cache`` (None: ``out/embeddings``), so that an interrupted
     call goes on where it was.
+
+    Args:
+        subjects, tasks, out, settings, cache: see above.
+        timed: whether to time some images of each group (:mod:`evenface.evaluate.times`), which
+            embeds them once more.
 
     Raises:
         UsageError: no subjects or no tasks, or two tasks of one name.
@@ -82,7 +90,7 @@ def run_suite(
             folder / MODEL_FILE,
             {"name": subject.name, "fingerprint": subject.fingerprint, **subject.details},
         )
-        entries += _evaluate(subject, tasks, folder, settings, cache or out / CACHE)
+        entries += _evaluate(subject, tasks, folder, settings, cache or out / CACHE, timed)
     write_text(out / "summary.csv", summary_csv(entries))
     write_text(out / "summary.md", summary_markdown(entries))
     return entries
@@ -94,7 +102,12 @@ def folder_name(name: str) -> str:
 
 
 def _evaluate(
-    subject: Subject, tasks: Sequence[Task], folder: Path, settings: Settings, cache: Path
+    subject: Subject,
+    tasks: Sequence[Task],
+    folder: Path,
+    settings: Settings,
+    cache: Path,
+    timed: bool,
 ) -> list[Entry]:
     done: dict[str, Entry] = {}
     for task in tasks:
@@ -108,7 +121,7 @@ def _evaluate(
         for task in together:
             place = folder / folder_name(task.name)
             result = measure(subject, task, embeddings, settings)
-            write_result(place, result, subject, task, settings)
+            write_result(place, result, subject, task, settings, timed=timed)
             done[task.name] = Entry(subject.name, task.name, place, result, reused=False)
     return [done[task.name] for task in tasks]
 
@@ -124,14 +137,35 @@ def _seen(subject: Subject, task: Task) -> str:
 
 
 def write_result(
-    folder: Path, result: Result, subject: Subject, task: Task, settings: Settings
+    folder: Path,
+    result: Result,
+    subject: Subject,
+    task: Task,
+    settings: Settings,
+    *,
+    timed: bool = False,
 ) -> None:
-    """Write a result and what it was made from (:data:`RUN_FILE`) into ``folder``."""
+    """Write a result and what it was made from (:data:`RUN_FILE`) into ``folder``.
+
+    With ``timed``, the time per image of a model on images is written beside them.
+    """
     # Taken away first and written last: an interruption leaves nothing that looks done.
     (folder / RUN_FILE).unlink(missing_ok=True)
     task.write(folder)
     result.write(folder)
+    write_times(folder, _times(subject, task, settings) if timed else [])
     write_json(folder / RUN_FILE, _made_from(subject, task, settings))
+
+
+def _times(subject: Subject, task: Task, settings: Settings) -> list[Times]:
+    images = task.protocol is not None and len(task.protocol.identity) == len(task.faces)
+    if not isinstance(subject, ModelSubject) or task.protocol is None or not images:
+        return []  # templates and searches have no images in groups
+    return [
+        time_embedding(
+            subject.model, task.faces, task.protocol, name=task.name, views=settings.views
+        )
+    ]
 
 
 def _of_same_images(tasks: Sequence[Task]) -> Iterator[list[Task]]:

@@ -19,7 +19,8 @@ from evenface.evaluate.bootstrap import (
     zero_error_limit,
 )
 from evenface.evaluate.measures import MEASURES, base, of_kind
-from evenface.evaluate.results import GLOBAL, Estimate, Roc, WorstGroup
+from evenface.evaluate.results import GLOBAL, Roc, WorstGroup
+from evenface.record import Estimate
 
 ROC_POINTS = 200
 

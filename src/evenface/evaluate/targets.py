@@ -13,7 +13,8 @@ from typing import Literal
 
 from evenface.errors import UsageError
 from evenface.evaluate.measures import base, of_kind
-from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
+from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.record import Estimate
 
 Verdict = Literal["met", "missed", "undecided"]
 
@@ -130,11 +131,12 @@ def _estimates(evaluation: Evaluation, target: Target) -> Mapping[str, Estimate]
     """The measure's estimates: of every group, or of "" over groups."""
     if target.fmr is not None:
         point = _point(evaluation, target)
-        if target.measure in ("fmr", "fnmr"):
-            return point.fmr if target.measure == "fmr" else point.fnmr
+        rates = {name: getattr(point, name) for name in ("fmr", "fnmr", "gfmr", "gfnmr")}
+        if rates.get(target.measure):
+            return rates[target.measure]
         if target.measure in point.measures:
             return {"": point.measures[target.measure]}
-        known = ("fmr", "fnmr", *point.measures)
+        known = (*(name for name, of in rates.items() if of), *point.measures)
     else:
         overall = evaluation.overall
         over = [n for n in of_kind("overall") if n in overall.measures or hasattr(overall, n)]

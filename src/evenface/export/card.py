@@ -9,9 +9,9 @@ from typing import Any
 from evenface.evaluate.measures import MEASURES
 from evenface.evaluate.results import Evaluation, GroupResult, Overall, seen_notes
 from evenface.evaluate.text import MISSING, format_estimate
-from evenface.export.record import ModelRecord
 from evenface.export.ship import FINE_TUNED, ExportReport, Learned
-from evenface.report.formats.markdown import escape_text, markdown_row
+from evenface.markdown import escape_text, markdown_row
+from evenface.teachers.record import ModelRecord
 
 SIMULATED = (
     "> **Measured on simulated faces.** The figures below come from synthetic images. They say "

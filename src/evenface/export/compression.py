@@ -6,8 +6,9 @@ from pydantic import BaseModel
 
 from evenface.evaluate.multiplicity import holm
 from evenface.evaluate.protocols import PairsOrigin
-from evenface.evaluate.results import Estimate, Evaluation
+from evenface.evaluate.results import Evaluation
 from evenface.evaluate.text import format_estimate
+from evenface.record import Estimate
 
 LOSS_THAT_MATTERS = 0.003
 """Accuracy lost in a group from which int8 should be repaired rather than shipped."""

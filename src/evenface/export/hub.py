@@ -11,8 +11,8 @@ from evenface.export.card import model_card
 from evenface.export.ship import ExportReport
 from evenface.files import atomic_folder, read_json, write_json, write_text
 from evenface.lock import FolderLock
+from evenface.run_folder import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 from evenface.teachers.hub import CONFIG_NAME, LIBRARY
-from evenface.train.run import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 
 CARD_NAME = "README.md"
 

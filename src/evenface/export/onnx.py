@@ -12,9 +12,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from evenface.export.record import METADATA_KEY, ModelRecord
 from evenface.files import atomic_path
 from evenface.models.inputs import to_input
+from evenface.teachers.record import METADATA_KEY, ModelRecord
 
 INPUT, OUTPUT, BATCH = "faces", "embeddings", "N"
 _SMALLEST_NORM = 1e-12

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from evenface.errors import DataError
-from evenface.export.record import Precision
+from evenface.teachers.record import Precision
 
 BOUNDS: dict[Precision, tuple[float, float]] = {
     "fp32": (1e-5, 1e-5),

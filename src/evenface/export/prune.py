@@ -29,6 +29,7 @@ from evenface.export.teaching import attributes_of, distillation_from
 from evenface.files import fingerprint, read_json, sha256_file, write_json
 from evenface.models import create_backbone, load_run_backbone
 from evenface.models.widths import channels_of
+from evenface.run_folder import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
 from evenface.teachers.checkpoint import load_run
 from evenface.train.learner import save_weights
 from evenface.train.loop import train
@@ -39,14 +40,7 @@ from evenface.train.recipe import (
     ScheduleRecipe,
     TrainRecipe,
 )
-from evenface.train.run import (
-    RECIPE_NAME,
-    RUN_NAME,
-    WEIGHTS_NAME,
-    finished_run,
-    run_backbone,
-    run_weights,
-)
+from evenface.train.run import finished_run
 
 MULTIPLE = 4
 """Channels are kept in multiples of it: what vector instructions take at once."""

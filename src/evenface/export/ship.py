@@ -12,11 +12,11 @@ import onnx
 from pydantic import BaseModel, Field
 from torch import nn
 
-from evenface import __version__
 from evenface.console import note
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation, Protocol
+from evenface.evaluate.audited import audited_threshold
 from evenface.evaluate.results import seen_notes
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.finetune import RATE, STEPS, FineTuned, finetune
@@ -24,13 +24,14 @@ from evenface.export.measure import auditor
 from evenface.export.onnx import save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
 from evenface.export.quantize import prepared, to_fp16, to_int8
-from evenface.export.record import AuditedThreshold, ModelRecord, Precision
 from evenface.export.sample import balanced_rows
 from evenface.files import read_json, sha256_file, write_json
 from evenface.models import embed, load_run_backbone
+from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
 from evenface.seeds import generator
 from evenface.teachers.onnx import OnnxTeacher
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME
+from evenface.teachers.record import ModelRecord, Precision
+from evenface.version import __version__
 
 CALIBRATION_IMAGES = 512
 PARITY_IMAGES = 512
@@ -221,7 +222,7 @@ def export_onnx(
         audited = f"audit-{precision}"
         evaluations[kept].write(out / audited)
         notes += seen_notes(evaluations[kept].notes)
-        point = AuditedThreshold.of(evaluations[kept], target_fmr)
+        point = audited_threshold(evaluations[kept], target_fmr)
         if point is None:
             notes.append("the audit has too few impostor pairs to set a threshold on")
         record = record.model_copy(update={"operating_point": point})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evenface.teachers.cache import is_cache
+from evenface.data.embedding_cache import is_cache
 from evenface.train.recipe import DistillationRecipe, TeacherRecipe
 
 

@@ -12,7 +12,7 @@ from evenface.errors import DataError
 from evenface.models.inputs import to_input
 from evenface.models.registry import create_backbone
 from evenface.models.weights import load_state, read_state
-from evenface.train.run import RUN_NAME, run_backbone, run_weights
+from evenface.run_folder import RUN_NAME, run_backbone, run_weights
 
 
 @torch.inference_mode()
@@ -25,7 +25,8 @@ def embed(
 ) -> np.ndarray:
     """Embeddings of aligned faces, float32 (N, D), not normalised.
 
-    The backbone is put into evaluation mode for the call and left as it was, on ``device``.
+    The backbone is put into evaluation mode for the call and left as it was, each module in its own
+    mode, on ``device``. One of double precision computes in it.
 
     Args:
         backbone: of :func:`evenface.models.create_backbone`.
@@ -42,8 +43,10 @@ def embed(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    device = torch.device(device) if device else next(backbone.parameters()).device
-    training = backbone.training
+    first = next(backbone.parameters())
+    device = torch.device(device) if device else first.device
+    dtype = torch.promote_types(first.dtype, torch.float32)
+    modes = [(module, module.training) for module in backbone.modules()]
     backbone.to(device).eval()
     parts = []
     try:
@@ -53,9 +56,10 @@ def embed(
             for start in range(0, max(1, len(images)), batch_size):
                 # A copy, because torch takes neither read-only nor mirrored arrays.
                 pixels = torch.from_numpy(np.array(images[start : start + batch_size], order="C"))
-                parts.append(backbone(to_input(pixels.to(device))).float().cpu().numpy())
+                parts.append(backbone(to_input(pixels.to(device), dtype)).float().cpu().numpy())
     finally:
-        backbone.train(training)
+        for module, training in modes:
+            module.training = training
     return np.concatenate(parts)
 
 

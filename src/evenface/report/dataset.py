@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from evenface import __version__
 from evenface.data.cells import TooSmall, shown
 from evenface.data.inspect import Bin, Crossing, Inspection
 from evenface.data.manifest import Manifest
@@ -20,6 +19,7 @@ from evenface.report.figure import Figure, Panel
 from evenface.report.page import render_template
 from evenface.report.samples import Sample, sample
 from evenface.report.table import Cell, Column, Table, TableRow, words
+from evenface.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

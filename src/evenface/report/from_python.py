@@ -1,6 +1,6 @@
-"""What Python callers see of evaluations: the report's pictures on Matplotlib axes, and its page.
+"""What evaluations and studies show of themselves: pictures on Matplotlib axes, pages, an answer.
 
-``Evaluation.plot`` and ``Evaluation.report`` end here.
+The implementation of :class:`evenface.display.Display`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from evenface.report.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from evenface.study.record import Results
 
 _PICTURES = {
     "fnmr": ("rates", "False non-match rate"),
@@ -68,6 +70,28 @@ def plot(evaluation: Evaluation, what: str, *, ax: Axes | None = None) -> Axes:
 def report(models: Mapping[str, Evaluation], folder: Path) -> Path:
     """See :meth:`evenface.Evaluation.report`."""
     return write_audit(collect_audit(list(models.items())), folder)
+
+
+def study_report(folder: Path) -> Path:
+    """Write ``report.html`` and the bundle of tables from the ``results.json`` of a study's folder.
+
+    Returns:
+        Path of the page.
+    """
+    from evenface.report.study.bundle import write_bundle
+    from evenface.report.study.page import write_report
+    from evenface.study.run import REPORT_NAME, RESULTS_NAME
+
+    write_bundle(folder / RESULTS_NAME, folder)
+    return write_report(folder / RESULTS_NAME, folder / REPORT_NAME)
+
+
+def study_answer(results: Results) -> str:
+    """The answer of the report's first screen, its numbers and its caveat."""
+    from evenface.report.study.names import readable
+    from evenface.report.study.terminal import answer_lines
+
+    return "\n".join(answer_lines(readable(results)))
 
 
 def _dress(ax: Axes, colours: Mapping[str, str]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evenface.evaluate.measures import measure
-from evenface.evaluate.results import Estimate, Overall, WorstGroup
+from evenface.evaluate.results import Overall, WorstGroup
+from evenface.record import Estimate
 from evenface.report.numbers import MISSING, number, percent
 from evenface.report.table import Cell, Column, Table, TableRow
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 
+from evenface.markdown import escape_text
 from evenface.report import citations
 from evenface.report.citations import Work, works
-from evenface.report.formats.markdown import escape_text
 
 
 @dataclass(frozen=True)

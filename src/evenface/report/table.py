@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import Interval
+from evenface.record import Estimate
 from evenface.report.numbers import MISSING, count, interval, parts, says_nothing
 
 

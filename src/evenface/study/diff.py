@@ -11,6 +11,7 @@ from evenface.errors import UsageError
 from evenface.evaluate.results import Evaluation
 from evenface.files import read_json
 from evenface.recipes import validate
+from evenface.run_folder import RUN_NAME
 from evenface.study.cells import Cell, cells
 from evenface.study.record import Results, read_results
 from evenface.study.run import RESULTS_NAME, SPEC_NAME
@@ -28,7 +29,6 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.students import student_recipe, teacher_recipe
-from evenface.train.run import RUN_NAME
 
 RunState = Literal["same", "changed", "first", "second"]
 """Of a run of two studies; "first" and "second": only there."""

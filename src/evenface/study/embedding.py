@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from evenface.console import note, progress
+from evenface.data.embedding_cache import (
+    SHARD_ROWS,
+    VIEWS,
+    CacheRecord,
+    EmbeddingCache,
+    missing_shards,
+)
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json, write_json
@@ -15,17 +22,7 @@ from evenface.study.executors import Call, Executor, LocalExecutor, default_work
 from evenface.study.executors.local import visible_gpus
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
-from evenface.teachers.cache import (
-    SHARD_ROWS,
-    VIEWS,
-    CacheRecord,
-    EmbeddingCache,
-    begin_cache,
-    embed_shards,
-    join_shards,
-    missing_shards,
-    sole_embedding,
-)
+from evenface.teachers.cache import begin_cache, embed_shards, join_shards, sole_embedding
 
 TASK_NAME = "task.json"
 """In a cache's folder while it is filled: what to embed with."""

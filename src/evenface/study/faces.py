@@ -440,7 +440,7 @@ def _render(
     part: RenderedFaces, role: str, seed: int, workers: int | None, log: StageLog
 ) -> Manifest:
     def build(folder: Path) -> None:
-        from evenface.data.render import render_dataset
+        from evenface.render import render_dataset
 
         render_dataset(
             folder,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from evenface.display import display
 from evenface.errors import DataError
 from evenface.study import STUDIES
 from evenface.study.planned import Plan
@@ -58,10 +59,7 @@ class StudyResults:
     @property
     def answer(self) -> str:
         """The answer of the report's first screen, its numbers and its caveat."""
-        from evenface.report.study.names import readable
-        from evenface.report.study.terminal import answer_lines
-
-        return "\n".join(answer_lines(readable(self.results)))
+        return display().study_answer(self.results)
 
     def tables(self) -> list[str]:
         """Names for :meth:`table`."""

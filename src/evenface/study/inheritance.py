@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import percentile_interval
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.seeds import generator
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.record import Correlation, GroupErrors, Inheritance

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenface.console import note, warn
 from evenface.data.embedded import EmbeddedRows
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.data.overlap import bare_name, find_overlap, rows_without
 from evenface.errors import UsageError
@@ -20,7 +21,7 @@ from evenface.study.spec import OverlapRules, StudySpec, plain_name, teacher_id
 from evenface.study.stages import StageLog
 from evenface.study.students import StudyTeacher, embed_sources
 from evenface.teachers import load_teacher
-from evenface.teachers.cache import EmbeddingCache, cached_embeddings
+from evenface.teachers.cache import cached_embeddings
 
 STAGE = "people of the tests"
 _CLOSEST = 5

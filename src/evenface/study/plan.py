@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
+from evenface.data.embedding_cache import CacheRecord
 from evenface.data.manifest import Manifest
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
@@ -79,7 +80,6 @@ from evenface.study.students import (
     too_few_seeds,
 )
 from evenface.teachers import load_teacher, teacher_names
-from evenface.teachers.cache import CacheRecord
 from evenface.train.log import last_record
 from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe
 from evenface.train.run import LOG_NAME

@@ -531,7 +531,7 @@ def planned_test(
     """
     test, groups, images = spec.faces.test, found.groups, size.images
     if isinstance(test, RenderedFaces):
-        from evenface.data.render import GROUPS
+        from evenface.render import GROUPS
 
         sizes = [test.keep.get(group, test.identities_per_group) for group in GROUPS]
         kept = [of for of in sizes if of]

@@ -16,8 +16,8 @@ from evenface.data.inspect import Count
 from evenface.data.labels.classifier import HeldOut
 from evenface.errors import DataError
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.results import Estimate, Record
 from evenface.files import read_json
+from evenface.record import Estimate, Record
 from evenface.study.arm import Kind
 from evenface.study.left_out import LeftOut
 from evenface.study.sizes import RealShare

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from evenface import __version__
 from evenface.assets import ASSETS
 from evenface.data.inspect import Count
 from evenface.data.labels import LabelReport
@@ -21,6 +20,7 @@ from evenface.errors import UsageError
 from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
+from evenface.run_folder import RUN_NAME
 from evenface.study import record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
@@ -49,7 +49,7 @@ from evenface.study.stages import StageLog
 from evenface.study.strategies import ALONE, FINE_TUNED, MIXED, Placed
 from evenface.study.students import StudyArm, StudyTeacher
 from evenface.study.wording import listed
-from evenface.train.run import RUN_NAME
+from evenface.version import __version__
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ import yaml
 
 from evenface.assets import ASSETS, get_assets
 from evenface.console import note, warn
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
+from evenface.display import display
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.lock import LOCK_NAME, FolderLock
@@ -44,7 +46,6 @@ from evenface.study.students import (
     train_students,
     untrained_students,
 )
-from evenface.teachers.cache import EmbeddingCache
 
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -129,7 +130,7 @@ def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_onl
         left_out=learnt.left_out if learnt else None,
     )
     write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
-    return build_report(out)
+    return display().study_report(out)
 
 
 def _training_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
@@ -183,19 +184,6 @@ def _held(spec: StudySpec, out: Path) -> Iterator[None]:
     with FolderLock(out, doing="is running this study. Wait for it, or choose another --out"):
         _settle(spec, out)
         yield
-
-
-def build_report(out: Path) -> Path:
-    """Write ``report.html`` and the bundle of tables from the ``results.json`` in ``out``.
-
-    Returns:
-        Path of the page.
-    """
-    from evenface.report import write_report
-    from evenface.report.study.bundle import write_bundle
-
-    write_bundle(out / RESULTS_NAME, out)
-    return write_report(out / RESULTS_NAME, out / REPORT_NAME)
 
 
 def _require_extras(spec: StudySpec) -> None:

@@ -44,7 +44,7 @@ def faces_size(part: AnyFaces) -> Size:
         return Size(count_identities(part.path))
     if not isinstance(part, RenderedFaces):
         return Size()
-    from evenface.data.render import GROUPS
+    from evenface.render import GROUPS
 
     identities = sum(part.keep.get(group, part.identities_per_group) for group in GROUPS)
     return Size(identities, identities * part.images_per_identity)
@@ -135,7 +135,7 @@ def shares_of(wanted: WholeSet | MixedSet, seed: int) -> Shares:
 
 def _short_groups(name: str, spec: StudySpec) -> list[str]:
     """Groups of rendered faces of which a set asks for more than will be rendered."""
-    from evenface.data.render import GROUPS
+    from evenface.render import GROUPS
 
     try:
         wanted = by_source(GROUPS, shares_of(spec.training_sets[name], spec.seed))

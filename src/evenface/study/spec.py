@@ -395,7 +395,8 @@ class GivenModel(_Part):
     """Of an ONNX or TorchScript file, weights or a run folder; see
     :func:`evenface.teachers.load_teacher`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """For it: mean, std, order, layout, backbone, embedding_size; for scores: cosine, distance."""
+    """For it: mean, std, order, layout, fit, output, backbone, embedding_size; for scores: cosine,
+    distance."""
     embeddings: dict[TestName, Path] = Field(default_factory=dict)
     """In place of a model, test → file of embeddings of its images, as ``evenface evaluate``
     takes it."""

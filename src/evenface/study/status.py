@@ -11,13 +11,14 @@ from typing import Any, Literal
 from evenface.errors import UsageError
 from evenface.files import read_json
 from evenface.lock import lock_holder
+from evenface.run_folder import RUN_NAME
 from evenface.study.left_out import LEFT_OUT, LeftOut
 from evenface.study.run import RESULTS_NAME
 from evenface.study.runs import BEGUN_NAME, RUNS_NAME, StudyRun, read_runs
 from evenface.study.stage import LOCK_NAME, Mark
 from evenface.study.stages import STAGES_NAME
 from evenface.train.log import last_record
-from evenface.train.run import LOG_NAME, RUN_NAME
+from evenface.train.run import LOG_NAME
 
 State = Literal["running", "failed", "interrupted", "waiting", "done"]
 

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import percentile_interval
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.study.arm import Arm
 from evenface.study.grid import Grid, Levels
 from evenface.study.inference import WORST, by_group, contrast, figure, worst_group_p

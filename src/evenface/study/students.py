@@ -11,9 +11,11 @@ from statistics import fmean
 from typing import Any
 
 from evenface.console import note, progress
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
+from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.embedding import begin_task, embed_together
@@ -32,11 +34,10 @@ from evenface.study.stages import StageFailure, StageLog
 from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
-from evenface.teachers.cache import EmbeddingCache
 from evenface.teachers.subset import shuffle_cache, subset_cache
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
-from evenface.train.run import LOG_NAME, PRETRAINING_NAME, RUN_NAME, WEIGHTS_NAME
+from evenface.train.run import LOG_NAME, PRETRAINING_NAME
 
 _OF_RUN = ("fingerprint", "seconds", "images_seen", "final", "environment")
 """What results keep of a run's record."""
@@ -680,4 +681,5 @@ def _read_log(path: Path) -> tuple[CurvePoint, ...]:
     return tuple(
         CurvePoint(**{name: record.get(name) for name in CurvePoint.model_fields})
         for record in records
+        if "loss" in record  # others are setbacks and verifications
     )

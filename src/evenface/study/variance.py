@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from evenface.errors import DataError
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure
-from evenface.evaluate.results import Estimate, Record
+from evenface.record import Estimate, Record
 
 if TYPE_CHECKING:
     from evenface.study.record import Results

@@ -17,9 +17,9 @@ from evenface.files import atomic_path, fingerprint, sha256_file
 from evenface.models import create_backbone, embed, list_backbones
 from evenface.models.weights import Order, load_state, read_centres, read_weights
 from evenface.models.widths import Channels
+from evenface.run_folder import RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
 from evenface.teachers.base import check_images, check_network
 from evenface.teachers.preprocessing import Preprocessing
-from evenface.train.run import RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
 
 _BATCH = {"cpu": 32, "cuda": 256}
 _SIZE_KEYS = ("features.weight", "output_layer.3.weight")
@@ -66,6 +66,8 @@ class CheckpointTeacher:
         self.path = Path(weights)
         if backbone is not None and backbone not in list_backbones():
             raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
+        if order not in (None, "RGB", "BGR"):
+            raise UsageError(f"{self.path}: weights take order RGB or BGR, not {order}")
         read = read_weights(self.path)
         self.backbone = backbone or read.backbone or _recognise(read.state, self.path)
         if self.backbone not in list_backbones():

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from evenface.errors import DataError, MissingDependencyError, UsageError
+from evenface.run_folder import RUN_NAME
 from evenface.teachers.base import LoadedTeacher
-from evenface.train.run import RUN_NAME
 
 
 @dataclass(frozen=True)

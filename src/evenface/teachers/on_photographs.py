@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from evenface.evaluate.results import Record
+from evenface.record import Record
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 

@@ -11,24 +11,27 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evenface.assets import asset_path
 from evenface.errors import DataError, MissingDependencyError, UsageError
-from evenface.export.record import read_record
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
 from evenface.teachers.base import IMAGE_SHAPE, Engine, check_images
 from evenface.teachers.onnx_graph import OnnxGraph
-from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
+from evenface.teachers.preprocessing import Fit, Layout, Order, Preprocessing, Size, declared
+from evenface.teachers.record import read_record
 from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_contract
 
 _AS_IT_IS = Preprocessing(mean=0.0, std=1.0)
 """For files that scale pixels in their graph, as SFace does."""
 
+_OUTPUT = "output"
+"""Under which a file beside the model may name the output."""
 _ALIKE = 1e-6
 """Embeddings whose numbers differ by no more than this share of the largest are one embedding."""
 _MAX_COSINE_CHANGE = 1e-4
@@ -38,8 +41,9 @@ _MAX_BF16_COSINE_CHANGE = 1e-2
 class OnnxTeacher:
     """A face recogniser in an ONNX file.
 
-    It must have one input, N×3×112×112 or N×112×112×3 (N symbolic or fixed; float32, float16, or
-    uint8 where the graph does the preprocessing), and one output N×D.
+    It must have one input, N×3×H×W or N×H×W×3, or one channel for grey (N symbolic or fixed;
+    float32, float16, or uint8 where the graph does the preprocessing), and an output N×D or
+    N×D×1×1.
 
     Args:
         path: the ONNX file.
@@ -48,7 +52,10 @@ class OnnxTeacher:
             model or its metadata declares (:func:`declared`), else for none where the graph scales
             pixels itself (:class:`evenface.teachers.onnx_graph.Scaling`), else for the field's
             convention.
-        layout: None for what is declared, else what the shape of the model's input says.
+        layout, size: None for what is declared, else what the shape of the model's input says.
+        fit: how faces get the input's size where it is not 112×112; None for what is declared.
+        output: name or index of the embedding among several outputs; None for what is declared
+            ("output"), else for the only one that can be one.
         threads: blocks in work at once on the CPU; None for the usable cores.
         relax_batch: lift a fixed batch size where the package ``onnx`` is installed and the
             embeddings stay the same.
@@ -71,6 +78,9 @@ class OnnxTeacher:
         std: float | tuple[float, float, float] | None = None,
         order: Order | None = None,
         layout: Layout | None = None,
+        size: Size | None = None,
+        fit: Fit | None = None,
+        output: str | int | None = None,
         threads: int | None = None,
         relax_batch: bool = True,
         engine: Engine = "onnxruntime",
@@ -82,16 +92,31 @@ class OnnxTeacher:
         weights = _weights_fingerprint(self.path, graph)
         self._threads = threads or usable_cores()
         session = open_session(self.path, self.path)
-        said = declared(self.path, session.get_modelmeta().custom_metadata_map)
-        self._contract = read_contract(session, self.path, layout or said.pop("layout", None))
-        scales = graph.scaling is not None and graph.scaling.of_pixels
-        default = replace(_AS_IT_IS if self._takes_pixels or scales else Preprocessing(), **said)
-        self.preprocessing = Preprocessing(
-            mean=default.mean if mean is None else mean,
-            std=default.std if std is None else std,
-            order=default.order if order is None else order,
-            layout=self._contract.layout,
+        said = declared(self.path, session.get_modelmeta().custom_metadata_map, more=(_OUTPUT,))
+        chosen = said.pop(_OUTPUT, None)
+        self._contract = read_contract(
+            session,
+            self.path,
+            layout=layout or said.pop("layout", None),
+            size=size or said.pop("size", None),
+            output=chosen if output is None else output,
         )
+        scales = graph.scaling is not None and graph.scaling.of_pixels
+        default = _AS_IT_IS if self._takes_pixels or scales else Preprocessing()
+        grey: dict[str, Any] = {"order": "grey"} if self._contract.channels == 1 else {}
+        given = {"mean": mean, "std": std, "order": order, "fit": fit}
+        wanted = {"mean": default.mean, "std": default.std} | grey | said
+        wanted |= {name: value for name, value in given.items() if value is not None}
+        wanted |= {"layout": self._contract.layout, "size": self._contract.size}
+        try:
+            self.preprocessing = Preprocessing(**wanted)
+        except ValueError as error:
+            raise UsageError(f"{self.path}: {error}") from None
+        if self.preprocessing.channels != self._contract.channels:
+            raise UsageError(
+                f"{self.path}: its input has {self._contract.channels} channel(s), so the order "
+                f"cannot be {self.preprocessing.order}"
+            )
         if self._takes_pixels and (self.preprocessing.mean, self.preprocessing.std) != (0.0, 1.0):
             raise UsageError(
                 f"{self.path}: takes whole numbers 0 to 255 and scales them itself; leave mean and "
@@ -100,7 +125,12 @@ class OnnxTeacher:
         self.record = read_record(session, self.path)
         self.name = name or self.path.stem
         self._scaling = graph.scaling
-        identity = {"weights": weights, "preprocessing": self.preprocessing.as_dict()}
+        identity: dict[str, Any] = {
+            "weights": weights,
+            "preprocessing": self.preprocessing.as_dict(),
+        }
+        if len(self._contract.outputs) > 1:
+            identity["output"] = self._contract.output
         if engine == "openvino-bf16":
             identity["precision"] = "bf16"
         self.fingerprint = fingerprint(identity)
@@ -121,10 +151,12 @@ class OnnxTeacher:
     def details(self) -> dict[str, str]:
         """File, preprocessing, provider and way of running, for the reader."""
         scaling = {"scaled in the graph": str(self._scaling)} if self._scaling else {}
+        output = {"output": self._contract.output} if len(self._contract.outputs) > 1 else {}
         return {
             "file": str(self.path),
             "preprocessing": str(self.preprocessing),
             **scaling,
+            **output,
             "provider": self._runner.provider,
             "threads × batch": f"{self._workers} × {self._runner.batch}",
             "fixed batch lifted": self._lifted,
@@ -165,7 +197,8 @@ class OnnxTeacher:
         return self._threads if self._runner.several else 1
 
     def _inputs(self, images: np.ndarray) -> np.ndarray:
-        return self.preprocessing(images).astype(self._contract.dtype, copy=False)
+        inputs: np.ndarray = self.preprocessing(images).astype(self._contract.dtype, copy=False)
+        return inputs
 
     def _compile(self, engine: Engine, probe: np.ndarray, reference: np.ndarray) -> Runner:
         """The model in OpenVINO; DataError unless its embeddings are those of onnxruntime."""
@@ -184,10 +217,11 @@ class OnnxTeacher:
         return model
 
     def _check_probe(self, output: np.ndarray, count: int) -> None:
-        if output.ndim != 2 or len(output) != count:
+        if output.ndim != 2 or len(output) != count or output.shape[1] < 2:
             raise DataError(
                 f"{self.path}: for {count} images the output '{self._contract.output}' must "
-                f"have the shape ({count}, D), it has {output.shape}"
+                f"have the shape ({count}, D) or ({count}, D, 1, 1) with D > 1, it has "
+                f"{output.shape}"
             )
         if not np.isfinite(output).all():
             raise DataError(

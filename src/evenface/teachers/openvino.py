@@ -15,7 +15,7 @@ import openvino
 
 from evenface.errors import DataError
 from evenface.teachers.base import Engine
-from evenface.teachers.session import Contract
+from evenface.teachers.session import Contract, vectors
 
 _PRECISIONS: dict[Engine, str] = {"openvino": "f32", "openvino-bf16": "bf16"}
 
@@ -70,7 +70,7 @@ class OpenVinoModel:
         request = self._idle.get()
         try:
             found = request.infer({self._contract.input: inputs})[self._contract.output]
-            return np.array(found)  # the request reuses its memory
+            return vectors(np.array(found))  # the request reuses its memory
         except RuntimeError as error:
             raise DataError(
                 f"{self._path}: OpenVINO cannot run this model on an input of shape "

@@ -14,7 +14,7 @@ def can_relax() -> bool:
 
 
 def relax(path: Path) -> bytes:
-    """The model with a symbolic first dimension of input and output, serialised.
+    """The model with a symbolic first dimension of input and outputs, serialised.
 
     Weights that old exporters also list among the inputs are taken off that list: while they
     could be overridden the runtime may neither fold them nor fuse batch normalisation into the
@@ -32,5 +32,6 @@ def relax(path: Path) -> bytes:
     # Inferred shapes of inner values would contradict the new batch dimension.
     del graph.value_info[:]
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        if value.type.tensor_type.shape.dim:  # an output may be a number
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
     return model.SerializeToString()

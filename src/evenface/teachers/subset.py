@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from evenface.data.embedding_cache import CacheRecord, EmbeddingCache, npy_header
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError
 from evenface.files import atomic_path, fingerprint
 from evenface.seeds import generator
-from evenface.teachers.cache import CacheRecord, EmbeddingCache, npy_header
 
 _BITS = 40
 """Of an image's index in its store."""

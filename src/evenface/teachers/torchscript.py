@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evenface.errors import DataError
+from evenface.errors import DataError, UsageError
 from evenface.files import fingerprint, sha256_file
 from evenface.teachers.base import IMAGE_SHAPE, check_images, check_network
-from evenface.teachers.preprocessing import Layout, Order, Preprocessing, declared
+from evenface.teachers.preprocessing import Fit, Layout, Order, Preprocessing, Size, declared
 
 _BATCH = {"cpu": 32, "cuda": 256}
 
 
 class TorchScriptTeacher:
-    """A face recogniser saved by ``torch.jit``; one input, N×3×112×112 or N×112×112×3.
+    """A face recogniser saved by ``torch.jit``; one input, N×3×H×W or N×H×W×3.
 
     Args:
         path: the file.
         name: None for the file's stem.
-        mean, std, order, layout: preprocessing (:class:`Preprocessing`); None for what a file
-            beside the model declares, else for the field's convention.
+        mean, std, order, layout, size, fit: preprocessing (:class:`Preprocessing`); None for what a
+            file beside the model declares, else for the field's convention.
         device: None for the GPU where there is one, else the CPU.
 
     Raises:
@@ -44,14 +44,21 @@ class TorchScriptTeacher:
         std: float | tuple[float, float, float] | None = None,
         order: Order | None = None,
         layout: Layout | None = None,
+        size: Size | None = None,
+        fit: Fit | None = None,
         device: str | None = None,
     ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such file")
-        given = {"mean": mean, "std": std, "order": order, "layout": layout}
+        given = {
+            "mean": mean, "std": std, "order": order, "layout": layout, "size": size, "fit": fit
+        }  # fmt: skip
         said = declared(self.path) | {key: v for key, v in given.items() if v is not None}
-        self.preprocessing = Preprocessing(**said)
+        try:
+            self.preprocessing = Preprocessing(**said)
+        except ValueError as error:
+            raise UsageError(f"{self.path}: {error}") from None
         self.name = name or self.path.stem
         self.fingerprint = fingerprint(
             {"weights": sha256_file(self.path), "preprocessing": self.preprocessing.as_dict()}
@@ -122,6 +129,8 @@ class TorchScriptTeacher:
             ) from error
         if isinstance(output, tuple | list) and output:
             output = output[0]
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2:] == (1, 1):
+            output = output.flatten(1)
         if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != len(images):
             found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output)
             raise DataError(

@@ -32,6 +32,23 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def slow_precision(precision: str, device: torch.device) -> str | None:
+    """A remark where ``device`` emulates ``precision``, None where it has units for it.
+
+    PyTorch computes bf16 on any CPU; without AMX, AVX-512 BF16 or Arm's BF16 instructions it
+    converts to fp32 and back, which is slower than fp32 itself.
+    """
+    if precision != "bf16" or device.type != "cpu":
+        return None
+    capabilities = torch.cpu.get_capabilities()
+    if any(has for name, has in capabilities.items() if name.endswith("bf16")):
+        return None
+    return (
+        "precision: bf16, but this processor has no bf16 units and emulates it, slower than fp32. "
+        "Set precision=fp32 (in a study student.overrides.precision=fp32)"
+    )
+
+
 @contextmanager
 def torch_settings(device: torch.device, threads: int | None) -> Iterator[None]:
     """Threads, repeatable convolutions and own random numbers; put back on leaving."""

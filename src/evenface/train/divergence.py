@@ -23,7 +23,7 @@ _SMALLEST_SCALE = 2.0**-10
 """Of fp16's loss; it is halved at every overflow, and one that never fits is no overflow."""
 
 
-class Watch:
+class DivergenceCheck:
     """Looks at the scalars of steps, and remembers since when it has not.
 
     Args:

@@ -13,7 +13,7 @@ from evenface.distill import mse_lambda
 from evenface.distill.template import PAPER_WEIGHT
 from evenface.train.augment import create_augmenter
 from evenface.train.batches import BatchSource
-from evenface.train.device import choose_device
+from evenface.train.device import choose_device, slow_precision
 from evenface.train.job import Job
 from evenface.train.learner import build_backbone
 from evenface.train.memory import estimate_memory
@@ -45,7 +45,7 @@ def explain(
     """
     origins = dict(origins or {})
     create_augmenter(recipe.augment, recipe.seed)
-    choose_device(recipe.device)
+    device = choose_device(recipe.device)
     job, facts = None, []
     if recipe.data is not None:
         job = Job.open(recipe)
@@ -66,6 +66,8 @@ def explain(
             Objective.from_recipe(recipe, num_identities=2)
         parameters = sum(p.numel() for p in backbone.parameters())
         facts.append(f"backbone: {parameters / 1e6:.2f} M parameters, {size} dimensions")
+    if remark := slow_precision(recipe.precision, device):
+        facts.append(remark)
     if job:
         facts += _memory(job)
         facts += _time(job) if probing else ["time: not measured; --probe takes a few steps"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
+from evenface.run_folder import run_backbone
 from evenface.train.recipe import TrainRecipe
-from evenface.train.run import run_backbone
 from evenface.train.samplers import Order, create_sampler
 from evenface.train.schedule import peak_rate
 from evenface.train.supply import Supply, open_supply
@@ -127,6 +127,10 @@ class Job:
             from evenface.train.needs import check_needs
 
             check_needs(recipe, supply)
+        if recipe.log_to:
+            from evenface.train.sinks import check_sinks
+
+            check_sinks(recipe)
         if recipe.augment:
             from evenface.train.needs import check_pairs
 

@@ -17,6 +17,7 @@ from evenface.files import atomic_path
 from evenface.models import create_backbone
 from evenface.models.inputs import to_input
 from evenface.models.weights import load_state, read_state
+from evenface.run_folder import run_backbone
 from evenface.seeds import derive_seed
 from evenface.train.average import WeightAverage
 from evenface.train.batches import Batch
@@ -26,7 +27,7 @@ from evenface.train.objective import Objective
 from evenface.train.optimizers import create_optimizer, parameter_groups
 from evenface.train.recipe import TrainRecipe
 from evenface.train.recompute import recompute_blocks, recomputed, running_statistics_kept
-from evenface.train.run import run_backbone, start_weights
+from evenface.train.run import start_weights
 from evenface.train.supply import Supply
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -66,18 +66,17 @@ class NoLog:
 
 
 def final_values(path: Path) -> dict[str, float]:
-    """Losses and gradient norm in the last line of a log; DataError where there is none."""
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    if not lines:
+    """Losses and gradient norm in the last line that has them; DataError where there is none."""
+    record = last_record(path)
+    if not record:
         raise DataError(
             f"{path}: the log is missing or empty. Delete {path.parent} to train from the start"
         )
-    record = json.loads(lines[-1])
     return {name: value for name, value in record.items() if name not in ("step", "lr")}
 
 
 def last_record(path: Path) -> dict[str, Any]:
-    """The last whole line of a log that another process may be writing; {} where there is none."""
+    """The last whole line with losses, {} where there is none; another process may be writing."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
@@ -94,5 +93,5 @@ def last_record(path: Path) -> dict[str, Any]:
     return {}
 
 
-_TAIL = 2**14
+_TAIL = 2**16
 """Bytes at the end of a log that hold some lines."""

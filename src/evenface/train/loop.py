@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 import yaml
+from torch import nn
 
 from evenface.console import note, warn
 from evenface.data.inspect import composition
@@ -20,33 +21,32 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError, TrainingDivergedError, UsageError
 from evenface.files import read_json, remove_remains, sha256_file, write_json, write_text
 from evenface.lock import FolderLock
+from evenface.run_folder import RECIPE_NAME, RUN_NAME, WEIGHTS_NAME
 from evenface.seeds import derive_seed
 from evenface.train.batches import BatchSource
 from evenface.train.checkpoint import Checkpoint, Checkpoints, Progress, Setback
 from evenface.train.class_means import own_centres
-from evenface.train.device import choose_device, torch_settings
+from evenface.train.device import choose_device, slow_precision, torch_settings
 from evenface.train.distributed import World, open_world, own_device
-from evenface.train.divergence import Watch
+from evenface.train.divergence import DivergenceCheck
 from evenface.train.environment import environment, warn_of_changes
 from evenface.train.interruption import Interruption
 from evenface.train.job import Job
 from evenface.train.learner import Learner, save_weights
 from evenface.train.loader import open_source
 from evenface.train.log import NoLog, RunLog, final_values
-from evenface.train.monitor import monitor
+from evenface.train.monitor import Monitor, monitor
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import (
     LOG_NAME,
     OTHER_WEIGHTS_NAME,
     PRETRAINING_NAME,
-    RECIPE_NAME,
-    RUN_NAME,
-    WEIGHTS_NAME,
     RunResult,
     finished_run,
 )
 from evenface.train.schedule import Schedule
 from evenface.train.targets import mean_centres
+from evenface.train.watching import Watch
 
 OnLog = Callable[[dict[str, Any]], object]
 """Called with each line of the log and ``steps``, the number of all steps; True ends training."""
@@ -72,8 +72,8 @@ def train(
         out: the run folder, made where there is none.
         manifest: the training set, instead of ``recipe.data``.
         quiet: no progress on standard error.
-        on_log: called with every line of the log, by the first process alone. Where it returns
-            True, the training ends there: weights and record are written, the record says
+        on_log: called with every line of losses in the log, by the first process alone. Where it
+            returns True, the training ends there: weights and record are written, the record says
             "stopped", and the learning rate has not come to its end.
 
     Raises:
@@ -109,8 +109,10 @@ def _train(job: Job, out: Path, *, quiet: bool, on_log: OnLog | None) -> RunResu
         device = choose_device(own_device(recipe.device, world))
         with torch_settings(device, recipe.threads):
             run = _Run.prepare(job, out, device, world)
-            if job.cut and world.first and not quiet:
-                warn(job.cut)
+            if world.first and not quiet:
+                for remark in (job.cut, slow_precision(recipe.precision, device)):
+                    if remark:
+                        warn(remark)
             with FolderLock(out) if world.first else nullcontext():
                 if world.largest(finished_run(out, job.fingerprint) is None) == 0:
                     return run.result()  # of the lock's last holder
@@ -138,8 +140,9 @@ class _Run:
     source: BatchSource
     schedule: Schedule
     checkpoints: Checkpoints
-    watch: Watch
+    check: DivergenceCheck
     world: World
+    watch: Watch | None = None
     on_log: OnLog | None = None
     ended: bool = False
     """By ``on_log``."""
@@ -158,8 +161,9 @@ class _Run:
             batches_per_epoch=source.batches_per_epoch,
         )
         checkpoints = Checkpoints(out, job.fingerprint, keep=recipe.keep_checkpoints)
-        watch = Watch(out, source.rows, 0)
-        return cls(job, out, device, learner, source, schedule, checkpoints, watch, world)
+        check = DivergenceCheck(out, source.rows, 0)
+        watch = Watch.open(job) if recipe.watch else None
+        return cls(job, out, device, learner, source, schedule, checkpoints, check, world, watch)
 
     def resume(self, *, quiet: bool) -> Progress:
         """Go back to the newest checkpoint, or begin."""
@@ -188,7 +192,6 @@ class _Run:
             return
         if job.recipe.head.start == "own":
             centres = own_centres(self.learner.backbone, job.manifest)
-            self.learner.freeze()  # embedding leaves all modules in training mode
         else:
             assert job.cache is not None
             centres = mean_centres(job.cache, job.manifest.labels())
@@ -200,14 +203,16 @@ class _Run:
         steps = range(progress.step, self.schedule.steps)
         lowered = recipe.recovery.lower ** len(progress.setbacks) if recipe.recovery else 1.0
         number = partial(self._batch_number, progress.setbacks)
-        self.watch = Watch(self.out, lambda step: self.source.rows(number(step)), progress.step)
+        self.check = DivergenceCheck(
+            self.out, lambda step: self.source.rows(number(step)), progress.step
+        )
         began = time.monotonic() - progress.seconds
         with (
             Interruption(patient=self.world.size > 1) as interruption,
             self._log(progress) as log,
             closing(self.source.prefetch(map(number, steps), recipe.loader_threads)) as batches,
             monitor(
-                recipe if self.world.first else recipe.model_copy(update={"tensorboard": False}),
+                recipe if self.world.first else recipe.model_copy(update={"log_to": ()}),
                 self.out,
                 self.device,
                 images=self.schedule.steps * size,
@@ -228,14 +233,16 @@ class _Run:
                 saving = last or stopping > 0 or done % recipe.checkpoint_every == 0
                 # On a GPU values are read, and so waited for, only where they are needed.
                 if logging or saving or self.device.type == "cpu":
-                    values = self.watch.values(parts, step=done, rate=rate)
+                    values = self.check.values(parts, step=done, rate=rate)
                 if logging:
                     log.write(line := {"step": done, "lr": rate, **values})
                     show.report(done, rate, values)
                     self.ended = self._ends(line)
+                if self.watch and (last or done % self.watch.every == 0):
+                    began += self._verify(done, log, show)
                 if saving or self.ended:
                     with self.world.diverging_together():
-                        self.watch.weights(
+                        self.check.weights(
                             self.learner.backbone, self.learner.objective, step=done, rate=rate
                         )
                     progress = replace(
@@ -251,6 +258,23 @@ class _Run:
                 if self.ended:
                     break
         return progress
+
+    def _verify(self, step: int, log: RunLog | NoLog, show: Monitor) -> float:
+        """Log how well the present result verifies, in the first process alone; the seconds taken,
+        which are no part of the training's."""
+        began = time.monotonic()
+        if self.watch and self.world.first:
+            for verified in self.watch.verify(self._result):
+                log.write({"step": step, **verified.record()})
+                show.verified(step, verified)
+        self.world.wait()
+        return time.monotonic() - began
+
+    @property
+    def _result(self) -> nn.Module:
+        """What the run's weights would be if it ended here."""
+        average, ema = self.learner.average, self.job.recipe.ema
+        return average.model if average and ema and ema.evaluate else self.learner.backbone
 
     def _ends(self, line: dict[str, Any]) -> bool:
         """Whether the caller ends the training, for all processes."""
@@ -272,18 +296,18 @@ class _Run:
         setbacks = checkpoint.progress.setbacks
         if len(setbacks) >= recovery.attempts:
             raise error
-        suspects = self.watch.suspects
+        suspects = self.check.suspects
         setbacks = (*setbacks, Setback(suspects.start, suspects.stop - 1))
         self.learner.load_state_dict(checkpoint.learner)
         step = checkpoint.progress.step
         with self._log(checkpoint.progress) as log:
-            log.write({"step": step, "setback": len(setbacks), "reason": self.watch.reason})
+            log.write({"step": step, "setback": len(setbacks), "reason": self.check.reason})
             progress = replace(checkpoint.progress, log_bytes=log.position(), setbacks=setbacks)
         self._save(progress)
         if not self.world.first:
             return progress
         warn(
-            f"training diverged at step {suspects.stop}: {self.watch.reason}. Back at step {step}, "
+            f"training diverged at step {suspects.stop}: {self.check.reason}. Back at step {step}, "
             f"going on at {recovery.lower ** len(setbacks):g} times the rate (setback "
             f"{len(setbacks)} of {recovery.attempts})"
         )
@@ -302,11 +326,10 @@ class _Run:
     def finish(self, progress: Progress) -> None:
         """Write weights and record."""
         recipe, learner = self.job.recipe, self.learner
-        averaged = learner.average is not None and recipe.ema is not None and recipe.ema.evaluate
         models = {"last-step": learner.backbone}
         if learner.average is not None:
             models["average"] = learner.average.model
-        result_is = "average" if averaged else "last-step"
+        result_is = "last-step" if self._result is learner.backbone else "average"
         for name, model in models.items():
             chosen = name == result_is
             path = self.out / (WEIGHTS_NAME if chosen else OTHER_WEIGHTS_NAME.format(name))

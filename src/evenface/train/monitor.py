@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from evenface.console import Ticker, progress
-from evenface.errors import MissingDependencyError
 from evenface.train.recipe import TrainRecipe
-from evenface.train.run import TENSORBOARD_NAME
+from evenface.train.sinks import Sink, SinkRun, open_sinks
+from evenface.train.watching import Verified
 
 
 class Monitor:
-    """The progress bar, and TensorBoard's files where the recipe asks for them.
+    """The progress bar, and the sinks that the recipe asks for.
 
     Args:
         ticker: the bar, counting images; None for none.
-        board: a ``SummaryWriter``, or None.
+        sinks: what gets the log's values as well.
         device: whose memory is told.
     """
 
-    def __init__(self, ticker: Ticker | None, board: Any, device: torch.device) -> None:
+    def __init__(self, ticker: Ticker | None, sinks: Sequence[Sink], device: torch.device) -> None:
         self._ticker = ticker
-        self._board = board
+        self._sinks = sinks
         self._device = device
         self._images = 0
         self._since = time.monotonic()
+        self._values = ""
+        self._verified: dict[str, str] = {}
 
     def advance(self, images: int) -> None:
         """Count images."""
@@ -44,14 +45,26 @@ class Monitor:
         memory = memory_used(self._device)
         if self._ticker:
             losses = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-            self._ticker.say(f"lr {rate:.3g} {losses} memory {memory / 2**30:.2f} GiB")
-        if self._board:
+            self._values = f"lr {rate:.3g} {losses} memory {memory / 2**30:.2f} GiB"
+            self._say()
+        if self._sinks:
             now = time.monotonic()
             speed = self._images / max(now - self._since, 1e-9)
             self._images, self._since = 0, now
             shown = {"lr": rate, **values, "images per second": speed, "memory GiB": memory / 2**30}
-            for name, value in shown.items():
-                self._board.add_scalar(f"train/{name}", value, step)
+            for sink in self._sinks:
+                sink.write(step, {f"train/{name}": value for name, value in shown.items()})
+
+    def verified(self, step: int, verified: Verified) -> None:
+        """Show a verification; the progress line keeps each protocol's newest."""
+        self._verified[verified.protocol] = f"{verified.text()} at step {step:,}"
+        self._say()
+        for sink in self._sinks:
+            sink.write(step, verified.values())
+
+    def _say(self) -> None:
+        if self._ticker:
+            self._ticker.say("; ".join(filter(None, (self._values, *self._verified.values()))))
 
 
 @contextmanager
@@ -68,18 +81,15 @@ def monitor(
     """A monitor of a run that is to see ``images`` and has seen ``done``.
 
     Raises:
-        MissingDependencyError: TensorBoard is asked for and not installed.
+        MissingDependencyError: the package of a sink is not installed.
     """
-    board = _open_board(out, steps_done) if recipe.tensorboard else None
-    try:
-        if quiet:
-            yield Monitor(None, board, device)
-        else:
-            with progress(f"train {recipe.name}", images, unit="images", done=done) as ticker:
-                yield Monitor(ticker, board, device)
-    finally:
-        if board:
-            board.close()
+    with ExitStack() as stack:
+        sinks = open_sinks(recipe.log_to, SinkRun(out, recipe, steps_done), stack)
+        ticker = None
+        if not quiet:
+            bar = progress(f"train {recipe.name}", images, unit="images", done=done)
+            ticker = stack.enter_context(bar)
+        yield Monitor(ticker, sinks, device)
 
 
 def memory_used(device: torch.device) -> int:
@@ -92,11 +102,3 @@ def memory_used(device: torch.device) -> int:
         return 0
     found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text("ascii"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
-
-
-def _open_board(out: Path, steps_done: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError:
-        raise MissingDependencyError("tensorboard", "tensorboard", "recipe.tensorboard") from None
-    return SummaryWriter(str(out / TENSORBOARD_NAME), purge_step=steps_done + 1)

@@ -342,6 +342,24 @@ class RecoveryRecipe(_Part):
     """Factor on the learning rate from there on, for every attempt."""
 
 
+class WatchRecipe(_Part):
+    """Verification while training: accuracy and EER of each group, for the log, the progress line,
+    sinks and pages. It chooses nothing: no checkpoint, rate or end of a training depends on it, and
+    the weights have the same bits with and without it."""
+
+    protocol: str
+    """What ``evenface evaluate --protocol`` takes, pairs of images only."""
+    every: PositiveInt
+    """Steps between two verifications; the last step has one in any case."""
+    pairs_per_group: PositiveInt | None = None
+    """At most so many pairs of a group, the same every time; None: all pairs of the folds."""
+    group_by: str | tuple[str, ...] | None = None
+    """Of pairs that are drawn from a data set: its attribute, or several to be crossed; None: the
+    first."""
+    split: str | None = None
+    """Of pairs that are drawn from a data set: the split that they are drawn from."""
+
+
 class PretrainRecipe(_Part):
     """A first part of the training, on other images with other people.
 
@@ -412,12 +430,26 @@ class TrainRecipe(_Part):
     """Threads that read batches ahead."""
     log_every: PositiveInt = 20
     """Steps between two lines of the log."""
-    tensorboard: bool = False
-    """Write the log for TensorBoard as well (extra ``tensorboard``)."""
+    log_to: tuple[str, ...] = ()
+    """Where the log's values go as well: tensorboard, wandb (extras of these names); see
+    :mod:`evenface.train.sinks`. ``tensorboard: true`` in older recipes means the first."""
+    watch: WatchRecipe | None = None
+    """None: no verification while training."""
     checkpoint_every: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_checkpoints: PositiveInt = 2
     """The newest ones; the others are deleted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_key(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or not isinstance(content.get("tensorboard"), bool):
+            return content
+        rest = {key: value for key, value in content.items() if key != "tensorboard"}
+        log_to = rest.get("log_to", ())
+        if content["tensorboard"] and isinstance(log_to, list | tuple):
+            rest["log_to"] = tuple(dict.fromkeys((*log_to, "tensorboard")))
+        return rest
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -590,7 +622,8 @@ class TrainRecipe(_Part):
 
 _NOT_IN_THE_RESULT = {
     "name", "data", "num_identities", "device", "threads", "channels_last", "compile", "recompute",
-    "loader", "loader_threads", "log_every", "tensorboard", "checkpoint_every", "keep_checkpoints",
+    "loader", "loader_threads", "log_every", "log_to", "watch", "checkpoint_every",
+    "keep_checkpoints",
 }  # fmt: skip
 """Keys that say where things are and how they are computed."""
 

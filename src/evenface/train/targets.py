@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import fingerprint
-from evenface.teachers.cache import EmbeddingCache
 from evenface.train.recipe import Caches
 
 _BLOCK_ROWS = 65_536

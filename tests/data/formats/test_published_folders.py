@@ -41,6 +41,28 @@ def test_digiface(tmp_path: Path) -> None:
         open_source(root, ReadOptions(group_attribute="part"))
 
 
+@pytest.mark.parametrize("folder", ["", "AgeDB/"])
+def test_agedb(tmp_path: Path, folder: str) -> None:
+    plant(
+        tmp_path,
+        f"{folder}0_MariaCallas_35_f.jpg",
+        f"{folder}10_Johnny_Depp_17_m.jpg",
+        f"{folder}2_MariaCallas_101_f.jpg",
+    )
+    source = open_source(tmp_path)
+    assert described(source)["format"] == "agedb"
+    assert (described(source)["identities"], source.attributes) == (2, ("age_band", "gender"))
+    assert [(person, values) for _, person, values in listed(source)] == [
+        ("MariaCallas", ("[30,40)", "f")),
+        ("Johnny_Depp", ("[0,18)", "m")),
+        ("MariaCallas", ("[60,+)", "f")),
+    ]
+    assert source.record(0).origin == "real"
+    plant(tmp_path, f"{folder}readme.jpg")
+    with pytest.raises(DataError, match=r"'readme\.jpg' is not called as in AgeDB; expected"):
+        open_source(tmp_path)
+
+
 @pytest.mark.parametrize("folder", ["", "images/", "images/images/"])
 def test_sfhq(tmp_path: Path, folder: str) -> None:
     plant(tmp_path, f"{folder}SFHQ_pt1_00000002.jpg", f"{folder}SFHQ_pt1_00000001.jpg")

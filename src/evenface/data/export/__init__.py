@@ -11,7 +11,14 @@ from pydantic import BaseModel
 
 from evenface.console import note, warn
 from evenface.data.export import folder, parquet, recordio, verification, webdataset
-from evenface.data.export.base import Encoding, Exporter, Job, has_predicted, written_name
+from evenface.data.export.base import (
+    Encoding,
+    Exporter,
+    Job,
+    PairProtocol,
+    has_predicted,
+    written_name,
+)
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
 from evenface.files import abandoned, atomic_folder, read_json, write_json
@@ -21,8 +28,6 @@ from evenface.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from evenface.evaluate.protocols import Protocol
 
 REPORT_NAME = "export-report.json"
 SHARD_IMAGES = 10_000
@@ -58,7 +63,7 @@ def export(
     encoding: Encoding | None = None,
     group_by: Sequence[str] | None = None,
     shard_images: int | None = None,
-    protocol: Protocol | None = None,
+    protocol: PairProtocol | None = None,
     workers: int | None = None,
 ) -> ExportReport:
     """Write a manifest's images in another format, in constant memory.

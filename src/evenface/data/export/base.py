@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from evenface.console import progress
 from evenface.data.formats.folder import CLUTTER
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from evenface.evaluate.protocols import Protocol
 
 _BATCH = 64  # images encoded at a time
 _MOST_NAME_BYTES = 200
@@ -62,6 +59,57 @@ PREDICTED = "predicted_"
 """Before the name of an attribute that is predicted."""
 
 
+class GroupPairs(Protocol):
+    """Pairs (a, b) of a manifest's rows, every array (P,); ``group`` counts from 0."""
+
+    @property
+    def a(self) -> NDArray[np.int64]: ...
+
+    @property
+    def b(self) -> NDArray[np.int64]: ...
+
+    @property
+    def genuine(self) -> NDArray[np.bool_]: ...
+
+    @property
+    def group(self) -> NDArray[Any]: ...
+
+    def select(self, rows: NDArray[Any]) -> GroupPairs: ...
+
+
+class PairProtocol(Protocol):
+    """What is exported of a verification protocol, such as those of :mod:`evenface.evaluate`."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def manifest_fingerprint(self) -> str: ...
+
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+
+    @property
+    def group_by(self) -> tuple[str, ...]: ...
+
+    @property
+    def folds(self) -> int: ...
+
+    @property
+    def fold_pairs(self) -> GroupPairs:
+        """Fold by fold."""
+
+    @property
+    def pairs(self) -> str | None:
+        """ "published" or "drawn"; None where that is not recorded."""
+
+    @property
+    def pairs_statement(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True)
 class Job:
     """One export: what to write, where, and how."""
@@ -74,7 +122,7 @@ class Job:
     group_by: tuple[str, ...]
     """Attributes that make groups, where the format puts groups into paths or files."""
     shard_images: int
-    protocol: Protocol | None
+    protocol: PairProtocol | None
 
     def encoded(self, rows: NDArray[np.int64]) -> Generator[bytes, None, None]:
         """The images of these rows, encoded."""

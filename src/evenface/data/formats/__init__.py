@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from evenface.data.formats import (
+    agedb,
     bupt,
     digiface,
     fairface,
@@ -26,6 +27,7 @@ from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
 
 FORMATS: Registry[Format] = Registry("format")
+FORMATS.register("agedb")(agedb.FORMAT)
 FORMATS.register("bupt")(bupt.FORMAT)
 FORMATS.register("digiface")(digiface.FORMAT)
 FORMATS.register("fairface")(fairface.FORMAT)

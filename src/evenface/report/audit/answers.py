@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from evenface.evaluate.comparison import ComparedMeasure, ComparedOverall
 from evenface.evaluate.measures import in_percent, measure, rate_digits
-from evenface.evaluate.results import Estimate, Evaluation, OperatingPoint
+from evenface.evaluate.results import Evaluation, OperatingPoint
+from evenface.record import Estimate
 from evenface.report.audit.chapter import Chapter, SearchChapter
 from evenface.report.audit.comparisons import worded
 from evenface.report.audit.results import Compared

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from evenface.evaluate.comparison import OPERATING_POINT
 from evenface.evaluate.identification import IdentificationResult
 from evenface.evaluate.results import Evaluation
+from evenface.evaluate.times import Times, by_protocol
 from evenface.report.audit.results import Audit, Compared
 from evenface.report.measured import Entry
 from evenface.report.table import Column, Table
@@ -21,6 +23,8 @@ class Chapter:
     title: str
     models: dict[str, Evaluation]
     comparisons: list[Compared]
+    times: dict[str, Times] = field(default_factory=dict)
+    """By model, where they were measured."""
 
     @property
     def first(self) -> Evaluation:
@@ -80,7 +84,7 @@ class SearchChapter:
     models: dict[str, IdentificationResult]
 
 
-def chapters(audit: Audit) -> list[Chapter]:
+def chapters(audit: Audit, times: Iterable[Times] = ()) -> list[Chapter]:
     """Verification, in the order of the results."""
     return [
         Chapter(
@@ -88,6 +92,7 @@ def chapters(audit: Audit) -> list[Chapter]:
             protocol,
             {v.model: v.result for v in audit.verification if v.protocol == protocol},
             [c for c in audit.comparisons if c.protocol == protocol],
+            by_protocol(times, protocol),
         )
         for number, protocol in enumerate(dict.fromkeys(v.protocol for v in audit.verification), 1)
     ]

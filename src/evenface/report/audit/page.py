@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from evenface.errors import DataError
 from evenface.evaluate.results import seen_notes
+from evenface.evaluate.times import Times, write_times
 from evenface.files import atomic_folder, read_json, write_text
 from evenface.lock import FolderLock
 from evenface.report.audit import comparisons, pictures, tables
@@ -26,11 +27,12 @@ PAGE_FILE = "report.html"
 TABLES, PLOTS = "tables", "plots"
 
 
-def write_audit(audit: Audit, out: Path) -> Path:
+def write_audit(audit: Audit, out: Path, times: Iterable[Times] = ()) -> Path:
     """Write ``results.json``, ``report.html``, ``tables/`` and ``plots/`` into ``out``.
 
     The same results give the same bytes. The page makes no request and needs no script. Folders
-    ``tables`` and ``plots`` of an earlier audit are replaced.
+    ``tables`` and ``plots`` of an earlier audit are replaced. ``times`` per image, where they were
+    measured, are shown and kept in ``times.json``.
 
     Returns:
         Path of the page.
@@ -42,11 +44,13 @@ def write_audit(audit: Audit, out: Path) -> Path:
     _refuse_other_results(out / RESULTS_FILE)
     refuse_other_content(out / TABLES, FORMATS, of="an audit")
     refuse_other_content(out / PLOTS, ("svg",), of="an audit")
-    shown = verification(audit)
+    times = list(times)
+    shown = verification(audit, times)
     searches = identification(audit)
     page = render(audit, shown, searches)
     doing = "is writing its results there. Wait for it, or choose another folder"
     with FolderLock(out, doing=doing):
+        write_times(out, times)
         return _write(audit, out, shown, searches, page)
 
 
@@ -99,6 +103,8 @@ class Verification:
     cross: list[Table]
     crossings: list[Table]
     enrolment: Table | None
+    failures: Table | None
+    times: Table | None
     calibration: Table | None
     worst_case: Table | None
     pairs: Table
@@ -118,6 +124,8 @@ class Verification:
             self.calibration,
             self.worst_case,
             self.enrolment,
+            self.failures,
+            self.times,
         )
         yield from (table for table in optional if table)
 
@@ -131,9 +139,9 @@ class Identification:
     table: Table
 
 
-def verification(audit: Audit) -> list[Verification]:
+def verification(audit: Audit, times: Iterable[Times] = ()) -> list[Verification]:
     """All protocols of verification."""
-    return [_verification(chapter) for chapter in chapters(audit)]
+    return [_verification(chapter) for chapter in chapters(audit, times)]
 
 
 def identification(audit: Audit) -> list[Identification]:
@@ -168,6 +176,8 @@ def _verification(chapter: Chapter) -> Verification:
         cross=tables.cross_tables(chapter),
         crossings=tables.crossings_tables(chapter),
         enrolment=tables.enrolment_table(chapter),
+        failures=tables.failures_table(chapter),
+        times=tables.times_table(chapter),
         calibration=tables.calibration_table(chapter),
         worst_case=tables.worst_case_table(chapter),
         pairs=tables.people_table(chapter),

@@ -8,12 +8,13 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 
-from evenface import __version__
 from evenface.errors import DataError
 from evenface.evaluate.comparison import Comparison, compare_evaluations
 from evenface.evaluate.identification import IdentificationResult
-from evenface.evaluate.results import Evaluation, Record
+from evenface.evaluate.results import Evaluation
 from evenface.files import read_json, write_json
+from evenface.record import Record
+from evenface.version import __version__
 
 RESULTS_FILE = "results.json"
 KIND: Final = "evenface audit"

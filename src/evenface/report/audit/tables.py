@@ -45,6 +45,10 @@ def evaluation_tables(chapter: Chapter) -> Iterator[Table]:
     yield people_table(chapter)
     if enrolment := enrolment_table(chapter):
         yield enrolment
+    if failures := failures_table(chapter):
+        yield failures
+    if times := times_table(chapter):
+        yield times
     yield from crossings_tables(chapter)
 
 
@@ -349,6 +353,76 @@ def enrolment_table(chapter: Chapter) -> Table | None:
             for group, of in enrolment.items()
         ]
     )
+    return table
+
+
+def failures_table(chapter: Chapter) -> Table | None:
+    """Models × groups as rows: failed pairs and generalised rates; None where no pair failed."""
+    models = {m: e for m, e in chapter.models.items() if e.failed_pairs}
+    if not models:
+        return None
+    at = f", at the threshold for {in_percent(float(chapter.key))}" if chapter.key else ""
+    table = chapter.table(
+        "failures",
+        "Pairs without a score, in % of the pairs to be compared, and error rates that count them"
+        + at,
+        [
+            *words("model", "group"),
+            Column("genuine pairs", "pairs"),
+            Column("without a score", "failure"),
+            Column("impostor pairs", "pairs"),
+            Column("without a score", "failure"),
+            *map(measure_column, ("fnmr", "gfnmr", "fmr", "gfmr")),
+        ],
+    )
+    table.remarks.append("The intervals of GFMR and GFNMR hold the threshold fixed.")
+    digits = rate_digits(float(chapter.key)) if chapter.key else 2
+    for model, evaluation in models.items():
+        point = evaluation.point(chapter.key)
+        rows = []
+        for group, of in (evaluation.failed_pairs or {}).items():
+            cells = [Cell(group)]
+            for pairs, failure in (
+                (of.genuine_pairs, of.genuine_failure),
+                (of.impostor_pairs, of.impostor_failure),
+            ):
+                cells += [Cell.count(pairs), table.estimate(failure)]
+            if point is None:
+                cells += table.missing(UNSUPPORTED, 4)
+            else:
+                cells += [table.estimate(rate[group]) for rate in (point.fnmr, point.gfnmr)]
+                cells += [
+                    table.estimate(rate[group], digits=digits) for rate in (point.fmr, point.gfmr)
+                ]
+            rows.append(cells)
+        table.block(model, rows)
+    return table
+
+
+def times_table(chapter: Chapter) -> Table | None:
+    """Models × groups as rows: time per image on one machine; None where it was not measured."""
+    if not chapter.times:
+        return None
+    table = chapter.table(
+        "times",
+        "Embedding time per image on this machine, in ms, one image at a time",
+        [*words("model", "group"), *map(Column, ("images timed", "median", "95th percentile"))],
+    )
+    for model, times in chapter.times.items():
+        about = times.machine
+        table.remarks.append(f"{model}: {about['processor']}, {about['cores']} cores")
+        table.block(
+            model,
+            [
+                [
+                    Cell(group),
+                    Cell.count(of.images),
+                    *(Cell(f"{ms:.1f}", number=ms) for ms in (of.median, of.p95)),
+                ]
+                for group, of in times.groups.items()
+            ],
+        )
+    table.remarks.append("Times differ from run to run and are no part of the results.")
     return table
 
 

@@ -305,14 +305,20 @@ def roc_chart(name: str, label: str, curves: Sequence[tuple[Style, Roc]], floor:
 
 
 def training_chart(
-    name: str, label: str, lines: Sequence[Line], highest: float, *, unit: str = "loss"
+    name: str,
+    label: str,
+    lines: Sequence[Line],
+    highest: float,
+    *,
+    lowest: float = 0.0,
+    unit: str = "loss",
 ) -> str:
-    """Losses over steps; long curves are averaged over equal runs of points.
+    """Values over steps; long curves are averaged over equal runs of points.
 
     Args:
         name, label: as in :func:`distribution_chart`.
-        lines: one for each loss.
-        highest: top of the axis, shared between panels.
+        lines: one for each loss or group.
+        highest, lowest: top and bottom of the axis.
         unit: label of the axis.
     """
 
@@ -327,7 +333,7 @@ def training_chart(
                 linewidth=1.5,
             )
         axes.set_xlim(left=0)
-        axes.set_ylim(0, highest)
+        axes.set_ylim(lowest, highest)
         axes.set_xlabel("optimiser step")
         axes.set_ylabel(unit)
         few_ticks(axes, "x")

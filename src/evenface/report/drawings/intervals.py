@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evenface.evaluate.results import Estimate
 from evenface.evaluate.text import Interval
+from evenface.record import Estimate
 from evenface.report.drawings.marks import (
     LABEL_LENGTH,
     TICK_SIZE,

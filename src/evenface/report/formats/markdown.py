@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from evenface.markdown import escape_text, markdown_row
 from evenface.report.table import Cell, Table
-
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"}
-_MARKUP = frozenset("\\`*_~$")
 
 
 def to_markdown(table: Table) -> str:
@@ -28,26 +24,6 @@ def to_markdown(table: Table) -> str:
         lines.append("")
     lines += [f"{i}. {escape_text(note)}" for i, note in enumerate(table.notes, 1)]
     return "\n".join(lines) + "\n"
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """A line of cells whose text is escaped."""
-    return "| " + " | ".join(cells) + " |"
-
-
-def escape(text: str) -> str:
-    """On one line, and without what HTML or a table would take for markup."""
-    return "".join(_ENTITIES.get(character, character) for character in " ".join(text.split()))
-
-
-def escape_text(text: str) -> str:
-    """As :func:`escape`, without any markup: for names that others chose."""
-    one_line = " ".join(text.split())
-    escaped = "".join(
-        f"\\{character}" if character in _MARKUP else _ENTITIES.get(character, character)
-        for character in one_line
-    )
-    return escaped.replace("](", "]\\(")
 
 
 def _cell(cell: Cell) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evenface.evaluate.results import Estimate
 from evenface.files import write_text
+from evenface.record import Estimate
 from evenface.report.formats import FORMATS, file_stem
 from evenface.report.formats.csv import plain_text
 from evenface.report.study import by_group, inventory

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.measures import MEASURES, measure, of_kind
-from evenface.evaluate.results import Estimate, Overall
+from evenface.evaluate.results import Overall
+from evenface.record import Estimate
 from evenface.report.measured import (
     NO_GROUP,
     STD_REMARK,

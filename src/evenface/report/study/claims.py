@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.drawings.marks import finite
 from evenface.report.drawings.strip import strips
 from evenface.report.numbers import MISSING, format_estimate

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from evenface.evaluate import fairness
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.study.grid import (
     Pairing,
     difference,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from evenface.evaluate.measures import MEASURES, better
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.measured import NO_GROUP
 from evenface.report.numbers import MISSING, coverage
 from evenface.report.study.grid import Pairing, difference

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TypeVar
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.results import Estimate, Roc
+from evenface.evaluate.results import Roc
+from evenface.record import Estimate
 from evenface.report.drawings import curves, intervals, marks
 from evenface.report.drawings.intervals import Dumbbell, Ends, Row, Slope
 from evenface.report.drawings.marks import Style, finite

@@ -24,8 +24,9 @@ from evenface.report.figure import Figure
 from evenface.report.numbers import count, duration, number, percent
 from evenface.report.page import refuse_other_content, render_template
 from evenface.report.table import Cell, Column, Table, TableRow, words
+from evenface.run_folder import RECIPE_NAME, RUN_NAME
 from evenface.study.record import Model, Results, Run
-from evenface.train.run import LOG_NAME, RECIPE_NAME, RUN_NAME
+from evenface.train.run import LOG_NAME
 
 PAGES = "pages"
 _FOLDER = re.compile(r"runs/([A-Za-z0-9][A-Za-z0-9._+-]*)")
@@ -34,7 +35,7 @@ _CURVES = {
     "classification": ("classification", Style(series_colour(0))),
     "distillation": ("distillation", Style(series_colour(4))),
 }
-_LEFT_OUT = frozenset({"data", "cache", "teacher", "validation", "weights", "out"})
+_LEFT_OUT = frozenset({"data", "cache", "teacher", "validation", "weights", "out", "protocol"})
 """Keys of a recipe that hold paths: where files lay is no part of what was done."""
 
 
@@ -156,6 +157,7 @@ def render_run(results: Results, model: Model, run: Run, files: RunFiles, *, bac
             "fingerprints": _fingerprints(run, files.record),
             "environment": _environment(files.record),
             "curves": _curves(files),
+            "verification": _verification(files),
             "table": _results_table(results, model, run),
             "recipe": yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
             if recipe
@@ -256,6 +258,61 @@ def _curves(files: RunFiles) -> Figure:
     for label, line in lines:
         chart.explain(label, line.style)
     return chart
+
+
+def _verification(files: RunFiles) -> Figure | None:
+    """Accuracy and EER by group over steps; None where the training was not watched."""
+    lines = [row for row in files.log if isinstance(row.get("protocol"), str)]
+    if not lines:
+        return None
+    chart = Figure(
+        "verification",
+        "Verification while training: 10-fold accuracy and equal error rate of each group, on the "
+        "same pairs every time. It chose nothing: the result is that of the last step.",
+        "The run has no verification.",
+        wide=True,
+    )
+    known: dict[str, Style] = {}
+    for protocol in dict.fromkeys(row["protocol"] for row in lines):
+        for measure, title in (("accuracy", "Accuracy"), ("eer", "EER")):
+            found = _by_group(lines, protocol, measure)
+            if not found:
+                continue
+            for group in found:
+                known.setdefault(group, Style.of_series(len(known)))
+            every = [value for _, values in found.values() for value in values]
+            room = 0.05 * (max(every) - min(every)) or 1.0
+            chart.add(
+                f"{title}, {protocol}",
+                curves.training_chart,
+                f"{title} in % over optimiser steps on {protocol}: "
+                + ", ".join(f"{group} ends at {of[1][-1]:.1f}" for group, of in found.items())
+                + ".",
+                [Line(known[group], *of) for group, of in found.items()],
+                min(100.0, max(every) + room),
+                lowest=max(0.0, min(every) - room),
+                unit=f"{title} in %",
+            )
+    for group, style in known.items():
+        chart.explain(group, style)
+    return chart
+
+
+def _by_group(
+    lines: list[Mapping[str, Any]], protocol: str, measure: str
+) -> dict[str, tuple[list[int], list[float]]]:
+    """Group → steps and values in %."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for row in lines:
+        of = row.get(measure)
+        if row["protocol"] != protocol or not isinstance(of, dict):
+            continue
+        for group, value in of.items():
+            if _is_number(value):
+                steps, values = found.setdefault(str(group), ([], []))
+                steps.append(row["step"])
+                values.append(100 * value)
+    return found
 
 
 def _is_number(value: Any) -> bool:

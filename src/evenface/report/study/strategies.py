@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.numbers import format_estimate
 from evenface.report.study.grid import slice_title
 from evenface.report.study.names import with_article

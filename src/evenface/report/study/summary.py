@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.drawings.marks import finite
 from evenface.report.numbers import count, duration, format_estimate, interval, number
 from evenface.report.study.claims import Claims, lowest, rule_of, tally, weakest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.drawings import intervals, marks
 from evenface.report.drawings.intervals import Series
 from evenface.report.drawings.marks import Style, finite

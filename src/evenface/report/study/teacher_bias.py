@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenface.evaluate.results import Estimate
+from evenface.record import Estimate
 from evenface.report.drawings import intervals, marks
 from evenface.report.drawings.intervals import Marks
 from evenface.report.drawings.marks import Style, finite

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from evenface.data.manifest import Manifest
-from evenface.data.render import SPLIT_RANGES, dataset, render_dataset
 from evenface.data.store import ImageStore
 from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
+from evenface.render import SPLIT_RANGES, dataset, render_dataset
 
 SMALL = {
     "look": "camera",
@@ -111,7 +111,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
     script = tmp_path / "job.py"
     arguments = SMALL | {"identities_per_group": 400, "images_per_identity": 8}
     script.write_text(
-        "from evenface.data.render import render_dataset\n"
+        "from evenface.render import render_dataset\n"
         "if __name__ == '__main__':\n"
         f"    render_dataset({str(tmp_path / 'faces')!r}, **{arguments!r}, workers=2)\n"
     )
@@ -208,7 +208,7 @@ def test_dead_worker_is_explained(tmp_path, monkeypatch):
 
 def test_importing_the_package_is_light():
     program = (
-        "import sys, evenface.data.render\n"
+        "import sys, evenface.render\n"
         "heavy = {'torch', 'anny', 'embreex', 'cv2', 'pyarrow'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

@@ -8,7 +8,7 @@ GROUPS = ("african", "asian", "caucasian")
 """anny's three phenotype axes. They are the generator's own; no claim about people is meant."""
 
 LOOKS = ("camera", "plain", "studio")
-"""How images are made; see :mod:`evenface.data.render.looks`."""
+"""How images are made; see :mod:`evenface.render.looks`."""
 
 RANGE_SIZE = 1_000_000
 SPLIT_RANGES = {

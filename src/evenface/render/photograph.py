@@ -8,13 +8,14 @@ from functools import cache
 import cv2
 import numpy as np
 
-from evenface.data.render.atlas import paint_atlas
-from evenface.data.render.bake import Head
-from evenface.data.render.body import Body, Mesh
-from evenface.data.render.identity import Identity
-from evenface.data.render.image import Grade, Occluder, Shot
-from evenface.data.render.paint import Painter, Surface
-from evenface.data.render.raster import (
+from evenface.data.store import IMAGE_SIZE
+from evenface.render.atlas import paint_atlas
+from evenface.render.bake import Head
+from evenface.render.body import Body, Mesh
+from evenface.render.identity import Identity
+from evenface.render.image import Grade, Occluder, Shot
+from evenface.render.paint import Painter, Surface
+from evenface.render.raster import (
     ALIGNED,
     SAMPLES,
     Camera,
@@ -23,7 +24,6 @@ from evenface.data.render.raster import (
     plane_to_pixels,
     sample_grid,
 )
-from evenface.data.store import IMAGE_SIZE
 from evenface.seeds import generator
 
 _OPENNESS_RAYS = 24

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from evenface.console import progress
-from evenface.data.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES, check_known
-from evenface.data.render.worker import render_people, start
 from evenface.errors import MissingDependencyError, UsageError
 from evenface.files import fingerprint, read_json, write_json
 from evenface.lock import LOCK_NAME, FolderLock
 from evenface.parallel import usable_cores, worker_pool
+from evenface.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES, check_known
+from evenface.render.worker import render_people, start
 
 REPORT_NAME = "render.json"
 ATTRIBUTE = "phenotype_axis"
@@ -166,8 +166,8 @@ def _is_finished(out: Path, job: _Job) -> bool:
 
 
 def _render_store(out: Path, job: _Job, workers: int) -> None:
-    from evenface.data.render.bake import load_head
     from evenface.data.store import HEADER_NAME, ImageStoreWriter
+    from evenface.render.bake import load_head
 
     if (out / HEADER_NAME).is_file():
         return

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from evenface.data.render.bake import MASKS, Head
-from evenface.data.render.identity import Identity
-from evenface.data.render.wardrobe import Glasses, Hair, Outfit
+from evenface.render.bake import MASKS, Head
+from evenface.render.identity import Identity
+from evenface.render.wardrobe import Glasses, Hair, Outfit
 
 _LINE_AZIMUTHS = (0.0, 0.35, 0.75, 1.05, 1.25, 1.75, np.pi)
 _SKULL_DEPTH = 84.0

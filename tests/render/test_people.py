@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from evenface.data.align import ARCFACE_TEMPLATE, align
-from evenface.data.render.atlas import beard_density, brow_density, paint_atlas
-from evenface.data.render.bake import load_head
-from evenface.data.render.body import Body
-from evenface.data.render.identity import draw_identity
-from evenface.data.render.image import draw_shot
-from evenface.data.render.looks import looks
-from evenface.data.render.names import GROUPS, LOOKS, SPLIT_RANGES
-from evenface.data.render.photograph import Sitter
-from evenface.data.render.raster import ALIGNED, LOOSE, Camera, plane_to_pixels, sample_grid
-from evenface.data.render.worker import render_loose, render_people, render_person
+from evenface.render.atlas import beard_density, brow_density, paint_atlas
+from evenface.render.bake import load_head
+from evenface.render.body import Body
+from evenface.render.identity import draw_identity
+from evenface.render.image import draw_shot
+from evenface.render.looks import looks
+from evenface.render.names import GROUPS, LOOKS, SPLIT_RANGES
+from evenface.render.photograph import Sitter
+from evenface.render.raster import ALIGNED, LOOSE, Camera, plane_to_pixels, sample_grid
+from evenface.render.worker import render_loose, render_people, render_person
 
 USUAL = {"other_hair": False, "other_glasses": False}
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from evenface.data.align import similarity_transform
-from evenface.data.render.body import Mesh
 from evenface.data.store import IMAGE_SIZE
 from evenface.errors import MissingDependencyError
+from evenface.render.body import Mesh
 
 SAMPLES = 2
 """Rays a pixel side."""

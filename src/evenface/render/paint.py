@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenface.data.render.atlas import Atlas, smooth
-from evenface.data.render.bake import MASKS
-from evenface.data.render.body import Body, Part, above_hairline, azimuth
-from evenface.data.render.identity import Identity
-from evenface.data.render.raster import Hits
-from evenface.data.render.wardrobe import Hair
+from evenface.render.atlas import Atlas, smooth
+from evenface.render.bake import MASKS
+from evenface.render.body import Body, Part, above_hairline, azimuth
+from evenface.render.identity import Identity
+from evenface.render.raster import Hits
+from evenface.render.wardrobe import Hair
 
 _EYE_CENTRE = np.array((29.6, 8.7, 0.4), dtype=np.float32)
 """Centre of the left eyeball of the template; the right one mirrors it."""

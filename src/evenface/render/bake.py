@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from evenface.console import note, progress
-from evenface.data.render.names import GROUPS
 from evenface.errors import DataError, MissingDependencyError
 from evenface.files import atomic_path
+from evenface.render.names import GROUPS
 
 _BAKE_VERSION = 2
 _GENDERS = (0.0, 1.0)  # male, female

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from evenface.data.render.image import Shot
-    from evenface.data.render.photograph import Sitter
+    from evenface.render.image import Shot
+    from evenface.render.photograph import Sitter
 
 
 def start() -> None:
     """Initialise a rendering process."""
     import cv2
 
-    from evenface.data.render.bake import load_head
+    from evenface.render.bake import load_head
 
     cv2.setNumThreads(1)
     load_head()
@@ -49,7 +49,7 @@ def render_loose(
         float64 (images,) pixels between the eyes if the head were seen from the front; bool
         (images,) whether there is a thing before the face.
     """
-    from evenface.data.render.raster import LOOSE
+    from evenface.render.raster import LOOSE
 
     sitter, shots = _sitting(*person, look=look, images=images, seed=seed)
     pictures = [sitter.take(shot, LOOSE) for shot in shots]
@@ -64,11 +64,11 @@ def render_loose(
 def _sitting(
     group: str, index: int, *, look: str, images: int, seed: int
 ) -> tuple[Sitter, list[Shot]]:
-    from evenface.data.render.bake import load_head
-    from evenface.data.render.identity import draw_identity
-    from evenface.data.render.image import draw_shot
-    from evenface.data.render.looks import looks
-    from evenface.data.render.photograph import Sitter
+    from evenface.render.bake import load_head
+    from evenface.render.identity import draw_identity
+    from evenface.render.image import draw_shot
+    from evenface.render.looks import looks
+    from evenface.render.photograph import Sitter
 
     head = load_head()
     sitter = Sitter(head, draw_identity(head, seed=seed, group=group, index=index))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenface.data.render.bake import Head, load_head, open_anny, phenotype
-from evenface.data.render.names import GROUPS
 from evenface.errors import DataError
+from evenface.render.bake import Head, load_head, open_anny, phenotype
+from evenface.render.names import GROUPS
 
 torch = pytest.importorskip("torch")
 

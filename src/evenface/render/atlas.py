@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from evenface.data.render.identity import Beard, Brows, Identity, Lines
+from evenface.render.identity import Beard, Brows, Identity, Lines
 
 _TEXEL = 0.8
 """Millimetres of a texel."""

@@ -1,7 +1,7 @@
 """Who a rendered person is: everything that stays the same from one image to the next.
 
 An identity is a pure function of (seed, group, index). Colours are linear RGB reflectances in
-[0, 1]; lengths are millimetres on the template head (see :mod:`evenface.data.render.paint`).
+[0, 1]; lengths are millimetres on the template head (see :mod:`evenface.render.paint`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenface.data.render.bake import Head
-from evenface.data.render.names import GROUPS
-from evenface.data.render.wardrobe import (
+from evenface.render.bake import Head
+from evenface.render.names import GROUPS
+from evenface.render.wardrobe import (
     Glasses,
     Hair,
     Outfit,
@@ -119,7 +119,7 @@ class Identity:
 
     Attributes:
         mix: (3,) weights of the phenotype axes in the order of the groups, sum 1.
-        gender, age, weight: as for :meth:`evenface.data.render.bake.Head.shape`.
+        gender, age, weight: as for :meth:`evenface.render.bake.Head.shape`.
         axes: float32 (axes,) local shape axes.
         skin: reflectance; ``waves`` (K, 5) are frequency (3), phase and weight of its mottling,
             ``mottle`` the strength of that (3 channels).

@@ -1,7 +1,7 @@
 """What a person can change between two images: the way the hair is worn, a hat, glasses.
 
 Colours are linear RGB reflectances in [0, 1]; lengths are millimetres on the template head (see
-:mod:`evenface.data.render.paint`).
+:mod:`evenface.render.paint`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Hair:
 
     Attributes:
         line: heights of the edge above the eyes at the azimuths of
-            :func:`evenface.data.render.body.above_hairline`.
+            :func:`evenface.render.body.above_hairline`.
         peak: how far the edge dips in the middle of the forehead (widow's peak).
         sweep: how much lower the edge is on one side of the forehead than on the other.
         parting: where locks part, −1 to 1; softness: width of the edge.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenface.data.render.looks import Look
+from evenface.render.looks import Look
 from evenface.seeds import generator
 
 # Facial actions (ARKit names) that occur together, with the greatest strength that looks natural.
@@ -79,7 +79,7 @@ class Shot:
         background: (4, 3) linear colours of its corners; pattern: (K, 6) waves or none;
             glow: (4,) x, y, radius (shares of the side) and strength of a bright spot.
         vignette: darkening of the corners; grade: None for none.
-        blur, small, noise, jpeg, grey: see :class:`evenface.data.render.looks.Look`.
+        blur, small, noise, jpeg, grey: see :class:`evenface.render.looks.Look`.
         jitter: (5, 2) pixels added to the landmarks.
         sensor: seed of the sensor's noise.
         other_hair, other_glasses: whether the person's other hairstyle and eyewear are worn.

@@ -4,7 +4,7 @@ Everything is simulated. The groups are the generator's own phenotype axes (Make
 claim about the fairness of a recogniser towards real people follows from these images.
 """
 
-from evenface.data.render.dataset import render_dataset
-from evenface.data.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES
+from evenface.render.dataset import render_dataset
+from evenface.render.names import GROUPS, LOOKS, RANGE_SIZE, SPLIT_RANGES
 
 __all__ = ["GROUPS", "LOOKS", "RANGE_SIZE", "SPLIT_RANGES", "render_dataset"]
