@@ -32,7 +32,7 @@ test: lint types unit ## Set up and run linter, type checker and tests
 lint: $(VENV)/.dev ## Linter, formatter, and that imports point one way
 	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/ruff format --check src tests benchmarks tools
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports
 
 types: $(VENV)/.dev ## Type checker
 	$(BIN)/mypy

@@ -41,6 +41,7 @@ _EXTRAS = {
     "dev": "tests, linter, type checker",
 }
 _MODULES = {
+    "import-linter": "importlinter",
     "mkdocs-material": "material",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",

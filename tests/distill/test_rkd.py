@@ -17,7 +17,7 @@ def huber(difference):
     return 0.5 * size**2 if size < 1 else size - 0.5
 
 
-def by_hand(student, teacher, distance, angle):
+def by_hand(student, teacher, distance, angle, close=0.0):
     count = len(student)
     pairs = list(itertools.product(range(count), repeat=2))
     spreads, angles = [], []
@@ -27,7 +27,7 @@ def by_hand(student, teacher, distance, angle):
         cosines = np.zeros((count,) * 3)
         for i, j, k in itertools.product(range(count), repeat=3):
             u, v = f[j] - f[i], f[k] - f[i]
-            if np.linalg.norm(u) and np.linalg.norm(v):
+            if min(np.linalg.norm(u), np.linalg.norm(v)) > close:
                 cosines[i, j, k] = u @ v / (np.linalg.norm(u) * np.linalg.norm(v))
         angles.append(cosines)
     d_loss = np.mean([huber(spreads[0][p] - spreads[1][p]) for p in pairs])
@@ -41,6 +41,20 @@ def test_equals_loops(distance, angle):
     loss = create_distillation("rkd", weight=2.0, distance=distance, angle=angle)
     expected = 2 * by_hand(unit(student), unit(teacher), distance, angle)
     assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("apart", [8e-6, 1.2e-5])
+def test_embeddings_less_than_a_hundred_thousandth_apart_have_no_direction(apart):
+    student, teacher = embeddings(batch=4)
+    first = student[0] / student[0].norm()
+    sideways = student[2] - (student[2] @ first) * first
+    student[0], student[1] = first, first + apart * sideways / sideways.norm()
+    loss = create_distillation("rkd", distance=0.0, angle=1.0)
+    expected, other = (
+        by_hand(unit(student), unit(teacher), 0.0, 1.0, close) for close in (1e-5, 1e-4)
+    )
+    assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-6)
+    assert bool(expected == pytest.approx(other, rel=1e-6)) is (apart < 1e-5)
 
 
 def test_embeddings_that_agree_have_finite_gradients():

@@ -127,6 +127,19 @@ def test_adaface_equals_its_formula_and_moves_its_statistics():
     assert {"batch_mean", "batch_std"} <= set(head.state_dict())
 
 
+@pytest.mark.parametrize(("norm", "angle", "added"), [(90.0, -0.4, 0.8), (1.0, 0.4, 0.0)])
+def test_adafaces_margin_ends_at_one_deviation(norm, angle, added):
+    # Norms of 20 ± 1: either one is far beyond three deviations, where h · z is 1 or −1.
+    head = create_head("adaface", embedding_size=2, num_identities=2, s=1.0).double().eval()
+    head.batch_mean.fill_(20.0)
+    head.batch_std.fill_(1.0)
+    head.weight.data = torch.eye(2, dtype=torch.float64)
+    theta = 1.1
+    face = torch.tensor([[norm * math.cos(theta), norm * math.sin(theta)]], dtype=torch.float64)
+    logits = head(face, torch.tensor([0])).detach()
+    assert float(logits[0, 0]) == pytest.approx(math.cos(theta + angle) - added, abs=1e-6)
+
+
 def test_adaface_reads_quality_from_the_norm_and_keeps_still_in_evaluation():
     head = make("adaface").eval()
     embeddings, labels = batch()
@@ -341,6 +354,15 @@ def test_plus_variants_give_the_same_margins_to_other_samples(name):
         torch.testing.assert_close(margins.sort().values, plain.sort().values)
     assert (ranked[target.argsort()].diff() <= 0).all()  # the nearer, the smaller
     assert not torch.equal(published, ranked)
+
+
+def test_curricularface_begins_at_0_and_takes_a_hundredth_of_each_batch():
+    head = make("curricularface")
+    assert float(head.t) == 0.0
+    embeddings, labels = batch()
+    _, own = own_angles(head, embeddings, labels)
+    head(embeddings, labels)
+    assert float(head.t) == pytest.approx(0.01 * np.cos(own).mean())
 
 
 def test_curricularface_equals_its_formula_and_moves_its_mean():

@@ -47,6 +47,14 @@ def test_cosine_falls_as_torch_does():
     assert ours == pytest.approx(theirs)
 
 
+def test_the_polynomial_falls_from_the_end_of_the_warm_up():
+    ours = rates(ScheduleRecipe(kind="polynomial", steps=50, warmup_steps=10))
+    theirs = torch_rates(
+        lambda o: torch.optim.lr_scheduler.PolynomialLR(o, total_iters=40, power=2), 40
+    )
+    assert ours[10:] == pytest.approx(theirs)
+
+
 def test_warm_up_climbs_to_the_peak():
     ours = rates(ScheduleRecipe(kind="cosine", steps=10, warmup_steps=4))
     assert ours[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])

@@ -65,16 +65,17 @@ def with_failures(evaluation: Evaluation, groups: Mapping[str, OfferedPairs]) ->
 def _failed_pairs(pairs: OfferedPairs, level: float | None) -> FailedPairs:
     failed = np.isnan(pairs.scores)
     kinds = {"genuine": pairs.genuine, "impostor": ~pairs.genuine}
-    counts = {
-        f"{name}_{what}": int(np.count_nonzero(of))
-        for name, kind in kinds.items()
-        for what, of in (("pairs", kind), ("failed", kind & failed))
-    }
     rates = {
-        f"{name}_failure": _rate(failed[kind], pairs.people[:, kind], level)
-        for name, kind in kinds.items()
+        name: _rate(failed[kind], pairs.people[:, kind], level) for name, kind in kinds.items()
     }
-    return FailedPairs(**counts, **rates)
+    return FailedPairs(
+        genuine_pairs=int(np.count_nonzero(pairs.genuine)),
+        genuine_failed=int(np.count_nonzero(pairs.genuine & failed)),
+        impostor_pairs=int(np.count_nonzero(~pairs.genuine)),
+        impostor_failed=int(np.count_nonzero(~pairs.genuine & failed)),
+        genuine_failure=rates["genuine"],
+        impostor_failure=rates["impostor"],
+    )
 
 
 def _generalised(

@@ -151,8 +151,8 @@ def _read_shape(
             candidates.append((not usual, not stated, name, channels, (found[0], found[1])))
     if not candidates:
         return None
-    _, _, best, channels, sides = min(candidates, key=lambda candidate: candidate[:2])
-    return best, channels, sides
+    *_, best, channels, (height, width) = min(candidates, key=lambda candidate: candidate[:2])
+    return best, channels, (height, width)
 
 
 def _embedding(outputs: list[onnxruntime.NodeArg], chosen: str | int | None, path: Path) -> str:

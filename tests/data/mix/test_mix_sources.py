@@ -193,8 +193,11 @@ def test_total_may_count_the_other_unit(three) -> None:
     assert report.total_asked == 18
     _, report = mix_sources(sources, rule.model_copy(update={"total": 20}))
     assert report.identities <= 20
+    for bound in (6, 36):
+        _, report = mix_sources(sources, rule.model_copy(update={"total": bound}))
+        assert report.identities == bound
     with pytest.raises(InfeasibleMixError, match="6 to 36 identities are possible"):
-        mix_sources(sources, rule.model_copy(update={"total": 40}))
+        mix_sources(sources, rule.model_copy(update={"total": 37}))
     with pytest.raises(InfeasibleMixError, match="6 to 36 identities are possible"):
         mix_sources(sources, rule.model_copy(update={"total": 5}))
 
