@@ -64,17 +64,15 @@ def with_failures(evaluation: Evaluation, groups: Mapping[str, OfferedPairs]) ->
 
 def _failed_pairs(pairs: OfferedPairs, level: float | None) -> FailedPairs:
     failed = np.isnan(pairs.scores)
-    kinds = {"genuine": pairs.genuine, "impostor": ~pairs.genuine}
-    counts = {
-        f"{name}_{what}": int(np.count_nonzero(of))
-        for name, kind in kinds.items()
-        for what, of in (("pairs", kind), ("failed", kind & failed))
-    }
-    rates = {
-        f"{name}_failure": _rate(failed[kind], pairs.people[:, kind], level)
-        for name, kind in kinds.items()
-    }
-    return FailedPairs(**counts, **rates)
+    genuine, impostor = pairs.genuine, ~pairs.genuine
+    return FailedPairs(
+        genuine_pairs=int(genuine.sum()),
+        genuine_failed=int(failed[genuine].sum()),
+        impostor_pairs=int(impostor.sum()),
+        impostor_failed=int(failed[impostor].sum()),
+        genuine_failure=_rate(failed[genuine], pairs.people[:, genuine], level),
+        impostor_failure=_rate(failed[impostor], pairs.people[:, impostor], level),
+    )
 
 
 def _generalised(

@@ -301,7 +301,7 @@ def audit(
     settings: dict[str, Any] = {
         "replicates": replicates, "seed": seed, "level": level, "detail": detail,
     }  # fmt: skip
-    of_pairs = {
+    of_pairs: dict[str, Any] = {
         "genuine": genuine, "identity_a": identity_a, "identity_b": identity_b,
         "groups_b": groups_b, "fold": fold, "kind": kind, "missing": missing,
     }  # fmt: skip
