@@ -182,7 +182,8 @@ def death(code: int | None) -> str:
     """How a process ended, from its exit code; negative: the signal that killed it."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        hint = ", as it happens when memory is short" if -code == signal.SIGKILL else ""
+        killed = name == "SIGKILL"  # which Windows lacks
+        hint = ", as it happens when memory is short" if killed else ""
         return f"its process was killed by {name}{hint}"
     return f"its process ended with exit code {code}"
 

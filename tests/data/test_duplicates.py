@@ -16,6 +16,7 @@ from PIL import Image
 from evenface.cli.main import main
 from evenface.data import importing
 from evenface.data.duplicates import DigestFile, SameFile, digest, find_duplicates
+from evenface.data.finding_times import FINDING_TIMES_NAME
 from evenface.data.importing import ImportReport, import_dataset
 from evenface.data.manifest import Manifest
 from evenface.errors import DataError, UsageError
@@ -27,7 +28,9 @@ def run(source: Path, out: Path, **options: object) -> ImportReport:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Of each file, but for the times that an import took."""
+    files = (path for path in sorted(folder.iterdir()) if path.name != FINDING_TIMES_NAME)
+    return {path.name: path.read_bytes() for path in files}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from PIL import Image
 from evenface.data import importing
 from evenface.data.align import ARCFACE_TEMPLATE
 from evenface.data.detect import Face
+from evenface.data.finding_times import FINDING_TIMES_NAME
 from evenface.data.importing import ImportReport, import_folder
 from evenface.data.manifest import Manifest
 from evenface.data.store import ImageStore
@@ -29,7 +30,9 @@ def run(source: Path, out: Path, **options: object) -> ImportReport:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Of each file, but for the times that an import took."""
+    files = (path for path in sorted(folder.iterdir()) if path.name != FINDING_TIMES_NAME)
+    return {path.name: path.read_bytes() for path in files}
 
 
 @pytest.fixture

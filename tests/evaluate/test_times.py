@@ -55,14 +55,14 @@ def test_an_evaluation_shows_times_and_its_results_stay_equal(
             main(["evaluate", str(toy.path), str(faces), "--folds", "2", "--replicates", "0",
                   "--out", str(tmp_path / out)])  # fmt: skip
         assert done.value.code == 0
-    assert "Embedding time per image" in capsys.readouterr().out
+    assert "Time per image on this machine" in capsys.readouterr().out
     a, b = tmp_path / "a", tmp_path / "b"
     for name in (EVALUATION_FILE, "results.json", "made_from.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes()
     (times,) = read_times(a)
     assert set(times.groups) == {"north", "south"}
     page = (a / "report.html").read_text()
-    assert "Embedding time per image on this machine" in page
+    assert "Time per image on this machine" in page
     with pytest.raises(SystemExit):
         main(["report", str(a)])  # as it was, times included
     assert (a / "report.html").read_text() == page

@@ -30,6 +30,7 @@ from evenface.data.duplicates import (
     find_duplicates,
     write_digests,
 )
+from evenface.data.finding_times import FINDING_TIMES_NAME, write_finding_times
 from evenface.data.formats import ReadOptions, Source, choose_format, open_source
 from evenface.data.formats.columns import Texts
 from evenface.data.formats.folder import printable
@@ -62,7 +63,15 @@ from evenface.parallel import usable_cores
 _CHUNK = 256  # records between two entries of the journal
 _BATCH = 8  # records a worker takes at a time
 _AHEAD = 32  # batches that workers may be ahead, so that they need not wait for the disk
-_UNFINISHED = {JOURNAL_NAME, DIGESTS_NAME, MANIFEST_NAME, REPORT_NAME, PARTIAL_NAME, IMAGES_NAME}
+_UNFINISHED = {
+    FINDING_TIMES_NAME,
+    JOURNAL_NAME,
+    DIGESTS_NAME,
+    MANIFEST_NAME,
+    REPORT_NAME,
+    PARTIAL_NAME,
+    IMAGES_NAME,
+}
 _NO_OPTIONS = ReadOptions()
 
 T = TypeVar("T")
@@ -220,6 +229,7 @@ def _import(
     _refuse_foreign(out)
     preparer = Preparer(align, FaceDetector, face=face)
     journal, digests = Journal(out, request), DigestFile(out)
+    seconds: dict[int, float] = {}
     with _quiet_libraries():
         chunks = _resumable(source, preparer, journal, digests, duplicates, max_bad_rate, workers)
         journal.start(chunks)
@@ -228,10 +238,13 @@ def _import(
         done = chunks[-1] if chunks else Chunk(0, 0)
         with ImageStoreWriter(out, resume=done.images) as writer:
             with digests.open(done.records) as digest_file:
-                for chunk in _import_chunks(source, preparer, writer, digest_file, done, workers):
+                for chunk in _import_chunks(
+                    source, preparer, writer, digest_file, done, workers, seconds
+                ):
                     journal.append(chunk)
                     chunks.append(chunk)
             report = _conclude(source, out, request, chunks, digests.read(), max_bad_rate)
+            write_finding_times(out, source, seconds, workers)
     digests.remove()
     journal.remove()
     return report
@@ -360,8 +373,9 @@ def _import_chunks(
     digest_file: BinaryIO,
     done: Chunk,
     workers: int,
+    seconds: dict[int, float],
 ) -> Iterator[Chunk]:
-    """Yield each chunk when its images and digests are on the disk."""
+    """Yield each chunk when its images and digests are on the disk; times go to ``seconds``."""
     batches = (
         range(first, min(first + _BATCH, len(source)))
         for first in range(done.records, len(source), _BATCH)
@@ -374,6 +388,8 @@ def _import_chunks(
     with progress("import", len(source), unit="images", done=done.records) as bar:
         for batch in _in_order(prepare, batches, workers):
             for prepared, content in batch:
+                if prepared.seconds:
+                    seconds[chunk.records] = prepared.seconds
                 _take(prepared, chunk, writer)
                 digests.append(content)
             bar.advance(len(batch))

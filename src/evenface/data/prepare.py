@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -50,6 +51,8 @@ class Prepared:
     problem: str = ""
     size: tuple[int, int] = (0, 0)
     """Width and height of the image file in pixels; zeros where it could not be decoded."""
+    seconds: float = field(default=0.0, compare=False)
+    """In which the face was found; 0 where no detector looked for one."""
 
 
 class Preparer:
@@ -106,15 +109,18 @@ class Preparer:
         if every_face:
             sure = [face for face in self._detector().detect(image) if face.score >= SURE]
             return _aligned(image, [(face, _notes(face)) for face in sure])
+        self._detector()  # made before the clock starts
+        begun = time.perf_counter()
         faces, turned = self._find(image)
+        seconds = time.perf_counter() - begun
         if not faces:
-            return _aligned(image, [])
+            return replace(_aligned(image, []), seconds=seconds)
         largest, central = faces[0], central_face(faces, image.shape[1], image.shape[0])
         taken = central if self._face == "central" else largest
         notes = [MANY_FACES] if len(faces) > 1 else []
         notes += [NOT_LARGEST] if central is not largest else []
         notes += [TURNED] if turned else []
-        return _aligned(image, [(taken, _notes(taken, notes))])
+        return replace(_aligned(image, [(taken, _notes(taken, notes))]), seconds=seconds)
 
     def _find(self, image: np.ndarray) -> tuple[list[Face], bool]:
         """Faces of an image, the largest first, and whether they do not stand upright in it.

@@ -64,17 +64,14 @@ def with_failures(evaluation: Evaluation, groups: Mapping[str, OfferedPairs]) ->
 
 def _failed_pairs(pairs: OfferedPairs, level: float | None) -> FailedPairs:
     failed = np.isnan(pairs.scores)
-    kinds = {"genuine": pairs.genuine, "impostor": ~pairs.genuine}
-    rates = {
-        name: _rate(failed[kind], pairs.people[:, kind], level) for name, kind in kinds.items()
-    }
+    genuine, impostor = pairs.genuine, ~pairs.genuine
     return FailedPairs(
-        genuine_pairs=int(np.count_nonzero(pairs.genuine)),
-        genuine_failed=int(np.count_nonzero(pairs.genuine & failed)),
-        impostor_pairs=int(np.count_nonzero(~pairs.genuine)),
-        impostor_failed=int(np.count_nonzero(~pairs.genuine & failed)),
-        genuine_failure=rates["genuine"],
-        impostor_failure=rates["impostor"],
+        genuine_pairs=int(genuine.sum()),
+        genuine_failed=int(failed[genuine].sum()),
+        impostor_pairs=int(impostor.sum()),
+        impostor_failed=int(failed[impostor].sum()),
+        genuine_failure=_rate(failed[genuine], pairs.people[:, genuine], level),
+        impostor_failure=_rate(failed[impostor], pairs.people[:, impostor], level),
     )
 
 

@@ -132,7 +132,11 @@ def read_pair_scores(path: str | Path) -> PairScoreFile:
         except (TypeError, ValueError):
             score[row] = np.nan
         if not np.isfinite(score[row]):
-            raise DataError(f"{path}: row {row + 1}: score {value!r:.40} is no finite number")
+            raise DataError(
+                f"{path}: row {row + 1}: score {value!r:.40} is no finite number. Models are "
+                "compared on the same pairs: give a failed comparison the lowest score, or audit "
+                "the model alone with 'evenface evaluate-scores'"
+            )
     return PairScoreFile(path, first, second, score)
 
 

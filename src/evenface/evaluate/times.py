@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from evenface.data.finding_times import GroupTime, read_finding_times
+from evenface.data.manifest import Manifest
 from evenface.errors import DataError
 from evenface.evaluate.faces import Faces
 from evenface.evaluate.protocols import Protocol
@@ -30,24 +32,18 @@ LONGEST = 10.0
 """Seconds after which no further round over the groups begins."""
 
 
-class GroupTime(Record):
-    """Milliseconds for one image of a group."""
-
-    images: int
-    """That were timed."""
-    median: float
-    p95: float
-
-
 class Times(Record):
     """What a model took for single images of a protocol, on one machine."""
 
     model: str
     protocol: str
-    step: Literal["embedding"] = "embedding"
-    """What was timed: all views of an aligned face, one image at a time."""
     machine: dict[str, Any]
     groups: dict[str, GroupTime]
+    """Of embedding: all views of an aligned face, one image at a time."""
+    finding: dict[str, GroupTime] = Field(default_factory=dict)
+    """Of finding the face when the data set was imported; empty where that is not known."""
+    found_on: dict[str, Any] | None = None
+    """The machine of the import."""
 
 
 def time_embedding(
@@ -76,11 +72,17 @@ def time_embedding(
         for group, rows in groups.items():
             if turn < len(rows):
                 found[group].append(_embed(model, faces, rows[turn], views))
+    imported = None
+    if isinstance(faces, Manifest) and len(faces.stores) == 1:
+        imported = read_finding_times(next(iter(faces.stores.values())).path)
+    finding = imported.of_groups(protocol.group_by) if imported else {}
     return Times(
         model=model.name,
         protocol=name,
         machine=describe_machine(str(getattr(model, "device", "cpu"))),
-        groups={group: _summary(seconds) for group, seconds in found.items()},
+        groups={group: GroupTime.of(seconds) for group, seconds in found.items()},
+        finding={group: finding[group] for group in protocol.groups if group in finding},
+        found_on=imported.machine if imported and finding else None,
     )
 
 
@@ -102,11 +104,6 @@ def _embed(model: Teacher, faces: Faces, row: int, views: Sequence[str]) -> floa
     for view in seen:
         model.embed(view)
     return time.perf_counter() - begun
-
-
-def _summary(seconds: Sequence[float]) -> GroupTime:
-    median, p95 = 1e3 * np.percentile(seconds, [50, 95])
-    return GroupTime(images=len(seconds), median=round(median, 3), p95=round(p95, 3))
 
 
 def write_times(folder: Path, times: Iterable[Times]) -> None:

@@ -405,23 +405,29 @@ def times_table(chapter: Chapter) -> Table | None:
         return None
     table = chapter.table(
         "times",
-        "Embedding time per image on this machine, in ms, one image at a time",
+        "Time per image on this machine, in ms: embedding, one image at a time",
         [*words("model", "group"), *map(Column, ("images timed", "median", "95th percentile"))],
     )
+    finding = any(times.finding for times in chapter.times.values())
+    if finding:
+        table.caption += " Beside it finding the face, when the data set was imported."
+        table.columns += map(Column, ("images searched", "median, finding", "95th, finding"))
     for model, times in chapter.times.items():
-        about = times.machine
-        table.remarks.append(f"{model}: {about['processor']}, {about['cores']} cores")
-        table.block(
-            model,
-            [
-                [
-                    Cell(group),
-                    Cell.count(of.images),
-                    *(Cell(f"{ms:.1f}", number=ms) for ms in (of.median, of.p95)),
-                ]
-                for group, of in times.groups.items()
-            ],
-        )
+        for what, on in ((model, times.machine), ("faces found on", times.found_on)):
+            if on:
+                table.remarks.append(f"{what}: {on['processor']}, {on['cores']} cores")
+        rows = []
+        for group, embedding in times.groups.items():
+            cells = [Cell(group)]
+            for of in (embedding, times.finding.get(group))[: 1 + finding]:
+                if of is None:
+                    cells += table.missing("no detector ran, or it was not timed", 3)
+                    continue
+                cells.append(Cell.count(of.images))
+                cells += [Cell(f"{ms:.1f}", number=ms) for ms in (of.median, of.p95)]
+            rows.append(cells)
+        table.block(model, rows)
+    table.remarks = list(dict.fromkeys(table.remarks))
     table.remarks.append("Times differ from run to run and are no part of the results.")
     return table
 
