@@ -25,6 +25,7 @@ EXTRAS_ONLY = [
     "openvino",
     "ray",
     "tensorboard",
+    "timm",
     "wandb",
 ]
 

@@ -38,6 +38,7 @@ USES: dict[str, tuple[str, ...]] = {
     "evenface.models": ("train",),
     "evenface.distill": ("train",),
     "evenface.train": ("train",),
+    "evenface.models.timm": ("timm",),
     "evenface.train.sinks.tensorboard": ("tensorboard",),
     "evenface.train.sinks.wandb": ("wandb",),
     "evenface.teachers.checkpoint": ("train",),

@@ -36,6 +36,7 @@ _EXTRAS = {
     "calibrate": "calibration by score and by cluster",
     "ray": "studies on a Ray cluster",
     "tensorboard": "the training log for TensorBoard",
+    "timm": "timm's networks as backbones",
     "wandb": "the training log for Weights & Biases",
     "docs": "the documentation site",
     "dev": "tests, linter, type checker",

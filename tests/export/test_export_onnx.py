@@ -30,7 +30,10 @@ def unit(embeddings):
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("backbone", ["mini_s", "mobilefacenet_small", "iresnet18"])
+@pytest.mark.parametrize(
+    "backbone",
+    ["mini_s", "mobilefacenet_small", "iresnet18", "edgeface_xs", "vit_t"],
+)
 def test_an_exported_network_gives_the_trained_one_s_embeddings_for_any_batch(tmp_path, backbone):
     run = write_run(tmp_path / "student", backbone)
     report = export_onnx(run, tmp_path / "out")

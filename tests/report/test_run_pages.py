@@ -171,12 +171,13 @@ def test_verification_while_training_is_drawn_by_group() -> None:
     study = Results.parse(grid_results())
     model = study.models[0]
     log = [
-        {"step": 5, "loss": 2.0, "lr": 0.1},
+        {"step": 5, "loss": 2.0, "classification": 2.0, "lr": 0.1},
         {"step": 5, "protocol": "rfw", "accuracy": {"African": 0.71, "Asian": 0.8}, "eer": {}},
-        {"step": 9, "loss": 1.0, "lr": 0.1},
+        {"step": 9, "loss": 1.0, "classification": 1.0, "lr": 0.1},
         {"step": 9, "protocol": "rfw", "accuracy": {"African": 0.75, "Asian": 0.82}, "eer": 3},
     ]
-    files = RunFiles({}, {"watch": {"protocol": "/home/someone/rfw", "every": 5}}, log, [])
+    recipe = without_paths({"watch": {"protocol": "/home/someone/rfw", "every": 5}})
+    files = RunFiles({}, recipe, log, [])
     page = parse(render_run(study, model, model.runs[0], files, back="report.html"))
     titles = [p.text for p in page.every("p", class_="panel-title")]
     assert titles == ["Loss", "Learning rate", "Accuracy, rfw"]  # no EER, nothing to draw

@@ -6,6 +6,7 @@ from evenface.models.combined import Combined
 from evenface.models.cosface import CosFace
 from evenface.models.curricularface import CurricularFace
 from evenface.models.draws import RowDraws
+from evenface.models.edgeface import EdgeFace
 from evenface.models.elasticarcface import ElasticArcFace, ElasticArcFacePlus
 from evenface.models.elasticcosface import ElasticCosFace, ElasticCosFacePlus
 from evenface.models.embedding import embed, load_run_backbone
@@ -16,7 +17,14 @@ from evenface.models.margin import MarginHead
 from evenface.models.mini import MiniResNet
 from evenface.models.mobilefacenet import MobileFaceNet
 from evenface.models.normface import NormFace
-from evenface.models.registry import create_backbone, create_head, list_backbones, list_heads
+from evenface.models.registry import (
+    create_backbone,
+    create_head,
+    is_backbone,
+    list_backbones,
+    list_heads,
+)
+from evenface.models.vit import VisionTransformer
 
 __all__ = [
     "AdaFace",
@@ -24,6 +32,7 @@ __all__ = [
     "Combined",
     "CosFace",
     "CurricularFace",
+    "EdgeFace",
     "ElasticArcFace",
     "ElasticArcFacePlus",
     "ElasticCosFace",
@@ -36,9 +45,11 @@ __all__ = [
     "MobileFaceNet",
     "NormFace",
     "RowDraws",
+    "VisionTransformer",
     "create_backbone",
     "create_head",
     "embed",
+    "is_backbone",
     "list_backbones",
     "list_heads",
     "load_run_backbone",

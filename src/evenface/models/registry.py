@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from evenface.registry import Registry, typed_options
 
 BACKBONES: Registry[Callable[..., nn.Module]] = Registry("backbone")
 HEADS: Registry[Callable[..., MarginHead]] = Registry("head")
+
+TIMM = "timm:"
+"""Before the name of one of timm's networks."""
 
 HEAD_ARGUMENTS = frozenset({"embedding_size", "num_identities", "generator"})
 """Arguments of a head that are no options: what the training knows."""
@@ -34,7 +38,7 @@ def create_backbone(
     are not normalised.
 
     Args:
-        name: one of :func:`list_backbones`.
+        name: one of :func:`list_backbones`, or ``timm:NAME`` (:mod:`evenface.models.timm`).
         embedding_size: number of dimensions D, 1 to :data:`MAX_EMBEDDING_SIZE`.
         dropout: probability before the embedding layer, in [0, 1).
         channels: of a pruned one, see :mod:`evenface.models.widths`.
@@ -42,6 +46,7 @@ def create_backbone(
     Raises:
         ValueError: unknown name (the known are listed), an argument out of range, or channels
             that do not fit the backbone or each other.
+        MissingDependencyError: timm is asked for and not installed.
     """
     if not 1 <= embedding_size <= MAX_EMBEDDING_SIZE:
         raise ValueError(
@@ -49,11 +54,12 @@ def create_backbone(
         )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-    backbone = BACKBONES[name](embedding_size=embedding_size, dropout=dropout)
+    make = _factory(name)
+    backbone = make(embedding_size=embedding_size, dropout=dropout)
     if channels:
         narrow(backbone, channels)
         with torch.device("meta"):  # shapes without memory
-            shapes = BACKBONES[name](embedding_size=embedding_size, dropout=dropout).eval()
+            shapes = make(embedding_size=embedding_size, dropout=dropout).eval()
             narrow(shapes, channels)
             try:
                 shapes(torch.zeros(1, 3, 112, 112))
@@ -63,6 +69,19 @@ def create_backbone(
                     f"channels of '{name}' that do not fit together: {reason}"
                 ) from None
     return backbone
+
+
+def is_backbone(name: str) -> bool:
+    """Whether :func:`create_backbone` may take this name; timm's names are not looked up."""
+    return name in BACKBONES or name.startswith(TIMM)
+
+
+def _factory(name: str) -> Callable[..., nn.Module]:
+    if name.startswith(TIMM):
+        from evenface.models.timm import create_timm
+
+        return partial(create_timm, name.removeprefix(TIMM))
+    return BACKBONES[name]
 
 
 def create_head(

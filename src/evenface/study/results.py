@@ -231,11 +231,11 @@ def _right_labels(spec: StudySpec) -> list[dict[str, float]]:
 
 def _cost(model: record.Model, device: str, threads: int | None) -> Cost:
     """What a model costs; of models from elsewhere that is not known."""
-    from evenface.models.registry import BACKBONES
+    from evenface.models.registry import is_backbone
 
     backbone, size = model.backbone, model.embedding_size
     spent = Cost(seconds=model.seconds, energy_wh=energy_wh(model.seconds, power(device, threads)))
-    if backbone is None or size is None or backbone not in BACKBONES:
+    if backbone is None or size is None or not is_backbone(backbone):
         return spent
     counted = count_parameters(backbone, size), count_macs(backbone, size)
     return replace(spent, parameters=counted[0], macs=counted[1])

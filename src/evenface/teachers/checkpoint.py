@@ -14,7 +14,7 @@ import torch
 
 from evenface.errors import DataError, UsageError
 from evenface.files import atomic_path, fingerprint, sha256_file
-from evenface.models import create_backbone, embed, list_backbones
+from evenface.models import create_backbone, embed, is_backbone, list_backbones
 from evenface.models.weights import Order, load_state, read_centres, read_weights
 from evenface.models.widths import Channels
 from evenface.run_folder import RUN_NAME, WEIGHTS_NAME, run_backbone, run_weights
@@ -22,8 +22,13 @@ from evenface.teachers.base import check_images, check_network
 from evenface.teachers.preprocessing import Preprocessing
 
 _BATCH = {"cpu": 32, "cuda": 256}
-_SIZE_KEYS = ("features.weight", "output_layer.3.weight")
-"""Have one row for each dimension of the embedding (IResNet, IR)."""
+_SIZE_KEYS = (
+    "features.weight",
+    "output_layer.3.weight",
+    "feature.3.weight",
+    "head.fc.linear2.bias",
+)
+"""Have one row for each dimension of the embedding (IResNet, IR, ViT, EdgeFace)."""
 _BLOCKS = {
     "layer3": {2: "iresnet18", 6: "iresnet34", 14: "iresnet50", 30: "iresnet100"},
     "body": {8: "ir18", 16: "ir34", 24: "ir50", 49: "ir101"},
@@ -64,13 +69,13 @@ class CheckpointTeacher:
         device: str | None = None,
     ) -> None:
         self.path = Path(weights)
-        if backbone is not None and backbone not in list_backbones():
+        if backbone is not None and not is_backbone(backbone):
             raise UsageError(f"unknown backbone '{backbone}'; known: {', '.join(list_backbones())}")
         if order not in (None, "RGB", "BGR"):
             raise UsageError(f"{self.path}: weights take order RGB or BGR, not {order}")
         read = read_weights(self.path)
         self.backbone = backbone or read.backbone or _recognise(read.state, self.path)
-        if self.backbone not in list_backbones():
+        if not is_backbone(self.backbone):
             raise DataError(f"{self.path}: its backbone '{self.backbone}' is not known")
         self.preprocessing = Preprocessing(
             order=order or read.order or _usual_order(self.backbone, self.path)
