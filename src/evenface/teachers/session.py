@@ -151,8 +151,7 @@ def _read_shape(
             candidates.append((not usual, not stated, name, channels, (found[0], found[1])))
     if not candidates:
         return None
-    _, _, best, channels, sides = min(candidates, key=lambda candidate: candidate[:2])
-    return best, channels, sides
+    return min(candidates, key=lambda candidate: candidate[:2])[2:]
 
 
 def _embedding(outputs: list[onnxruntime.NodeArg], chosen: str | int | None, path: Path) -> str:
