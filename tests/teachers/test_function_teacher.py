@@ -33,7 +33,7 @@ def test_only_a_declared_fingerprint_is_kept() -> None:
     assert first.cacheable is False
 
     def declared(images: np.ndarray) -> np.ndarray:
-        return np.ones((len(images), 2))
+        return images.mean(axis=(1, 2))
 
     declared.fingerprint = "v1"  # type: ignore[attr-defined]
     one, two = load_teacher(declared), load_teacher(declared)
@@ -52,6 +52,7 @@ def test_only_a_declared_fingerprint_is_kept() -> None:
         (lambda images: images.nothing, UsageError, "AttributeError"),
         (lambda images: "text", UsageError, "ValueError"),
         (lambda images: sys.exit(0), UsageError, "SystemExit: 0"),
+        (lambda images: np.ones((len(images), 2)), DataError, "have the same embedding"),
     ],
 )
 def test_functions_that_do_not_embed(function, kind: type[Exception], message: str) -> None:
@@ -69,3 +70,15 @@ def test_modules_that_fail(tmp_path, monkeypatch, code: str) -> None:
         UsageError, match=r"the module failing_module fails: (Syntax|Runtime)Error|SystemExit"
     ):
         load_teacher("failing_module:embed")
+
+
+def test_the_file_of_the_code_is_part_of_the_fingerprint(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    code = "def embed(images):\n    return images.mean(axis=(1, 2))\nembed.fingerprint = 'v1'\n"
+    found = []
+    for more in ("", "", "# another version\n"):
+        (tmp_path / "own_model.py").write_text(code + more)
+        monkeypatch.delitem(sys.modules, "own_model", raising=False)
+        found.append(load_teacher("own_model:embed").fingerprint)
+    assert found[0] == found[1] != found[2]

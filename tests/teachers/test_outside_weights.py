@@ -22,7 +22,7 @@ from evenface.cli.main import main
 from evenface.errors import DataError, UsageError
 from evenface.models import create_backbone
 from evenface.models.weights import read_centres, read_weights
-from evenface.teachers import load_teacher
+from evenface.teachers import checkpoint, load_teacher
 
 D = 16
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
@@ -57,7 +57,7 @@ def iresnet_shapes(depth, size):
     return shapes | {"fc.weight": (size, 512 * 49), "fc.bias": (size,)}
 
 
-def ir_shapes(depth, size):
+def ir_shapes(depth, size, se=False):
     """AdaFace's net.py and CVLface's models/iresnet/model.py."""
     shapes = {"input_layer.0.weight": (64, 3, 3, 3), **norm("input_layer.1", 64)}
     shapes["input_layer.2.weight"] = (64,)
@@ -70,12 +70,64 @@ def ir_shapes(depth, size):
             shapes[f"{at}.res_layer.1.weight"] = (outputs, inputs, 3, 3)
             shapes[f"{at}.res_layer.3.weight"] = (outputs,)
             shapes[f"{at}.res_layer.4.weight"] = (outputs, outputs, 3, 3)
+            if se:
+                shapes |= squeeze_excite(f"{at}.res_layer.se_block", outputs)
             if inputs != outputs:  # else a max-pooling, which has no weights
                 shapes[f"{at}.shortcut_layer.0.weight"] = (outputs, inputs, 1, 1)
                 shapes |= norm(f"{at}.shortcut_layer.1", outputs)
             inputs, number = outputs, number + 1
     shapes |= norm("output_layer.0", 512) | norm("output_layer.4", size, affine=False)
     return shapes | {"output_layer.3.weight": (size, 512 * 49), "output_layer.3.bias": (size,)}
+
+
+def squeeze_excite(name, channels):
+    """Entries of squeeze-and-excitation with a sixteenth of the channels."""
+    inner = channels // 16
+    return {
+        f"{name}.fc1.weight": (inner, channels, 1, 1),
+        f"{name}.fc2.weight": (channels, inner, 1, 1),
+    }
+
+
+def evolve_shapes(depth, size, se=False):
+    """face.evoLVe's backbone/model_irse.py and insightface_pytorch's model.py."""
+    shapes = {"input_layer.0.weight": (64, 3, 3, 3), **norm("input_layer.1", 64)}
+    shapes["input_layer.2.weight"] = (64,)
+    inputs, number = 64, 0
+    for outputs, blocks in zip(CHANNELS, STAGES[depth], strict=True):
+        for _ in range(blocks):
+            at = f"body.{number}"
+            shapes |= norm(f"{at}.res_layer.0", inputs) | norm(f"{at}.res_layer.4", outputs)
+            shapes[f"{at}.res_layer.1.weight"] = (outputs, inputs, 3, 3)
+            shapes[f"{at}.res_layer.2.weight"] = (outputs,)
+            shapes[f"{at}.res_layer.3.weight"] = (outputs, outputs, 3, 3)
+            if se:
+                shapes |= squeeze_excite(f"{at}.res_layer.5", outputs)
+            if inputs != outputs:
+                shapes[f"{at}.shortcut_layer.0.weight"] = (outputs, inputs, 1, 1)
+                shapes |= norm(f"{at}.shortcut_layer.1", outputs)
+            inputs, number = outputs, number + 1
+    shapes |= norm("output_layer.0", 512) | norm("output_layer.4", size)
+    return shapes | {"output_layer.3.weight": (size, 512 * 49), "output_layer.3.bias": (size,)}
+
+
+@pytest.mark.parametrize("depth", [50, 100])
+@pytest.mark.parametrize(
+    ("shapes", "se", "name"),
+    [
+        (ir_shapes, True, "ir{}_se"),
+        (evolve_shapes, False, "ir{}_evolve"),
+        (evolve_shapes, True, "ir{}_se_evolve"),
+    ],
+)
+def test_networks_of_face_evolve_and_with_squeeze_and_excitation(shapes, se, name, depth):
+    name = name.format(101 if depth == 100 else depth)
+    published = shapes(depth, 512, se)
+    with torch.device("meta"):
+        state = create_backbone(name, embedding_size=512).state_dict()
+        weights = {key: torch.empty(shape) for key, shape in published.items()}
+    assert {key: tuple(value.shape) for key, value in state.items()} == published
+    assert checkpoint._recognise(weights, pathlib.Path("w.pth")) == name
 
 
 @pytest.mark.parametrize("depth", STAGES)
@@ -137,8 +189,8 @@ def prefixed(prefix, state):
     return OrderedDict((prefix + key, value) for key, value in state.items())
 
 
-def peer(state, images, order):
-    """The IR-18 network from its state dict alone, in functional calls."""
+def peer(state, images, order, evolve=False):
+    """The IR or IR-SE network from its state dict alone, in functional calls."""
     f = torch.nn.functional
     w = state
 
@@ -155,19 +207,48 @@ def peer(state, images, order):
     x = torch.from_numpy(((pixels / 255 - 0.5) / 0.5).transpose(0, 3, 1, 2).copy()).float()
     x = f.conv2d(x, w["input_layer.0.weight"], padding=1)
     x = f.prelu(bn(x, "input_layer.1"), w["input_layer.2.weight"])
-    for number in range(8):
-        at, stride = f"body.{number}", 2 if number % 2 == 0 else 1
+    activation, second, last, se = (2, 3, 4, "5") if evolve else (3, 4, 5, "se_block")
+    width = 64
+    for number in range(len({key.split(".")[1] for key in w if key.startswith("body.")})):
+        at = f"body.{number}.res_layer"
+        outputs = len(w[f"{at}.1.weight"])
+        stride = 2 if number == 0 or outputs != width else 1
+        width = outputs
         shortcut = x[:, :, ::stride, ::stride]
-        if f"{at}.shortcut_layer.0.weight" in w:
-            shortcut = f.conv2d(shortcut, w[f"{at}.shortcut_layer.0.weight"])
-            shortcut = bn(shortcut, f"{at}.shortcut_layer.1")
-        y = f.conv2d(bn(x, f"{at}.res_layer.0"), w[f"{at}.res_layer.1.weight"], padding=1)
-        y = f.prelu(bn(y, f"{at}.res_layer.2"), w[f"{at}.res_layer.3.weight"])
-        y = f.conv2d(y, w[f"{at}.res_layer.4.weight"], padding=1, stride=stride)
-        x = bn(y, f"{at}.res_layer.5") + shortcut
+        if f"body.{number}.shortcut_layer.0.weight" in w:
+            shortcut = f.conv2d(shortcut, w[f"body.{number}.shortcut_layer.0.weight"])
+            shortcut = bn(shortcut, f"body.{number}.shortcut_layer.1")
+        y = f.conv2d(bn(x, f"{at}.0"), w[f"{at}.1.weight"], padding=1)
+        y = f.prelu(y if evolve else bn(y, f"{at}.2"), w[f"{at}.{activation}.weight"])
+        y = bn(f.conv2d(y, w[f"{at}.{second}.weight"], padding=1, stride=stride), f"{at}.{last}")
+        if f"{at}.{se}.fc1.weight" in w:
+            squeezed = f.relu(f.conv2d(y.mean((2, 3), True), w[f"{at}.{se}.fc1.weight"]))
+            y = y / (1 + torch.exp(-f.conv2d(squeezed, w[f"{at}.{se}.fc2.weight"])))
+        x = y + shortcut
     x = bn(x, "output_layer.0").flatten(1)
     x = f.linear(x, w["output_layer.3.weight"], w["output_layer.3.bias"])
     return bn(x, "output_layer.4").numpy()
+
+
+@pytest.mark.parametrize("form", ["{}", "model._orig_mod.{}", "backbone.module.{}"])
+def test_squeeze_and_excitation_of_insightface_pytorch(tmp_path, two_faces, form):
+    state = made_up(evolve_shapes(50, D, se=True))
+    path = tmp_path / "model_ir_se50.pth"
+    torch.save(OrderedDict((form.format(key), value) for key, value in state.items()), path)
+    with pytest.raises(UsageError, match=r"as OpenCV reads them, RGB if on Pillow's. Add --order"):
+        load_teacher(path)
+    teacher = load_teacher(path, order="BGR")
+    assert teacher.backbone == "ir50_se_evolve"
+    assert_close(teacher.embed(two_faces), peer(state, two_faces, "BGR", evolve=True))
+
+
+def test_squeeze_and_excitation_of_adaface(tmp_path, two_faces):
+    state = made_up(ir_shapes(50, D, se=True))
+    path = tmp_path / "adaface_ir_se50.ckpt"
+    torch.save({"state_dict": prefixed("model.", state)}, path)
+    teacher = load_teacher(path)
+    assert (teacher.backbone, teacher.preprocessing.order) == ("ir50_se", "BGR")
+    assert_close(teacher.embed(two_faces), peer(state, two_faces, "BGR"))
 
 
 def test_an_adaface_checkpoint_is_known_and_takes_bgr(tmp_path, ir, two_faces, expected):
@@ -262,6 +343,70 @@ def test_the_order_of_bare_ir_weights_must_be_said(tmp_path, ir):
     assert load_teacher(path, order="RGB").embedding_size == D
 
 
+@pytest.mark.parametrize(
+    "prefix", ["model._orig_mod.", "model.module.", "net._orig_mod.", "backbone.", "module.model."]
+)
+@pytest.mark.parametrize("wrapper", [None, "model", "model_state_dict"])
+def test_prefixes_are_removed_in_any_order(tmp_path, prefix, wrapper):
+    state = {"conv1.weight": torch.ones(2, 3), "bn1.bias": torch.zeros(2)}
+    content = prefixed(prefix, state) | {
+        f"{prefix.partition('.')[0]}.head.kernel": torch.ones(4, 5)
+    }
+    path = tmp_path / "weights.pth"
+    torch.save(content if wrapper is None else {wrapper: content, "epoch": 3}, path)
+    weights = read_weights(path)
+    assert list(weights.state) == list(state)
+    assert weights.centres is not None
+    assert weights.order == ("RGB" if prefix.startswith("net.") else None)
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path):
+    path = tmp_path / "two.pth"
+    torch.save({"model.a": torch.ones(1), "backbone.a": torch.ones(1)}, path)
+    with pytest.raises(DataError, match=r"two networks, both with 'a' .* one as 'backbone.a'"):
+        read_weights(path)
+
+
+def test_numbers_beside_the_tensors_are_passed_over(tmp_path):
+    state = {"conv1.weight": torch.ones(2, 3)}
+    beside = {"best_acc": np.float64(0.99), "history": np.arange(3), "type": np.dtype("int32")}
+    path = tmp_path / "best.pth"
+    torch.save({"state_dict": state} | beside, path)
+    assert list(read_weights(path).state) == ["conv1.weight"]
+    torch.save(state | {"epoch": 3, "acc": np.float32(0.5)}, path)
+    assert list(read_weights(path).state) == ["conv1.weight"]
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(DataError, match="there is no tensor in it"):
+        read_weights(path)
+
+
+class Secret:
+    """An object that no reader of weights knows."""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (Secret, r"it holds the object \S*\.Secret, which is not read"),
+        (b"<!DOCTYPE html><html>quota exceeded", "a web page, as a failed download"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "pointer of Git LFS"),
+        (b"", "the file is empty"),
+        (b"no weights at all", "the file is damaged or of another format"),
+    ],
+)
+def test_a_refused_file_says_why_in_our_words(tmp_path, content, message):
+    path = tmp_path / "refused.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save({"state_dict": {"a": torch.ones(1)}, "more": content()}, path)
+    with pytest.raises(DataError, match=message) as refused:
+        read_weights(path)
+    text = str(refused.value)
+    assert text.startswith(f"{path}: ")
+    assert not any(word in text for word in ("weights_only", "trust", "\x1b", "add_safe_globals"))
+
+
 @pytest.mark.parametrize("form", ["bare", "module.", "module._orig_mod.", "checkpoint"])
 def test_arcface_torch_and_elasticface(tmp_path, iresnet, two_faces, form):
     centres = torch.randn(5, D)
@@ -306,7 +451,7 @@ def test_a_file_without_class_centres_is_told(tmp_path):
         (lambda s: s.update(extra=torch.ones(1)), r"1 unexpected \(extra\)"),
         (lambda s: s.update({"fc.bias": torch.ones(3)}), r"1 of another shape \(fc.bias"),
         (lambda s: s["bn1.weight"].fill_(float("nan")), r"of 2 of 2 images are NaN or infinite"),
-        (lambda s: s["fc.weight"].zero_(), r"not the weights of a trained network"),
+        (lambda s: s["fc.weight"].zero_(), r"not a trained network"),
     ],
 )
 def test_what_does_not_fit_or_work_is_an_error(tmp_path, iresnet, harm, message):

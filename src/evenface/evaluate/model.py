@@ -18,6 +18,7 @@ from evenface.evaluate.image_cache import ImageCache
 from evenface.evaluate.protocols import Protocol
 from evenface.evaluate.results import Evaluation
 from evenface.evaluate.seen import TrainingSet, seen_in_training, training_set, with_note
+from evenface.teachers.base import ALIKE
 from evenface.teachers.loading import load_teacher
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def embed_views(
 
     Raises:
         ValueError: other views, or no rows.
-        DataError: the model returns another number of embeddings than images.
+        DataError: the model returns another number of embeddings than images, or one embedding
+            for all images.
     """
     if tuple(views) not in (FLIP_SUM, FLIP_SUM[:1]):
         raise ValueError(f"views must be {FLIP_SUM[:1]} or {FLIP_SUM}, got {tuple(views)}")
@@ -67,6 +69,7 @@ def embed_views(
     else:
         embed = partial(_embed, model)
     result = np.empty((0, 0), dtype=np.float32)
+    differ = len(rows) == 1
     with progress(f"Embedding with {model.name}", len(rows), unit="images") as bar:
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
@@ -77,7 +80,15 @@ def embed_views(
             if not len(result):
                 result = np.zeros((len(manifest), embedded.shape[1]), dtype=np.float32)
             result[chosen] = embedded
+            if not differ:
+                first = result[rows[0]]
+                differ = bool(np.any(np.abs(embedded - first) > ALIKE * np.abs(first).max()))
             bar.advance(len(chosen))
+    if not differ:
+        raise DataError(
+            f"{model.name}: gives one embedding for all {len(rows):,} images, so it recognises "
+            "nobody. Check its weights and its preprocessing"
+        )
     return result
 
 

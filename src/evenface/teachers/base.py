@@ -15,7 +15,7 @@ Engine = Literal["onnxruntime", "openvino", "openvino-bf16"]
 IMAGE_SHAPE = (112, 112, 3)
 
 
-_ALIKE = 1e-6
+ALIKE = 1e-6
 """Relative distance between the embeddings of two unlike pictures that is none."""
 
 
@@ -63,14 +63,14 @@ def check_images(images: np.ndarray) -> None:
         )
 
 
-def check_network(teacher: Teacher, where: Path) -> None:
-    """DataError, naming the file, where two unlike pictures have one embedding."""
+def check_network(teacher: Teacher, where: str | Path) -> None:
+    """DataError, naming ``where`` it is from, where two unlike pictures have one embedding."""
     ramp = np.linspace(0, 255, 112).astype(np.uint8)
     board = (np.indices((112, 112)).sum(axis=0) // 14 % 2 * 255).astype(np.uint8)
     pictures = np.stack([np.broadcast_to(ramp[:, None], (112, 112)), board])
     first, second = teacher.embed(np.repeat(pictures[..., None], 3, axis=3)).astype(np.float64)
-    if np.linalg.norm(first - second) <= _ALIKE * np.linalg.norm(first):
+    if np.linalg.norm(first - second) <= ALIKE * np.linalg.norm(first):
         raise DataError(
-            f"{where}: a gradient and a chequerboard have the same embedding, so these are not the "
-            "weights of a trained network"
+            f"{where}: a gradient and a chequerboard have the same embedding, so this is not a "
+            "trained network"
         )

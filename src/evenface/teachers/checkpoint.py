@@ -1,7 +1,8 @@
 """Teachers from PyTorch weights: our own runs, and published weights of the field.
 
 Published weights have the keys of :mod:`evenface.models.iresnet` (arcface_torch, ElasticFace) or
-of :mod:`evenface.models.ir` (AdaFace, CVLface); see :mod:`evenface.models.weights` for the files.
+of :mod:`evenface.models.ir` (AdaFace, CVLface, face.evoLVe, insightface_pytorch); see
+:mod:`evenface.models.weights` for the files.
 """
 
 from __future__ import annotations
@@ -199,8 +200,15 @@ def save_centres(source: Path, out: Path, *, embedding_size: int) -> tuple[int, 
 def _recognise(state: dict[str, torch.Tensor], path: Path) -> str:
     for part, networks in _BLOCKS.items():
         numbers = {key.split(".")[1] for key in state if key.startswith(f"{part}.")}
-        if len(numbers) in networks:
-            return networks[len(numbers)]
+        if len(numbers) not in networks:
+            continue
+        name = networks[len(numbers)]
+        if part == "body":
+            se = any(".fc1." in key for key in state)
+            evolve = "body.0.res_layer.2.running_mean" not in state
+            name += ("_se" if se else "") + ("_evolve" if evolve else "")
+        if name in list_backbones():
+            return name
     raise UsageError(
         f"{path}: name the backbone that these weights belong to; "
         f"known: {', '.join(list_backbones())}"
@@ -208,12 +216,18 @@ def _recognise(state: dict[str, torch.Tensor], path: Path) -> str:
 
 
 def _usual_order(backbone: str, path: Path) -> Order:
-    if backbone in _BLOCKS["body"].values():
-        raise UsageError(
-            f"{path}: the channel order must be said, because weights of '{backbone}' are "
-            "published with either: BGR if they are AdaFace's, RGB if CVLface's"
-        )
-    return "RGB"
+    base = backbone.removesuffix("_evolve").removesuffix("_se")
+    if base not in _BLOCKS["body"].values():
+        return "RGB"
+    of = (
+        "BGR if they were trained on images as OpenCV reads them, RGB if on Pillow's"
+        if backbone.endswith("_evolve")
+        else "BGR if they are AdaFace's, RGB if CVLface's"
+    )
+    raise UsageError(
+        f"{path}: the channel order must be said, because weights of '{backbone}' are "
+        f"published with either: {of}. Add --order"
+    )
 
 
 def _embedding_size(state: dict[str, torch.Tensor]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import secrets
 import sys
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from evenface.errors import DataError, UsageError
-from evenface.files import fingerprint
-from evenface.teachers.base import IMAGE_SHAPE, check_images
+from evenface.files import fingerprint, sha256_file
+from evenface.teachers.base import IMAGE_SHAPE, check_images, check_network
 
 _WANTED = "a function from uint8 images (N, 112, 112, 3), RGB, to embeddings (N, D)"
 
@@ -24,7 +25,7 @@ class FunctionTeacher:
 
     What a function computes cannot be seen from outside. So unless it has an attribute
     ``fingerprint`` (a text that its author changes with the weights), its embeddings are not kept:
-    ``cacheable`` is False.
+    ``cacheable`` is False. The file of its code is part of the fingerprint.
 
     Args:
         function: what embeds.
@@ -32,7 +33,7 @@ class FunctionTeacher:
 
     Raises:
         UsageError: the function fails on a test image.
-        DataError: it does not return (N,D) finite numbers.
+        DataError: it does not return (N,D) finite numbers, or the same for unlike images.
     """
 
     def __init__(self, function: Callable[[np.ndarray], Any], *, name: str | None = None) -> None:
@@ -41,9 +42,14 @@ class FunctionTeacher:
         version = getattr(function, "fingerprint", None)
         self.cacheable = version is not None
         self.fingerprint = fingerprint(
-            {"function": self.name, "version": str(version or secrets.token_hex(16))}
+            {
+                "function": self.name,
+                "version": str(version or secrets.token_hex(16)),
+                "code": _code_digest(function),
+            }
         )
         self.embedding_size: int = self.embed(np.zeros((1, *IMAGE_SHAPE), np.uint8)).shape[1]
+        check_network(self, self.name)
 
     @property
     def details(self) -> dict[str, str]:
@@ -80,6 +86,19 @@ class FunctionTeacher:
             bad = int((~np.isfinite(output).all(axis=1)).argmax())
             raise DataError(f"{self.name} returned NaN or infinite values for image {bad}")
         return output
+
+
+def _code_digest(function: Callable[..., Any]) -> str | None:
+    """SHA-256 (hex) of the file that a function or an object's class is written in; None of one
+    without a file."""
+    try:
+        path = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        try:
+            path = inspect.getsourcefile(type(function))
+        except TypeError:
+            path = None
+    return sha256_file(Path(path)) if path and Path(path).is_file() else None
 
 
 def load(spec: Path) -> FunctionTeacher:

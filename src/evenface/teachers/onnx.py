@@ -20,10 +20,10 @@ from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import fingerprint, sha256_file
 from evenface.parallel import usable_cores
 from evenface.seeds import generator
-from evenface.teachers.base import IMAGE_SHAPE, Engine, check_images
+from evenface.teachers.base import ALIKE, IMAGE_SHAPE, Engine, check_images
 from evenface.teachers.onnx_graph import OnnxGraph
 from evenface.teachers.preprocessing import Fit, Layout, Order, Preprocessing, Size, declared
-from evenface.teachers.record import read_record
+from evenface.teachers.record import check_digest, read_record
 from evenface.teachers.relax import can_relax, relax
 from evenface.teachers.session import OnnxRuntime, Runner, open_session, read_contract
 
@@ -32,8 +32,6 @@ _AS_IT_IS = Preprocessing(mean=0.0, std=1.0)
 
 _OUTPUT = "output"
 """Under which a file beside the model may name the output."""
-_ALIKE = 1e-6
-"""Embeddings whose numbers differ by no more than this share of the largest are one embedding."""
 _MAX_COSINE_CHANGE = 1e-4
 _MAX_BF16_COSINE_CHANGE = 1e-2
 
@@ -123,6 +121,8 @@ class OnnxTeacher:
                 "std out"
             )
         self.record = read_record(session, self.path)
+        if self.record is not None:
+            check_digest(self.path)
         self.name = name or self.path.stem
         self._scaling = graph.scaling
         identity: dict[str, Any] = {
@@ -228,7 +228,7 @@ class OnnxTeacher:
                 f"{self.path}: the model gives NaN or infinite embeddings for test images. "
                 f"Check the model and the declared preprocessing ({self.preprocessing})"
             )
-        if np.ptp(output, axis=0).max() <= _ALIKE * np.abs(output).max():
+        if np.ptp(output, axis=0).max() <= ALIKE * np.abs(output).max():
             raise DataError(
                 f"{self.path}: the model gives one embedding for {count} different test images, so "
                 f"it recognises nobody. Check the model and the declared preprocessing "

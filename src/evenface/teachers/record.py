@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,12 +10,15 @@ import onnxruntime
 from pydantic import ValidationError
 
 from evenface.errors import DataError
+from evenface.files import sha256_file
 from evenface.record import Estimate, Record
 
 METADATA_KEY = "evenface"
 """Key of the record among the metadata of an ONNX file."""
 
 Precision = Literal["fp32", "fp16", "int8"]
+Input = Literal["uint8", "float"]
+"""uint8 (N, 112, 112, 3) RGB, or float32 (N, 3, 112, 112) RGB that the caller has scaled."""
 
 
 class AuditedThreshold(Record):
@@ -44,6 +48,7 @@ class ModelRecord(Record):
     embedding_size: int
     parameters: int
     precision: Precision
+    input: Input = "uint8"
     run: str
     """Fingerprint of the training run."""
     weights: str
@@ -71,3 +76,24 @@ def read_record(session: onnxruntime.InferenceSession, path: Path) -> ModelRecor
             f"{path}: its record of itself is not readable ({where}: {first['msg']}). It is "
             "damaged or was written by a later version of evenface"
         ) from None
+
+
+def check_digest(path: Path) -> None:
+    """Compare an exported file with the SHA-256 that its export report, or the hub folder's
+    configuration, records beside it; nothing happens where neither does.
+
+    Raises:
+        DataError: the file is another one.
+    """
+    for beside in (*sorted(path.parent.glob("export-*.json")), path.parent / "config.json"):
+        try:
+            content = json.loads(beside.read_text(encoding="utf-8"))
+            files = content.get("files") or {content.get("file"): content.get("sha256")}
+            expected = files.get(path.name)
+        except (OSError, ValueError, AttributeError):
+            continue  # another program's
+        if expected is not None and expected != sha256_file(path):
+            raise DataError(
+                f"{path}: not the file that {beside.name} records (SHA-256); it was changed or "
+                "damaged. Copy it anew, or export it again"
+            )
