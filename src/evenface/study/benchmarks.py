@@ -20,7 +20,7 @@ from evenface.evaluate.protocol_specs import spec_path
 from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.seeds import generator
-from evenface.study import record
+from evenface.study import layout, record
 from evenface.study.faces import StudyFaces, TestSets
 from evenface.study.given import evaluate_given
 from evenface.study.spec import (
@@ -139,7 +139,7 @@ def evaluate_arms(
         The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
         training seed; the runs that could not.
     """
-    folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
+    folders = [log.folder / layout.benchmark(benchmark.id) for benchmark in benchmarks]
     common: dict[str, Any] = {
         "version": Evaluation.model_fields["version"].default,
         "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
@@ -159,17 +159,17 @@ def evaluate_arms(
             def build(folder: Path, model: LoadedTeacher = arm.model) -> None:
                 _evaluate(folder, model, folders, settings)
 
-            at = f"evaluations/{arm.id}"
+            at = layout.evaluation(arm.id)
             teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
         for given in arm.given:
             inputs = common | {"model": given.fingerprint}
-            at, name = f"evaluations/{given.spec.name}", f"evaluate: {given.spec.name}"
+            at, name = layout.evaluation(given.spec.name), f"evaluate: {given.spec.name}"
             call = (given.spec, spec, folders, settings)
             of_run[given.at] = Stage(name, inputs, at, evaluate_given, call)
         for run in arm.runs.values():
             if run not in of_run:
                 inputs = common | {"model": _fingerprint(run)}
-                at = f"evaluations/{run.name}"
+                at = layout.evaluation(run.name)
                 name = f"evaluate: {run.name}"
                 of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, folders, settings))
     stages = list(of_run.values())
@@ -252,7 +252,7 @@ def _with_groups(
     role = "test" if name == MAIN_BENCHMARK else name
     part = spec.faces.by_role()[role]
     if isinstance(part, PublishedFaces):
-        return _published(part, name, manifest, log.folder / "data" / role, log)
+        return _published(part, name, manifest, log.folder / layout.faces(role), log)
     title = f"people of {part.path.name}" if part.kind == "folder" else "held-out identities"
     groups = "Groups are the labels the data declare."
     if isinstance(part, RenderedFaces):
@@ -281,7 +281,7 @@ def _published(
         protocol.write(folder / PROTOCOL_NAME)
         manifest.write(folder / MANIFEST_NAME)
 
-    log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=f"benchmarks/{name}")
+    log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=layout.benchmark(name))
     drawn = protocol.pairs == "drawn"
     title = f"{'pairs drawn from' if drawn else 'verification set'} {spec_path(part.spec).name}"
     pairs = "Pairs drawn by evenface, not published ones" if drawn else "Published pairs"
@@ -327,6 +327,6 @@ def _draw(
     inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
     if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
         inputs["pairs_per_person"] = PAIRS_PER_PERSON  # what None stands for
-    folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
+    folder = log.run(f"draw pairs: {identifier}", inputs, build, at=layout.benchmark(identifier))
     protocol = Protocol.read(folder / PROTOCOL_NAME)
     return Benchmark(identifier, title, statement, real_people, manifest, protocol)

@@ -20,6 +20,7 @@ from evenface.data.splits import split_by_identity
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
+from evenface.study import layout
 from evenface.study.left_out import LeftOut
 from evenface.study.sizes import (
     MIX_REPORT_NAME,
@@ -270,7 +271,7 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
                 write_json(folder / MIX_REPORT_NAME, report.model_dump())
             manifest.write(folder / MANIFEST_NAME)
 
-        folder = log.run(f"training set: {name}", inputs, build, at=f"sets/{name}")
+        folder = log.run(f"training set: {name}", inputs, build, at=layout.training_set(name))
         sets[name] = Manifest.read(folder)
     return sets
 
@@ -433,7 +434,7 @@ def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Ma
         "version": _KEPT_VERSION,
         **settings,
     }
-    return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
+    return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=layout.faces(role)))
 
 
 def _render(
@@ -454,7 +455,7 @@ def _render(
         )
 
     inputs = {"faces": part.model_dump(mode="json", exclude={"keep"}), "seed": seed}
-    at = f"data/{role}"
+    at = layout.faces(role)
     name = f"render: {role} ({part.look})"
     rendered = Manifest.read(log.run(name, inputs, build, at=at, portable=True))
     return _kept(rendered, part.keep, role)
@@ -493,7 +494,7 @@ def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Man
         )
 
     inputs = {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
-    return Manifest.read(log.run(f"import: {role}", inputs, build, at=f"data/{role}"))
+    return Manifest.read(log.run(f"import: {role}", inputs, build, at=layout.faces(role)))
 
 
 def check_folder(part: FolderFaces, role: str, spec: StudySpec) -> None:
@@ -544,7 +545,7 @@ def real_people(name: str, log: StageLog) -> Manifest:
         }
         importer[name](folder)
 
-    return Manifest.read(log.run(f"import: {name}", {"asset": name}, build, at=f"data/{name}"))
+    return Manifest.read(log.run(f"import: {name}", {"asset": name}, build, at=layout.faces(name)))
 
 
 def import_options(part: FolderFaces) -> dict[str, Any]:

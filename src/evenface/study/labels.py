@@ -17,6 +17,7 @@ from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import read_json, sha256_file
 from evenface.seeds import derive_seed, generator
+from evenface.study import layout
 from evenface.study.faces import StudyFaces, training_sets, without_groups
 from evenface.study.spec import PredictionsFile, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stages import StageLog
@@ -68,7 +69,7 @@ def label_synthetic(spec: StudySpec, faces: StudyFaces, log: StageLog) -> StudyF
     def build(folder: Path) -> None:
         label_manifest(faces.synthetic, **settings).write(folder)
 
-    folder = log.run("label: synthetic", inputs, build, at="labels/synthetic")
+    folder = log.run("label: synthetic", inputs, build, at=layout.LABELS)
     report = LabelReport.model_validate(read_json(folder / REPORT_NAME))
     return replace(faces, synthetic=Manifest.read(folder), labels=report)
 

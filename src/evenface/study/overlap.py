@@ -14,6 +14,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.overlap import bare_name, find_overlap, rows_without
 from evenface.errors import UsageError
 from evenface.files import read_json, write_json
+from evenface.study import layout
 from evenface.study.faces import StudyFaces
 from evenface.study.left_out import LEFT_OUT, LeftOut, LeftOutOf, LeftOutPerson, Likeness, Reason
 from evenface.study.spec import OverlapRules, StudySpec, plain_name, teacher_id
@@ -63,7 +64,7 @@ def leave_out_people(spec: StudySpec, faces: StudyFaces, log: StageLog) -> Study
         found = find_people(training, tests, rules, faces.group_by, teacher, embedded)
         write_json(folder / LEFT_OUT.name, found.model_dump(mode="json"))
 
-    folder = log.run(STAGE, inputs, build, at=str(LEFT_OUT.parent))
+    folder = log.run(STAGE, inputs, build, at=layout.OVERLAP)
     found = LeftOut.model_validate(read_json(folder / LEFT_OUT.name))
     note(found.sentence)
     return without_people(faces, found)
@@ -164,7 +165,7 @@ def _embed_once(
         cached_embeddings(teacher.model, manifest, folder, views=("original",))
 
     inputs = {"teacher": teacher.model.fingerprint, "images": manifest.image_fingerprint}
-    title, at = f"{teacher.id} embeds, to compare: {name}", f"overlap-embeddings/{name}"
+    title, at = f"{teacher.id} embeds, to compare: {name}", layout.compared_embeddings(name)
     return EmbeddingCache.open(log.run(title, inputs, build, at=at, portable=True))
 
 

@@ -17,6 +17,7 @@ from evenface.data.manifest import Manifest
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
 from evenface.parallel import usable_cores
+from evenface.study import layout
 from evenface.study.cells import Cell, cells
 from evenface.study.estimates import (
     Pace,
@@ -260,7 +261,7 @@ class _Planner:
     ) -> Manifest | None:
         path, manifest, note = path_of(part), None, ""
         there = path is None or path.exists()
-        imported = (self.log.folder / "data" / role).exists()
+        imported = (self.log.folder / layout.faces(role)).exists()
         prepared = path is not None and is_dataset(path)
         if not there:
             note = f"{path} is missing"
@@ -346,7 +347,9 @@ class _Planner:
             reckoned = set_size(wanted, *sources)
             self.sizes[f"set {name}"] = self.known.get(f"set {name}", reckoned)
             self.real_shares[name] = real_share(wanted, *sources)
-            state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
+            state: State = (
+                "unknown" if (self.log.folder / layout.training_set(name)).exists() else "to do"
+            )
             if known:
                 state = "to do"
                 faces = self._study_faces()
@@ -355,7 +358,7 @@ class _Planner:
                     found = training_sets(alone, faces, self.log)[name]
                     self.sets[name], state = found, "finished"
                     self.sizes[f"set {name}"] = Size(len(found.identities()), len(found), True)
-                    folder = self.log.folder / "sets" / name
+                    folder = self.log.folder / layout.training_set(name)
                     self.real_shares[name] = counted_real_share(wanted, folder)
                 except NotBuilt:
                     pass
@@ -385,8 +388,8 @@ class _Planner:
         return sizes[0] if sizes else DEFAULT_EMBEDDING_SIZE
 
     def _trained_teacher(self, given: TrainedTeacher) -> tuple[State, int]:
-        at, name = f"teachers/{given.name}", f"train teacher: {given.name}"
-        recipe = teacher_recipe(self.spec, given, self.log.folder / "sets" / given.set)
+        at, name = layout.teacher(given.name), f"train teacher: {given.name}"
+        recipe = teacher_recipe(self.spec, given, self.log.folder / layout.training_set(given.set))
         state: State = "to do" if self.log.mark(name, at) is None else "unknown"
         if manifest := self.sets.get(given.set):
             inputs = {"run": recipe.fingerprint(manifest.fingerprint, None)}
@@ -405,7 +408,7 @@ class _Planner:
         for given in self.networks.values():
             if not isinstance(given, TrainedTeacher):
                 continue
-            name = f"teachers/{given.name}"
+            name = layout.teacher(given.name)
             state = states[f"teacher: {given.name}"]
             steps = _steps(self.teacher_recipes[name], self.sizes[f"set {given.set}"].images)
             spent = self.log.seconds.get(f"train teacher: {given.name}", 0.0)
@@ -420,9 +423,11 @@ class _Planner:
     def _embeddings(self, name: str, given: GivenTeacher) -> list[int]:
         """Look at a teacher's embeddings of both sources; their size, where they are there."""
         sizes, states = [], []
-        source = self.log.folder / "teachers" / name if isinstance(given, TrainedTeacher) else given
+        source = (
+            self.log.folder / layout.teacher(name) if isinstance(given, TrainedTeacher) else given
+        )
         for role in ("real", "synthetic"):
-            at = f"embeddings/{name}/{role}"
+            at = layout.embeddings(name, role)
             state: State = "to do"
             if (self.log.folder / at / "cache.json").exists():
                 record = CacheRecord.read(self.log.folder / at)
@@ -459,10 +464,10 @@ class _Planner:
                 f"{cell.id}-s{seed}",
                 overrides=cell.overrides,
                 seed=seed,
-                data=folder / "sets" / cell.set,
+                data=folder / layout.training_set(cell.set),
                 size=size,
                 cache=self._cache(cell.set, cell, seed),
-                first=folder / "sets" / on if (on := self._first(cell)) else None,
+                first=folder / layout.training_set(on) if (on := self._first(cell)) else None,
                 first_cache=self._cache(on, cell, seed) if on else None,
                 epoch_images=epoch,
             )
@@ -516,7 +521,7 @@ class _Planner:
         """The folder of a cell's teacher's embeddings of a training set."""
         if cell.teacher is None:
             return None
-        return self.log.folder / "sets" / name / f"embeddings-{self._network(cell, seed)}"
+        return self.log.folder / layout.set_embeddings(str(self._network(cell, seed)), name)
 
     def _needs(self, cell: Cell, seed: int) -> tuple[str, ...]:
         network = self._network(cell, seed)
@@ -539,7 +544,7 @@ class _Planner:
         whose = None if network is None else self.teachers.get(network)
         lacks_first = self._first(cell) not in {None, *self.sets}
         if manifest is None or lacks_first or (cell.teacher is not None and whose is None):
-            begun = self.log.mark(f"train: {run.name}", f"runs/{run.name}") is not None
+            begun = self.log.mark(f"train: {run.name}", layout.run(run.name)) is not None
             return replace(run, state="unknown") if begun else run
         on = self._first(cell)
         first = None if on is None else self.sets[on]
@@ -580,10 +585,10 @@ class _Planner:
         tests = [MAIN_BENCHMARK, *self.spec.faces.more_tests, *self.spec.evaluation.real_people]
         for name in tests:
             role = "test" if name == MAIN_BENCHMARK else name
-            drawn = self._there(f"draw pairs: {name}", f"benchmarks/{name}")
+            drawn = self._there(f"draw pairs: {name}", layout.benchmark(name))
             state: State = "unknown" if drawn else "to do"
             self.stages.append(PlannedStage(f"pairs: {name}", state, (f"faces: {role}",)))
-        there = [self._there(f"evaluate: {run.name}", f"evaluations/{run.name}") for run in runs]
+        there = [self._there(f"evaluate: {run.name}", layout.evaluation(run.name)) for run in runs]
         note = f"{sum(there)} of {len(runs)} networks were evaluated before" if any(there) else ""
         state = "unknown" if done and all(there) else "to do"
         needs = (*(f"pairs: {name}" for name in tests), "runs")
@@ -631,7 +636,7 @@ class _Planner:
                 yield (None if images is None else embedding_bytes(images, size)), there
             for set_ in (of for teacher, of in used if teacher == name):
                 images = self.sizes[f"set {set_}"].images
-                folder = self.log.folder / "sets" / set_ / f"embeddings-{name}"
+                folder = self.log.folder / layout.set_embeddings(name, set_)
                 yield (None if images is None else embedding_bytes(images, size)), folder.exists()
 
 

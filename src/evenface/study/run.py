@@ -15,6 +15,7 @@ from evenface.data.manifest import Manifest
 from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.lock import LOCK_NAME, FolderLock
+from evenface.study import layout
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
 from evenface.study.faces import (
@@ -87,7 +88,7 @@ def run_study(
         try:
             return _run(spec, out, log, command=command, prepare_only=prepare_only)
         except EmbeddingsWait:
-            return out / "embeddings"
+            return out / layout.EMBEDDINGS
 
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:

@@ -14,6 +14,7 @@ from evenface.console import warn
 from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.files import read_json, write_json
 from evenface.parallel import one_line
+from evenface.study import layout
 from evenface.study.stage import Mark, Stage, carry_out
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import CHECKPOINTS_NAME
@@ -48,7 +49,7 @@ class StudyRun:
     @property
     def at(self) -> str:
         """The run's folder, relative to the study's."""
-        return f"runs/{self.name}"
+        return layout.run(self.name)
 
     def stage(self) -> Stage:
         """What a :class:`~evenface.study.stages.StageLog` builds.

@@ -14,6 +14,7 @@ from evenface.console import note, progress
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
+from evenface.study import layout
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.embedding import begin_task, embed_together
@@ -208,13 +209,13 @@ def _source(
     """What a teacher is loaded from; one that the study trains is trained."""
     if isinstance(given, str):
         return given
-    recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
+    recipe = teacher_recipe(spec, given, log.folder / layout.training_set(given.set))
     inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
 
     def build(folder: Path) -> None:
         train_teacher(folder, recipe, given.processes)
 
-    at = f"teachers/{given.name}"
+    at = layout.teacher(given.name)
     return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
 
 
@@ -271,7 +272,7 @@ def embed_sources(
 
         def build(folder: Path, name: str = name, manifest: Manifest = manifest) -> None:
             if isinstance(given, ShuffledTeacher):
-                other = EmbeddingCache.open(log.folder / "embeddings" / given.shuffle / name)
+                other = EmbeddingCache.open(log.folder / layout.embeddings(given.shuffle, name))
                 shuffle_cache(other, folder)
                 return
             source = teacher.sources[network]
@@ -287,7 +288,7 @@ def embed_sources(
         }
         if isinstance(given, ShuffledTeacher):
             inputs["shuffled"] = given.shuffle
-        at = f"embeddings/{network}/{name}"
+        at = layout.embeddings(network, name)
         title = f"teacher {network} embeds: {name}"
         try:
             folder = log.run(title, inputs, build, at=at, portable=True)
@@ -355,10 +356,10 @@ def train_students(
                 f"{cell.id}-s{seed}",
                 overrides=cell.overrides,
                 seed=seed,
-                data=log.folder / "sets" / cell.set,
+                data=log.folder / layout.training_set(cell.set),
                 size=size,
                 cache=None if network is None else caches[cell.set, network],
-                first=None if on is None else log.folder / "sets" / on,
+                first=None if on is None else log.folder / layout.training_set(on),
                 first_cache=None if on is None or network is None else caches[on, network],
                 epoch_images=epoch_images,
             )
@@ -503,7 +504,7 @@ def _gather(
         subset_cache(embedded, manifest, folder)
 
     inputs = {"teacher": _teacher_fingerprint(embedded), "images": manifest.image_fingerprint}
-    at = f"sets/{name}/embeddings-{teacher}"
+    at = layout.set_embeddings(teacher, name)
     return log.run(f"teacher {teacher}, embeddings of set: {name}", inputs, build, at=at)
 
 
@@ -525,7 +526,7 @@ def untrained_students(spec: StudySpec, size: int, log: StageLog) -> list[StudyA
                 _initialise(folder, recipe, size)
 
             inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
-            at = f"runs/{arm}-s{seed}"
+            at = layout.run(f"{arm}-s{seed}")
             runs[seed] = log.run(f"{title}, seed {seed}", inputs, build, at=at)
         arms.append(StudyArm(arm, title, "untrained", None, None, None, tuple(runs), runs=runs))
     return arms
