@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,18 @@ from evenface.study.spec import (
     MAIN_BENCHMARK,
     RANDOM_GROUPS,
     STUDY_TEACHER,
+    GivenModel,
     PublishedFaces,
     RenderedFaces,
     StudySpec,
 )
-from evenface.study.stages import Stage, StageLog
+from evenface.study.stage import Stage
+from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,26 +96,15 @@ def draw_benchmarks(
     another model on it.
     """
     benchmarks = [
-        _with_groups(spec, name, manifest, faces.group_by, log)
-        for name, manifest in {MAIN_BENCHMARK: faces.test, **faces.more_tests}.items()
+        _with_groups(spec, name, faces, log) for name in (MAIN_BENCHMARK, *spec.faces.more_tests)
     ]
     if spec.evaluation.random_groups:
-        main, group_by = benchmarks[0], faces.group_by
-        benchmarks.append(
-            _draw(
-                spec,
-                RANDOM_GROUPS,
-                f"{main.title}, dealt to groups at random",
-                "Groups mean nothing here: nothing may be found.",
-                main.real_people,
-                _dealt_at_random(faces.test, group_by, spec.seed),
-                group_by,
-                log,
-            )
-        )
-    for name, manifest in faces.real_people.items():
-        title, statement, real = _PEOPLE[name]
-        benchmarks.append(_draw(spec, name, title, statement, real, manifest, None, log))
+        main = benchmarks[0]
+        title = f"{main.title}, dealt to groups at random"
+        nothing = "Groups mean nothing here: nothing may be found."
+        benchmarks.append(_draw(spec, RANDOM_GROUPS, title, nothing, main.real_people, faces, log))
+    for name in faces.real_people:
+        benchmarks.append(_draw(spec, name, *_PEOPLE[name], faces, log))
     return benchmarks
 
 
@@ -139,49 +133,30 @@ def evaluate_arms(
         The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
         training seed; the runs that could not.
     """
-    folders = [log.folder / layout.benchmark(benchmark.id) for benchmark in benchmarks]
-    common: dict[str, Any] = {
-        "version": Evaluation.model_fields["version"].default,
-        "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
-        "replicates": spec.evaluation.replicates,
-        "level": spec.claim_settings.level,
-        "seed": spec.seed,
-    }
-    settings = {key: common[key] for key in ("replicates", "level", "seed")}
-    if options := spec.evaluation.options:
-        common["options"], settings = options, settings | options
+    on_all = EvaluationStages(spec, log.folder, lambda: benchmarks)
     teachers: dict[str, Path] = {}
     of_run: dict[Path, Stage] = {}
     for arm in arms:
         if arm.model is not None:
-            inputs = common | {"model": arm.model.fingerprint}
-
-            def build(folder: Path, model: LoadedTeacher = arm.model) -> None:
-                _evaluate(folder, model, folders, settings)
-
-            at = layout.evaluation(arm.id)
-            teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
+            teachers[arm.id] = log.run(
+                on_all.of_model(arm.id, arm.title, partial(_same, arm.model))
+            )
         for given in arm.given:
-            inputs = common | {"model": given.fingerprint}
-            at, name = layout.evaluation(given.spec.name), f"evaluate: {given.spec.name}"
-            call = (given.spec, spec, folders, settings)
-            of_run[given.at] = Stage(name, inputs, at, evaluate_given, call)
+            of_run[given.at] = on_all.of_given(given.spec, partial(_same, given.fingerprint))
         for run in arm.runs.values():
-            if run not in of_run:
-                inputs = common | {"model": _fingerprint(run)}
-                at = layout.evaluation(run.name)
-                name = f"evaluate: {run.name}"
-                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, folders, settings))
+            of_run.setdefault(run, on_all.of_run(run, partial(_same, run)))
     stages = list(of_run.values())
     with _counted(stages, log) as watch:
         together = log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
         )
-    of_stage = {failure.stage.at: failure for failure in together.failures}
-    failed = {run: of_stage[stage.at] for run, stage in of_run.items() if stage.at in of_stage}
+    of_stage = {failure.stage.folder: failure for failure in together.failures}
+    failed = {
+        run: of_stage[stage.folder] for run, stage in of_run.items() if stage.folder in of_stage
+    }
     left, failures = without_failed(arms, failed)
     places = {
-        arm.id: [log.folder / of_run[run].at for run in arm.models.values()] for arm in left
+        arm.id: [log.folder / of_run[run].folder for run in arm.models.values()] for arm in left
     } | {arm: [at] for arm, at in teachers.items()}
     evaluations = {
         arm: {
@@ -193,6 +168,89 @@ def evaluate_arms(
         if at
     }
     return left, evaluations, failures
+
+
+def _same(value: T) -> T:
+    return value
+
+
+@dataclass(frozen=True)
+class EvaluationStages:
+    """Makes the stages that evaluate a model on all tests.
+
+    Attributes:
+        spec: the study.
+        folder: the study's.
+        benchmarks: the tests.
+    """
+
+    spec: StudySpec
+    folder: Path
+    benchmarks: Callable[[], Sequence[Benchmark]]
+
+    def of_model(self, arm: str, title: str, model: Callable[[], LoadedTeacher]) -> Stage:
+        """Of a model that this process has loaded, or loads."""
+
+        def build(folder: Path) -> None:
+            _evaluate(folder, model(), *self._arguments)
+
+        return self._stage(title, arm, lambda: model().fingerprint, build)
+
+    def of_run(self, run: Path, trained: Callable[[], Path]) -> Stage:
+        """Of a run; ``trained`` gives its folder once it is finished."""
+        call = (run, *self._arguments)
+        return self._stage(run.name, run.name, lambda: _fingerprint(trained()), _evaluate_run, call)
+
+    def of_given(self, given: GivenModel, model: Callable[[], str]) -> Stage:
+        """Of a model that the user brought; ``model`` gives its fingerprint."""
+        call = (given, self.spec, *self._arguments)
+        return self._stage(given.name, given.name, model, evaluate_given, call)
+
+    def _stage(
+        self,
+        title: str,
+        name: str,
+        model: Callable[[], str],
+        build: Callable[..., Any],
+        arguments: tuple[Any, ...] = (),
+    ) -> Stage:
+        return Stage(
+            f"evaluate: {title}",
+            lambda: self._inputs() | {"model": model()},
+            layout.evaluation(name),
+            build,
+            arguments,
+            kind="evaluate",
+            portable=True,
+        )
+
+    @property
+    def _arguments(self) -> tuple[list[Path], dict[str, Any]]:
+        folders = [self.folder / layout.benchmark(name) for name in benchmark_names(self.spec)]
+        return folders, self._settings() | self.spec.evaluation.options
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "replicates": self.spec.evaluation.replicates,
+            "level": self.spec.claim_settings.level,
+            "seed": self.spec.seed,
+        }
+
+    def _inputs(self) -> dict[str, Any]:
+        options = self.spec.evaluation.options
+        return {
+            "version": Evaluation.model_fields["version"].default,
+            "protocols": fingerprint([of.protocol.fingerprint for of in self.benchmarks()]),
+            **self._settings(),
+            **({"options": options} if options else {}),
+        }
+
+
+def benchmark_names(spec: StudySpec) -> list[str]:
+    """The study's tests: its own, then sets of other people."""
+    own = [MAIN_BENCHMARK, *spec.faces.more_tests]
+    drawn = [RANDOM_GROUPS] if spec.evaluation.random_groups else []
+    return [*own, *drawn, *spec.evaluation.real_people]
 
 
 def _fingerprint(run: Path) -> str:
@@ -247,12 +305,12 @@ def _evaluate(
 
 
 def _with_groups(
-    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
+    spec: StudySpec, name: str, faces: StudyFaces | TestSets, log: StageLog
 ) -> Benchmark:
     role = "test" if name == MAIN_BENCHMARK else name
     part = spec.faces.by_role()[role]
     if isinstance(part, PublishedFaces):
-        return _published(part, name, manifest, log.folder / layout.faces(role), log)
+        return _published(spec, part, name, faces, log)
     title = f"people of {part.path.name}" if part.kind == "folder" else "held-out identities"
     groups = "Groups are the labels the data declare."
     if isinstance(part, RenderedFaces):
@@ -268,20 +326,17 @@ def _with_groups(
         statement += ", nor a teacher. "
     else:
         statement += "; whom the teachers were trained on is not known to this program. "
+    manifest, _ = _tested(spec, name, faces)
     real_people = set(manifest.column("origin")) == {"real"}
-    return _draw(spec, name, title, statement + groups, real_people, manifest, group_by, log)
+    return _draw(spec, name, title, statement + groups, real_people, faces, log)
 
 
 def _published(
-    part: PublishedFaces, name: str, manifest: Manifest, kept: Path, log: StageLog
+    spec: StudySpec, part: PublishedFaces, name: str, faces: StudyFaces | TestSets, log: StageLog
 ) -> Benchmark:
-    protocol = Protocol.read(kept / PROTOCOL_NAME)
-
-    def build(folder: Path) -> None:
-        protocol.write(folder / PROTOCOL_NAME)
-        manifest.write(folder / MANIFEST_NAME)
-
-    log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=layout.benchmark(name))
+    folder = log.run(pairs_stage(spec, name, lambda: faces, log.folder))
+    protocol = Protocol.read(folder / PROTOCOL_NAME)
+    manifest, _ = _tested(spec, name, faces)
     drawn = protocol.pairs == "drawn"
     title = f"{'pairs drawn from' if drawn else 'verification set'} {spec_path(part.spec).name}"
     pairs = "Pairs drawn by evenface, not published ones" if drawn else "Published pairs"
@@ -301,14 +356,64 @@ def _trained_looks(spec: StudySpec) -> set[str]:
 
 def _draw(
     spec: StudySpec,
-    identifier: str,
+    name: str,
     title: str,
     statement: str,
     real_people: bool,
-    manifest: Manifest,
-    group_by: str | None,
+    faces: StudyFaces | TestSets,
     log: StageLog,
 ) -> Benchmark:
+    folder = log.run(pairs_stage(spec, name, lambda: faces, log.folder))
+    manifest, _ = _tested(spec, name, faces)
+    protocol = Protocol.read(folder / PROTOCOL_NAME)
+    return Benchmark(name, title, statement, real_people, manifest, protocol)
+
+
+def _tested(
+    spec: StudySpec, name: str, faces: StudyFaces | TestSets
+) -> tuple[Manifest, str | None]:
+    """The faces of a test, and the attribute of its groups."""
+    if name in faces.real_people:
+        return faces.real_people[name], None
+    if name == RANDOM_GROUPS:
+        return _dealt_at_random(faces.test, faces.group_by, spec.seed), faces.group_by
+    return {MAIN_BENCHMARK: faces.test, **faces.more_tests}[name], faces.group_by
+
+
+def pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets], study: Path
+) -> Stage:
+    """Draws the pairs of a test, or keeps the published ones.
+
+    Args:
+        spec: the study.
+        name: one of :func:`benchmark_names`.
+        faces: those of the study.
+        study: its folder.
+    """
+    role = "test" if name == MAIN_BENCHMARK else name
+    if isinstance(spec.faces.by_role().get(role), PublishedFaces):
+        return _kept_pairs_stage(spec, name, faces, study / layout.faces(role))
+    return _drawn_pairs_stage(spec, name, faces)
+
+
+def _kept_pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets], kept: Path
+) -> Stage:
+    def inputs() -> dict[str, Any]:
+        _tested(spec, name, faces())  # they are there
+        return {"pairs": Protocol.read(kept / PROTOCOL_NAME).fingerprint}
+
+    def build(folder: Path) -> None:
+        Protocol.read(kept / PROTOCOL_NAME).write(folder / PROTOCOL_NAME)
+        _tested(spec, name, faces())[0].write(folder / MANIFEST_NAME)
+
+    return Stage(f"pairs: {name}", inputs, layout.benchmark(name), build, kind="pairs")
+
+
+def _drawn_pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets]
+) -> Stage:
     settings: dict[str, Any] = {
         "folds": spec.evaluation.folds,
         "pairs_per_group": spec.evaluation.pairs_per_group,
@@ -317,16 +422,18 @@ def _draw(
     if spec.evaluation.score_pairs is not None:
         settings["max_pairs"] = spec.evaluation.score_pairs
 
+    def inputs() -> dict[str, Any]:
+        manifest, group_by = _tested(spec, name, faces())
+        common = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
+        if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
+            return {**common, "pairs_per_person": PAIRS_PER_PERSON}  # what None stands for
+        return common
+
     def build(folder: Path) -> None:
-        protocol = protocol_from_manifest(
-            manifest, group_by=(group_by,) if group_by else (), name=identifier, **settings
-        )
+        manifest, group_by = _tested(spec, name, faces())
+        groups = (group_by,) if group_by else ()
+        protocol = protocol_from_manifest(manifest, group_by=groups, name=name, **settings)
         protocol.write(folder / PROTOCOL_NAME)
         manifest.write(folder / MANIFEST_NAME)
 
-    inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
-    if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
-        inputs["pairs_per_person"] = PAIRS_PER_PERSON  # what None stands for
-    folder = log.run(f"draw pairs: {identifier}", inputs, build, at=layout.benchmark(identifier))
-    protocol = Protocol.read(folder / PROTOCOL_NAME)
-    return Benchmark(identifier, title, statement, real_people, manifest, protocol)
+    return Stage(f"draw pairs: {name}", inputs, layout.benchmark(name), build, kind="pairs")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from evenface.study.left_out import LEFT_OUT
 
+ASSETS = "assets"
+"""Says that the study's assets were fetched."""
 OVERLAP = str(LEFT_OUT.parent)
 """Training people whom a test has."""
 LABELS = "labels/synthetic"
@@ -57,3 +59,8 @@ def benchmark(name: str) -> str:
 def evaluation(name: str) -> str:
     """A model's results on all tests."""
     return f"evaluations/{name}"
+
+
+def sample(role: str) -> str:
+    """A few faces of a role, in the folder of a rehearsal."""
+    return f"samples/{role}"

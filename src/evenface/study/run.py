@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from evenface.assets import ASSETS, get_assets
 from evenface.console import note, warn
 from evenface.data.manifest import Manifest
-from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.lock import LOCK_NAME, FolderLock
 from evenface.study import layout
+from evenface.study.assets import assets_stage
 from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
 from evenface.study.executors import Executor
 from evenface.study.faces import (
@@ -92,7 +92,7 @@ def run_study(
 
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
-    log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
+    log.run(assets_stage(spec))
     check_claims(spec)
     check_models(spec)
     if few := too_few_seeds(spec):
@@ -263,26 +263,3 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DataError(f"{path}: damaged. Choose another --out, or delete the folder")
     return settings
-
-
-def _assets(spec: StudySpec) -> list[str]:
-    """Names of the assets that the study uses."""
-    teachers = [t for t in spec.teachers if isinstance(t, str) and t in ASSETS]
-    rules = spec.faces.exclude_overlap
-    if rules and rules.by != "names" and (compared := spec.overlap_teacher()) in ASSETS:
-        teachers.append(compared)
-    return list(dict.fromkeys([*spec.evaluation.real_people, *teachers]))
-
-
-def _fetch(spec: StudySpec) -> None:
-    """Fetch the study's assets; EvenfaceError says how to do without those that cannot be had."""
-    try:
-        get_assets(_assets(spec))
-    except EvenfaceError as error:
-        without = []
-        if any(isinstance(teacher, str) and teacher in ASSETS for teacher in spec.teachers):
-            without.append("--teacher study")
-        if spec.evaluation.real_people:
-            without.append("--set evaluation.real_people=[]")
-        remedy = f"\nOr run the study without them: {' '.join(without)}" if without else ""
-        raise EvenfaceError(f"{error}{remedy}") from None

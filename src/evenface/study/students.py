@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,6 +30,7 @@ from evenface.study.spec import (
     TrainedTeacher,
     teacher_id,
 )
+from evenface.study.stage import Stage
 from evenface.study.stages import StageFailure, StageLog
 from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
@@ -39,6 +41,8 @@ from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, PRETRAINING_NAME, RUN_NAME, WEIGHTS_NAME
 
+Embedded = list[tuple[Manifest, EmbeddingCache]]
+"""Faces and a teacher's embeddings of them: the real ones, then the synthetic ones."""
 _OF_RUN = ("fingerprint", "seconds", "images_seen", "final", "environment")
 """What results keep of a run's record."""
 
@@ -209,14 +213,30 @@ def _source(
     """What a teacher is loaded from; one that the study trains is trained."""
     if isinstance(given, str):
         return given
-    recipe = teacher_recipe(spec, given, log.folder / layout.training_set(given.set))
-    inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
+    return str(log.run(teacher_stage(spec, given, log.folder, lambda: sets[given.set])))
+
+
+def teacher_stage(
+    spec: StudySpec, given: TrainedTeacher, study: Path, faces: Callable[[], Manifest]
+) -> Stage:
+    """Trains a teacher.
+
+    Args:
+        spec: the study.
+        given: the teacher.
+        study: the study's folder.
+        faces: its training set.
+    """
+    recipe = teacher_recipe(spec, given, study / layout.training_set(given.set))
+
+    def inputs() -> dict[str, Any]:
+        return {"run": recipe.fingerprint(faces().fingerprint, None)}
 
     def build(folder: Path) -> None:
         train_teacher(folder, recipe, given.processes)
 
     at = layout.teacher(given.name)
-    return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
+    return Stage(f"train teacher: {given.name}", inputs, at, build, kind="teacher")
 
 
 def teacher_recipe(
@@ -252,7 +272,7 @@ def embed_sources(
     log: StageLog,
     *,
     network: str | None = None,
-) -> list[tuple[Manifest, EmbeddingCache]]:
+) -> Embedded:
     """Teacher embeddings (image and mirror image) of each manifest.
 
     Args:
@@ -267,31 +287,10 @@ def embed_sources(
     caches = []
     waiting = False
     network = network or next(iter(teacher.networks))
-    model, given = teacher.networks[network], teacher.given
-    for name, manifest in manifests.items():
-
-        def build(folder: Path, name: str = name, manifest: Manifest = manifest) -> None:
-            if isinstance(given, ShuffledTeacher):
-                other = EmbeddingCache.open(log.folder / layout.embeddings(given.shuffle, name))
-                shuffle_cache(other, folder)
-                return
-            source = teacher.sources[network]
-            if log.embeddings_later:
-                begin_task(source, model, manifest, folder)
-                raise EmbeddingsWait
-            executor = log.executor(None)
-            embed_together(source, manifest, folder, executor=executor, teacher=model)
-
-        inputs = {
-            "teacher": model.fingerprint,
-            "images": manifest.image_fingerprint,
-        }
-        if isinstance(given, ShuffledTeacher):
-            inputs["shuffled"] = given.shuffle
-        at = layout.embeddings(network, name)
-        title = f"teacher {network} embeds: {name}"
+    for role, manifest in manifests.items():
+        faces = partial(manifests.__getitem__, role)
         try:
-            folder = log.run(title, inputs, build, at=at, portable=True)
+            folder = log.run(embedding_stage(network, role, lambda: teacher, faces, log))
         except EmbeddingsWait:
             waiting = True
         else:
@@ -301,10 +300,48 @@ def embed_sources(
     return caches
 
 
+def embedding_stage(
+    network: str,
+    role: str,
+    teacher: Callable[[], StudyTeacher],
+    faces: Callable[[], Manifest],
+    log: StageLog,
+) -> Stage:
+    """Embeds the faces of a role and their mirror images; see :func:`embed_sources`."""
+
+    def inputs() -> dict[str, Any]:
+        shuffled = isinstance(given := teacher().given, ShuffledTeacher)
+        return {
+            "teacher": teacher().networks[network].fingerprint,
+            "images": faces().image_fingerprint,
+            **({"shuffled": given.shuffle} if shuffled else {}),
+        }
+
+    def build(folder: Path) -> None:
+        if isinstance(given := teacher().given, ShuffledTeacher):
+            other = EmbeddingCache.open(log.folder / layout.embeddings(given.shuffle, role))
+            shuffle_cache(other, folder)
+            return
+        source, model = teacher().sources[network], teacher().networks[network]
+        if log.embeddings_later:
+            begin_task(source, model, faces(), folder)
+            raise EmbeddingsWait
+        embed_together(source, faces(), folder, executor=log.executor(None), teacher=model)
+
+    return Stage(
+        f"teacher {network} embeds: {role}",
+        inputs,
+        layout.embeddings(network, role),
+        build,
+        kind="embeddings",
+        portable=True,
+    )
+
+
 def train_students(
     spec: StudySpec,
     sets: dict[str, Manifest],
-    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
+    embedded: dict[str, Embedded],
     log: StageLog,
     *,
     epoch_images: int,
@@ -381,11 +418,11 @@ def train_students(
             note(f"{run.name}: resumed at step {step:,} of {run.steps:,}")
     title = f"train {len(stages)} students"
     steps = sum(run.steps for run in trained.values())
-    with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:
+    with _watched(title, [log.folder / stage.folder for stage in stages], steps) as watch:
         together = log.run_together(title, stages, workers=processes(spec), watch=watch)
     if len(together.failures) == len(stages):
         together.all_finished()
-    failed = {log.folder / failure.stage.at: failure for failure in together.failures}
+    failed = {log.folder / failure.stage.folder: failure for failure in together.failures}
     return without_failed(arms, failed)
 
 
@@ -493,43 +530,69 @@ def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
 
 def _gather(
     teacher: str,
-    embedded: list[tuple[Manifest, EmbeddingCache]],
+    embedded: Embedded,
     name: str,
     manifest: Manifest,
     log: StageLog,
 ) -> Path:
-    """The teacher's embeddings of a training set, in its order, gathered beside it once."""
+    """The folder of a teacher's embeddings of a training set."""
+    return log.run(gather_stage(teacher, name, lambda: embedded, lambda: manifest))
+
+
+def gather_stage(
+    network: str, name: str, embedded: Callable[[], Embedded], faces: Callable[[], Manifest]
+) -> Stage:
+    """Gathers a teacher's embeddings of a training set, in its order, beside it."""
+
+    def inputs() -> dict[str, Any]:
+        whose = _teacher_fingerprint(embedded())
+        return {"teacher": whose, "images": faces().image_fingerprint}
 
     def build(folder: Path) -> None:
-        subset_cache(embedded, manifest, folder)
+        subset_cache(embedded(), faces(), folder)
 
-    inputs = {"teacher": _teacher_fingerprint(embedded), "images": manifest.image_fingerprint}
-    at = layout.set_embeddings(teacher, name)
-    return log.run(f"teacher {teacher}, embeddings of set: {name}", inputs, build, at=at)
+    title = f"teacher {network}, embeddings of set: {name}"
+    return Stage(title, inputs, layout.set_embeddings(network, name), build, kind="gather")
 
 
-def _teacher_fingerprint(embedded: list[tuple[Manifest, EmbeddingCache]]) -> str:
+def _teacher_fingerprint(embedded: Embedded) -> str:
     return embedded[0][1].record.teacher_fingerprint
 
 
 def untrained_students(spec: StudySpec, size: int, log: StageLog) -> list[StudyArm]:
     """Each student's network before its first step: what architecture alone gives."""
-    arms = []
+    return [
+        StudyArm(arm, title, "untrained", None, None, None, tuple(stages), runs=runs)
+        for (arm, title), stages in untrained_stages(spec, size).items()
+        if (runs := {seed: log.run(stage) for seed, stage in stages.items()})
+    ]
+
+
+def untrained_stages(spec: StudySpec, size: int) -> dict[tuple[str, str], dict[int, Stage]]:
+    """Id and title of an untrained arm → training seed → what initialises its network.
+
+    Args:
+        spec: the study.
+        size: dimensions of the embedding.
+    """
+    found = {}
     for name, overrides in _backbones(spec).items():
         arm = "untrained" if name is None else f"untrained-{name}"
         title = "untrained network" if name is None else f"untrained {name}"
-        runs = {}
+        stages = {}
         for seed in spec.training_seeds:
             recipe = student_recipe(spec, arm, overrides=overrides, seed=seed, size=size)
-
-            def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
-                _initialise(folder, recipe, size)
-
             inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
-            at = layout.run(f"{arm}-s{seed}")
-            runs[seed] = log.run(f"{title}, seed {seed}", inputs, build, at=at)
-        arms.append(StudyArm(arm, title, "untrained", None, None, None, tuple(runs), runs=runs))
-    return arms
+            stages[seed] = Stage(
+                f"{title}, seed {seed}",
+                inputs,
+                layout.run(f"{arm}-s{seed}"),
+                _initialise,
+                (recipe, size),
+                kind="untrained",
+            )
+        found[arm, title] = stages
+    return found
 
 
 def _backbones(spec: StudySpec) -> dict[str | None, Mapping[str, Any]]:
