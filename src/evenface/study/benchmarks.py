@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,6 @@ from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,41 +120,43 @@ def _dealt_at_random(manifest: Manifest, group_by: str | None, seed: int) -> Man
 
 
 def evaluate_arms(
-    spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
+    spec: StudySpec,
+    arms: list[StudyArm],
+    benchmarks: list[Benchmark],
+    stages: Sequence[Stage],
+    log: StageLog,
 ) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[record.Failure]]:
     """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.
 
+    Args:
+        spec: the study.
+        arms: those with a model in place of runs are evaluated already.
+        benchmarks: the tests.
+        stages: evaluate the models of the other arms; those of failed runs are left out.
+        log: where evaluations are recorded.
+
     Returns:
         The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
         training seed; the runs that could not.
     """
-    on_all = EvaluationStages(spec, log.folder, lambda: benchmarks)
-    teachers: dict[str, Path] = {}
-    of_run: dict[Path, Stage] = {}
-    for arm in arms:
-        if arm.model is not None:
-            teachers[arm.id] = log.run(
-                on_all.of_model(arm.id, arm.title, partial(_same, arm.model))
-            )
-        for given in arm.given:
-            of_run[given.at] = on_all.of_given(given.spec, partial(_same, given.fingerprint))
-        for run in arm.runs.values():
-            of_run.setdefault(run, on_all.of_run(run, partial(_same, run)))
-    stages = list(of_run.values())
+    folder_of = {run: layout.evaluation(run.name) for arm in arms for run in arm.models.values()}
+    wanted = set(folder_of.values())
+    stages = [stage for stage in stages if stage.folder in wanted]
     with _counted(stages, log) as watch:
         together = log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
         )
     of_stage = {failure.stage.folder: failure for failure in together.failures}
-    failed = {
-        run: of_stage[stage.folder] for run, stage in of_run.items() if stage.folder in of_stage
-    }
+    failed = {run: of_stage[at] for run, at in folder_of.items() if at in of_stage}
     left, failures = without_failed(arms, failed)
     places = {
-        arm.id: [log.folder / of_run[run].folder for run in arm.models.values()] for arm in left
-    } | {arm: [at] for arm, at in teachers.items()}
+        arm.id: [log.folder / folder_of[run] for run in arm.models.values()]
+        if arm.model is None
+        else [log.folder / layout.evaluation(arm.id)]
+        for arm in left
+    }
     evaluations = {
         arm: {
             b.id: [Evaluation.read(place / b.id) for place in at]
@@ -168,10 +167,6 @@ def evaluate_arms(
         if at
     }
     return left, evaluations, failures
-
-
-def _same(value: T) -> T:
-    return value
 
 
 @dataclass(frozen=True)

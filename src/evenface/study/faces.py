@@ -455,7 +455,7 @@ def faces_stage(part: AnyFaces, role: str, spec: StudySpec) -> Stage | None:
     if isinstance(part, PublishedFaces):
         return _verification_set_stage(part, role, spec)
     if isinstance(part, FolderFaces) and not is_dataset(part.path):
-        return _import_stage(part, role)
+        return _import_stage(part, role, spec)
     return None
 
 
@@ -531,7 +531,7 @@ def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
     return manifest.select(chosen)
 
 
-def _import_stage(part: FolderFaces, role: str) -> Stage:
+def _import_stage(part: FolderFaces, role: str, spec: StudySpec) -> Stage:
     def build(folder: Path) -> None:
         from evenface.data.importing import import_dataset
 
@@ -542,6 +542,7 @@ def _import_stage(part: FolderFaces, role: str) -> Stage:
         )
 
     def inputs() -> dict[str, Any]:
+        check_folder(part, role, spec)
         return {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
 
     return Stage(f"import: {role}", inputs, layout.faces(role), build, kind="faces")

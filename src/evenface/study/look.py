@@ -18,6 +18,10 @@ class LookLog(StageLog):
             raise NotBuilt(stage.name)
         return found[0]
 
+    def made(self, stage: Stage) -> Path:
+        """As :meth:`run`."""
+        return self.run(stage)
+
     def find(self, stage: Stage) -> tuple[Path, Mark] | None:
         """Where the stage was built, or begun, from its inputs, and how far.
 

@@ -1,4 +1,4 @@
-"""A study as one graph of stages. What runs a study, plans it or looks at it walks this graph.
+"""A study as one graph of stages: what runs a study and what plans it walk this graph.
 
 Products such as a manifest are read from the folders of finished stages when they are first asked
 for. With a log that only looks, they raise :class:`~evenface.study.stage.NotBuilt` until then.
@@ -7,9 +7,9 @@ for. With a log that only looks, they raise :class:`~evenface.study.stage.NotBui
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from evenface.data.embedded import EmbeddedRows
@@ -35,6 +35,7 @@ from evenface.study.faces import (
     check_part,
     faces_stage,
     hold_out,
+    prepare_tests,
     read_faces,
     real_people_stage,
     set_stage,
@@ -50,7 +51,6 @@ from evenface.study.overlap import (
     leave_out_people,
     overlap_stage,
 )
-from evenface.study.runs import training_stage
 from evenface.study.sizes import Size, faces_size, set_size, share, total
 from evenface.study.spec import (
     MAIN_BENCHMARK,
@@ -69,6 +69,8 @@ from evenface.study.stages import StageLog
 from evenface.study.students import (
     Embedded,
     StudyTeacher,
+    Training,
+    check_embedding_sizes,
     embed_sources,
     embedding_stage,
     gather_stage,
@@ -86,23 +88,6 @@ from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe
 T = TypeVar("T")
 SOURCES = ("real", "synthetic")
 """Roles of the faces that training sets are made of."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """A student of one cell and seed.
-
-    Attributes:
-        recipe: what is trained, as far as it is known before its faces and teacher are there.
-        stage: trains it.
-        same_as: the name of an earlier run that is the same training; None: it is trained itself.
-    """
-
-    cell: Cell
-    seed: int
-    recipe: TrainRecipe
-    stage: Stage
-    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,9 +134,6 @@ class Pipeline:
             raise problem
         return cast(T, value)
 
-    def _finished(self, stage: Stage) -> Path:
-        return self._once(("folder", stage.name), lambda: self.log.run(stage))
-
     def faces_stage(self, role: str) -> Stage | None:
         """What renders or imports the faces of a role; None where nothing does."""
         part = self.spec.faces.by_role()[role]
@@ -165,7 +147,7 @@ class Pipeline:
             assert not isinstance(part, HeldOutFaces)
             check_part(part, role, self.spec)
             stage = self.faces_stage(role)
-            return read_faces(part, role, None if stage is None else self._finished(stage))
+            return read_faces(part, role, None if stage is None else self.log.run(stage))
 
         return self._once(("faces", role), make)
 
@@ -173,9 +155,11 @@ class Pipeline:
         """All faces, split and joined."""
 
         def people(name: str) -> Manifest:
-            return Manifest.read(self._finished(real_people_stage(name)))
+            return Manifest.read(self.log.run(real_people_stage(name)))
 
         def make() -> StudyFaces | TestSets:
+            if not self.spec.training_sets:
+                return prepare_tests(self.spec, self.log)
             return assemble_faces(self.spec, self.part, people)
 
         return self._once("prepared", make)
@@ -201,14 +185,7 @@ class Pipeline:
     def training_set(self, name: str) -> Manifest:
         """A training set."""
         stage = set_stage(self.spec, name, self.faces)
-        return self._once(("set", name), lambda: Manifest.read(self._finished(stage)))
-
-    def finished_set(self, name: str) -> Path | None:
-        """The folder of a training set; None where it is not finished."""
-        try:
-            return self._finished(set_stage(self.spec, name, self.faces))
-        except (NotBuilt, EvenfaceError):
-            return None
+        return self._once(("set", name), lambda: Manifest.read(self.log.run(stage)))
 
     def teacher(self, identifier: str) -> StudyTeacher:
         """A teacher with its networks."""
@@ -227,6 +204,17 @@ class Pipeline:
             return open_teachers(alone, sets, self.log)[0]
 
         return self._once(("teacher", identifier), make)
+
+    def teachers(self) -> list[StudyTeacher]:
+        """All teachers. UsageError: students learn from embeddings of different sizes."""
+
+        def make() -> list[StudyTeacher]:
+            found = [self.teacher(teacher_id(given)) for given in self.spec.teachers]
+            if self.spec.training_sets:
+                check_embedding_sizes(found)
+            return found
+
+        return self._once("teachers", make)
 
     def teacher_of(self, network: str) -> StudyTeacher:
         """The teacher that a network is of."""
@@ -257,7 +245,7 @@ class Pipeline:
         return self._once(("size", role), lambda: self._size(role))
 
     def _size(self, role: str) -> Size:
-        if role in SOURCES and self.spec.faces.exclude_overlap is not None:
+        if role in SOURCES:
             try:
                 return counted(getattr(self.cleaned(), role))
             except (NotBuilt, EvenfaceError):
@@ -485,7 +473,7 @@ class Pipeline:
                 yield replace(stage, needs=(self._set_stage(of.set),))
 
     def _embeddings(self, network: str, roles: Iterable[str]) -> Iterator[Stage]:
-        teacher = partial(self.teacher_of, network)
+        teacher = partial(self._checked_teacher, network)
         given = self.networks[network]
         needs: tuple[str, ...] = ()
         if isinstance(given, TrainedTeacher):
@@ -496,6 +484,12 @@ class Pipeline:
             faces = partial(self._to_embed, role)
             stage = embedding_stage(network, role, teacher, faces, self.log)
             yield self._embedding(stage, role, *needs)
+
+    def _checked_teacher(self, network: str) -> StudyTeacher:
+        """The teacher of a network, compared with those of the others that are there."""
+        with suppress(NotBuilt):
+            self.teachers()
+        return self.teacher_of(network)
 
     def _to_embed(self, role: str) -> Manifest:
         return self.to_embed()[role]
@@ -567,11 +561,10 @@ class Pipeline:
             for seed in self.spec.training_seeds:
                 recipe = self._recipe(cell, seed)
                 key = partial(self._run_key, cell, seed, recipe)
-                stage = training_stage(recipe, lambda key=key: {"run": key()})
-                stage = replace(stage, needs=self._needs(cell, seed))
+                needs = self._needs(cell, seed)
                 other = known.setdefault(self._identity(cell, seed, recipe), recipe.name)
                 same_as = None if other == recipe.name else other
-                found.append(Training(cell, seed, recipe, stage, same_as))
+                found.append(Training(cell, seed, recipe, key, needs, same_as))
         return found
 
     def _needs(self, cell: Cell, seed: int) -> tuple[str, ...]:
@@ -628,7 +621,7 @@ class Pipeline:
         yield Group(f"evaluate {len(stages)} networks", "evaluate", tuple(stages))
 
     def _evaluation(self, on_all: EvaluationStages, of: Stage, pairs: tuple[str, ...]) -> Stage:
-        stage = on_all.of_run(self.log.folder / of.folder, partial(self._finished, of))
+        stage = on_all.of_run(self.log.folder / of.folder, partial(self.log.made, of))
         return replace(stage, needs=(of.name, *pairs), cost=lambda: Cost(1))
 
     def _model(self, teacher: str) -> LoadedTeacher:

@@ -21,7 +21,7 @@ from evenface.study.assets import assets_of
 from evenface.study.estimates import Pace, Weight, kind_of, measure, step_seconds, together, weigh
 from evenface.study.faces import path_of, source_sizes
 from evenface.study.look import LookLog
-from evenface.study.pipeline import Group, Pipeline, Training
+from evenface.study.pipeline import Group, Pipeline
 from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
 from evenface.study.settings import changes, recipe_settings
@@ -34,7 +34,7 @@ from evenface.study.sizes import (
 )
 from evenface.study.spec import HeldOutFaces, PredictionsFile, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stage import Kind, NotBuilt, Stage
-from evenface.study.students import processes, teacher_recipe, too_few_seeds
+from evenface.study.students import Training, processes, teacher_recipe, too_few_seeds
 from evenface.teachers import teacher_names
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe
@@ -128,8 +128,8 @@ def _sizes(pipeline: Pipeline) -> dict[str, Size]:
 
 def _real_share(pipeline: Pipeline, name: str, sizes: Mapping[str, Size]) -> RealShare:
     wanted = pipeline.spec.training_sets[name]
-    if sizes[f"set {name}"].exact and (folder := pipeline.finished_set(name)) is not None:
-        return counted_real_share(wanted, folder)
+    if sizes[f"set {name}"].exact:
+        return counted_real_share(wanted, pipeline.training_set(name).folder)
     return real_share(wanted, sizes["real"], sizes["synthetic"])
 
 
@@ -336,7 +336,7 @@ def _student_runs(pipeline: Pipeline, log: LookLog) -> list[PlannedRun]:
             teacher=of.cell.teacher,
             levels=of.cell.levels,
             changes={key: change.second for key, change in differing.items()},
-            needs=of.stage.needs,
+            needs=of.needs,
             state="to do",
             steps=_steps(of.recipe, pipeline.set_size(of.cell.set).images),
             note=of.cell.note,

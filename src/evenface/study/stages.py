@@ -109,6 +109,10 @@ class StageLog:
         self._order.append(name)
         return target
 
+    def made(self, stage: Stage) -> Path:
+        """The folder of a stage that was built together with others."""
+        return self.folder / stage.folder
+
     def run_together(
         self,
         name: str,

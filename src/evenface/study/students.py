@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +22,7 @@ from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
 from evenface.study.given import Given, open_given
 from evenface.study.record import CurvePoint, Failure, Model, Run
-from evenface.study.runs import StudyRun, checkpointed_step, write_runs
+from evenface.study.runs import StudyRun, checkpointed_step, training_stage, write_runs
 from evenface.study.spec import (
     GivenTeacher,
     ShuffledTeacher,
@@ -195,8 +195,17 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
         if len(networks) > 1:
             runs = dict(zip(spec.training_seeds, map(Path, places.values()), strict=True))
         teachers.append(StudyTeacher(teacher_id(given), given, networks, places, runs))
-    if not spec.training_sets:  # their embeddings meet in no student
-        return teachers
+    if spec.training_sets:
+        check_embedding_sizes(teachers)
+    return teachers
+
+
+def check_embedding_sizes(teachers: Sequence[StudyTeacher]) -> None:
+    """Refuse teachers whose students could not be the same network.
+
+    Raises:
+        UsageError: their embedding sizes differ.
+    """
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -204,7 +213,6 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
             f"the teachers' embeddings must be of one size ({listed}), or the student without "
             "distillation would not be the same network for each. Run one study for each teacher"
         )
-    return teachers
 
 
 def _source(
@@ -338,13 +346,39 @@ def embedding_stage(
     )
 
 
+@dataclass(frozen=True)
+class Training:
+    """A student of one cell and seed.
+
+    Attributes:
+        recipe: what is trained, as far as it is known before its faces and teacher are there.
+        key: gives the fingerprint of recipe, training set and teacher.
+        needs: names of the stages that come first.
+        same_as: the name of an earlier run that is the same training; None: it is trained itself.
+    """
+
+    cell: Cell
+    seed: int
+    recipe: TrainRecipe
+    key: Callable[[], str]
+    needs: tuple[str, ...] = ()
+    same_as: str | None = None
+
+    @cached_property
+    def stage(self) -> Stage:
+        """Trains it."""
+        return replace(training_stage(self.recipe, self._inputs), needs=self.needs)
+
+    def _inputs(self) -> dict[str, Any]:
+        return {"run": self.key()}
+
+
 def train_students(
     spec: StudySpec,
-    sets: dict[str, Manifest],
-    embedded: dict[str, Embedded],
+    trainings: Sequence[Training],
+    sets: Callable[[str], Manifest],
     log: StageLog,
     *,
-    epoch_images: int,
     prepare_only: bool = False,
 ) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
@@ -354,76 +388,54 @@ def train_students(
 
     Args:
         spec: the study.
-        sets: training sets by name.
-        embedded: network of a teacher → embeddings of the images that the sets are made of.
+        trainings: those of all arms.
+        sets: gives a training set by name.
         log: where runs are recorded.
-        epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
         EvenfaceError: every run failed.
     """
-    _, real = next(iter(embedded.values()))[0]
-    size = real.embedding_size
-    taught = [
-        (cell.set, spec.network(cell.teacher, seed))
-        for cell in cells(spec)
-        if cell.teacher is not None
-        for seed in spec.training_seeds
+    for of in trainings:
+        _check_batch(of.recipe, of.cell.set, len(sets(of.cell.set)))
+    trained = [of for of in trainings if of.same_as is None]
+    runs = [
+        StudyRun(of.recipe, of.key(), of.recipe.steps(len(sets(of.cell.set)))) for of in trained
     ]
-    firsts = {name: of.pretrained.set for name, of in spec.training_sets.items() if of.pretrained}
-    taught += [(firsts[name], network) for name, network in taught if name in firsts]
-    caches = {
-        (name, network): _gather(network, embedded[network], name, sets[name], log)
-        for name, network in dict.fromkeys(taught)
-    }
-    arms: list[StudyArm] = []
-    trained: dict[str, StudyRun] = {}
-    for cell in cells(spec):
-        manifest = sets[cell.set]
-        on = firsts.get(cell.set)
-        runs: dict[int, Path] = {}
-        first: TrainRecipe | None = None
-        for seed in spec.training_seeds:
-            network = None if cell.teacher is None else spec.network(cell.teacher, seed)
-            whose = None if network is None else _teacher_fingerprint(embedded[network])
-            recipe = student_recipe(
-                spec,
-                f"{cell.id}-s{seed}",
-                overrides=cell.overrides,
-                seed=seed,
-                data=log.folder / layout.training_set(cell.set),
-                size=size,
-                cache=None if network is None else caches[cell.set, network],
-                first=None if on is None else log.folder / layout.training_set(on),
-                first_cache=None if on is None or network is None else caches[on, network],
-                epoch_images=epoch_images,
-            )
-            first = first or recipe
-            _check_batch(recipe, cell.set, len(manifest))
-            key = run_key(recipe, manifest, whose, None if on is None else sets[on])
-            if key not in trained:
-                trained[key] = StudyRun(recipe, key, recipe.steps(len(manifest)))
-            runs[seed] = log.folder / trained[key].at
-        arms.append(_arm(cell, runs, first))
-    stages = [run.stage() for run in trained.values()]
+    arms = _arms(trainings, log.folder)
+    stages = [of.stage for of in trained]
     log.prepare(stages)
-    write_runs(log.folder, list(trained.values()))
+    write_runs(log.folder, runs)
     if prepare_only:
         return arms, []
-    for run in trained.values():
+    for run, stage in zip(runs, stages, strict=True):
         step = checkpointed_step(log.folder / run.at)
-        if step and not log.finished([run.stage()]):
+        if step and not log.finished([stage]):
             note(f"{run.name}: resumed at step {step:,} of {run.steps:,}")
     title = f"train {len(stages)} students"
-    steps = sum(run.steps for run in trained.values())
+    steps = sum(run.steps for run in runs)
     with _watched(title, [log.folder / stage.folder for stage in stages], steps) as watch:
         together = log.run_together(title, stages, workers=processes(spec), watch=watch)
     if len(together.failures) == len(stages):
         together.all_finished()
     failed = {log.folder / failure.stage.folder: failure for failure in together.failures}
     return without_failed(arms, failed)
+
+
+def _arms(trainings: Sequence[Training], study: Path) -> list[StudyArm]:
+    """The arms that the trainings are of, in their order."""
+    of_cell: dict[str, list[Training]] = {}
+    for of in trainings:
+        of_cell.setdefault(of.cell.id, []).append(of)
+    return [
+        _arm(
+            found[0].cell,
+            {of.seed: study / layout.run(of.same_as or of.recipe.name) for of in found},
+            found[0].recipe,
+        )
+        for found in of_cell.values()
+    ]
 
 
 def run_key(
@@ -528,17 +540,6 @@ def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
         )
 
 
-def _gather(
-    teacher: str,
-    embedded: Embedded,
-    name: str,
-    manifest: Manifest,
-    log: StageLog,
-) -> Path:
-    """The folder of a teacher's embeddings of a training set."""
-    return log.run(gather_stage(teacher, name, lambda: embedded, lambda: manifest))
-
-
 def gather_stage(
     network: str, name: str, embedded: Callable[[], Embedded], faces: Callable[[], Manifest]
 ) -> Stage:
@@ -559,12 +560,20 @@ def _teacher_fingerprint(embedded: Embedded) -> str:
     return embedded[0][1].record.teacher_fingerprint
 
 
-def untrained_students(spec: StudySpec, size: int, log: StageLog) -> list[StudyArm]:
+def untrained_students(spec: StudySpec, size: int, study: Path) -> list[StudyArm]:
     """Each student's network before its first step: what architecture alone gives."""
     return [
-        StudyArm(arm, title, "untrained", None, None, None, tuple(stages), runs=runs)
+        StudyArm(
+            arm,
+            title,
+            "untrained",
+            None,
+            None,
+            None,
+            tuple(stages),
+            runs={seed: study / stage.folder for seed, stage in stages.items()},
+        )
         for (arm, title), stages in untrained_stages(spec, size).items()
-        if (runs := {seed: log.run(stage) for seed, stage in stages.items()})
     ]
 
 
