@@ -112,11 +112,13 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
         UsageError: before anything is imported: folders that are not there, and training sets that
             ask for more identities than their sources have.
     """
-    return assemble_faces(
-        spec,
-        lambda role: obtain(spec.faces.by_role()[role], role, spec, log),
-        lambda name: real_people(name, log),
-    )
+
+    def of_role(role: str) -> Manifest:
+        part = spec.faces.by_role()[role]
+        assert not isinstance(part, HeldOutFaces)
+        return obtain(part, role, spec, log)
+
+    return assemble_faces(spec, of_role, lambda name: real_people(name, log))
 
 
 def assemble_faces(
@@ -143,7 +145,7 @@ def assemble_faces(
     more_tests = {name: faces(name) for name in spec.faces.more_tests}
     _keep_apart(spec, {"real": real, **sources}, {"test": test, **more_tests})
     synthetic = join_sources(spec, sources)
-    others = {name: people(name) for name in spec.evaluation.real_people}
+    others: dict[str, Manifest] = {name: people(name) for name in spec.evaluation.real_people}
     return StudyFaces(real, synthetic, test, more_tests, group_by, others)
 
 

@@ -459,8 +459,11 @@ class Pipeline:
             yield replace(
                 set_stage(self.spec, name, self.faces),
                 needs=needs,
-                cost=lambda name=name: Cost(self.set_size(name).images),
+                cost=partial(self._cost_of_set, name),
             )
+
+    def _cost_of_set(self, name: str) -> Cost:
+        return Cost(self.set_size(name).images)
 
     def _set_stage(self, name: str) -> str:
         return next(stage.name for stage in self._sets([name]))
@@ -608,8 +611,8 @@ class Pipeline:
                 stages += [self._evaluation(on_all, of, pairs) for of in trained]
                 continue
             name, needs = teacher_id(given), (*(of.name for of in trained), *pairs)
-            model = partial(self._model, name)
-            stage = on_all.of_model(f"teacher-{name}", f"teacher {name}", model)
+            loaded = partial(self._model, name)
+            stage = on_all.of_model(f"teacher-{name}", f"teacher {name}", loaded)
             yield replace(stage, needs=needs)
         if self.spec.training_sets:
             stages += [self._evaluation(on_all, of, pairs) for of in self._untrained()]

@@ -318,11 +318,11 @@ def embedding_stage(
     """Embeds the faces of a role and their mirror images; see :func:`embed_sources`."""
 
     def inputs() -> dict[str, Any]:
-        shuffled = isinstance(given := teacher().given, ShuffledTeacher)
+        given = teacher().given
         return {
             "teacher": teacher().networks[network].fingerprint,
             "images": faces().image_fingerprint,
-            **({"shuffled": given.shuffle} if shuffled else {}),
+            **({"shuffled": given.shuffle} if isinstance(given, ShuffledTeacher) else {}),
         }
 
     def build(folder: Path) -> None:
