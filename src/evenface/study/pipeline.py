@@ -271,7 +271,11 @@ class Pipeline:
         try:
             return counted(self.part(role))
         except (NotBuilt, EvenfaceError):
-            return self._known.get(role) or faces_size(self.spec.faces.by_role()[role])
+            pass
+        if role in self._known:
+            return self._known[role]
+        in_place = self.faces_stage(role) is None  # they can only be counted
+        return Size() if in_place else faces_size(self.spec.faces.by_role()[role])
 
     def set_size(self, name: str) -> Size:
         """Of a training set."""
@@ -412,11 +416,11 @@ class Pipeline:
         needs = self._role_stages(SOURCES)
         if isinstance(wanted, ClassifierLabels):
             given = next(t for t in self.spec.teachers if wanted.teacher in (None, teacher_id(t)))
-            needs += tuple(
-                stage.name
-                for network in list(self.spec.networks(given))[:1]
-                for stage in self._embeddings(network, SOURCES)
-            )
+            # A teacher that the study trains is trained within this stage, on unlabelled faces.
+            stages = self._embeddings(teacher_id(given), SOURCES) if isinstance(given, str) else ()
+            for stage in stages:
+                needs = (*needs, stage.name)
+                yield stage
         yield replace(label_stage(self.spec, self.cleaned, self._label_rows), needs=needs)
 
     def _declares_groups(self) -> bool:
@@ -495,7 +499,7 @@ class Pipeline:
         return self.teacher_of(network)
 
     def _to_embed(self, role: str) -> Manifest:
-        return self.to_embed()[role]
+        return self.cleaned().to_embed()[role]
 
     def taught(self) -> list[tuple[str, str]]:
         """Pairs of a network and a training set that a student, or its pretraining, learns from."""
