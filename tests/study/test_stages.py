@@ -15,8 +15,8 @@ from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.files import read_json
 from evenface.lock import FolderLock
 from evenface.study.record import StageTime
-from evenface.study.stage import Mark, carry_out
-from evenface.study.stages import Stage, StageLog
+from evenface.study.stage import Mark, Stage, carry_out
+from evenface.study.stages import StageLog
 from parallel_calls import end_stage, write
 
 
@@ -27,9 +27,9 @@ def test_finished_stage_is_kept(tmp_path):
         calls.append(folder)
         (folder / "made").write_text("1")
 
-    first = StageLog(tmp_path).run("faces", {"seed": 1}, build, at="data/faces")
+    first = StageLog(tmp_path).run(Stage("faces", {"seed": 1}, "data/faces", build))
     log = StageLog(tmp_path)
-    assert log.run("faces", {"seed": 1}, build, at="data/faces") == first
+    assert log.run(Stage("faces", {"seed": 1}, "data/faces", build)) == first
     assert len(calls) == 1
     assert log.summary()[0].name == "faces"
     assert log.summary()[0].reused is True
@@ -43,8 +43,8 @@ def test_changed_inputs_start_from_an_empty_folder(tmp_path):
         assert list(folder.iterdir()) == []
         (folder / "new").write_text("1")
 
-    StageLog(tmp_path).run("faces", {"seed": 1}, first, at="faces")
-    StageLog(tmp_path).run("faces", {"seed": 2}, second, at="faces")
+    StageLog(tmp_path).run(Stage("faces", {"seed": 1}, "faces", first))
+    StageLog(tmp_path).run(Stage("faces", {"seed": 2}, "faces", second))
     assert names(tmp_path / "faces") == {"new", "stage.json"}
 
 
@@ -60,7 +60,7 @@ def test_a_finished_folder_is_set_aside_and_taken_back_with_its_inputs(tmp_path)
             built.append(seed)
             (folder / "seed").write_text(str(seed))
 
-        folder = StageLog(tmp_path).run("faces", {"seed": seed}, build, at="data/faces")
+        folder = StageLog(tmp_path).run(Stage("faces", {"seed": seed}, "data/faces", build))
         assert (folder / "seed").read_text() == str(seed)
 
     for seed in (1, 2, 1, 2, 2, 3, 1):
@@ -75,8 +75,8 @@ def test_an_unfinished_folder_of_other_inputs_is_removed(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        StageLog(tmp_path).run("faces", {"seed": 1}, stops, at="faces")
-    StageLog(tmp_path).run("faces", {"seed": 2}, lambda folder: None, at="faces")
+        StageLog(tmp_path).run(Stage("faces", {"seed": 1}, "faces", stops))
+    StageLog(tmp_path).run(Stage("faces", {"seed": 2}, "faces", lambda folder: None))
     assert names(tmp_path / "faces") == {"stage.json"}
     assert not (tmp_path / "superseded").exists()
 
@@ -85,7 +85,7 @@ def test_a_folder_finished_before_there_were_marks_is_kept_and_set_aside(tmp_pat
     built = []
 
     def run(seed: int) -> None:
-        StageLog(tmp_path).run("a", {"seed": seed}, lambda _: built.append(seed), at="a")
+        StageLog(tmp_path).run(Stage("a", {"seed": seed}, "a", lambda _: built.append(seed)))
 
     run(1)
     (tmp_path / "a" / "stage.json").unlink()
@@ -104,7 +104,7 @@ def test_a_kill_between_two_renames_mixes_nothing_up(tmp_path, wanted, monkeypat
             (folder / "seed").write_text(str(seed))
 
         log = StageLog(tmp_path)
-        return (log.run("a", {"seed": seed}, build, at="a") / "seed").read_text()
+        return (log.run(Stage("a", {"seed": seed}, "a", build)) / "seed").read_text()
 
     run(1)
     run(2)
@@ -117,11 +117,11 @@ def test_a_kill_between_two_renames_mixes_nothing_up(tmp_path, wanted, monkeypat
 
 
 def test_a_damaged_mark_is_named(tmp_path):
-    StageLog(tmp_path).run("a", {}, lambda folder: None, at="a")
+    StageLog(tmp_path).run(Stage("a", {}, "a", lambda folder: None))
     for damage in ("{}", '{"key": 1, "finished": true}', "[]", '{"key": "a", "seconds": "long"}'):
         (tmp_path / "a" / "stage.json").write_text(damage)
         with pytest.raises(DataError, match=r"a/stage\.json: damaged .*Delete"):
-            StageLog(tmp_path).run("a", {}, lambda folder: None, at="a")
+            StageLog(tmp_path).run(Stage("a", {}, "a", lambda folder: None))
 
 
 def test_a_portable_stage_is_taken_from_another_study(tmp_path):
@@ -133,9 +133,9 @@ def test_a_portable_stage_is_taken_from_another_study(tmp_path):
         pytest.fail("built again")
 
     first, second = tmp_path / "first", tmp_path / "second"
-    StageLog(first).run("faces", {"seed": 1}, build, at="data/faces")
+    StageLog(first).run(Stage("faces", {"seed": 1}, "data/faces", build))
     log = StageLog(second, reuse=[tmp_path / "none", first])
-    copy = log.run("faces", {"seed": 1}, unwanted, at="data/faces", portable=True)
+    copy = log.run(Stage("faces", {"seed": 1}, "data/faces", unwanted, portable=True))
     source = first / "data" / "faces"
     assert names(copy) == names(source)
     assert (copy / "images").samefile(source / "images")
@@ -144,7 +144,9 @@ def test_a_portable_stage_is_taken_from_another_study(tmp_path):
     # Another place, other inputs, or a stage that leads out of its folder: built.
     for at, seed, portable in (("b", 1, True), ("data/faces", 2, True), ("data/faces", 1, False)):
         third = tmp_path / f"{at}-{seed}-{portable}".replace("/", "-")
-        StageLog(third, reuse=[first]).run("faces", {"seed": seed}, build, at=at, portable=portable)
+        StageLog(third, reuse=[first]).run(
+            Stage("faces", {"seed": seed}, at, build, portable=portable)
+        )
         assert not (third / at / "images").samefile(source / "images")
 
 
@@ -180,22 +182,25 @@ def test_interrupted_stage_finds_its_part_again(tmp_path):
         assert (folder / "part").exists()
 
     with pytest.raises(KeyboardInterrupt):
-        StageLog(tmp_path).run("train", {"seed": 1}, stops, at="run")
+        StageLog(tmp_path).run(Stage("train", {"seed": 1}, "run", stops))
     log = StageLog(tmp_path)
-    log.run("train", {"seed": 1}, continues, at="run")
+    log.run(Stage("train", {"seed": 1}, "run", continues))
     assert log.summary() == [StageTime(name="train", seconds=log.summary()[0].seconds)]
 
 
 def test_deleted_folder_is_built_again(tmp_path):
     calls = []
-    StageLog(tmp_path).run("a", {}, lambda folder: calls.append(1), at="a")
+    StageLog(tmp_path).run(Stage("a", {}, "a", lambda folder: calls.append(1)))
     shutil.rmtree(tmp_path / "a")
-    StageLog(tmp_path).run("a", {}, lambda folder: calls.append(2), at="a")
+    StageLog(tmp_path).run(Stage("a", {}, "a", lambda folder: calls.append(2)))
     assert calls == [1, 2]
 
 
 def stages(*texts: str) -> list[Stage]:
-    return [Stage(f"write {n}", {"text": t}, f"s/{n}", write, (t,)) for n, t in enumerate(texts)]
+    return [
+        Stage(f"write {n}", {"text": t}, f"s/{n}", write, (t,), portable=True)
+        for n, t in enumerate(texts)
+    ]
 
 
 def test_stages_together_are_one_entry_and_kept_one_by_one(tmp_path):
@@ -225,7 +230,10 @@ def test_failed_stages_are_recorded_and_tried_again_by_the_next_call(tmp_path):
     ]
     log = StageLog(tmp_path)
     together = log.run_together("all", [*stages("a"), *failing], workers=1)
-    assert [(f.stage.at, f.attempts) for f in together.failures] == [("s/raise", 2), ("s/kill", 2)]
+    assert [(f.stage.folder, f.attempts) for f in together.failures] == [
+        ("s/raise", 2),
+        ("s/kill", 2),
+    ]
     assert together.failures[0].error == "on purpose"
     assert (together.folders[0] / "made").read_text() == "a"
     with pytest.raises(EvenfaceError, match=r"2 of 3 stages failed.*\n  fail by raise: on purpose"):
@@ -264,7 +272,8 @@ WORK = """
 import sys
 from pathlib import Path
 from evenface.study.record import StageTime
-from evenface.study.stages import Stage, StageLog
+from evenface.study.stage import Stage
+from evenface.study.stages import StageLog
 from parallel_calls import write_slowly
 if __name__ == "__main__":
     stages = [Stage(f"w {t}", {"text": t}, f"s/{t}", write_slowly, (t,)) for t in "abcd"]

@@ -85,7 +85,7 @@ def test_the_plan_says_that_groups_are_missing(spec_of, tmp_path: Path) -> None:
     labelled = plan_study(spec_of(**CLASSIFIER), tmp_path / "study")
     assert not any("declare" in what for what in labelled.missing)
     states = {stage.name: stage.state for stage in labelled.stages}
-    assert states["labels: synthetic"] == "to do"
+    assert states["label: synthetic"] == "to do"
 
 
 def test_a_classifier_labels_them_as_data_label_does(

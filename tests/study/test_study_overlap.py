@@ -101,7 +101,7 @@ def test_shared_names_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_shared_names_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = shared_people(tmp_path, **{"faces.exclude_overlap": "names"})
     before = plan_study(spec, tmp_path / "study")
-    assert {s.name: s.state for s in before.stages}["overlap"] == "to do"
+    assert {s.name: s.state for s in before.stages}["people of the tests"] == "to do"
     log = StageLog(tmp_path / "study")
     faces = cleaned(spec, log)
     found = left_out(faces)
@@ -124,7 +124,7 @@ def test_shared_names_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(sets["real"].identities()) == 8
     plan = plan_study(spec, tmp_path / "study")
     states = {s.name: s.state for s in plan.stages}
-    assert states["overlap"] == states["set: real"] == "finished"
+    assert states["people of the tests"] == states["training set: real"] == "finished"
     assert plan.sizes["real"].identities == 8
 
 
@@ -165,7 +165,7 @@ def test_people_alike_are_left_out_under_any_name(tmp_path: Path, teacher: Count
     cleaned(spec, StageLog(tmp_path / "b/study"))
     assert teacher.seen == 2 * (24 + 24 + 16)
     states = {s.name: s.state for s in plan_study(spec, tmp_path / "b/study").stages}
-    assert states["overlap"] == "finished"
+    assert states["people of the tests"] == "finished"
 
 
 def test_those_who_stay_keep_their_embeddings(
@@ -182,7 +182,7 @@ def test_those_who_stay_keep_their_embeddings(
         lambda *_: [overlap.StudyTeacher("x", "x.onnx", {"x": teacher}, {"x": "x.onnx"})],
     )
     seen = teacher.seen
-    (manifest, rows), _ = labels._embedded(spec, None, faces, log)
+    (manifest, rows), _ = labels.embedded_rows(spec, None, faces, log)
     assert teacher.seen == seen
     assert len(manifest) == len(rows) == 16
     every = np.arange(16)

@@ -78,9 +78,9 @@ def test_what_is_there_is_told_from_what_is_not(prepared, face_folders, teacher_
     assert third.left == pytest.approx(first.spent)  # no other pace is known
     assert plan.seconds == pytest.approx(together([r.left for r in plan.runs[1:]], plan.workers))
     assert plan.pace == "finished runs of this study"
-    assert stage(plan, "set: mix").state == "finished"
-    assert stage(plan, "embeddings: toy-teacher of real").state == "finished"
-    assert stage(plan, "evaluations").state == "to do"
+    assert stage(plan, "training set: mix").state == "finished"
+    assert stage(plan, "teacher toy-teacher embeds: real").state == "finished"
+    assert stage(plan, "evaluate 14 networks").state == "to do"
     assert plan.sizes["real"].exact
     assert not plan.missing
 
@@ -91,9 +91,9 @@ def test_a_changed_factor_leaves_what_does_not_depend_on_it(prepared, face_folde
     longer = {"student.overrides": {**SMALL, "schedule.steps": 7}}
     plan = plan_study(own_study(face_folders, teacher_file, **longer), prepared)
     assert set(states(plan)) == {"to do"}
-    assert stage(plan, "set: real").state == "finished"
+    assert stage(plan, "training set: real").state == "finished"
     other = plan_study(own_study(face_folders, teacher_file, seed=5), prepared)
-    assert stage(other, "set: real").state == "to do"
+    assert stage(other, "training set: real").state == "to do"
     # Its set must be made first: whether the run was trained on that very set shows then.
     assert states(other)[:2] == ["unknown", "unknown"]
     assert other.seconds is None
@@ -104,7 +104,7 @@ def test_another_teacher_is_seen(prepared, face_folders, teacher_file, tmp_path)
 
     other = write_recogniser(tmp_path / "Toy Teacher.onnx", seed=9).path
     plan = plan_study(own_study(face_folders, other), prepared)
-    assert stage(plan, "embeddings: toy-teacher of real").state == "to do"
+    assert stage(plan, "teacher toy-teacher embeds: real").state == "to do"
     assert states(plan)[:2] == ["finished", "started"]  # without distillation
 
 
@@ -150,13 +150,13 @@ def test_the_papers_grid_is_planned_before_there_are_data(tmp_path):
     plan = plan_study(load_study("paper-full"), tmp_path / "out")
     assert len(plan.runs) == 60
     [teacher] = plan.teachers
-    assert teacher.needs == ("set: balanced",)
+    assert teacher.needs == ("training set: balanced",)
     # IResNet-100 with a batch of 128 takes more than any student.
     assert plan.memory == teacher.memory
     assert plan.memory > max(run.memory for run in plan.runs)
     names = {of.name for of in plan.stages}
     assert {need for run in plan.runs for need in run.needs} <= names
-    assert {need for of in plan.stages for need in of.needs} - {"runs"} <= names
+    assert {need for of in plan.stages for need in of.needs} <= names
 
 
 def test_held_out_faces_are_taken_from_the_real_ones(tmp_path):

@@ -17,6 +17,7 @@ from evenface.cli.study_options import (
     Folder,
     Out,
     Real,
+    Reuse,
     Synthetic,
     Teachers,
     Test,
@@ -99,14 +100,7 @@ def run(
             "or ray (a running Ray cluster whose nodes share the study's folder).",
         ),
     ] = "local",
-    reuse: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--reuse",
-            metavar="FOLDER",
-            help="Folder of another study to copy finished, identical parts from; may be repeated.",
-        ),
-    ] = None,
+    reuse: Reuse = None,
 ) -> None:
     """Run a study and write its report; rerun the same command after an interruption."""
     from evenface.console import out as console

@@ -54,6 +54,14 @@ Teachers = Annotated[
         "repeated.",
     ),
 ]
+Reuse = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reuse",
+        metavar="FOLDER",
+        help="Folder of another study to copy finished, identical parts from; may be repeated.",
+    ),
+]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the study, e.g. --set seed=1.")
 ]

@@ -14,6 +14,7 @@ from evenface.cli.study_options import (
     Folder,
     Out,
     Real,
+    Reuse,
     Synthetic,
     Teachers,
     Test,
@@ -26,7 +27,7 @@ from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
-    from evenface.study.planned import Plan, PlannedRun
+    from evenface.study.planned import Plan, PlannedRun, PlannedStage
 
 
 def register(study: typer.Typer) -> None:
@@ -83,6 +84,7 @@ def plan(
     pairs: Annotated[
         int | None, typer.Option(min=20, help="--power: fold pairs in each group.")
     ] = None,
+    reuse: Reuse = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a study would do before it starts: runs, stages, time, disk, memory.
@@ -111,7 +113,12 @@ def plan(
         return
     if source or people or pairs:
         raise UsageError("--from, --people and --pairs go with --power")
-    found = plan_study(spec, out or STUDIES / spec.name, measuring=measure)
+    found = plan_study(
+        spec,
+        out or STUDIES / spec.name,
+        measuring=measure,
+        reuse=[study_folder(folder) for folder in reuse or []],
+    )
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=2, default=str))
         return
@@ -160,33 +167,52 @@ def _value(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
+_KINDS = {
+    "faces": "faces",
+    "pairs": "pairs",
+    "overlap": "people of the tests",
+    "labels": "labels",
+    "set": "training sets",
+    "teacher": "teachers",
+    "embeddings": "embeddings",
+    "gather": "embeddings of the training sets",
+    "untrained": "untrained networks",
+}
+"""Of stages, by the name that the tree gives them; runs and evaluations are counted."""
+
+
 def _tree(found: Plan) -> Any:
     """Kinds of stages, each under the one that it waits for last."""
     from rich.text import Text
     from rich.tree import Tree
 
     def line(kind: str) -> Text:
-        parts = []
-        for stage in found.stages:
-            if stage.name.partition(":")[0] == kind:
-                name = stage.name.partition(": ")[2]
-                note = f"; {stage.note}" if stage.note else ""
-                parts.append(f"{name} ({stage.state}{note})" if name else f"{stage.state}{note}")
-        return Text(f"{kind}: {', '.join(parts)}")
+        parts = (_stage(stage) for stage in found.stages if stage.kind == kind)
+        return Text(f"{_KINDS[kind]}: {', '.join(parts)}")
 
     tree = Tree(line("faces"))
     tree.add(line("pairs"))
     for kind in ("overlap", "labels"):
-        if any(stage.name.partition(":")[0] == kind for stage in found.stages):
+        if any(stage.kind == kind for stage in found.stages):
             tree.add(line(kind))
-    runs = (
-        tree.add(line("set"))
-        .add(line("teacher"))
-        .add(line("embeddings"))
-        .add(Text(f"runs: {_counts(found)}"))
-    )
-    runs.add(line("evaluations")).add(line("report"))
+    branch = tree.add(line("set"))
+    if any(stage.kind == "teacher" for stage in found.stages):
+        branch = branch.add(line("teacher"))
+    branch = branch.add(line("embeddings"))
+    branch.add(line("gather"))
+    branch.add(line("untrained"))
+    runs = branch.add(Text(f"runs: {_counts(found)}"))
+    for stage in found.stages:
+        if stage.kind == "evaluate" and stage.together:
+            runs.add(Text(f"evaluations: {_stage(stage)}"))
+    runs.add(Text(f"report: {found.report}"))
     return tree
+
+
+def _stage(stage: PlannedStage) -> str:
+    note = f"; {stage.note}" if stage.note else ""
+    time = f"; about {_duration(stage.left)}" if stage.left else ""
+    return f"{stage.name} ({stage.state}{note}{time})"
 
 
 def _counts(found: Plan) -> str:
@@ -215,11 +241,32 @@ def _summary(found: Plan) -> list[str]:
     lines = [
         *_design(found),
         f"Training time left: {time}.",
+        *_other_time(found),
         f"Disk: {disk}; {_bytes(found.free)} free.",
         f"Device memory of the largest training: {memory}; work space comes on top.",
     ]
     lines += [f"Missing: {what}." for what in found.missing]
     return [*lines, *(f"Warning: {what}." for what in found.warnings)]
+
+
+def _other_time(found: Plan) -> list[str]:
+    """Time of the stages that are no trainings, as far as finished stages give it."""
+    todo = [
+        stage
+        for stage in found.stages
+        if stage.kind not in ("train", "teacher") and stage.state != "finished"
+    ]
+    together = {name for stage in todo for name in stage.together}  # one entry is of them all
+    todo = [stage for stage in todo if stage.name not in together]
+    known = [stage.left for stage in todo if stage.left is not None]
+    if not known:
+        return []
+    unknown = len(todo) - len(known)
+    note = f"; {unknown} more take an unknown time" if unknown else ""
+    return [
+        f"Time left for {len(known)} other stages: about {_duration(sum(known))}, from finished "
+        f"stages of their kinds{note}."
+    ]
 
 
 def _design(found: Plan) -> list[str]:

@@ -20,18 +20,20 @@ from evenface.evaluate.protocol_specs import spec_path
 from evenface.evaluate.protocols import LEAST_CAP, PAIRS_PER_PERSON, PROTOCOL_NAME
 from evenface.files import fingerprint
 from evenface.seeds import generator
-from evenface.study import record
+from evenface.study import layout, record
 from evenface.study.faces import StudyFaces, TestSets
 from evenface.study.given import evaluate_given
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     RANDOM_GROUPS,
     STUDY_TEACHER,
+    GivenModel,
     PublishedFaces,
     RenderedFaces,
     StudySpec,
 )
-from evenface.study.stages import Stage, StageLog
+from evenface.study.stage import Stage
+from evenface.study.stages import StageLog
 from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher
@@ -91,26 +93,15 @@ def draw_benchmarks(
     another model on it.
     """
     benchmarks = [
-        _with_groups(spec, name, manifest, faces.group_by, log)
-        for name, manifest in {MAIN_BENCHMARK: faces.test, **faces.more_tests}.items()
+        _with_groups(spec, name, faces, log) for name in (MAIN_BENCHMARK, *spec.faces.more_tests)
     ]
     if spec.evaluation.random_groups:
-        main, group_by = benchmarks[0], faces.group_by
-        benchmarks.append(
-            _draw(
-                spec,
-                RANDOM_GROUPS,
-                f"{main.title}, dealt to groups at random",
-                "Groups mean nothing here: nothing may be found.",
-                main.real_people,
-                _dealt_at_random(faces.test, group_by, spec.seed),
-                group_by,
-                log,
-            )
-        )
-    for name, manifest in faces.real_people.items():
-        title, statement, real = _PEOPLE[name]
-        benchmarks.append(_draw(spec, name, title, statement, real, manifest, None, log))
+        main = benchmarks[0]
+        title = f"{main.title}, dealt to groups at random"
+        nothing = "Groups mean nothing here: nothing may be found."
+        benchmarks.append(_draw(spec, RANDOM_GROUPS, title, nothing, main.real_people, faces, log))
+    for name in faces.real_people:
+        benchmarks.append(_draw(spec, name, *_PEOPLE[name], faces, log))
     return benchmarks
 
 
@@ -129,60 +120,43 @@ def _dealt_at_random(manifest: Manifest, group_by: str | None, seed: int) -> Man
 
 
 def evaluate_arms(
-    spec: StudySpec, arms: list[StudyArm], benchmarks: list[Benchmark], log: StageLog
+    spec: StudySpec,
+    arms: list[StudyArm],
+    benchmarks: list[Benchmark],
+    stages: Sequence[Stage],
+    log: StageLog,
 ) -> tuple[list[StudyArm], dict[str, dict[str, list[Evaluation]]], list[record.Failure]]:
     """Every model on every benchmark.
 
     Resamples are shared by all models, so differences are paired.
 
+    Args:
+        spec: the study.
+        arms: those with a model in place of runs are evaluated already.
+        benchmarks: the tests.
+        stages: evaluate the models of the other arms; those of failed runs are left out.
+        log: where evaluations are recorded.
+
     Returns:
         The arms with the runs that could be evaluated; arm id → benchmark id → evaluations, one a
         training seed; the runs that could not.
     """
-    folders = [log.folder / "benchmarks" / benchmark.id for benchmark in benchmarks]
-    common: dict[str, Any] = {
-        "version": Evaluation.model_fields["version"].default,
-        "protocols": fingerprint([benchmark.protocol.fingerprint for benchmark in benchmarks]),
-        "replicates": spec.evaluation.replicates,
-        "level": spec.claim_settings.level,
-        "seed": spec.seed,
-    }
-    settings = {key: common[key] for key in ("replicates", "level", "seed")}
-    if options := spec.evaluation.options:
-        common["options"], settings = options, settings | options
-    teachers: dict[str, Path] = {}
-    of_run: dict[Path, Stage] = {}
-    for arm in arms:
-        if arm.model is not None:
-            inputs = common | {"model": arm.model.fingerprint}
-
-            def build(folder: Path, model: LoadedTeacher = arm.model) -> None:
-                _evaluate(folder, model, folders, settings)
-
-            at = f"evaluations/{arm.id}"
-            teachers[arm.id] = log.run(f"evaluate: {arm.title}", inputs, build, at=at)
-        for given in arm.given:
-            inputs = common | {"model": given.fingerprint}
-            at, name = f"evaluations/{given.spec.name}", f"evaluate: {given.spec.name}"
-            call = (given.spec, spec, folders, settings)
-            of_run[given.at] = Stage(name, inputs, at, evaluate_given, call)
-        for run in arm.runs.values():
-            if run not in of_run:
-                inputs = common | {"model": _fingerprint(run)}
-                at = f"evaluations/{run.name}"
-                name = f"evaluate: {run.name}"
-                of_run[run] = Stage(name, inputs, at, _evaluate_run, (run, folders, settings))
-    stages = list(of_run.values())
+    folder_of = {run: layout.evaluation(run.name) for arm in arms for run in arm.models.values()}
+    wanted = set(folder_of.values())
+    stages = [stage for stage in stages if stage.folder in wanted]
     with _counted(stages, log) as watch:
         together = log.run_together(
             f"evaluate {len(stages)} networks", stages, workers=processes(spec), watch=watch
         )
-    of_stage = {failure.stage.at: failure for failure in together.failures}
-    failed = {run: of_stage[stage.at] for run, stage in of_run.items() if stage.at in of_stage}
+    of_stage = {failure.stage.folder: failure for failure in together.failures}
+    failed = {run: of_stage[at] for run, at in folder_of.items() if at in of_stage}
     left, failures = without_failed(arms, failed)
     places = {
-        arm.id: [log.folder / of_run[run].at for run in arm.models.values()] for arm in left
-    } | {arm: [at] for arm, at in teachers.items()}
+        arm.id: [log.folder / folder_of[run] for run in arm.models.values()]
+        if arm.model is None
+        else [log.folder / layout.evaluation(arm.id)]
+        for arm in left
+    }
     evaluations = {
         arm: {
             b.id: [Evaluation.read(place / b.id) for place in at]
@@ -193,6 +167,85 @@ def evaluate_arms(
         if at
     }
     return left, evaluations, failures
+
+
+@dataclass(frozen=True)
+class EvaluationStages:
+    """Makes the stages that evaluate a model on all tests.
+
+    Attributes:
+        spec: the study.
+        folder: the study's.
+        benchmarks: the tests.
+    """
+
+    spec: StudySpec
+    folder: Path
+    benchmarks: Callable[[], Sequence[Benchmark]]
+
+    def of_model(self, arm: str, title: str, model: Callable[[], LoadedTeacher]) -> Stage:
+        """Of a model that this process has loaded, or loads."""
+
+        def build(folder: Path) -> None:
+            _evaluate(folder, model(), *self._arguments)
+
+        return self._stage(title, arm, lambda: model().fingerprint, build)
+
+    def of_run(self, run: Path, trained: Callable[[], Path]) -> Stage:
+        """Of a run; ``trained`` gives its folder once it is finished."""
+        call = (run, *self._arguments)
+        return self._stage(run.name, run.name, lambda: _fingerprint(trained()), _evaluate_run, call)
+
+    def of_given(self, given: GivenModel, model: Callable[[], str]) -> Stage:
+        """Of a model that the user brought; ``model`` gives its fingerprint."""
+        call = (given, self.spec, *self._arguments)
+        return self._stage(given.name, given.name, model, evaluate_given, call)
+
+    def _stage(
+        self,
+        title: str,
+        name: str,
+        model: Callable[[], str],
+        build: Callable[..., Any],
+        arguments: tuple[Any, ...] = (),
+    ) -> Stage:
+        return Stage(
+            f"evaluate: {title}",
+            lambda: self._inputs() | {"model": model()},
+            layout.evaluation(name),
+            build,
+            arguments,
+            kind="evaluate",
+            portable=True,
+        )
+
+    @property
+    def _arguments(self) -> tuple[list[Path], dict[str, Any]]:
+        folders = [self.folder / layout.benchmark(name) for name in benchmark_names(self.spec)]
+        return folders, self._settings() | self.spec.evaluation.options
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "replicates": self.spec.evaluation.replicates,
+            "level": self.spec.claim_settings.level,
+            "seed": self.spec.seed,
+        }
+
+    def _inputs(self) -> dict[str, Any]:
+        options = self.spec.evaluation.options
+        return {
+            "version": Evaluation.model_fields["version"].default,
+            "protocols": fingerprint([of.protocol.fingerprint for of in self.benchmarks()]),
+            **self._settings(),
+            **({"options": options} if options else {}),
+        }
+
+
+def benchmark_names(spec: StudySpec) -> list[str]:
+    """The study's tests: its own, then sets of other people."""
+    own = [MAIN_BENCHMARK, *spec.faces.more_tests]
+    drawn = [RANDOM_GROUPS] if spec.evaluation.random_groups else []
+    return [*own, *drawn, *spec.evaluation.real_people]
 
 
 def _fingerprint(run: Path) -> str:
@@ -247,12 +300,12 @@ def _evaluate(
 
 
 def _with_groups(
-    spec: StudySpec, name: str, manifest: Manifest, group_by: str | None, log: StageLog
+    spec: StudySpec, name: str, faces: StudyFaces | TestSets, log: StageLog
 ) -> Benchmark:
     role = "test" if name == MAIN_BENCHMARK else name
     part = spec.faces.by_role()[role]
     if isinstance(part, PublishedFaces):
-        return _published(part, name, manifest, log.folder / "data" / role, log)
+        return _published(spec, part, name, faces, log)
     title = f"people of {part.path.name}" if part.kind == "folder" else "held-out identities"
     groups = "Groups are the labels the data declare."
     if isinstance(part, RenderedFaces):
@@ -268,20 +321,17 @@ def _with_groups(
         statement += ", nor a teacher. "
     else:
         statement += "; the people that the teachers were trained on are unknown. "
+    manifest, _ = _tested(spec, name, faces)
     real_people = set(manifest.column("origin")) == {"real"}
-    return _draw(spec, name, title, statement + groups, real_people, manifest, group_by, log)
+    return _draw(spec, name, title, statement + groups, real_people, faces, log)
 
 
 def _published(
-    part: PublishedFaces, name: str, manifest: Manifest, kept: Path, log: StageLog
+    spec: StudySpec, part: PublishedFaces, name: str, faces: StudyFaces | TestSets, log: StageLog
 ) -> Benchmark:
-    protocol = Protocol.read(kept / PROTOCOL_NAME)
-
-    def build(folder: Path) -> None:
-        protocol.write(folder / PROTOCOL_NAME)
-        manifest.write(folder / MANIFEST_NAME)
-
-    log.run(f"pairs: {name}", {"pairs": protocol.fingerprint}, build, at=f"benchmarks/{name}")
+    folder = log.run(pairs_stage(spec, name, lambda: faces, log.folder))
+    protocol = Protocol.read(folder / PROTOCOL_NAME)
+    manifest, _ = _tested(spec, name, faces)
     drawn = protocol.pairs == "drawn"
     title = f"{'pairs drawn from' if drawn else 'verification set'} {spec_path(part.spec).name}"
     pairs = "Pairs drawn by evenface, not published ones" if drawn else "Published pairs"
@@ -301,14 +351,64 @@ def _trained_looks(spec: StudySpec) -> set[str]:
 
 def _draw(
     spec: StudySpec,
-    identifier: str,
+    name: str,
     title: str,
     statement: str,
     real_people: bool,
-    manifest: Manifest,
-    group_by: str | None,
+    faces: StudyFaces | TestSets,
     log: StageLog,
 ) -> Benchmark:
+    folder = log.run(pairs_stage(spec, name, lambda: faces, log.folder))
+    manifest, _ = _tested(spec, name, faces)
+    protocol = Protocol.read(folder / PROTOCOL_NAME)
+    return Benchmark(name, title, statement, real_people, manifest, protocol)
+
+
+def _tested(
+    spec: StudySpec, name: str, faces: StudyFaces | TestSets
+) -> tuple[Manifest, str | None]:
+    """The faces of a test, and the attribute of its groups."""
+    if name in faces.real_people:
+        return faces.real_people[name], None
+    if name == RANDOM_GROUPS:
+        return _dealt_at_random(faces.test, faces.group_by, spec.seed), faces.group_by
+    return {MAIN_BENCHMARK: faces.test, **faces.more_tests}[name], faces.group_by
+
+
+def pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets], study: Path
+) -> Stage:
+    """Draws the pairs of a test, or keeps the published ones.
+
+    Args:
+        spec: the study.
+        name: one of :func:`benchmark_names`.
+        faces: those of the study.
+        study: its folder.
+    """
+    role = "test" if name == MAIN_BENCHMARK else name
+    if isinstance(spec.faces.by_role().get(role), PublishedFaces):
+        return _kept_pairs_stage(spec, name, faces, study / layout.faces(role))
+    return _drawn_pairs_stage(spec, name, faces)
+
+
+def _kept_pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets], kept: Path
+) -> Stage:
+    def inputs() -> dict[str, Any]:
+        _tested(spec, name, faces())  # they are there
+        return {"pairs": Protocol.read(kept / PROTOCOL_NAME).fingerprint}
+
+    def build(folder: Path) -> None:
+        Protocol.read(kept / PROTOCOL_NAME).write(folder / PROTOCOL_NAME)
+        _tested(spec, name, faces())[0].write(folder / MANIFEST_NAME)
+
+    return Stage(f"pairs: {name}", inputs, layout.benchmark(name), build, kind="pairs")
+
+
+def _drawn_pairs_stage(
+    spec: StudySpec, name: str, faces: Callable[[], StudyFaces | TestSets]
+) -> Stage:
     settings: dict[str, Any] = {
         "folds": spec.evaluation.folds,
         "pairs_per_group": spec.evaluation.pairs_per_group,
@@ -317,16 +417,18 @@ def _draw(
     if spec.evaluation.score_pairs is not None:
         settings["max_pairs"] = spec.evaluation.score_pairs
 
+    def inputs() -> dict[str, Any]:
+        manifest, group_by = _tested(spec, name, faces())
+        common = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
+        if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
+            return {**common, "pairs_per_person": PAIRS_PER_PERSON}  # what None stands for
+        return common
+
     def build(folder: Path) -> None:
-        protocol = protocol_from_manifest(
-            manifest, group_by=(group_by,) if group_by else (), name=identifier, **settings
-        )
+        manifest, group_by = _tested(spec, name, faces())
+        groups = (group_by,) if group_by else ()
+        protocol = protocol_from_manifest(manifest, group_by=groups, name=name, **settings)
         protocol.write(folder / PROTOCOL_NAME)
         manifest.write(folder / MANIFEST_NAME)
 
-    inputs = {"manifest": manifest.fingerprint, "group_by": group_by, **settings}
-    if len(manifest.identities()) * PAIRS_PER_PERSON > LEAST_CAP:
-        inputs["pairs_per_person"] = PAIRS_PER_PERSON  # what None stands for
-    folder = log.run(f"draw pairs: {identifier}", inputs, build, at=f"benchmarks/{identifier}")
-    protocol = Protocol.read(folder / PROTOCOL_NAME)
-    return Benchmark(identifier, title, statement, real_people, manifest, protocol)
+    return Stage(f"draw pairs: {name}", inputs, layout.benchmark(name), build, kind="pairs")

@@ -11,12 +11,12 @@ Values of evidence are fractions (0.012 for 1.2 points or 1.2 %) where the unit 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evenface.evaluate.arms import ArmEvaluation
-from evenface.evaluate.bootstrap import Figure, against_zero
+from evenface.evaluate.bootstrap import Figure, PairedDifference, against_zero
 from evenface.evaluate.evaluation import FEW_IDENTITIES
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.claim import alpha_of, decide, defined, evidence
@@ -111,19 +111,17 @@ def gap_closed(
     real, synthetic = names
     remaining = compare(synthetic_kd, real_kd, MEAN)
     gap = figure(real_plain, MEAN) - figure(synthetic_plain, MEAN)
-    return _gap_claim(
-        "gap-closed",
-        real_plain,
-        synthetic_plain,
+    asked = _GapQuestion(
+        id="gap-closed",
         question="Does distillation narrow the gap between real and synthetic training faces?",
-        what=f"1 − ({real} − {synthetic} with KD) / ({real} − {synthetic} without KD)",
-        words=f"and {change(remaining, 'points')} with KD from {teacher}",
-        other=evidence(f"{real} − {synthetic}, with KD", remaining),
-        closed=gap - (figure(real_kd, MEAN) - figure(synthetic_kd, MEAN)),
-        benchmark=benchmark,
-        teacher=teacher,
+        share=f"1 − ({real} − {synthetic} with KD) / ({real} − {synthetic} without KD)",
+        against=f"and {change(remaining, 'points')} with KD from {teacher}",
+        evidence=evidence(f"{real} − {synthetic}, with KD", remaining),
         names=names,
     )
+    closed = gap - (figure(real_kd, MEAN) - figure(synthetic_kd, MEAN))
+    found = _GapShare.of(real_plain, synthetic_plain, closed)
+    return _gap_claim(asked, found, benchmark=benchmark, teacher=teacher)
 
 
 def gap_closed_synthetic(
@@ -138,21 +136,19 @@ def gap_closed_synthetic(
     """How much of the gap to real faces without distillation synthetic faces make up with it."""
     real, synthetic = names
     rise = compare(synthetic_plain, synthetic_kd, MEAN)
-    return _gap_claim(
-        "gap-closed-synthetic",
-        real_plain,
-        synthetic_plain,
+    asked = _GapQuestion(
+        id="gap-closed-synthetic",
         question="Does distillation bring synthetic faces nearer to real faces without it?",
-        what=(
+        share=(
             f"({synthetic} with KD − {synthetic} without KD) / ({real} − {synthetic} without KD)"
         ),
-        words=f"and KD from {teacher} changes “{synthetic}” by {change(rise, 'points')}",
-        other=evidence(f"{synthetic}, with KD − without", rise),
-        closed=figure(synthetic_kd, MEAN) - figure(synthetic_plain, MEAN),
-        benchmark=benchmark,
-        teacher=teacher,
+        against=f"and KD from {teacher} changes “{synthetic}” by {change(rise, 'points')}",
+        evidence=evidence(f"{synthetic}, with KD − without", rise),
         names=names,
     )
+    closed = figure(synthetic_kd, MEAN) - figure(synthetic_plain, MEAN)
+    found = _GapShare.of(real_plain, synthetic_plain, closed)
+    return _gap_claim(asked, found, benchmark=benchmark, teacher=teacher)
 
 
 def mix_matches_real(
@@ -280,45 +276,55 @@ def kd_helps_on_others(
     )
 
 
-def _gap_claim(
-    identifier: str,
-    real: ArmEvaluation,
-    synthetic: ArmEvaluation,
-    *,
-    question: str,
-    what: str,
-    words: str,
-    other: Evidence,
-    closed: Figure,
-    benchmark: str,
-    teacher: str,
-    names: tuple[str, str],
-) -> Claim:
-    """A share of the gap between real and synthetic faces without distillation.
+@dataclass(frozen=True)
+class _GapQuestion:
+    """What is asked of the gap between real and synthetic faces without distillation.
 
-    Args:
-        identifier: the claim's id.
-        real, synthetic: without distillation.
-        question: the claim's.
-        what: the share as a formula.
-        words: what is set against the gap, with numbers.
-        other: the same as evidence.
-        closed: what of the gap is closed.
-        benchmark, teacher: their ids.
+    Attributes:
+        id, question: the claim's.
+        share: of the gap, as a formula.
+        against: what is set against the gap, with numbers.
+        evidence: the same.
         names: of both training sets.
     """
-    gap = figure(real, MEAN) - figure(synthetic, MEAN)
-    baseline, gaps = contrast(gap), gap.samples
-    there_is_a_gap = baseline.low is not None and baseline.low > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Undefined, also in a replicate, where there is no gap.
-        shares = np.where(gaps > 0, closed.samples / gaps, np.nan)
-    value = defined(closed.value) / defined(baseline.value) if there_is_a_gap else None
-    share = against_zero(value, shares, real.bootstrap.level)
 
-    def rule(found: Sequence[Contrast]) -> Verdict:
+    id: str
+    question: str
+    share: str
+    against: str
+    evidence: Evidence
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _GapShare:
+    """How much of the gap is closed; a share is undefined unless the gap's interval is above 0."""
+
+    gap: Contrast
+    closed: Contrast
+    share: PairedDifference
+
+    @classmethod
+    def of(cls, real: ArmEvaluation, synthetic: ArmEvaluation, closed: Figure) -> _GapShare:
+        """From both arms without distillation, and what of their difference is closed."""
+        gap = figure(real, MEAN) - figure(synthetic, MEAN)
+        baseline = contrast(gap)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Undefined, also in a replicate, where there is no gap.
+            shares = np.where(gap.samples > 0, closed.samples / gap.samples, np.nan)
+        defined_share = baseline.low is not None and baseline.low > 0
+        value = defined(closed.value) / defined(baseline.value) if defined_share else None
+        share = against_zero(value, shares, real.bootstrap.level)
+        return cls(baseline, contrast(closed), share)
+
+    @property
+    def there_is_a_gap(self) -> bool:
+        return self.gap.low is not None and self.gap.low > 0
+
+    def rule(self, found: Sequence[Contrast]) -> Verdict:
         # A share has the sign of what is closed, the gap being above 0.
         of_gap, amount = found
+        share = self.share
         if share.value is None:
             return "undefined"
         if share.low is not None and share.low > 0 and of_gap.above(0) and amount.above(0):
@@ -327,31 +333,39 @@ def _gap_claim(
             return "not supported"
         return "undecided"
 
-    verdict, held_back = decide(rule, [baseline, contrast(closed)])
-    ending = f"share of the gap closed {change(share, 'share')}."
-    if not there_is_a_gap:
-        behind = baseline.high is not None and baseline.high < 0
-        reason = f"“{names[1]}” is ahead" if behind else "its interval includes 0"
-        ending = f"there is no gap to close, {reason} without KD."
-    note = what if there_is_a_gap else f"{what}; no gap above 0 to divide by"
+    def ending(self, synthetic: str) -> str:
+        """Of the statement; ``synthetic`` is the name of that training set."""
+        if self.there_is_a_gap:
+            return f"share of the gap closed {change(self.share, 'share')}."
+        behind = self.gap.high is not None and self.gap.high < 0
+        reason = f"“{synthetic}” is ahead" if behind else "its interval includes 0"
+        return f"there is no gap to close, {reason} without KD."
+
+
+def _gap_claim(asked: _GapQuestion, found: _GapShare, *, benchmark: str, teacher: str) -> Claim:
+    """Answer a question about a share of the gap."""
+    verdict, held_back = decide(found.rule, [found.gap, found.closed])
+    real, synthetic = asked.names
+    note = asked.share if found.there_is_a_gap else f"{asked.share}; no gap above 0 to divide by"
     return Claim(
-        id=identifier,
-        question=question,
+        id=asked.id,
+        question=asked.question,
         benchmark=benchmark,
         teacher=teacher,
         verdict=verdict,
         statement=(
-            f"In mean accuracy over groups, “{names[0]}” minus “{names[1]}” is "
-            f"{change(baseline, 'points')} without KD, {words}: {ending}{held_back}"
+            f"In mean accuracy over groups, “{real}” minus “{synthetic}” is "
+            f"{change(found.gap, 'points')} without KD, {asked.against}: "
+            f"{found.ending(synthetic)}{held_back}"
         ),
         rule=(
-            f"{what}, in mean accuracy: supported if its interval lies above 0, not supported if "
-            "below 0, else undecided; undefined unless the interval of the gap without KD lies "
-            "above 0."
+            f"{asked.share}, in mean accuracy: supported if its interval lies above 0, not "
+            "supported if below 0, else undecided; undefined unless the interval of the gap "
+            "without KD lies above 0."
         ),
         tests=(
-            evidence("share of the gap closed", share, unit="share", note=note),
-            evidence(f"{names[0]} − {names[1]}, without KD", baseline),
-            other,
+            evidence("share of the gap closed", found.share, unit="share", note=note),
+            evidence(f"{real} − {synthetic}, without KD", found.gap),
+            asked.evidence,
         ),
     )

@@ -12,6 +12,7 @@ from evenface.evaluate.results import Evaluation
 from evenface.files import read_json
 from evenface.recipes import validate
 from evenface.run_folder import RUN_NAME
+from evenface.study import layout
 from evenface.study.cells import Cell, cells
 from evenface.study.record import Results, read_results
 from evenface.study.run import RESULTS_NAME, SPEC_NAME
@@ -170,7 +171,7 @@ def _recorded(results: Results | None) -> dict[str, str]:
 def _of_folder(folder: Path) -> dict[str, str]:
     """Run → fingerprint, of the runs that are finished in a study's folder."""
     found = {}
-    for record in sorted(folder.glob(f"runs/*/{RUN_NAME}")):
+    for record in sorted(folder.glob(f"{layout.run('*')}/{RUN_NAME}")):
         content = read_json(record)
         if isinstance(content, dict) and isinstance(content.get("fingerprint"), str):
             found[record.parent.name] = content["fingerprint"]

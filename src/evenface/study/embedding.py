@@ -18,6 +18,7 @@ from evenface.data.embedding_cache import (
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json, write_json
+from evenface.study import layout
 from evenface.study.executors import Call, Executor, LocalExecutor, default_workers
 from evenface.study.executors.local import visible_gpus
 from evenface.teachers import load_teacher
@@ -120,7 +121,7 @@ def finish_task(folder: Path) -> EmbeddingCache:
 
 def tasks(study: Path) -> list[Path]:
     """Folders of the caches of a study that were begun and are not finished, sorted."""
-    return sorted(path.parent for path in (study / "embeddings").glob(f"*/*/{TASK_NAME}"))
+    return sorted(path.parent for path in (study / layout.EMBEDDINGS).glob(f"*/*/{TASK_NAME}"))
 
 
 def embed_part(folder: Path, part: int, parts: int) -> int:

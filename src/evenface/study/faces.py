@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from evenface.data.splits import split_by_identity
 from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
+from evenface.study import layout
 from evenface.study.left_out import LeftOut
 from evenface.study.sizes import (
     MIX_REPORT_NAME,
@@ -42,6 +44,7 @@ from evenface.study.spec import (
     StudySpec,
     WholeSet,
 )
+from evenface.study.stage import Stage
 from evenface.study.stages import StageLog
 
 _KEPT_VERSION = 3
@@ -109,26 +112,41 @@ def prepare_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
         UsageError: before anything is imported: folders that are not there, and training sets that
             ask for more identities than their sources have.
     """
+
+    def of_role(role: str) -> Manifest:
+        part = spec.faces.by_role()[role]
+        assert not isinstance(part, HeldOutFaces)
+        return obtain(part, role, spec, log)
+
+    return assemble_faces(spec, of_role, lambda name: real_people(name, log))
+
+
+def assemble_faces(
+    spec: StudySpec, faces: Callable[[str], Manifest], people: Callable[[str], Manifest]
+) -> StudyFaces:
+    """The study's faces, split and joined as it says.
+
+    Args:
+        spec: the study.
+        faces: gives those of a role.
+        people: gives one of the small sets of other people.
+
+    Raises:
+        UsageError: see :func:`prepare_faces`.
+    """
     check_inputs(spec)
-    assert spec.faces.real is not None  # the study trains
-    real = obtain(spec.faces.real, "real", spec, log)
-    sources = {
-        role: obtain(part, role, spec, log) for role, part in spec.faces.synthetic_parts().items()
-    }
+    real = faces("real")
+    sources = {role: faces(role) for role in spec.faces.synthetic_parts()}
     group_by = spec.faces.group_by or next(iter(real.attributes), None)
     if isinstance(spec.faces.test, HeldOutFaces):
         real, test = hold_out(real, spec.faces.test, spec.seed, group_by)
     else:
-        test = obtain(spec.faces.test, "test", spec, log)
-    more_tests = {
-        name: obtain(part, name, spec, log) for name, part in spec.faces.more_tests.items()
-    }
+        test = faces("test")
+    more_tests = {name: faces(name) for name in spec.faces.more_tests}
     _keep_apart(spec, {"real": real, **sources}, {"test": test, **more_tests})
     synthetic = join_sources(spec, sources)
-    people: dict[str, Manifest] = {
-        name: real_people(name, log) for name in spec.evaluation.real_people
-    }
-    return StudyFaces(real, synthetic, test, more_tests, group_by, people)
+    others: dict[str, Manifest] = {name: people(name) for name in spec.evaluation.real_people}
+    return StudyFaces(real, synthetic, test, more_tests, group_by, others)
 
 
 def check_inputs(spec: StudySpec) -> None:
@@ -249,30 +267,38 @@ def training_sets(spec: StudySpec, faces: StudyFaces, log: StageLog) -> dict[str
         UsageError: see :func:`check_groups`.
     """
     check_groups(spec, faces)
-    sources = [faces.real.fingerprint, faces.synthetic.fingerprint]
-    sets: dict[str, Manifest] = {}
-    for name, asked in spec.training_sets.items():
-        wanted = of_those_left(name, asked, faces)
-        inputs = {
-            "set": _as_input(wanted),
-            "sources": sources,
+    return {
+        name: Manifest.read(log.run(set_stage(spec, name, lambda: faces)))
+        for name in spec.training_sets
+    }
+
+
+def set_stage(spec: StudySpec, name: str, faces: Callable[[], StudyFaces]) -> Stage:
+    """Draws a training set from the faces."""
+
+    @cache
+    def wanted() -> WholeSet | MixedSet:
+        return of_those_left(name, spec.training_sets[name], faces())
+
+    def inputs() -> dict[str, Any]:
+        return {
+            "set": _as_input(wanted()),
+            "sources": [faces().real.fingerprint, faces().synthetic.fingerprint],
             **_weights(spec),
-            "group_by": faces.group_by,
+            "group_by": faces().group_by,
             "seed": spec.seed,
         }
 
-        def build(folder: Path, name: str = name, wanted: WholeSet | MixedSet = wanted) -> None:
-            try:
-                manifest, report = draw_set(wanted, faces, spec)
-            except UsageError as error:
-                raise UsageError(f"training set {name}: {error}") from None
-            if report is not None:
-                write_json(folder / MIX_REPORT_NAME, report.model_dump())
-            manifest.write(folder / MANIFEST_NAME)
+    def build(folder: Path) -> None:
+        try:
+            manifest, report = draw_set(wanted(), faces(), spec)
+        except UsageError as error:
+            raise UsageError(f"training set {name}: {error}") from None
+        if report is not None:
+            write_json(folder / MIX_REPORT_NAME, report.model_dump())
+        manifest.write(folder / MANIFEST_NAME)
 
-        folder = log.run(f"training set: {name}", inputs, build, at=f"sets/{name}")
-        sets[name] = Manifest.read(folder)
-    return sets
+    return Stage(f"training set: {name}", inputs, layout.training_set(name), build, kind="set")
 
 
 def of_those_left(name: str, wanted: WholeSet | MixedSet, faces: StudyFaces) -> WholeSet | MixedSet:
@@ -405,17 +431,48 @@ def obtain(
     Raises:
         UsageError: there are none where the study says.
     """
-    if isinstance(part, RenderedFaces):
-        return _render(part, role, spec.seed, spec.workers, log)
-    if isinstance(part, PublishedFaces):
-        return _keep(part, role, spec, log)
-    return _import(part, role, spec, log)
+    check_part(part, role, spec)
+    stage = faces_stage(part, role, spec)
+    return read_faces(part, role, None if stage is None else log.run(stage))
 
 
-def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
-    path = spec_path(part.spec)
-    if not path.exists():
+def check_part(
+    part: RenderedFaces | FolderFaces | PublishedFaces, role: str, spec: StudySpec
+) -> None:
+    """Refuse faces that are not there, and test faces that have pairs of their own.
+
+    Raises:
+        UsageError: says what to do.
+    """
+    if isinstance(part, FolderFaces):
+        check_folder(part, role, spec)
+    elif isinstance(part, PublishedFaces) and not (path := spec_path(part.spec)).exists():
         raise UsageError(f"{path}: no such file or folder (given as the {role} faces)")
+
+
+def faces_stage(part: AnyFaces, role: str, spec: StudySpec) -> Stage | None:
+    """Renders or imports the faces of a role; None for those used where they are or held out."""
+    if isinstance(part, RenderedFaces):
+        return _render_stage(part, role, spec.seed, spec.workers)
+    if isinstance(part, PublishedFaces):
+        return _verification_set_stage(part, role, spec)
+    if isinstance(part, FolderFaces) and not is_dataset(part.path):
+        return _import_stage(part, role, spec)
+    return None
+
+
+def read_faces(
+    part: RenderedFaces | FolderFaces | PublishedFaces, role: str, folder: Path | None
+) -> Manifest:
+    """The faces of a role, from the folder of their stage; None for those used where they are."""
+    if folder is None:
+        assert isinstance(part, FolderFaces)
+        return Manifest.read(part.path)
+    manifest = Manifest.read(folder)
+    return _kept(manifest, part.keep, role) if isinstance(part, RenderedFaces) else manifest
+
+
+def _verification_set_stage(part: PublishedFaces, role: str, spec: StudySpec) -> Stage:
     settings: dict[str, Any] = {"folds": spec.evaluation.folds, "seed": spec.seed}
     if part.spec.startswith(DRAW):
         settings["group_by"] = spec.faces.group_by
@@ -427,18 +484,18 @@ def _keep(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) -> Ma
         simulated = part.origin == "synthetic"
         keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
 
-    inputs = {
-        "faces": part.model_dump(mode="json"),
-        "files": listing(path),
-        "version": _KEPT_VERSION,
-        **settings,
-    }
-    return Manifest.read(log.run(f"verification set: {role}", inputs, build, at=f"data/{role}"))
+    def inputs() -> dict[str, Any]:
+        return {
+            "faces": part.model_dump(mode="json"),
+            "files": listing(spec_path(part.spec)),
+            "version": _KEPT_VERSION,
+            **settings,
+        }
+
+    return Stage(f"verification set: {role}", inputs, layout.faces(role), build, kind="faces")
 
 
-def _render(
-    part: RenderedFaces, role: str, seed: int, workers: int | None, log: StageLog
-) -> Manifest:
+def _render_stage(part: RenderedFaces, role: str, seed: int, workers: int | None) -> Stage:
     def build(folder: Path) -> None:
         from evenface.render import render_dataset
 
@@ -454,10 +511,8 @@ def _render(
         )
 
     inputs = {"faces": part.model_dump(mode="json", exclude={"keep"}), "seed": seed}
-    at = f"data/{role}"
     name = f"render: {role} ({part.look})"
-    rendered = Manifest.read(log.run(name, inputs, build, at=at, portable=True))
-    return _kept(rendered, part.keep, role)
+    return Stage(name, inputs, layout.faces(role), build, kind="faces", portable=True)
 
 
 def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
@@ -478,11 +533,7 @@ def _kept(manifest: Manifest, keep: dict[str, int], role: str) -> Manifest:
     return manifest.select(chosen)
 
 
-def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Manifest:
-    check_folder(part, role, spec)
-    if is_dataset(part.path):
-        return Manifest.read(part.path)
-
+def _import_stage(part: FolderFaces, role: str, spec: StudySpec) -> Stage:
     def build(folder: Path) -> None:
         from evenface.data.importing import import_dataset
 
@@ -492,8 +543,11 @@ def _import(part: FolderFaces, role: str, spec: StudySpec, log: StageLog) -> Man
             **import_options(part),
         )
 
-    inputs = {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
-    return Manifest.read(log.run(f"import: {role}", inputs, build, at=f"data/{role}"))
+    def inputs() -> dict[str, Any]:
+        check_folder(part, role, spec)
+        return {"faces": part.model_dump(mode="json"), "files": listing(part.path)}
+
+    return Stage(f"import: {role}", inputs, layout.faces(role), build, kind="faces")
 
 
 def check_folder(part: FolderFaces, role: str, spec: StudySpec) -> None:
@@ -533,7 +587,12 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def real_people(name: str, log: StageLog) -> Manifest:
-    """Import one of the small sets of other people."""
+    """One of the small sets of other people."""
+    return Manifest.read(log.run(real_people_stage(name)))
+
+
+def real_people_stage(name: str) -> Stage:
+    """Imports one of the small sets of other people."""
 
     def build(folder: Path) -> None:
         from evenface.data import sources
@@ -544,7 +603,7 @@ def real_people(name: str, log: StageLog) -> Manifest:
         }
         importer[name](folder)
 
-    return Manifest.read(log.run(f"import: {name}", {"asset": name}, build, at=f"data/{name}"))
+    return Stage(f"import: {name}", {"asset": name}, layout.faces(name), build, kind="faces")
 
 
 def import_options(part: FolderFaces) -> dict[str, Any]:

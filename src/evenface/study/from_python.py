@@ -146,6 +146,7 @@ def plan_study(
     teachers: Sequence[str | Path] | None = None,
     settings: Mapping[str, Any] | None = None,
     measure: bool = False,
+    reuse: Sequence[Path] = (),
 ) -> Plan:
     """What a study would do: its trainings, what is missing, time, disk and memory.
 
@@ -159,6 +160,7 @@ def plan_study(
     Args:
         study, out, real, synthetic, test, teachers, settings: as in :func:`run_study`.
         measure: time a few training steps where no finished run gives the time.
+        reuse: folders of other studies, whose finished, identical parts are not built again.
 
     Raises:
         UsageError: the study makes no sense, or ``out`` holds another.
@@ -168,7 +170,7 @@ def plan_study(
     spec = choose_study(
         study, real=real, synthetic=synthetic, test=test, teachers=teachers, settings=settings
     )
-    return plan.plan_study(spec, _folder(spec, out), measuring=measure)
+    return plan.plan_study(spec, _folder(spec, out), measuring=measure, reuse=reuse)
 
 
 def read_study(folder: str | Path) -> StudyResults:

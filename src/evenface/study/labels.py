@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import read_json, sha256_file
 from evenface.seeds import derive_seed, generator
+from evenface.study import layout
 from evenface.study.faces import StudyFaces, training_sets, without_groups
 from evenface.study.spec import PredictionsFile, StudySpec, TrainedTeacher, teacher_id
+from evenface.study.stage import Stage
 from evenface.study.stages import StageLog
 from evenface.study.students import embed_sources, open_teachers
 
@@ -47,33 +49,62 @@ def label_synthetic(spec: StudySpec, faces: StudyFaces, log: StageLog) -> StudyF
     if not without_groups(spec, faces.synthetic, attribute):
         note(f"the synthetic faces have '{attribute}' already: nothing is predicted")
         return faces
-    settings: dict[str, Any] = {"attribute": attribute, "abstain": wanted.abstain}
-    inputs = {"synthetic": faces.synthetic.fingerprint, **settings}
     if isinstance(wanted, PredictionsFile):
         if not wanted.path.is_file():
             raise UsageError(f"{wanted.path}: no such file (given as faces.synthetic_labels.path)")
-        inputs["predictions"] = sha256_file(wanted.path)
-        settings["predictions"] = wanted.path
+        rows: list[EmbeddedRows] = []
     else:
-        settings |= {"max_images": wanted.max_images, "seed": spec.seed}
-        (_, real), (_, synthetic) = _embedded(spec, wanted.teacher, faces, log)
-        inputs |= {
-            "max_images": wanted.max_images,
-            "seed": spec.seed,
-            "real": faces.real.fingerprint,
-            "teacher": real.teacher,
-        }
-        settings |= {"labelled": (faces.real, real), "embeddings": synthetic}
-
-    def build(folder: Path) -> None:
-        label_manifest(faces.synthetic, **settings).write(folder)
-
-    folder = log.run("label: synthetic", inputs, build, at="labels/synthetic")
+        rows = [of for _, of in embedded_rows(spec, wanted.teacher, faces, log)]
+    folder = log.run(label_stage(spec, lambda: faces, lambda: rows))
     report = LabelReport.model_validate(read_json(folder / REPORT_NAME))
     return replace(faces, synthetic=Manifest.read(folder), labels=report)
 
 
-def _embedded(
+def label_stage(
+    spec: StudySpec, faces: Callable[[], StudyFaces], embedded: Callable[[], list[EmbeddedRows]]
+) -> Stage:
+    """Predicts the groups of the synthetic faces.
+
+    Args:
+        spec: the study.
+        faces: without the predicted groups.
+        embedded: of the real and the synthetic ones, by the classifier's teacher.
+    """
+    wanted = spec.faces.synthetic_labels
+    assert wanted is not None
+
+    def inputs() -> dict[str, Any]:
+        found = faces()
+        common = {
+            "synthetic": found.synthetic.fingerprint,
+            "attribute": found.group_by,
+            "abstain": wanted.abstain,
+        }
+        if isinstance(wanted, PredictionsFile):
+            return {**common, "predictions": sha256_file(wanted.path)}
+        return {
+            **common,
+            "max_images": wanted.max_images,
+            "seed": spec.seed,
+            "real": found.real.fingerprint,
+            "teacher": embedded()[0].teacher,
+        }
+
+    def build(folder: Path) -> None:
+        found = faces()
+        settings: dict[str, Any] = {"attribute": found.group_by, "abstain": wanted.abstain}
+        if isinstance(wanted, PredictionsFile):
+            settings["predictions"] = wanted.path
+        else:
+            real, synthetic = embedded()
+            settings |= {"max_images": wanted.max_images, "seed": spec.seed}
+            settings |= {"labelled": (found.real, real), "embeddings": synthetic}
+        label_manifest(found.synthetic, **settings).write(folder)
+
+    return Stage("label: synthetic", inputs, layout.LABELS, build, kind="labels")
+
+
+def embedded_rows(
     spec: StudySpec, name: str | None, faces: StudyFaces, log: StageLog
 ) -> list[tuple[Manifest, EmbeddedRows]]:
     """Real and synthetic faces with the embeddings of one teacher."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +17,11 @@ from evenface.data.manifest import Manifest
 from evenface.data.overlap import bare_name, find_overlap, rows_without
 from evenface.errors import UsageError
 from evenface.files import read_json, write_json
+from evenface.study import layout
 from evenface.study.faces import StudyFaces
 from evenface.study.left_out import LEFT_OUT, LeftOut, LeftOutOf, LeftOutPerson, Likeness, Reason
 from evenface.study.spec import OverlapRules, StudySpec, plain_name, teacher_id
+from evenface.study.stage import Stage
 from evenface.study.stages import StageLog
 from evenface.study.students import StudyTeacher, embed_sources
 from evenface.teachers import load_teacher
@@ -39,35 +43,56 @@ def leave_out_people(spec: StudySpec, faces: StudyFaces, log: StageLog) -> Study
     rules = spec.faces.exclude_overlap
     if rules is None:
         return faces
-    training = {"real": faces.real, "synthetic": faces.synthetic}
-    tests = {"test": faces.test, **faces.more_tests}
+    tests = _tests(faces)
     if rules.by == "names" and _numbered(faces.real) and not all(map(_numbered, tests.values())):
         warn(
             "the real faces have numbers for names (a .rec file without its .lst?), which are "
             "nobody's names in the tests. Compare embeddings: faces.exclude_overlap.teacher=sface, "
             "or any teacher that is there before training"
         )
-    teacher = None
     embedded: dict[str, EmbeddedRows] = {}
-    if rules.by != "names":
-        teacher = _open(spec)
-        embedded = _embed(spec, teacher, {**training, **tests}, log)
-    inputs = {
-        "training": {role: manifest.fingerprint for role, manifest in training.items()},
-        "tests": {name: manifest.fingerprint for name, manifest in tests.items()},
-        "rules": rules.model_dump(mode="json", exclude={"teacher"}),
-        "group_by": faces.group_by,
-        "teacher": teacher.model.fingerprint if teacher else None,
-    }
-
-    def build(folder: Path) -> None:
-        found = find_people(training, tests, rules, faces.group_by, teacher, embedded)
-        write_json(folder / LEFT_OUT.name, found.model_dump(mode="json"))
-
-    folder = log.run(STAGE, inputs, build, at=str(LEFT_OUT.parent))
+    if (teacher := comparing_teacher(spec)) is not None:
+        embedded = embed_to_compare(spec, teacher, {**_training(faces), **tests}, log)
+    folder = log.run(overlap_stage(spec, lambda: faces, lambda: teacher, lambda: embedded))
     found = LeftOut.model_validate(read_json(folder / LEFT_OUT.name))
     note(found.sentence)
     return without_people(faces, found)
+
+
+def overlap_stage(
+    spec: StudySpec,
+    faces: Callable[[], StudyFaces],
+    teacher: Callable[[], StudyTeacher | None],
+    embedded: Callable[[], Mapping[str, EmbeddedRows]],
+) -> Stage:
+    """Finds training people who are in a test."""
+    rules = spec.faces.exclude_overlap
+    assert rules is not None
+
+    def inputs() -> dict[str, Any]:
+        found, compares = faces(), teacher()
+        return {
+            "training": {role: of.fingerprint for role, of in _training(found).items()},
+            "tests": {name: of.fingerprint for name, of in _tests(found).items()},
+            "rules": rules.model_dump(mode="json", exclude={"teacher"}),
+            "group_by": found.group_by,
+            "teacher": compares.model.fingerprint if compares else None,
+        }
+
+    def build(folder: Path) -> None:
+        of = faces()
+        found = find_people(_training(of), _tests(of), rules, of.group_by, teacher(), embedded())
+        write_json(folder / LEFT_OUT.name, found.model_dump(mode="json"))
+
+    return Stage(STAGE, inputs, layout.OVERLAP, build, kind="overlap")
+
+
+def _training(faces: StudyFaces) -> dict[str, Manifest]:
+    return {"real": faces.real, "synthetic": faces.synthetic}
+
+
+def _tests(faces: StudyFaces) -> dict[str, Manifest]:
+    return {"test": faces.test, **faces.more_tests}
 
 
 def find_people(
@@ -107,7 +132,7 @@ def without_people(faces: StudyFaces, found: LeftOut) -> StudyFaces:
     Raises:
         UsageError: nobody is left.
     """
-    training = {"real": faces.real, "synthetic": faces.synthetic}
+    training = _training(faces)
     kept = {
         role: rows_without(manifest, {person.identity for person in found.faces[role].people})
         for role, manifest in training.items()
@@ -133,8 +158,11 @@ def _numbered(manifest: Manifest) -> bool:
     return all(bare_name(name).isdecimal() for name in manifest.identities())
 
 
-def _open(spec: StudySpec) -> StudyTeacher:
-    """The teacher whose embeddings are compared."""
+def comparing_teacher(spec: StudySpec) -> StudyTeacher | None:
+    """The teacher whose embeddings are compared; None where names are."""
+    rules = spec.faces.exclude_overlap
+    if rules is None or rules.by == "names":
+        return None
     given = spec.overlap_teacher()
     own = {teacher_id(teacher): teacher for teacher in spec.teachers if isinstance(teacher, str)}
     source = own.get(given, given)
@@ -142,31 +170,45 @@ def _open(spec: StudySpec) -> StudyTeacher:
     return StudyTeacher(name, source, {name: load_teacher(source)}, {name: source})
 
 
-def _embed(
+def embed_to_compare(
     spec: StudySpec, teacher: StudyTeacher, manifests: dict[str, Manifest], log: StageLog
 ) -> dict[str, EmbeddedRows]:
     """The faces' embeddings, beside those that students learn from where the teacher is theirs."""
     if teacher.given in spec.teachers:
         caches = [cache for _, cache in embed_sources(teacher, manifests, log)]
     else:
-        caches = [_embed_once(teacher, name, m, log) for name, m in manifests.items()]
+        stages = [
+            comparison_stage(
+                teacher.id, role, lambda: teacher, partial(manifests.__getitem__, role)
+            )
+            for role in manifests
+        ]
+        caches = [EmbeddingCache.open(log.run(stage)) for stage in stages]
     return {
         name: EmbeddedRows(cache.view(), np.arange(len(cache)), cache.record.teacher_fingerprint)
         for name, cache in zip(manifests, caches, strict=True)
     }
 
 
-def _embed_once(
-    teacher: StudyTeacher, name: str, manifest: Manifest, log: StageLog
-) -> EmbeddingCache:
-    """Without the mirror images, which nobody learns from."""
+def comparison_stage(
+    identifier: str, role: str, teacher: Callable[[], StudyTeacher], faces: Callable[[], Manifest]
+) -> Stage:
+    """Embeds faces without the mirror images, which nobody learns from."""
+
+    def inputs() -> dict[str, Any]:
+        return {"teacher": teacher().model.fingerprint, "images": faces().image_fingerprint}
 
     def build(folder: Path) -> None:
-        cached_embeddings(teacher.model, manifest, folder, views=("original",))
+        cached_embeddings(teacher().model, faces(), folder, views=("original",))
 
-    inputs = {"teacher": teacher.model.fingerprint, "images": manifest.image_fingerprint}
-    title, at = f"{teacher.id} embeds, to compare: {name}", f"overlap-embeddings/{name}"
-    return EmbeddingCache.open(log.run(title, inputs, build, at=at, portable=True))
+    return Stage(
+        f"{identifier} embeds, to compare: {role}",
+        inputs,
+        layout.compared_embeddings(role),
+        build,
+        kind="embeddings",
+        portable=True,
+    )
 
 
 def _search(

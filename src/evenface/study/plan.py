@@ -1,4 +1,4 @@
-"""What a study would do if it were run now: its runs, what they wait for, time, disk, memory.
+"""What a study would do if it were run now: its stages and runs, time, disk, memory.
 
 Nothing is built, and nothing need be there: what the data would tell is estimated from the study
 file where it says enough, and is unknown otherwise.
@@ -7,81 +7,37 @@ file where it says enough, and is unknown otherwise.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from evenface.assets import ASSETS
 from evenface.assets.cache import state as asset_state
-from evenface.data.embedding_cache import CacheRecord
-from evenface.data.manifest import Manifest
-from evenface.data.store import IMAGE_BYTES
 from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
 from evenface.parallel import usable_cores
-from evenface.study.cells import Cell, cells
-from evenface.study.estimates import (
-    Pace,
-    Weight,
-    embedding_bytes,
-    kind_of,
-    measure,
-    step_seconds,
-    together,
-    weigh,
-)
-from evenface.study.faces import (
-    StudyFaces,
-    check_groups,
-    hold_out,
-    join_sources,
-    obtain,
-    path_of,
-    real_people,
-    source_sizes,
-    training_sets,
-)
-from evenface.study.labels import label_synthetic
-from evenface.study.look import LookLog, NotBuilt
-from evenface.study.overlap import leave_out_people
+from evenface.study import layout
+from evenface.study.assets import assets_of
+from evenface.study.estimates import Pace, Weight, kind_of, measure, step_seconds, together, weigh
+from evenface.study.faces import path_of, source_sizes
+from evenface.study.look import LookLog
+from evenface.study.pipeline import Group, Pipeline
 from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
 from evenface.study.run import RESULTS_NAME
-from evenface.study.runs import StudyRun
 from evenface.study.settings import changes, recipe_settings
 from evenface.study.sizes import (
     RealShare,
     Size,
     counted_real_share,
-    faces_size,
-    is_dataset,
     real_share,
-    set_size,
-    share,
     shortfalls,
-    total,
 )
-from evenface.study.spec import (
-    MAIN_BENCHMARK,
-    FolderFaces,
-    GivenTeacher,
-    HeldOutFaces,
-    PredictionsFile,
-    PublishedFaces,
-    RenderedFaces,
-    ShuffledTeacher,
-    StudySpec,
-    TrainedTeacher,
-    teacher_id,
-)
-from evenface.study.students import (
-    processes,
-    run_key,
-    student_recipe,
-    teacher_recipe,
-    too_few_seeds,
-)
-from evenface.teachers import load_teacher, teacher_names
+from evenface.study.spec import HeldOutFaces, PredictionsFile, StudySpec, TrainedTeacher, teacher_id
+from evenface.study.stage import Kind, NotBuilt, Stage
+from evenface.study.students import Training, processes, teacher_recipe, too_few_seeds
+from evenface.teachers import teacher_names
 from evenface.train.log import last_record
-from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe
+from evenface.train.recipe import TrainRecipe
 from evenface.train.run import LOG_NAME
 
 
@@ -92,16 +48,17 @@ def plan_study(
     measuring: bool = False,
     most_images: int | None = None,
     sizes: Mapping[str, Size] | None = None,
+    reuse: Sequence[Path] = (),
 ) -> Plan:
-    """Look at what is there and reckon the rest.
+    """Look at what is there and estimate the rest.
 
     Args:
         spec: the study.
         out: its folder, which need not exist.
-        measuring: take a few steps of each kind of training that no finished run tells the time
-            of.
+        measuring: take a few steps of each kind of training whose time no finished run gives.
         most_images: of such a step on a CPU; the time of a whole batch is in proportion.
         sizes: of faces by role, and of training sets ("set NAME"), where they are known already.
+        reuse: folders of other studies, whose finished, identical parts need not be built again.
 
     Raises:
         UsageError: the study's overrides do not fit its recipes.
@@ -110,533 +67,131 @@ def plan_study(
     """
     if not spec.training_sets:
         raise UsageError(f"{spec.name}: trains nothing, so there is nothing to plan. Run it")
-    return _Planner(spec, out, sizes or {}).plan(measuring=measuring, most_images=most_images)
-
-
-class _Planner:
-    def __init__(self, spec: StudySpec, out: Path, known: Mapping[str, Size]) -> None:
-        self.spec = spec
-        self.known = known
-        self.log = LookLog(out)
-        self.missing: list[str] = []
-        self.stages: list[PlannedStage] = []
-        self.sizes: dict[str, Size] = {}
-        self.real_shares: dict[str, RealShare] = {}
-        self.faces: dict[str, Manifest] = {}
-        self.searched: StudyFaces | None = None
-        """Without the people of the tests, where a finished search names them."""
-        self.sets: dict[str, Manifest] = {}
-        self.teachers: dict[str, str] = {}
-        """Id → fingerprint, of those whose embeddings are there."""
-        self.teacher_recipes: dict[str, TrainRecipe] = {}
-        """Name → recipe, of those that the study trains."""
-        self.networks = {
-            name: of for given in spec.teachers for name, of in spec.networks(given).items()
-        }
-        """Of all teachers."""
-
-    def plan(self, *, measuring: bool, most_images: int | None) -> Plan:
-        spec, folder = self.spec, self.log.folder
-        self._check_inputs()
-        self._look_at_faces()
-        labelled = self._look_at_labels()
-        self._look_at_sets(labelled)
-        size = self._look_at_teachers()
-        recipes = self._recipes(size)
-        runs = [*self._trained(), *self._look_at_runs(recipes)]
-        recipes = self.teacher_recipes | recipes
-        workers = _workers(spec)
-        paces = _paces(runs, recipes)
-        told = ["finished runs of this study"] if paces else []
-        if measuring and (new := _untimed(runs, recipes, paces)):
-            threads = 1 if workers > 1 else None
-            try:
-                paces += [
-                    measure(recipe, self._identities(), threads=threads, most_images=most_images)
-                    for recipe in new
-                ]
-            except ImportError:
-                raise MissingDependencyError("torch", "train", "--measure") from None
-            told.append("steps taken just now on this machine, without distillation")
-        weights = self._weigh(recipes)
-        runs = [_estimated(run, recipes[run.name], paces, weights.get(run.name)) for run in runs]
-        teachers = tuple(run for run in runs if run.name in self.teacher_recipes)
-        students = tuple(run for run in runs if run.name not in self.teacher_recipes)
-        self._look_at_the_rest(students)
-        trained = [run for run in runs if run.same_as is None]
-        disk, disk_left = self._disk(trained, size)
-        memory = [run.memory for run in trained if run.memory is not None]
-        return Plan(
-            study=spec.name,
-            folder=folder,
-            stages=tuple(self.stages),
-            teachers=teachers,
-            runs=students,
-            missing=tuple(self.missing),
-            sizes=self.sizes,
-            seconds=_seconds(teachers, students, workers),
-            pace=" and ".join(told) or "unknown",
-            workers=workers,
-            disk=disk,
-            disk_left=disk_left,
-            free=_free(folder),
-            memory=max(memory, default=None),
-            warnings=() if (few := too_few_seeds(spec)) is None else (few,),
-            variant=spec.variant,
-            epochs_of=spec.epochs_of,
-            real_shares=self.real_shares,
-        )
-
-    def _check_inputs(self) -> None:
-        for role, part in self.spec.faces.by_role().items():
-            path = path_of(part)
-            if path is not None and not path.exists():
-                self.missing.append(f"{role} faces: {path} is not there")
-        for teacher in self.spec.teachers:
-            if isinstance(teacher, str) and not _at_hand(teacher):
-                self.missing.append(f"teacher: {teacher} is not there")
-        for model in self.spec.models:
-            for source in (model.path, *model.files.values()):
-                if source is not None and not _at_hand(str(source)):
-                    self.missing.append(f"model {model.name}: {source} is not there")
-        known = (teacher for teacher in self.spec.teachers if isinstance(teacher, str))
-        assets = [*self.spec.evaluation.real_people, *known]
-        if (rules := self.spec.faces.exclude_overlap) and rules.by != "names":
-            assets.append(compared := self.spec.overlap_teacher())
-            own = {teacher_id(given) for given in self.spec.teachers}
-            if compared not in own and not _at_hand(compared):
-                self.missing.append(f"faces.exclude_overlap.teacher: {compared} is not there")
-        for name in dict.fromkeys(assets):
-            if name in ASSETS and (found := asset_state(name)) != "present":
-                self.missing.append(f"asset {name} is {found}; the study fetches it")
-
-    def _look_at_faces(self) -> None:
-        for role, part in self.spec.faces.by_role().items():
-            if isinstance(part, HeldOutFaces):
-                continue
-            path = path_of(part)
-            prepared = path is not None and is_dataset(path)  # it is read and counted below
-            unread = Size() if prepared else faces_size(part)
-            self.sizes[role] = self.known.get(role, unread)
-            manifest = self._faces_of(role, part)
-            if manifest is not None:
-                self.faces[role] = manifest
-        self._join_sources()
-        if isinstance(held := self.spec.faces.test, HeldOutFaces):
-            whole = self.sizes["real"]
-            self.sizes["test"] = share(whole, held.fraction)
-            self.sizes["real"] = share(whole, 1 - held.fraction)
-            if real := self.faces.get("real"):
-                kept, test = hold_out(real, held, self.spec.seed, self._group_by())
-                self.faces |= {"real": kept, "test": test}
-            state: State = "finished" if "real" in self.faces else "to do"
-            self.stages.append(PlannedStage("faces: test", state, ("faces: real",)))
-        for role, manifest in self.faces.items():
-            self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
-        for name in self.spec.evaluation.real_people:
-            try:
-                real_people(name, self.log)
-                self.stages.append(PlannedStage(f"faces: {name}", "finished"))
-            except NotBuilt:
-                self.stages.append(PlannedStage(f"faces: {name}", "to do"))
-
-    def _join_sources(self) -> None:
-        roles = list(self.spec.faces.synthetic_parts())
-        if roles != ["synthetic"]:
-            there = all(role in self.faces for role in roles)
-            if there:
-                self.faces["synthetic"] = join_sources(self.spec, self.faces)
-            needs = tuple(f"faces: {role}" for role in roles)
-            state: State = "finished" if there else "to do"
-            self.stages.append(PlannedStage("faces: synthetic", state, needs))
-        for role in ("real", *roles):
-            if manifest := self.faces.get(role):
-                self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
-        self.sizes["synthetic"] = total(self.sizes[role] for role in roles)
-        self.missing += shortfalls(self.spec, source_sizes(self.spec, self.sizes))
-
-    def _faces_of(
-        self, role: str, part: RenderedFaces | FolderFaces | PublishedFaces
-    ) -> Manifest | None:
-        path, manifest, note = path_of(part), None, ""
-        there = path is None or path.exists()
-        imported = (self.log.folder / "data" / role).exists()
-        prepared = path is not None and is_dataset(path)
-        if not there:
-            note = f"{path} is missing"
-        elif imported or prepared:  # else a large folder would be listed for nothing
-            try:
-                manifest = obtain(part, role, self.spec, self.log)
-            except NotBuilt:
-                pass
-            except EvenfaceError as error:
-                note = str(error)
-                self.missing.append(f"{role} faces: {error}")
-        state: State = "to do" if manifest is None else "finished"
-        self.stages.append(PlannedStage(f"faces: {role}", state, note=note))
-        return manifest
-
-    def _group_by(self) -> str | None:
-        given = self.spec.faces.group_by
-        return given or next(iter(self.faces["real"].attributes), None)
-
-    def _look_at_labels(self) -> bool:
-        """Whether the synthetic faces have the groups that mixes need, as far as is known."""
-        labels = self.spec.faces.synthetic_labels
-        known = self._leave_out() and {"real", "synthetic"} <= self.faces.keys()
-        if isinstance(labels, PredictionsFile) and not labels.path.is_file():
-            self.missing.append(f"labels: {labels.path} is not there")
-        if not known:
-            if labels is not None:
-                self.stages.append(PlannedStage("labels: synthetic", "to do"))
-            return labels is None and self.spec.faces.exclude_overlap is None
-        faces = self._study_faces()
+    log = LookLog(out, reuse=reuse)
+    pipeline = Pipeline(spec, log, sizes)
+    all_sizes = _sizes(pipeline)
+    stages = [_look(stage, log) for stage in _one_by_one(pipeline)]
+    recipes = _teacher_recipes(pipeline)
+    runs = list(_teacher_runs(pipeline, recipes, {stage.name: stage for stage in stages}))
+    recipes |= {of.recipe.name: of.recipe for of in pipeline.trainings()}
+    runs += _student_runs(pipeline, log)
+    workers = _workers(spec)
+    paces = _paces(runs, recipes)
+    sources = ["finished runs of this study"] if paces else []
+    classes = _identities(spec, all_sizes)
+    if measuring and (new := _untimed(runs, recipes, paces)):
+        threads = 1 if workers > 1 else None
         try:
-            faces = label_synthetic(self.spec, faces, self.log)
-            check_groups(self.spec, faces)
+            paces += [
+                measure(recipe, classes, threads=threads, most_images=most_images) for recipe in new
+            ]
+        except ImportError:
+            raise MissingDependencyError("torch", "train", "--measure") from None
+        sources.append("steps taken just now on this machine, without distillation")
+    weights = _weigh(recipes, classes)
+    runs = [_estimated(run, recipes[run.name], paces, weights.get(run.name)) for run in runs]
+    count = len(_trained(pipeline))
+    teachers, students = tuple(runs[:count]), tuple(runs[count:])
+    stages = _with_groups(_timed(stages, runs), pipeline, workers)
+    trained = [run for run in runs if run.same_as is None]
+    disk, disk_left = _disk(stages, trained)
+    return Plan(
+        study=spec.name,
+        folder=log.folder,
+        stages=tuple(stages),
+        teachers=teachers,
+        runs=students,
+        missing=tuple(_missing(pipeline, all_sizes)),
+        sizes=all_sizes,
+        seconds=_seconds(teachers, students, workers),
+        pace=" and ".join(sources) or "unknown",
+        workers=workers,
+        disk=disk,
+        disk_left=disk_left,
+        free=_free(log.folder),
+        memory=max((run.memory for run in trained if run.memory is not None), default=None),
+        report=_report(stages, log.folder),
+        warnings=() if (few := too_few_seeds(spec)) is None else (few,),
+        variant=spec.variant,
+        epochs_of=spec.epochs_of,
+        real_shares={name: _real_share(pipeline, name, all_sizes) for name in spec.training_sets},
+    )
+
+
+def _sizes(pipeline: Pipeline) -> dict[str, Size]:
+    """Of faces by role, of all synthetic ones, and of training sets ("set NAME")."""
+    spec = pipeline.spec
+    roles = dict.fromkeys([*spec.faces.by_role(), "synthetic"])
+    sizes = {role: pipeline.size(role) for role in roles}
+    return sizes | {f"set {name}": pipeline.set_size(name) for name in spec.training_sets}
+
+
+def _real_share(pipeline: Pipeline, name: str, sizes: Mapping[str, Size]) -> RealShare:
+    wanted = pipeline.spec.training_sets[name]
+    if sizes[f"set {name}"].exact:
+        return counted_real_share(wanted, pipeline.training_set(name).folder)
+    return real_share(wanted, sizes["real"], sizes["synthetic"])
+
+
+# --- what is missing ---------------------------------------------------------------------------
+
+
+def _missing(pipeline: Pipeline, sizes: Mapping[str, Size]) -> list[str]:
+    """Inputs that are not where the study says, or do not suffice, with what to do."""
+    spec = pipeline.spec
+    found = [*_missing_faces(pipeline)]
+    whole = {role: pipeline.whole_size(role) for role in _present_roles(spec)}
+    short = shortfalls(spec, source_sizes(spec, whole))
+    found += short
+    labels = spec.faces.synthetic_labels
+    if isinstance(labels, PredictionsFile) and not labels.path.is_file():
+        found.append(f"labels: {labels.path} is not there")
+    if not found:
+        try:
+            pipeline.faces()
         except NotBuilt:
-            self.stages.append(PlannedStage("labels: synthetic", "to do"))
-            return False
+            pass
         except EvenfaceError as error:
-            self.missing.append(str(error))
-            return False
-        if labels is not None:
-            self.stages.append(PlannedStage("labels: synthetic", "finished"))
-            self.faces["synthetic"] = faces.synthetic
-        return True
-
-    def _leave_out(self) -> bool:
-        """Leave out the people of tests as the study does; False where they are not known."""
-        if self.spec.faces.exclude_overlap is None:
-            return True
-        tests = ("test", *self.spec.faces.more_tests)
-        needs = tuple(f"faces: {role}" for role in ("real", "synthetic", *tests))
-        state: State = "to do"
-        if {"real", "synthetic", *tests} <= self.faces.keys():
-            try:
-                self.searched = leave_out_people(self.spec, self._study_faces(), self.log)
-                state = "finished"
-            except NotBuilt:
-                pass
-            except EvenfaceError as error:
-                self.missing.append(str(error))
-        self.stages.append(PlannedStage("overlap", state, needs))
-        if self.searched is None:
-            return False
-        for role in ("real", "synthetic"):
-            manifest: Manifest = getattr(self.searched, role)
-            self.faces[role] = manifest
-            self.sizes[role] = Size(len(manifest.identities()), len(manifest), exact=True)
-        return True
-
-    def _study_faces(self) -> StudyFaces:
-        real, synthetic = self.faces["real"], self.faces["synthetic"]
-        if self.searched is not None:
-            return replace(self.searched, synthetic=synthetic)  # perhaps with predicted groups
-        more = {name: self.faces[name] for name in self.spec.faces.more_tests if name in self.faces}
-        return StudyFaces(real, synthetic, self.faces.get("test", real), more, self._group_by(), {})
-
-    def _to_embed(self) -> Mapping[str, Manifest]:
-        return self.faces | dict(self.searched.whole if self.searched else {})
-
-    def _look_at_sets(self, labelled: bool) -> None:
-        known = labelled and {"real", "synthetic"} <= self.faces.keys()
-        for name, wanted in self.spec.training_sets.items():
-            sources = self.sizes["real"], self.sizes["synthetic"]
-            reckoned = set_size(wanted, *sources)
-            self.sizes[f"set {name}"] = self.known.get(f"set {name}", reckoned)
-            self.real_shares[name] = real_share(wanted, *sources)
-            state: State = "unknown" if (self.log.folder / "sets" / name).exists() else "to do"
-            if known:
-                state = "to do"
-                faces = self._study_faces()
-                alone = self.spec.model_copy(update={"training_sets": {name: wanted}})
-                try:
-                    found = training_sets(alone, faces, self.log)[name]
-                    self.sets[name], state = found, "finished"
-                    self.sizes[f"set {name}"] = Size(len(found.identities()), len(found), True)
-                    folder = self.log.folder / "sets" / name
-                    self.real_shares[name] = counted_real_share(wanted, folder)
-                except NotBuilt:
-                    pass
-            self.stages.append(
-                PlannedStage(f"set: {name}", state, ("faces: real", "faces: synthetic"))
-            )
-
-    def _look_at_teachers(self) -> int:
-        """Dimensions of the teachers' embeddings, as far as is known."""
-        sizes: list[int] = []
-        for name, given in self.networks.items():
-            needs: tuple[str, ...] = ()
-            state: State = "finished"
-            if isinstance(given, ShuffledTeacher):
-                needs = (f"teacher: {given.shuffle}",)
-                self.stages.append(PlannedStage(f"teacher: {name}", state, needs))
-            elif isinstance(given, TrainedTeacher):
-                needs = (f"set: {given.set}",)
-                state, size = self._trained_teacher(given)
-                sizes.append(size)
-                self.stages.append(PlannedStage(f"teacher: {name}", state, needs))
-            else:
-                state = "finished" if _at_hand(given) else "to do"
-                note = "" if state == "finished" else "is not there"
-                self.stages.append(PlannedStage(f"teacher: {name}", state, needs, note))
-            sizes += self._embeddings(name, given)
-        return sizes[0] if sizes else DEFAULT_EMBEDDING_SIZE
-
-    def _trained_teacher(self, given: TrainedTeacher) -> tuple[State, int]:
-        at, name = f"teachers/{given.name}", f"train teacher: {given.name}"
-        recipe = teacher_recipe(self.spec, given, self.log.folder / "sets" / given.set)
-        state: State = "to do" if self.log.mark(name, at) is None else "unknown"
-        if manifest := self.sets.get(given.set):
-            inputs = {"run": recipe.fingerprint(manifest.fingerprint, None)}
-            try:
-                self.log.run(name, inputs, _never, at=at)
-                state = "finished"
-            except NotBuilt:
-                state = "to do"
-        self.teacher_recipes[at] = recipe = recipe.with_embedding_size()
-        return state, recipe.backbone.embedding_size or DEFAULT_EMBEDDING_SIZE
-
-    def _trained(self) -> list[PlannedRun]:
-        """The trainings of teachers."""
-        states = {stage.name: stage.state for stage in self.stages}
-        found = []
-        for given in self.networks.values():
-            if not isinstance(given, TrainedTeacher):
-                continue
-            name = f"teachers/{given.name}"
-            state = states[f"teacher: {given.name}"]
-            steps = _steps(self.teacher_recipes[name], self.sizes[f"set {given.set}"].images)
-            spent = self.log.seconds.get(f"train teacher: {given.name}", 0.0)
-            needs = (f"set: {given.set}",)
-            run = PlannedRun(
-                name, name, given.seed, given.set, None, {}, given.overrides, state, needs
-            )
-            done = (steps or 0) if state == "finished" else 0
-            found.append(replace(run, steps=steps, step=done, spent=spent))
-        return found
-
-    def _embeddings(self, name: str, given: GivenTeacher) -> list[int]:
-        """Look at a teacher's embeddings of both sources; their size, where they are there."""
-        sizes, states = [], []
-        source = self.log.folder / "teachers" / name if isinstance(given, TrainedTeacher) else given
-        for role in ("real", "synthetic"):
-            at = f"embeddings/{name}/{role}"
-            state: State = "to do"
-            if (self.log.folder / at / "cache.json").exists():
-                record = CacheRecord.read(self.log.folder / at)
-                sizes.append(record.embedding_size)
-                state = "unknown"
-                if manifest := self._to_embed().get(role):
-                    inputs = {"images": manifest.image_fingerprint}
-                    if isinstance(given, ShuffledTeacher):
-                        self.teachers[name] = record.teacher_fingerprint
-                        whose = self.teachers.get(given.shuffle, "")
-                        inputs |= {"teacher": whose, "shuffled": given.shuffle}
-                    else:
-                        known = self.teachers.setdefault(name, _fingerprint(str(source), record))
-                        inputs["teacher"] = known
-                    try:
-                        self.log.run(f"teacher {name} embeds: {role}", inputs, _never, at=at)
-                        state = "finished"
-                    except NotBuilt:
-                        state = "to do"
-            states.append(state)
-            needs = (f"teacher: {name}", f"faces: {role}")
-            self.stages.append(PlannedStage(f"embeddings: {name} of {role}", state, needs))
-        if set(states) != {"finished"}:
-            self.teachers.pop(name, None)
-        return sizes or _known_size(given)
-
-    def _recipes(self, size: int) -> dict[str, TrainRecipe]:
-        """Run → recipe, for every cell and seed."""
-        folder = self.log.folder
-        epoch = self.sizes["real"].images
-        return {
-            f"{cell.id}-s{seed}": student_recipe(
-                self.spec,
-                f"{cell.id}-s{seed}",
-                overrides=cell.overrides,
-                seed=seed,
-                data=folder / "sets" / cell.set,
-                size=size,
-                cache=self._cache(cell.set, cell, seed),
-                first=folder / "sets" / on if (on := self._first(cell)) else None,
-                first_cache=self._cache(on, cell, seed) if on else None,
-                epoch_images=epoch,
-            )
-            for cell in cells(self.spec)
-            for seed in self.spec.training_seeds
-        }
-
-    def _look_at_runs(self, recipes: Mapping[str, TrainRecipe]) -> list[PlannedRun]:
-        first = next(iter(recipes.values()))
-        runs: list[PlannedRun] = []
-        known: dict[object, str] = {}
-        for cell in cells(self.spec):
-            for seed in self.spec.training_seeds:
-                name = f"{cell.id}-s{seed}"
-                recipe = recipes[name]
-                run = PlannedRun(
-                    name=name,
-                    arm=cell.id,
-                    seed=seed,
-                    set=cell.set,
-                    teacher=cell.teacher,
-                    levels=cell.levels,
-                    changes={
-                        key: change.second
-                        for key, change in changes(
-                            recipe_settings(first), recipe_settings(recipe)
-                        ).items()
-                    },
-                    needs=self._needs(cell, seed),
-                    state="to do",
-                    steps=_steps(recipe, self.sizes[f"set {cell.set}"].images),
-                    note=cell.note,
-                )
-                other = known.setdefault(self._identity(cell, recipe), name)
-                if other == name:
-                    runs.append(self._state_of_run(run, cell, recipe))
-                else:
-                    there = next(of for of in runs if of.name == other)
-                    runs.append(replace(run, same_as=other, state=there.state, step=there.step))
-        return runs
-
-    def _network(self, cell: Cell, seed: int) -> str | None:
-        return None if cell.teacher is None else self.spec.network(cell.teacher, seed)
-
-    def _first(self, cell: Cell) -> str | None:
-        """The training set of a cell's pretraining."""
-        of = self.spec.training_sets[cell.set].pretrained
-        return None if of is None else of.set
-
-    def _cache(self, name: str, cell: Cell, seed: int) -> Path | None:
-        """The folder of a cell's teacher's embeddings of a training set."""
-        if cell.teacher is None:
-            return None
-        return self.log.folder / "sets" / name / f"embeddings-{self._network(cell, seed)}"
-
-    def _needs(self, cell: Cell, seed: int) -> tuple[str, ...]:
-        network = self._network(cell, seed)
-        of = (f"embeddings: {network} of {role}" for role in ("real", "synthetic"))
-        first = self._first(cell)
-        sets = (f"set: {cell.set}", *((f"set: {first}",) if first else ()))
-        return (*sets, *(of if cell.teacher else ()))
-
-    def _identity(self, cell: Cell, recipe: TrainRecipe) -> object:
-        """Equal for runs that are the same training."""
-        if manifest := self.sets.get(cell.set):
-            data = manifest.fingerprint
-        else:
-            data = self.spec.training_sets[cell.set].model_dump_json()
-        return recipe.fingerprint(data, cell.teacher, self._first(cell))
-
-    def _state_of_run(self, run: PlannedRun, cell: Cell, recipe: TrainRecipe) -> PlannedRun:
-        manifest = self.sets.get(cell.set)
-        network = self._network(cell, run.seed)
-        whose = None if network is None else self.teachers.get(network)
-        lacks_first = self._first(cell) not in {None, *self.sets}
-        if manifest is None or lacks_first or (cell.teacher is not None and whose is None):
-            begun = self.log.mark(f"train: {run.name}", f"runs/{run.name}") is not None
-            return replace(run, state="unknown") if begun else run
-        on = self._first(cell)
-        first = None if on is None else self.sets[on]
-        stage = StudyRun(recipe, run_key(recipe, manifest, whose, first), 0).stage()
-        found = self.log.find(stage.name, stage.key, stage.at)
-        if found is None:
-            return run
-        place, mark = found
-        if mark.finished:
-            return replace(run, state="finished", step=run.steps or 0, spent=mark.seconds)
-        step = int(last_record(place / LOG_NAME).get("step", 0))
-        return replace(run, state="started", step=step, spent=mark.seconds) if step else run
-
-    def _identities(self) -> int:
-        """Of the largest training set, as far as it is known; at least 1."""
-        sets = (self.sizes[f"set {name}"].identities for name in self.spec.training_sets)
-        return max((count for count in sets if count), default=1)
-
-    def _weigh(self, recipes: Mapping[str, TrainRecipe]) -> dict[str, Weight]:
-        """Run → what it weighs on the largest training set; {} without torch."""
-        kinds: dict[object, Weight] = {}
-        found = {}
-        for name, recipe in recipes.items():
-            optimizer = recipe.optimizer.name, recipe.optimizer.momentum > 0
-            kept = recipe.keep_checkpoints, recipe.ema is None, optimizer
-            kind = (kind_of(recipe), kept)
-            if kind not in kinds:
-                try:
-                    kinds[kind] = weigh(recipe, self._identities())
-                except ImportError:
-                    return {}
-            found[name] = kinds[kind]
-        return found
-
-    def _look_at_the_rest(self, runs: Sequence[PlannedRun]) -> None:
-        """Pairs, evaluations and report: whether they are there, if from whatever inputs."""
-        done = all(run.state == "finished" for run in runs)
-        tests = [MAIN_BENCHMARK, *self.spec.faces.more_tests, *self.spec.evaluation.real_people]
-        for name in tests:
-            role = "test" if name == MAIN_BENCHMARK else name
-            drawn = self._there(f"draw pairs: {name}", f"benchmarks/{name}")
-            state: State = "unknown" if drawn else "to do"
-            self.stages.append(PlannedStage(f"pairs: {name}", state, (f"faces: {role}",)))
-        there = [self._there(f"evaluate: {run.name}", f"evaluations/{run.name}") for run in runs]
-        note = f"{sum(there)} of {len(runs)} networks were evaluated before" if any(there) else ""
-        state = "unknown" if done and all(there) else "to do"
-        needs = (*(f"pairs: {name}" for name in tests), "runs")
-        self.stages.append(PlannedStage("evaluations", state, needs, note))
-        found = done and (self.log.folder / RESULTS_NAME).exists()
-        state = "unknown" if found else "to do"
-        self.stages.append(PlannedStage("report", state, ("evaluations",)))
-
-    def _there(self, name: str, at: str) -> bool:
-        mark = self.log.mark(name, at)
-        return mark is not None and mark.finished
-
-    def _disk(self, runs: Sequence[PlannedRun], size: int) -> tuple[int | None, int | None]:
-        """Bytes of faces, embeddings and runs, and those that are not there yet."""
-        parts = [*self._disk_of_faces(), *self._disk_of_embeddings(size)]
-        parts += [(run.disk, run.state in ("finished", "unknown")) for run in runs]
-        if any(count is None for count, _ in parts):
-            return None, None
-        return (
-            sum(count or 0 for count, _ in parts),
-            sum(count or 0 for count, there in parts if not there),
-        )
-
-    def _disk_of_faces(self) -> Iterator[tuple[int | None, bool]]:
-        parts = self.spec.faces.by_role()
-        for role, part in parts.items():
-            # Those held out lie with the real ones.
-            path = path_of(parts["real"] if isinstance(part, HeldOutFaces) else part)
-            if path is None or not is_dataset(path):
-                images = self.sizes[role].images
-                yield None if images is None else images * IMAGE_BYTES, role in self.faces
-
-    def _disk_of_embeddings(self, size: int) -> Iterator[tuple[int | None, bool]]:
-        states = {stage.name: stage.state for stage in self.stages}
-        used = {
-            (self._network(cell, seed), cell.set)
-            for cell in cells(self.spec)
-            for seed in self.spec.training_seeds
-            if cell.teacher
-        }
-        for name in self.networks:
-            for role in ("real", "synthetic"):
-                images = self.sizes[role].images
-                there = states[f"embeddings: {name} of {role}"] != "to do"
-                yield (None if images is None else embedding_bytes(images, size)), there
-            for set_ in (of for teacher, of in used if teacher == name):
-                images = self.sizes[f"set {set_}"].images
-                folder = self.log.folder / "sets" / set_ / f"embeddings-{name}"
-                yield (None if images is None else embedding_bytes(images, size)), folder.exists()
+            found.append(str(error))
+    return [*found, *_missing_models(spec)]
 
 
-def _never(folder: Path) -> None:
-    raise AssertionError(f"{folder}: nothing is built by who only looks")
+def _present_roles(spec: StudySpec) -> list[str]:
+    parts = spec.faces.by_role()
+    return [role for role, part in parts.items() if not isinstance(part, HeldOutFaces)]
+
+
+def _missing_faces(pipeline: Pipeline) -> Iterator[str]:
+    for role in _present_roles(pipeline.spec):
+        path = path_of(pipeline.spec.faces.by_role()[role])
+        if path is not None and not path.exists():
+            yield f"{role} faces: {path} is not there"
+            continue
+        try:
+            pipeline.part(role)
+        except NotBuilt:
+            pass
+        except EvenfaceError as error:
+            yield f"{role} faces: {error}"
+
+
+def _missing_models(spec: StudySpec) -> Iterator[str]:
+    for teacher in spec.teachers:
+        if isinstance(teacher, str) and not _at_hand(teacher):
+            yield f"teacher: {teacher} is not there"
+    for model in spec.models:
+        for source in (model.path, *model.files.values()):
+            if source is not None and not _at_hand(str(source)):
+                yield f"model {model.name}: {source} is not there"
+    rules = spec.faces.exclude_overlap
+    if rules and rules.by != "names":
+        compared = spec.overlap_teacher()
+        own = {teacher_id(given) for given in spec.teachers}
+        if compared not in own and not _at_hand(compared):
+            yield f"faces.exclude_overlap.teacher: {compared} is not there"
+    for name in assets_of(spec):
+        if name in ASSETS and (found := asset_state(name)) != "present":
+            yield f"asset {name} is {found}; the study fetches it"
 
 
 def _at_hand(teacher: str) -> bool:
@@ -644,22 +199,193 @@ def _at_hand(teacher: str) -> bool:
     return teacher in teacher_names() or ":" in teacher or Path(teacher).exists()
 
 
-def _known_size(given: GivenTeacher) -> list[int]:
-    """Dimensions of a teacher's embeddings, or [] where it cannot be opened."""
-    if not isinstance(given, str):
-        return []
-    try:
-        return [load_teacher(given).embedding_size]
-    except EvenfaceError:
-        return []
+# --- stages ------------------------------------------------------------------------------------
 
 
-def _fingerprint(source: str, record: CacheRecord) -> str:
-    """Of a teacher; what its embeddings record where it cannot be opened here."""
+def _one_by_one(pipeline: Pipeline) -> Iterator[Stage]:
+    for stage in pipeline.stages():
+        yield from stage.stages if isinstance(stage, Group) else [stage]
+
+
+def _look(stage: Stage, log: LookLog) -> PlannedStage:
+    """A stage as it is, without the time that it will take."""
+    cost = stage.cost()
+    planned = PlannedStage(
+        stage.name, stage.kind, "to do", stage.needs, work=cost.work, disk=cost.disk
+    )
     try:
-        return load_teacher(source).fingerprint
-    except EvenfaceError:
-        return record.teacher_fingerprint
+        found = log.find(stage)
+    except (NotBuilt, EvenfaceError):
+        return planned if log.mark(stage) is None else replace(planned, state="unknown")
+    if found is None:
+        return planned
+    place, mark = found
+    inside = place.is_relative_to(log.folder)
+    note = "" if inside else f"copied from {place}"
+    state: State = "started" if mark.seconds else "to do"
+    state = "finished" if mark.finished else state
+    return replace(planned, state=state, spent=mark.seconds, note=note)
+
+
+def _timed(stages: Iterable[PlannedStage], runs: Iterable[PlannedRun]) -> list[PlannedStage]:
+    """The stages with the seconds that they will take."""
+    stages = list(stages)
+    left = {f"train: {run.name}": run.left for run in runs}
+    left |= {f"train teacher: {run.name.partition('/')[2]}": run.left for run in runs}
+    paces: dict[Kind, list[float]] = {}
+    for stage in stages:
+        if stage.state == "finished" and stage.work:
+            paces.setdefault(stage.kind, []).append(stage.spent / stage.work)
+    found = []
+    for stage in stages:
+        seconds: float | None = None
+        if stage.state == "finished":
+            seconds = 0.0
+        elif stage.name in left:
+            seconds = left[stage.name]
+        elif stage.work is not None and stage.kind in paces:
+            seconds = max(0.0, fmean(paces[stage.kind]) * stage.work)
+        found.append(replace(stage, left=seconds))
+    return found
+
+
+def _with_groups(
+    stages: Sequence[PlannedStage], pipeline: Pipeline, workers: int
+) -> list[PlannedStage]:
+    """The stages, each group's own entry after those that it builds together."""
+    by_name = {stage.name: stage for stage in stages}
+    found = []
+    for stage in pipeline.stages():
+        if isinstance(stage, Stage):
+            found.append(by_name[stage.name])
+            continue
+        members = [by_name[of.name] for of in stage.stages]
+        states = {of.state for of in members}
+        state: State = "finished" if states == {"finished"} else "to do"
+        if "started" in states or (state == "to do" and "finished" in states):
+            state = "started"
+        if "unknown" in states:
+            state = "unknown"
+        done = sum(of.state == "finished" for of in members)
+        left = [of.left for of in members]
+        seconds = None if None in left else together([s for s in left if s], workers)
+        note = f"{done} of {len(members)}" if 0 < done < len(members) else ""
+        found += members
+        names = tuple(of.name for of in members)
+        whole = PlannedStage(stage.name, stage.kind, state, names, note, left=seconds)
+        found.append(replace(whole, together=names))
+    return found
+
+
+def _report(stages: Iterable[PlannedStage], folder: Path) -> State:
+    finished = all(stage.state == "finished" for stage in stages)
+    return "finished" if finished and (folder / RESULTS_NAME).exists() else "to do"
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+
+def _trained(pipeline: Pipeline) -> list[TrainedTeacher]:
+    return [of for of in pipeline.networks.values() if isinstance(of, TrainedTeacher)]
+
+
+def _teacher_recipes(pipeline: Pipeline) -> dict[str, TrainRecipe]:
+    """Run → recipe, of the teachers that the study trains."""
+    spec, folder = pipeline.spec, pipeline.log.folder
+    return {
+        layout.teacher(of.name): teacher_recipe(
+            spec, of, folder / layout.training_set(of.set)
+        ).with_embedding_size()
+        for of in _trained(pipeline)
+    }
+
+
+def _teacher_runs(
+    pipeline: Pipeline, recipes: Mapping[str, TrainRecipe], stages: Mapping[str, PlannedStage]
+) -> Iterator[PlannedRun]:
+    for of in _trained(pipeline):
+        name, stage = layout.teacher(of.name), stages[f"train teacher: {of.name}"]
+        steps = _steps(recipes[name], pipeline.set_size(of.set).images)
+        yield PlannedRun(
+            name=name,
+            arm=name,
+            seed=of.seed,
+            set=of.set,
+            teacher=None,
+            levels={},
+            changes=of.overrides,
+            state=stage.state,
+            needs=stage.needs,
+            steps=steps,
+            step=(steps or 0) if stage.state == "finished" else 0,
+            spent=stage.spent,
+        )
+
+
+def _student_runs(pipeline: Pipeline, log: LookLog) -> list[PlannedRun]:
+    trainings = pipeline.trainings()
+    first = recipe_settings(trainings[0].recipe)
+    runs: dict[str, PlannedRun] = {}
+    for of in trainings:
+        differing = changes(first, recipe_settings(of.recipe))
+        run = PlannedRun(
+            name=of.recipe.name,
+            arm=of.cell.id,
+            seed=of.seed,
+            set=of.cell.set,
+            teacher=of.cell.teacher,
+            levels=of.cell.levels,
+            changes={key: change.second for key, change in differing.items()},
+            needs=of.needs,
+            state="to do",
+            steps=_steps(of.recipe, pipeline.set_size(of.cell.set).images),
+            note=of.cell.note,
+        )
+        if of.same_as is None:
+            run = _state_of_run(run, of, log)
+        else:
+            there = runs[of.same_as]
+            run = replace(run, same_as=of.same_as, state=there.state, step=there.step)
+        runs[run.name] = run
+    return list(runs.values())
+
+
+def _state_of_run(run: PlannedRun, training: Training, log: LookLog) -> PlannedRun:
+    stage = training.stage
+    try:
+        found = log.find(stage)
+    except (NotBuilt, EvenfaceError):
+        return run if log.mark(stage) is None else replace(run, state="unknown")
+    if found is None:
+        return run
+    place, mark = found
+    if mark.finished:
+        return replace(run, state="finished", step=run.steps or 0, spent=mark.seconds)
+    step = int(last_record(place / LOG_NAME).get("step", 0))
+    return replace(run, state="started", step=step, spent=mark.seconds) if step else run
+
+
+def _identities(spec: StudySpec, sizes: Mapping[str, Size]) -> int:
+    """Of the largest training set, as far as it is known; at least 1."""
+    counts = (sizes[f"set {name}"].identities for name in spec.training_sets)
+    return max((count for count in counts if count), default=1)
+
+
+def _weigh(recipes: Mapping[str, TrainRecipe], identities: int) -> dict[str, Weight]:
+    """Run → what it weighs on the largest training set; {} without torch."""
+    kinds: dict[object, Weight] = {}
+    found = {}
+    for name, recipe in recipes.items():
+        optimizer = recipe.optimizer.name, recipe.optimizer.momentum > 0
+        kept = recipe.keep_checkpoints, recipe.ema is None, optimizer
+        kind = (kind_of(recipe), kept)
+        if kind not in kinds:
+            try:
+                kinds[kind] = weigh(recipe, identities)
+            except ImportError:
+                return {}
+        found[name] = kinds[kind]
+    return found
 
 
 def _steps(recipe: TrainRecipe, images: int | None) -> int | None:
@@ -684,7 +410,7 @@ def _paces(runs: Sequence[PlannedRun], recipes: Mapping[str, TrainRecipe]) -> li
 def _untimed(
     runs: Sequence[PlannedRun], recipes: Mapping[str, TrainRecipe], paces: Sequence[Pace]
 ) -> list[TrainRecipe]:
-    """A recipe of each kind that is to be trained and that no pace tells the time of."""
+    """A recipe of each kind that is to be trained and whose time no pace gives."""
     todo = (recipes[run.name] for run in runs if run.state in ("started", "to do"))
     kinds = {kind_of(recipe): recipe for recipe in todo}
     return [recipe for recipe in kinds.values() if step_seconds(recipe, paces) is None]
@@ -704,15 +430,30 @@ def _estimated(
     return replace(run, left=left, memory=weight.memory, disk=weight.disk)
 
 
+# --- totals ------------------------------------------------------------------------------------
+
+
 def _seconds(
     teachers: Sequence[PlannedRun], students: Sequence[PlannedRun], workers: int
 ) -> float | None:
-    """On the clock, for what is left; None where some of it is not known."""
+    """On the clock, for the trainings that are left; None where some of it is not known."""
     first = [run.left for run in teachers]
     then = [run.left for run in students if run.same_as is None]
     if None in first or None in then:
         return None
     return sum(of for of in first if of) + together([of for of in then if of], workers)
+
+
+def _disk(
+    stages: Sequence[PlannedStage], runs: Sequence[PlannedRun]
+) -> tuple[int | None, int | None]:
+    """Bytes of faces, embeddings and runs, and those that are not there yet."""
+    parts = [(stage.disk, stage.state) for stage in stages]
+    parts += [(run.disk, run.state) for run in runs]
+    if any(count is None for count, _ in parts):
+        return None, None
+    left = (count or 0 for count, state in parts if state in ("to do", "started"))
+    return sum(count or 0 for count, _ in parts), sum(left)
 
 
 def _free(folder: Path) -> int:

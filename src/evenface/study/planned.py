@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evenface.study.sizes import RealShare, Size
+from evenface.study.stage import Kind
 
 State = Literal["finished", "started", "to do", "unknown"]
 """Of a run or stage. "unknown": there, but whether from these inputs shows only when they are."""
@@ -51,17 +52,29 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """Something that is built besides the runs, or several things of one kind.
+    """A stage of the pipeline, or the entry of several that are built together.
 
     Attributes:
-        needs: names of the stages and runs that come first.
+        name: as in ``stages.json``.
+        needs: names of the stages that come first.
         note: what else is known of it.
+        work: what its time is proportional to among stages of its kind; None: not known.
+        spent: seconds, of what is done.
+        left: seconds that it will take; None: not known.
+        disk: bytes; None: not known. Those of runs are with the runs.
+        together: names of the stages that this entry is of.
     """
 
     name: str
+    kind: Kind
     state: State
     needs: tuple[str, ...] = ()
     note: str = ""
+    work: float | None = None
+    spent: float = 0.0
+    left: float | None = None
+    disk: int | None = 0
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ class Plan:
         disk: bytes of everything, and those yet to be written; None: not known.
         free: bytes free where the study will lie.
         memory: bytes that the largest training takes on its device; None: not known.
+        report: whether the results are there, and every stage is finished.
         variant: which of the study's.
         epochs_of: whose epochs the students' schedules count: those of the real faces, so that all
             take the same steps, or of each set.
@@ -99,6 +113,7 @@ class Plan:
     disk_left: int | None
     free: int
     memory: int | None
+    report: State = "to do"
     warnings: tuple[str, ...] = ()
     variant: str | None = None
     epochs_of: str = "real"

@@ -18,6 +18,7 @@ from evenface.errors import DataError
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.files import read_json
 from evenface.record import Estimate, Record
+from evenface.study import layout
 from evenface.study.arm import Kind
 from evenface.study.left_out import LeftOut
 from evenface.study.sizes import RealShare
@@ -573,4 +574,7 @@ def _named_runs(model: Any) -> Any:
     if not isinstance(model, dict) or model.get("kind") != "student" or model.get("runs"):
         return model
     seeds = model.get("seeds") or ()
-    return {**model, "runs": [{"seed": s, "run": f"runs/{model.get('id')}-s{s}"} for s in seeds]}
+    return {
+        **model,
+        "runs": [{"seed": s, "run": layout.run(f"{model.get('id')}-s{s}")} for s in seeds],
+    }

@@ -21,6 +21,7 @@ from evenface.files import read_json, write_json
 from evenface.lock import FolderLock
 from evenface.machine import free_memory, peak_memory
 from evenface.parallel import one_line
+from evenface.study import layout
 from evenface.study.executors import Executor
 from evenface.study.faces import (
     StudyFaces,
@@ -225,7 +226,7 @@ class _Rehearsal:
         found = dict(kept)
         for role in self.spec.faces.synthetic_parts():
             if role in self.samples:
-                at = self.folder / "samples" / f"{role}-grouped"
+                at = self.folder / layout.sample(f"{role}-grouped")
                 found[role] = with_placeholder_groups(
                     self.samples[role], attribute, groups, at
                 ).part

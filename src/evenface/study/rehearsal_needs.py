@@ -11,6 +11,7 @@ import numpy as np
 
 from evenface.errors import EvenfaceError
 from evenface.evaluate import Protocol, evaluate_embeddings
+from evenface.study import layout
 from evenface.study.executors.local import visible_gpus
 from evenface.study.planned import Plan
 from evenface.study.runs import StudyRun
@@ -92,7 +93,7 @@ def _embedding_needs(spec: StudySpec, plan: Plan, folder: Path) -> list[Need]:
             continue  # it embeds nothing
         name, networks = teacher_id(given), list(spec.networks(given))
         trained = isinstance(given, TrainedTeacher)
-        each = _image_seconds(folder / "teachers" / networks[0] if trained else str(given))
+        each = _image_seconds(folder / layout.teacher(networks[0]) if trained else str(given))
         if each is None or images is None:
             needs.append(Need(f"embed the faces by {name}", None, "unknown"))
             continue

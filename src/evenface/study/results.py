@@ -21,7 +21,7 @@ from evenface.evaluate import Evaluation
 from evenface.files import atomic_path, read_json
 from evenface.machine import describe_machine
 from evenface.run_folder import RUN_NAME
-from evenface.study import record
+from evenface.study import layout, record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.cells import cells
@@ -380,7 +380,7 @@ def _describe_set(findings: Findings, name: str, manifest: Manifest) -> record.T
         labels=_label_sources(manifest, group_by),
         kind=wanted.kind,
         real_fraction=wanted.real_fraction,
-        real_share=counted_real_share(wanted, findings.log.folder / "sets" / name),
+        real_share=counted_real_share(wanted, findings.log.folder / layout.training_set(name)),
         fingerprint=manifest.fingerprint,
     )
 

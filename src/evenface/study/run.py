@@ -9,38 +9,29 @@ from typing import Any
 
 import yaml
 
-from evenface.assets import ASSETS, get_assets
 from evenface.console import note, warn
-from evenface.data.embedding_cache import EmbeddingCache
-from evenface.data.manifest import Manifest
 from evenface.display import display
-from evenface.errors import DataError, EvenfaceError, MissingDependencyError, UsageError
+from evenface.errors import DataError, MissingDependencyError, UsageError
 from evenface.files import write_json, write_text
 from evenface.lock import LOCK_NAME, FolderLock
-from evenface.study.benchmarks import draw_benchmarks, evaluate_arms
+from evenface.study import layout
+from evenface.study.assets import assets_stage
+from evenface.study.benchmarks import evaluate_arms
 from evenface.study.executors import Executor
-from evenface.study.faces import (
-    StudyFaces,
-    check_groups,
-    prepare_faces,
-    prepare_tests,
-    training_sets,
-)
-from evenface.study.labels import label_synthetic
-from evenface.study.overlap import leave_out_people
+from evenface.study.faces import check_inputs
+from evenface.study.pipeline import Pipeline
 from evenface.study.record import Failure
 from evenface.study.results import Findings, check_claims, collect_results
 from evenface.study.runs import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
+from evenface.study.stage import Stage
 from evenface.study.stages import StageLog
 from evenface.study.students import (
     EmbeddingsWait,
     StudyArm,
     StudyTeacher,
     check_models,
-    embed_sources,
     given_arms,
-    open_teachers,
     teacher_arm,
     too_few_seeds,
     train_students,
@@ -88,83 +79,75 @@ def run_study(
         try:
             return _run(spec, out, log, command=command, prepare_only=prepare_only)
         except EmbeddingsWait:
-            return out / "embeddings"
+            return out / layout.EMBEDDINGS
 
 
 def _run(spec: StudySpec, out: Path, log: StageLog, *, command: str, prepare_only: bool) -> Path:
-    log.run("assets", {"assets": _assets(spec)}, lambda _: _fetch(spec), at="assets")
+    log.run(assets_stage(spec))
     check_claims(spec)
     check_models(spec)
     if few := too_few_seeds(spec):
         warn(few)
     given = given_arms(spec)
-    faces = _training_faces(spec, log) if spec.training_sets else prepare_tests(spec, log)
-    learnt = faces if isinstance(faces, StudyFaces) else None
-    benchmarks = draw_benchmarks(spec, faces, log)
-    sets = training_sets(spec, learnt, log) if learnt else {}
-    teachers = open_teachers(spec, sets, log)
+    check_inputs(spec)
+    pipeline = Pipeline(spec, log)
+    evaluating: tuple[Stage, ...] = ()
     students: list[StudyArm] = []
     failures: list[Failure] = []
-    if learnt:
-        embedded, epoch = _embed(teachers, learnt, log), len(learnt.real)
-        if prepare_only or log.embeddings_later:
-            train_students(spec, sets, embedded, log, epoch_images=epoch, prepare_only=True)
-            return out / RUNS_NAME
-        trained, failures = train_students(spec, sets, embedded, log, epoch_images=epoch)
-        untrained = untrained_students(spec, teachers[0].model.embedding_size, log)
-        students = [*untrained, *trained]
+    waiting: set[str] = set()
+    for stage in pipeline.stages():
+        if isinstance(stage, Stage):
+            _bring_up(stage, log, waiting)
+        elif waiting:
+            raise EmbeddingsWait
+        elif stage.kind == "train":
+            only = prepare_only or log.embeddings_later
+            trainings = pipeline.trainings()
+            students, failures = train_students(
+                spec, trainings, pipeline.training_set, log, prepare_only=only
+            )
+            if only:
+                return out / RUNS_NAME
+        else:
+            evaluating = stage.stages
+    learned = pipeline.faces() if spec.training_sets else None
+    teachers = pipeline.teachers()
+    if learned is not None:
+        students = [*untrained_students(spec, pipeline.embedding_size(), log.folder), *students]
     models = [*_teacher_arms(teachers), *students, *given]
-    arms, evaluations, more = evaluate_arms(spec, models, benchmarks, log)
+    arms, evaluations, more = evaluate_arms(spec, models, pipeline.benchmarks(), evaluating, log)
     findings = Findings(
         spec=spec,
         command=command,
         teachers=teachers,
-        group_by=faces.group_by,
-        sets=sets,
+        group_by=pipeline.prepared().group_by,
+        sets={name: pipeline.training_set(name) for name in spec.training_sets},
         arms=arms,
-        benchmarks=benchmarks,
+        benchmarks=pipeline.benchmarks(),
         evaluations=evaluations,
         failures=[*failures, *more],
         log=log,
-        labels=learnt.labels if learnt else None,
-        left_out=learnt.left_out if learnt else None,
+        labels=learned.labels if learned else None,
+        left_out=learned.left_out if learned else None,
     )
     write_json(out / RESULTS_NAME, collect_results(findings).to_dict())
     return display().study_report(out)
 
 
-def _training_faces(spec: StudySpec, log: StageLog) -> StudyFaces:
-    """Faces to learn from, without the people of the tests, their groups known."""
-    faces = leave_out_people(spec, prepare_faces(spec, log), log)
-    faces = label_synthetic(spec, faces, log)
-    check_groups(spec, faces)
-    return faces
+def _bring_up(stage: Stage, log: StageLog, waiting: set[str]) -> None:
+    """Run a stage, or add it to those that wait for jobs to embed."""
+    if waiting & set(stage.needs):
+        waiting.add(stage.name)
+        return
+    try:
+        log.run(stage)
+    except EmbeddingsWait:
+        waiting.add(stage.name)
 
 
 def _teacher_arms(teachers: Sequence[StudyTeacher]) -> list[StudyArm]:
     """Of all but shuffled ones, which are no models."""
     return [teacher_arm(of) for of in teachers if not isinstance(of.given, ShuffledTeacher)]
-
-
-def _embed(
-    teachers: Sequence[StudyTeacher], faces: StudyFaces, log: StageLog
-) -> dict[str, list[tuple[Manifest, EmbeddingCache]]]:
-    """Network of a teacher → embeddings of the real and the synthetic faces."""
-    sources = faces.to_embed()
-    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]] = {}
-    waiting = False
-    for teacher in teachers:
-        given = teacher.given
-        if isinstance(given, ShuffledTeacher) and given.shuffle not in embedded:
-            continue  # there is nothing to shuffle yet
-        for network in teacher.networks:
-            try:
-                embedded[network] = embed_sources(teacher, sources, log, network=network)
-            except EmbeddingsWait:  # those of the others can be begun as well
-                waiting = True
-    if waiting:
-        raise EmbeddingsWait
-    return embedded
 
 
 def record_study(spec: StudySpec, out: Path) -> None:
@@ -250,26 +233,3 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DataError(f"{path}: damaged. Choose another --out, or delete the folder")
     return settings
-
-
-def _assets(spec: StudySpec) -> list[str]:
-    """Names of the assets that the study uses."""
-    teachers = [t for t in spec.teachers if isinstance(t, str) and t in ASSETS]
-    rules = spec.faces.exclude_overlap
-    if rules and rules.by != "names" and (compared := spec.overlap_teacher()) in ASSETS:
-        teachers.append(compared)
-    return list(dict.fromkeys([*spec.evaluation.real_people, *teachers]))
-
-
-def _fetch(spec: StudySpec) -> None:
-    """Fetch the study's assets; EvenfaceError says how to do without those that cannot be had."""
-    try:
-        get_assets(_assets(spec))
-    except EvenfaceError as error:
-        without = []
-        if any(isinstance(teacher, str) and teacher in ASSETS for teacher in spec.teachers):
-            without.append("--teacher study")
-        if spec.evaluation.real_people:
-            without.append("--set evaluation.real_people=[]")
-        remedy = f"\nOr run the study without them: {' '.join(without)}" if without else ""
-        raise EvenfaceError(f"{error}{remedy}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from evenface.console import warn
 from evenface.errors import DataError, EvenfaceError, UsageError
 from evenface.files import read_json, write_json
 from evenface.parallel import one_line
+from evenface.study import layout
 from evenface.study.stage import Mark, Stage, carry_out
 from evenface.train.recipe import TrainRecipe
 from evenface.train.run import CHECKPOINTS_NAME
@@ -48,7 +49,7 @@ class StudyRun:
     @property
     def at(self) -> str:
         """The run's folder, relative to the study's."""
-        return f"runs/{self.name}"
+        return layout.run(self.name)
 
     def stage(self) -> Stage:
         """What a :class:`~evenface.study.stages.StageLog` builds.
@@ -56,8 +57,23 @@ class StudyRun:
         The same training under another name of the arm is not repeated; the files of its folder
         then bear the name that it had.
         """
-        inputs, arguments = {"run": self.key}, (self.recipe,)
-        return Stage(f"train: {self.name}", inputs, self.at, train_run, arguments, nameless=True)
+        return training_stage(self.recipe, {"run": self.key})
+
+
+def training_stage(
+    recipe: TrainRecipe, inputs: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+) -> Stage:
+    """Trains a student."""
+    return Stage(
+        f"train: {recipe.name}",
+        inputs,
+        layout.run(recipe.name),
+        train_run,
+        (recipe,),
+        kind="train",
+        portable=True,
+        nameless=True,
+    )
 
 
 def train_run(folder: Path, recipe: TrainRecipe, *, quiet: bool = True) -> None:

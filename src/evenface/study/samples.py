@@ -19,6 +19,7 @@ from evenface.errors import UsageError
 from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
 from evenface.files import fingerprint, read_json, write_json
 from evenface.seeds import generator
+from evenface.study import layout
 from evenface.study.faces import check_folder, import_options, listing, obtain, path_of
 from evenface.study.published import keep_verification_set
 from evenface.study.sizes import Size, faces_size, is_dataset
@@ -30,6 +31,7 @@ from evenface.study.spec import (
     RenderedFaces,
     StudySpec,
 )
+from evenface.study.stage import Stage
 from evenface.study.stages import StageLog
 
 IMAGES = 4
@@ -132,9 +134,8 @@ def _few_pairs(part: PublishedFaces, role: str, spec: StudySpec, log: StageLog) 
         whole.append(protocol)
 
     inputs = {"part": part.model_dump(mode="json"), "files": listing(path), "seed": spec.seed}
-    folder = log.run(
-        f"sample: {role}", inputs | {"folds": spec.evaluation.folds}, build, at=f"samples/{role}"
-    )
+    inputs["folds"] = spec.evaluation.folds
+    folder = log.run(Stage(f"sample: {role}", inputs, layout.sample(role), build))
     protocol = whole[0] if whole else Protocol.read(folder / f"whole-{PROTOCOL_NAME}")
     size = Size(None, len(protocol.rows), exact=True)
     return Sample(part.model_copy(update={"spec": str(folder)}), size, tests=protocol)
@@ -149,7 +150,7 @@ def _few_people(
     else:
         check_folder(part, role, spec)
         source = open_source(part.path)
-        whole = _table(source, part, log.folder / "samples" / role)
+        whole = _table(source, part, log.folder / layout.sample(role))
     rows = _some_rows(whole, spec.faces.group_by, identities, spec.seed)
 
     def build(folder: Path) -> None:
@@ -167,7 +168,7 @@ def _few_people(
 
     inputs: dict[str, Any] = {"part": part.model_dump(mode="json"), "rows": rows.tolist()}
     inputs["faces"] = whole.image_fingerprint if source is None else source.description
-    folder = log.run(f"sample: {role}", inputs, build, at=f"samples/{role}")
+    folder = log.run(Stage(f"sample: {role}", inputs, layout.sample(role), build))
     seconds = None if source is None else read_json(folder / _FACTS_NAME)["image_seconds"]
     size = Size(len(whole.codes("identity")[0]), len(whole), exact=True)
     return Sample(part.model_copy(update={"path": folder}), size, whole, seconds)

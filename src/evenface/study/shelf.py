@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from glob import escape
 from pathlib import Path
 
 from evenface import lock
 from evenface.console import note
 from evenface.files import atomic_folder
-from evenface.study.stage import LOCK_NAME, Mark
+from evenface.study.stage import LOCK_NAME, Mark, Stage
 
 SUPERSEDED_NAME = "superseded"
 
@@ -38,18 +39,9 @@ class Shelf:
         os.replace(target, aside)
         note(f"{at}: built from other inputs, set aside in {aside.relative_to(self._folder)}")
 
-    def take_back(
-        self, at: str, key: str, *, portable: bool, nameless: bool = False
-    ) -> Mark | None:
-        """Put a finished folder of this key in place, if one is at hand; its mark.
-
-        Args:
-            at: where, relative to the study.
-            key: fingerprint of the inputs.
-            portable: whether it may come from another study.
-            nameless: whether it may come from a place beside its own, where another name was given
-                to the same.
-        """
+    def take_back(self, stage: Stage) -> Mark | None:
+        """Put a finished folder of the stage's inputs in place, if one is at hand; its mark."""
+        at, key = stage.folder, stage.key
         target, aside = self._folder / at, _aside(self._folder, at, key)
         if mark := _finished(aside, key):
             shutil.rmtree(target, ignore_errors=True)
@@ -57,24 +49,30 @@ class Shelf:
             os.replace(aside, target)
             note(f"{at}: these inputs were used before, taken back")
             return mark
-        for study in (self._folder, *(self._others if portable else ())):
-            for source in _places(study, at, key, nameless=nameless):
-                if mark := _finished(source, key):
-                    with atomic_folder(target) as temporary:
-                        copy_linked(source, temporary)
-                    note(f"{at}: the same as {source}, taken from there")
-                    return mark
+        if found := self.find(stage):
+            source, mark = found
+            with atomic_folder(target) as temporary:
+                copy_linked(source, temporary)
+            note(f"{at}: the same as {source}, taken from there")
+            return mark
+        return None
+
+    def find(self, stage: Stage) -> tuple[Path, Mark] | None:
+        """A finished folder of the stage's inputs, in this study or in one of the others."""
+        for study in (self._folder, *(self._others if stage.portable else ())):
+            for source in _places(study, stage):
+                if (mark := Mark.read(source)) and mark.finished and mark.key == stage.key:
+                    return source, mark
         return None
 
 
-def _places(study: Path, at: str, key: str, *, nameless: bool) -> Iterator[Path]:
-    """Where a study may have the finished stage."""
+def _places(study: Path, stage: Stage) -> Iterator[Path]:
+    """The folders of a study that may hold the stage, built from any inputs."""
+    at = Path(stage.folder)
     yield study / at
-    yield _aside(study, at, key)
-    if nameless:
-        parent = Path(at).parent
-        yield from sorted((study / parent).glob("*"))
-        yield from sorted((study / SUPERSEDED_NAME / parent).glob(f"*/{key}"))
+    name = "*" if stage.nameless else escape(at.name)
+    yield from sorted((study / at.parent).glob(name))
+    yield from sorted((study / SUPERSEDED_NAME / at.parent).glob(f"{name}/*"))
 
 
 def _aside(study: Path, at: str, key: str) -> Path:

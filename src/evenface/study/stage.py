@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evenface.errors import DataError
 from evenface.files import fingerprint, read_json, write_json
@@ -19,30 +20,64 @@ _PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One of several stages that do not depend on each other.
+class Cost:
+    """What a stage takes; None where it is not known yet.
 
     Attributes:
-        name, inputs, at: as for :meth:`evenface.study.stages.StageLog.run`.
-        build: function of a module, called as ``build(folder, *arguments)`` in another process;
-            must continue what it finds there.
-        arguments: picklable.
-        portable: as for :meth:`~evenface.study.stages.StageLog.run`.
-        nameless: the folder is the same under whatever name: it may be taken from beside ``at``.
+        work: what its time is proportional to, in units of its kind: images, views, pairs.
+        disk: bytes that it writes.
+    """
+
+    work: float | None = None
+    disk: int | None = 0
+
+
+Kind = Literal[
+    "assets", "faces", "overlap", "labels", "pairs", "set", "teacher", "embeddings", "gather",
+    "untrained", "train", "evaluate", ""
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a study: a folder built from declared inputs.
+
+    Attributes:
+        name: in reports, messages and ``stages.json``.
+        inputs: everything the result depends on (JSON-able): parameters and fingerprints. A
+            function gives them once the stages that it needs are finished, and raises
+            :class:`NotBuilt` before.
+        folder: relative to the study's.
+        build: called as ``build(folder, *arguments)`` when there is work; must continue what it
+            finds there. Stages that are built together are built in other processes: a function
+            of a module and picklable arguments.
+        kind: stages of one kind take time in proportion to their work.
+        needs: names of the stages that come first.
+        cost: what it takes.
+        portable: the folder means the same in another study: nothing in it is found by a path
+            that leads out of it.
+        nameless: the folder is the same under any name: it may be taken from beside ``folder``.
     """
 
     name: str
-    inputs: dict[str, Any]
-    at: str
+    inputs: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    folder: str
     build: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    portable: bool = True
+    arguments: tuple[Any, ...] = ()
+    kind: Kind = ""
+    needs: tuple[str, ...] = ()
+    cost: Callable[[], Cost] = Cost
+    portable: bool = False
     nameless: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Fingerprint of the inputs."""
-        return fingerprint(self.inputs)
+        """Fingerprint of the inputs. NotBuilt: a stage that it needs is not finished."""
+        return fingerprint(self.inputs() if callable(self.inputs) else self.inputs)
+
+
+class NotBuilt(Exception):
+    """A stage has to be built first; for code that only looks, not for users."""
 
 
 @dataclass(frozen=True)

@@ -93,38 +93,25 @@ class StageLog:
         )
         self._order: list[str] = []
 
-    def run(
-        self,
-        name: str,
-        inputs: dict[str, Any],
-        build: Callable[[Path], None],
-        *,
-        at: str,
-        portable: bool = False,
-    ) -> Path:
-        """Bring the stage's folder up to date and return it.
-
-        Args:
-            name: the stage's name in the report.
-            inputs: everything the result depends on (JSON-able): parameters and fingerprints.
-            build: called with the folder when there is work; must continue what it finds there.
-            at: the stage's folder, relative to the study's.
-            portable: the folder means the same in another study: nothing in it is found by a path
-                that leads out of it.
-        """
-        target, key = self.folder / at, fingerprint(inputs)
-        if name in self._order and self._records[name]["key"] == key:
+    def run(self, stage: Stage) -> Path:
+        """Bring the stage's folder up to date and return it."""
+        name, target = stage.name, self.folder / stage.folder
+        if name in self._order and self._records[name]["key"] == stage.key:
             return target  # brought up to date in this call
-        record = self._settle(name, key, at, portable=portable, nameless=False)
+        record = self._settle(stage)
         if record["finished"]:
             note(f"{name}: finished before, kept")
         else:
             with self._timed(name, record), heartbeat(name):
-                build(target)
+                stage.build(target, *stage.arguments)
                 record["finished"] = True
             Mark(record["key"], finished=True, seconds=record["seconds"]).write(target)
         self._order.append(name)
         return target
+
+    def made(self, stage: Stage) -> Path:
+        """The folder of a stage that was built together with others."""
+        return self.folder / stage.folder
 
     def run_together(
         self,
@@ -149,7 +136,7 @@ class StageLog:
             watch: called about once a second while stages are under way.
             executor: where they are built; None: the log's own.
         """
-        records = [self._settle_stage(stage) for stage in stages]
+        records = [self._settle(stage) for stage in stages]
         key = fingerprint([record["key"] for record in records])
         whole = self._records.get(name)
         if whole is None or whole["key"] != key:
@@ -173,7 +160,7 @@ class StageLog:
 
         if todo:
             executor = executor or self.executor(workers)
-            calls = [_call(stages[i], self.folder / stages[i].at) for i in todo]
+            calls = [_call(stages[i], self.folder / stages[i].folder) for i in todo]
             with self._timed(name, whole):
                 executor.run(
                     calls, folder=self.folder, finished=finished, failed=failed, watch=watch
@@ -181,7 +168,7 @@ class StageLog:
                 whole["finished"] = not failures
         whole["reused"] = not todo
         self._order.append(name)
-        return Together([self.folder / stage.at for stage in stages], failures)
+        return Together([self.folder / stage.folder for stage in stages], failures)
 
     def executor(self, workers: int | None) -> Executor:
         """Where stages are built that are built together."""
@@ -190,7 +177,7 @@ class StageLog:
     def prepare(self, stages: Sequence[Stage]) -> None:
         """Leave the stages' folders so that jobs can build them by themselves, or go on."""
         for stage in stages:
-            self._settle_stage(stage)
+            self._settle(stage)
         write_json(self._file, self._records)
 
     def finished(self, stages: Sequence[Stage]) -> int:
@@ -208,15 +195,9 @@ class StageLog:
             for name in self._order
         ]
 
-    def _settle_stage(self, stage: Stage) -> dict[str, Any]:
-        return self._settle(
-            stage.name, stage.key, stage.at, portable=stage.portable, nameless=stage.nameless
-        )
-
-    def _settle(
-        self, name: str, key: str, at: str, *, portable: bool, nameless: bool
-    ) -> dict[str, Any]:
+    def _settle(self, stage: Stage) -> dict[str, Any]:
         """The stage's record; its folder holds what was built from these inputs, or nothing."""
+        name, key, at = stage.name, stage.key, stage.folder
         target = self.folder / at
         found = self._found(name, target)
         if found is not None and found.key != key:
@@ -231,7 +212,7 @@ class StageLog:
                 shutil.rmtree(target)
             found = None
         if found is None:
-            kept = self._shelf.take_back(at, key, portable=portable, nameless=nameless)
+            kept = self._shelf.take_back(stage)
             found = kept or Mark(key)
         target.mkdir(parents=True, exist_ok=True)
         record = {"key": key, "seconds": found.seconds, "finished": found.finished}

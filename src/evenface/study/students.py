@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,13 +17,14 @@ from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
 from evenface.files import atomic_path, read_json, write_json
 from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
+from evenface.study import layout
 from evenface.study.answers import Arm
 from evenface.study.cells import Cell, cells
 from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
 from evenface.study.given import Given, open_given
 from evenface.study.record import CurvePoint, Failure, Model, Run
-from evenface.study.runs import StudyRun, checkpointed_step, write_runs
+from evenface.study.runs import StudyRun, checkpointed_step, training_stage, write_runs
 from evenface.study.spec import (
     GivenTeacher,
     ShuffledTeacher,
@@ -30,6 +32,7 @@ from evenface.study.spec import (
     TrainedTeacher,
     teacher_id,
 )
+from evenface.study.stage import Stage
 from evenface.study.stages import StageFailure, StageLog
 from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
@@ -39,6 +42,8 @@ from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe, load_recipe
 from evenface.train.run import LOG_NAME, PRETRAINING_NAME
 
+Embedded = list[tuple[Manifest, EmbeddingCache]]
+"""Faces and a teacher's embeddings of them: the real ones, then the synthetic ones."""
 _OF_RUN = ("fingerprint", "seconds", "images_seen", "final", "environment")
 """What results keep of a run's record."""
 
@@ -191,8 +196,17 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
         if len(networks) > 1:
             runs = dict(zip(spec.training_seeds, map(Path, places.values()), strict=True))
         teachers.append(StudyTeacher(teacher_id(given), given, networks, places, runs))
-    if not spec.training_sets:  # their embeddings meet in no student
-        return teachers
+    if spec.training_sets:
+        check_embedding_sizes(teachers)
+    return teachers
+
+
+def check_embedding_sizes(teachers: Sequence[StudyTeacher]) -> None:
+    """Refuse teachers whose students could not be the same network.
+
+    Raises:
+        UsageError: their embedding sizes differ.
+    """
     sizes = {teacher.id: teacher.model.embedding_size for teacher in teachers}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
@@ -200,7 +214,6 @@ def open_teachers(spec: StudySpec, sets: dict[str, Manifest], log: StageLog) -> 
             f"the teachers' embeddings must be of one size ({listed}), or the student without "
             "distillation would not be the same network for each. Run one study for each teacher"
         )
-    return teachers
 
 
 def _source(
@@ -209,14 +222,30 @@ def _source(
     """What a teacher is loaded from; one that the study trains is trained."""
     if isinstance(given, str):
         return given
-    recipe = teacher_recipe(spec, given, log.folder / "sets" / given.set)
-    inputs = {"run": recipe.fingerprint(sets[given.set].fingerprint, None)}
+    return str(log.run(teacher_stage(spec, given, log.folder, lambda: sets[given.set])))
+
+
+def teacher_stage(
+    spec: StudySpec, given: TrainedTeacher, study: Path, faces: Callable[[], Manifest]
+) -> Stage:
+    """Trains a teacher.
+
+    Args:
+        spec: the study.
+        given: the teacher.
+        study: the study's folder.
+        faces: its training set.
+    """
+    recipe = teacher_recipe(spec, given, study / layout.training_set(given.set))
+
+    def inputs() -> dict[str, Any]:
+        return {"run": recipe.fingerprint(faces().fingerprint, None)}
 
     def build(folder: Path) -> None:
         train_teacher(folder, recipe, given.processes)
 
-    at = f"teachers/{given.name}"
-    return str(log.run(f"train teacher: {given.name}", inputs, build, at=at))
+    at = layout.teacher(given.name)
+    return Stage(f"train teacher: {given.name}", inputs, at, build, kind="teacher")
 
 
 def teacher_recipe(
@@ -252,7 +281,7 @@ def embed_sources(
     log: StageLog,
     *,
     network: str | None = None,
-) -> list[tuple[Manifest, EmbeddingCache]]:
+) -> Embedded:
     """Teacher embeddings (image and mirror image) of each manifest.
 
     Args:
@@ -267,31 +296,10 @@ def embed_sources(
     caches = []
     waiting = False
     network = network or next(iter(teacher.networks))
-    model, given = teacher.networks[network], teacher.given
-    for name, manifest in manifests.items():
-
-        def build(folder: Path, name: str = name, manifest: Manifest = manifest) -> None:
-            if isinstance(given, ShuffledTeacher):
-                other = EmbeddingCache.open(log.folder / "embeddings" / given.shuffle / name)
-                shuffle_cache(other, folder)
-                return
-            source = teacher.sources[network]
-            if log.embeddings_later:
-                begin_task(source, model, manifest, folder)
-                raise EmbeddingsWait
-            executor = log.executor(None)
-            embed_together(source, manifest, folder, executor=executor, teacher=model)
-
-        inputs = {
-            "teacher": model.fingerprint,
-            "images": manifest.image_fingerprint,
-        }
-        if isinstance(given, ShuffledTeacher):
-            inputs["shuffled"] = given.shuffle
-        at = f"embeddings/{network}/{name}"
-        title = f"teacher {network} embeds: {name}"
+    for role, manifest in manifests.items():
+        faces = partial(manifests.__getitem__, role)
         try:
-            folder = log.run(title, inputs, build, at=at, portable=True)
+            folder = log.run(embedding_stage(network, role, lambda: teacher, faces, log))
         except EmbeddingsWait:
             waiting = True
         else:
@@ -301,13 +309,77 @@ def embed_sources(
     return caches
 
 
+def embedding_stage(
+    network: str,
+    role: str,
+    teacher: Callable[[], StudyTeacher],
+    faces: Callable[[], Manifest],
+    log: StageLog,
+) -> Stage:
+    """Embeds the faces of a role and their mirror images; see :func:`embed_sources`."""
+
+    def inputs() -> dict[str, Any]:
+        given = teacher().given
+        return {
+            "teacher": teacher().networks[network].fingerprint,
+            "images": faces().image_fingerprint,
+            **({"shuffled": given.shuffle} if isinstance(given, ShuffledTeacher) else {}),
+        }
+
+    def build(folder: Path) -> None:
+        if isinstance(given := teacher().given, ShuffledTeacher):
+            other = EmbeddingCache.open(log.folder / layout.embeddings(given.shuffle, role))
+            shuffle_cache(other, folder)
+            return
+        source, model = teacher().sources[network], teacher().networks[network]
+        if log.embeddings_later:
+            begin_task(source, model, faces(), folder)
+            raise EmbeddingsWait
+        embed_together(source, faces(), folder, executor=log.executor(None), teacher=model)
+
+    return Stage(
+        f"teacher {network} embeds: {role}",
+        inputs,
+        layout.embeddings(network, role),
+        build,
+        kind="embeddings",
+        portable=True,
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A student of one cell and seed.
+
+    Attributes:
+        recipe: what is trained, as far as it is known before its faces and teacher are there.
+        key: gives the fingerprint of recipe, training set and teacher.
+        needs: names of the stages that come first.
+        same_as: the name of an earlier run that is the same training; None: it is trained itself.
+    """
+
+    cell: Cell
+    seed: int
+    recipe: TrainRecipe
+    key: Callable[[], str]
+    needs: tuple[str, ...] = ()
+    same_as: str | None = None
+
+    @cached_property
+    def stage(self) -> Stage:
+        """Trains it."""
+        return replace(training_stage(self.recipe, self._inputs), needs=self.needs)
+
+    def _inputs(self) -> dict[str, Any]:
+        return {"run": self.key()}
+
+
 def train_students(
     spec: StudySpec,
-    sets: dict[str, Manifest],
-    embedded: dict[str, list[tuple[Manifest, EmbeddingCache]]],
+    trainings: Sequence[Training],
+    sets: Callable[[str], Manifest],
     log: StageLog,
     *,
-    epoch_images: int,
     prepare_only: bool = False,
 ) -> tuple[list[StudyArm], list[Failure]]:
     """Every arm of the grid, once with each training seed, and the runs that failed.
@@ -317,76 +389,54 @@ def train_students(
 
     Args:
         spec: the study.
-        sets: training sets by name.
-        embedded: network of a teacher → embeddings of the images that the sets are made of.
+        trainings: those of all arms.
+        sets: gives a training set by name.
         log: where runs are recorded.
-        epoch_images: of the real training faces: what an epoch is for every set.
         prepare_only: write ``runs.json`` and train nothing.
 
     Raises:
         UsageError: a training set does not fill a batch.
         EvenfaceError: every run failed.
     """
-    _, real = next(iter(embedded.values()))[0]
-    size = real.embedding_size
-    taught = [
-        (cell.set, spec.network(cell.teacher, seed))
-        for cell in cells(spec)
-        if cell.teacher is not None
-        for seed in spec.training_seeds
+    for of in trainings:
+        _check_batch(of.recipe, of.cell.set, len(sets(of.cell.set)))
+    trained = [of for of in trainings if of.same_as is None]
+    runs = [
+        StudyRun(of.recipe, of.key(), of.recipe.steps(len(sets(of.cell.set)))) for of in trained
     ]
-    firsts = {name: of.pretrained.set for name, of in spec.training_sets.items() if of.pretrained}
-    taught += [(firsts[name], network) for name, network in taught if name in firsts]
-    caches = {
-        (name, network): _gather(network, embedded[network], name, sets[name], log)
-        for name, network in dict.fromkeys(taught)
-    }
-    arms: list[StudyArm] = []
-    trained: dict[str, StudyRun] = {}
-    for cell in cells(spec):
-        manifest = sets[cell.set]
-        on = firsts.get(cell.set)
-        runs: dict[int, Path] = {}
-        first: TrainRecipe | None = None
-        for seed in spec.training_seeds:
-            network = None if cell.teacher is None else spec.network(cell.teacher, seed)
-            whose = None if network is None else _teacher_fingerprint(embedded[network])
-            recipe = student_recipe(
-                spec,
-                f"{cell.id}-s{seed}",
-                overrides=cell.overrides,
-                seed=seed,
-                data=log.folder / "sets" / cell.set,
-                size=size,
-                cache=None if network is None else caches[cell.set, network],
-                first=None if on is None else log.folder / "sets" / on,
-                first_cache=None if on is None or network is None else caches[on, network],
-                epoch_images=epoch_images,
-            )
-            first = first or recipe
-            _check_batch(recipe, cell.set, len(manifest))
-            key = run_key(recipe, manifest, whose, None if on is None else sets[on])
-            if key not in trained:
-                trained[key] = StudyRun(recipe, key, recipe.steps(len(manifest)))
-            runs[seed] = log.folder / trained[key].at
-        arms.append(_arm(cell, runs, first))
-    stages = [run.stage() for run in trained.values()]
+    arms = _arms(trainings, log.folder)
+    stages = [of.stage for of in trained]
     log.prepare(stages)
-    write_runs(log.folder, list(trained.values()))
+    write_runs(log.folder, runs)
     if prepare_only:
         return arms, []
-    for run in trained.values():
+    for run, stage in zip(runs, stages, strict=True):
         step = checkpointed_step(log.folder / run.at)
-        if step and not log.finished([run.stage()]):
+        if step and not log.finished([stage]):
             note(f"{run.name}: resumed at step {step:,} of {run.steps:,}")
     title = f"train {len(stages)} students"
-    steps = sum(run.steps for run in trained.values())
-    with _watched(title, [log.folder / stage.at for stage in stages], steps) as watch:
+    steps = sum(run.steps for run in runs)
+    with _watched(title, [log.folder / stage.folder for stage in stages], steps) as watch:
         together = log.run_together(title, stages, workers=processes(spec), watch=watch)
     if len(together.failures) == len(stages):
         together.all_finished()
-    failed = {log.folder / failure.stage.at: failure for failure in together.failures}
+    failed = {log.folder / failure.stage.folder: failure for failure in together.failures}
     return without_failed(arms, failed)
+
+
+def _arms(trainings: Sequence[Training], study: Path) -> list[StudyArm]:
+    """The arms that the trainings are of, in their order."""
+    of_cell: dict[str, list[Training]] = {}
+    for of in trainings:
+        of_cell.setdefault(of.cell.id, []).append(of)
+    return [
+        _arm(
+            found[0].cell,
+            {of.seed: study / layout.run(of.same_as or of.recipe.name) for of in found},
+            found[0].recipe,
+        )
+        for found in of_cell.values()
+    ]
 
 
 def run_key(
@@ -491,45 +541,68 @@ def _check_batch(recipe: TrainRecipe, name: str, images: int) -> None:
         )
 
 
-def _gather(
-    teacher: str,
-    embedded: list[tuple[Manifest, EmbeddingCache]],
-    name: str,
-    manifest: Manifest,
-    log: StageLog,
-) -> Path:
-    """The teacher's embeddings of a training set, in its order, gathered beside it once."""
+def gather_stage(
+    network: str, name: str, embedded: Callable[[], Embedded], faces: Callable[[], Manifest]
+) -> Stage:
+    """Gathers a teacher's embeddings of a training set, in its order, beside it."""
+
+    def inputs() -> dict[str, Any]:
+        whose = _teacher_fingerprint(embedded())
+        return {"teacher": whose, "images": faces().image_fingerprint}
 
     def build(folder: Path) -> None:
-        subset_cache(embedded, manifest, folder)
+        subset_cache(embedded(), faces(), folder)
 
-    inputs = {"teacher": _teacher_fingerprint(embedded), "images": manifest.image_fingerprint}
-    at = f"sets/{name}/embeddings-{teacher}"
-    return log.run(f"teacher {teacher}, embeddings of set: {name}", inputs, build, at=at)
+    title = f"teacher {network}, embeddings of set: {name}"
+    return Stage(title, inputs, layout.set_embeddings(network, name), build, kind="gather")
 
 
-def _teacher_fingerprint(embedded: list[tuple[Manifest, EmbeddingCache]]) -> str:
+def _teacher_fingerprint(embedded: Embedded) -> str:
     return embedded[0][1].record.teacher_fingerprint
 
 
-def untrained_students(spec: StudySpec, size: int, log: StageLog) -> list[StudyArm]:
+def untrained_students(spec: StudySpec, size: int, study: Path) -> list[StudyArm]:
     """Each student's network before its first step: what architecture alone gives."""
-    arms = []
+    return [
+        StudyArm(
+            arm,
+            title,
+            "untrained",
+            None,
+            None,
+            None,
+            tuple(stages),
+            runs={seed: study / stage.folder for seed, stage in stages.items()},
+        )
+        for (arm, title), stages in untrained_stages(spec, size).items()
+    ]
+
+
+def untrained_stages(spec: StudySpec, size: int) -> dict[tuple[str, str], dict[int, Stage]]:
+    """Id and title of an untrained arm → training seed → what initialises its network.
+
+    Args:
+        spec: the study.
+        size: dimensions of the embedding.
+    """
+    found = {}
     for name, overrides in _backbones(spec).items():
         arm = "untrained" if name is None else f"untrained-{name}"
         title = "untrained network" if name is None else f"untrained {name}"
-        runs = {}
+        stages = {}
         for seed in spec.training_seeds:
             recipe = student_recipe(spec, arm, overrides=overrides, seed=seed, size=size)
-
-            def build(folder: Path, recipe: TrainRecipe = recipe) -> None:
-                _initialise(folder, recipe, size)
-
             inputs = {"backbone": recipe.backbone.model_dump(), "seed": seed, "size": size}
-            at = f"runs/{arm}-s{seed}"
-            runs[seed] = log.run(f"{title}, seed {seed}", inputs, build, at=at)
-        arms.append(StudyArm(arm, title, "untrained", None, None, None, tuple(runs), runs=runs))
-    return arms
+            stages[seed] = Stage(
+                f"{title}, seed {seed}",
+                inputs,
+                layout.run(f"{arm}-s{seed}"),
+                _initialise,
+                (recipe, size),
+                kind="untrained",
+            )
+        found[arm, title] = stages
+    return found
 
 
 def _backbones(spec: StudySpec) -> dict[str | None, Mapping[str, Any]]:
