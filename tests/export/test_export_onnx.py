@@ -13,6 +13,7 @@ import pytest
 import evenface
 from evenface.errors import DataError, UsageError
 from evenface.evaluate import Evaluation
+from evenface.export.hub import write_hub
 from evenface.export.onnx import to_onnx
 from evenface.export.parity import compare_embeddings
 from evenface.export.quantize import to_int8
@@ -55,6 +56,31 @@ def test_what_is_exported_is_a_model_to_embed_and_evaluate_with(run_folder, tmp_
     assert model.record == report.record
     with pytest.raises(UsageError, match="scales them itself"):
         load_teacher(tmp_path / "student-fp32.onnx", mean=127.5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_file_with_float_input_is_the_same_network(run_folder, calibration, tmp_path, precision):
+    bounds = {"int8": (0.2, 0.5)}.get(precision)
+    more = {"precision": precision, "calibrate": calibration, "max_difference": bounds}
+    plain = export_onnx(run_folder, tmp_path, name="student", **more)
+    report = export_onnx(run_folder, tmp_path, name="student", input="float", **more)
+    assert report.file == f"student-float-{precision}.onnx"
+    assert report.record.input == "float"
+    assert {p.name for p in tmp_path.glob("export-*")} == {
+        f"export-{precision}.json",
+        f"export-float-{precision}.json",
+    }
+    onnx.checker.check_model(onnx.load(tmp_path / report.file), full_check=True)
+    session = onnxruntime.InferenceSession(str(tmp_path / report.file))
+    (taken,) = session.get_inputs()
+    assert (taken.type, taken.shape) == ("tensor(float)", ["N", 3, 112, 112])
+    values = ((FACES.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
+    (found,) = session.run(None, {taken.name: values})
+    expected = load_teacher(tmp_path / plain.file).embed(FACES)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    model = load_teacher(tmp_path / report.file)
+    assert str(model.preprocessing) == "RGB, (x − 127.5) / 127.5, NCHW"
+    np.testing.assert_allclose(model.embed(FACES), expected, atol=1e-3)
 
 
 def test_half_precision_halves_the_file_and_keeps_the_embeddings(run_folder, tmp_path):
@@ -197,3 +223,21 @@ def test_a_balanced_sample_is_seeded_and_takes_no_more_of_one_group_for_another(
     again, _ = balanced_rows(calibration, 80, group_by=None, seed=3)
     np.testing.assert_array_equal(rows, again)
     assert len(set(rows.tolist())) == len(rows)
+
+
+@pytest.mark.parametrize("place", ["export", "hub"])
+def test_an_exported_file_that_was_changed_is_refused(run_folder, tmp_path, place):
+    out = tmp_path / "export"
+    report = export_onnx(run_folder, out, name="student")
+    if place == "hub":
+        write_hub(run_folder, out, tmp_path / "hub")
+    path = tmp_path / place / report.file
+    fingerprint = load_teacher(path if place == "export" else path.parent).fingerprint
+    model = onnx.load(path)
+    model.doc_string = "changed"
+    onnx.save(model, path)
+    with pytest.raises(DataError, match=r"student-fp32.onnx: not the file that (export-|config)"):
+        load_teacher(path if place == "export" else path.parent)
+    for beside in (*path.parent.glob("export-*.json"), *path.parent.glob("config.json")):
+        beside.unlink()
+    assert load_teacher(path).fingerprint != fingerprint

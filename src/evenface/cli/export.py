@@ -31,6 +31,13 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Input(StrEnum):
+    """What the network takes."""
+
+    UINT8 = "uint8"
+    FLOAT = "float"
+
+
 def register(app: typer.Typer) -> None:
     """Add ``evenface export``."""
     app.command("export", no_args_is_help=True)(export)
@@ -50,6 +57,14 @@ def export(
         ),
     ] = Format.ONNX,
     precision: Annotated[Precision, typer.Option(help="int8 needs --calibrate.")] = Precision.FP32,
+    takes: Annotated[
+        Input,
+        typer.Option(
+            "--input",
+            help="uint8: pixels Nx112x112x3; float: Nx3x112x112, (x - 127.5) / 127.5, as the "
+            "field's ONNX files take them.",
+        ),
+    ] = Input.UINT8,
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Calibration faces for int8; the same number is taken from each group."),
@@ -143,6 +158,7 @@ def export(
             run,
             folder,
             precision=precision.value,
+            input=takes.value,
             name=name or None,
             calibrate=Manifest.read(calibrate) if calibrate else None,
             audit=faces,

@@ -65,6 +65,7 @@ def write_hub(run: Path, exported: Path, target: Path) -> None:
             "embedding_size": described["embedding_size"],
             "input": "aligned faces, RGB, 112×112, (x − 127.5) / 127.5",
             "record": reports[0].record.model_dump(mode="json"),
+            "files": {report.file: report.sha256 for report in reports},
         }
         write_json(folder / CONFIG_NAME, config)
         for name in (WEIGHTS_NAME, RECIPE_NAME, RUN_NAME):

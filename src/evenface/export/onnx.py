@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from evenface.files import atomic_path
 from evenface.models.inputs import to_input
+from evenface.teachers.preprocessing import METADATA_KEY as PREPROCESSING_KEY
 from evenface.teachers.record import METADATA_KEY, ModelRecord
 
 INPUT, OUTPUT, BATCH = "faces", "embeddings", "N"
@@ -55,6 +57,41 @@ def to_onnx(backbone: nn.Module) -> onnx.ModelProto:
         )
     assert program is not None
     return program.model_proto
+
+
+_SCALING = ("Transpose", "Cast", "Sub", "Div")
+
+
+def float_input(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The deployed form with preprocessing left to its caller, as the field's ONNX files have it.
+
+    It takes float32 (N, 3, 112, 112), RGB, (x − 127.5) / 127.5, and says so in its metadata.
+
+    Args:
+        model: of :func:`to_onnx`, in fp32 or int8.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    graph, value = bare.graph, INPUT
+    while True:
+        users = [node for node in graph.node if value in node.input]
+        if len(users) != 1 or users[0].op_type not in _SCALING:
+            break
+        value = users[0].output[0]
+        graph.node.remove(users[0])
+    for node in users:
+        node.input[:] = [INPUT if name == value else name for name in node.input]
+    used = {name for node in graph.node for name in node.input}
+    for listed in (graph.initializer, graph.value_info):
+        kept = [of for of in listed if of.name in used]
+        del listed[:]
+        listed.extend(kept)
+    del graph.input[:]
+    shape: list[str | int | None] = [BATCH, 3, 112, 112]
+    graph.input.append(onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, shape))
+    declared = json.dumps({"mean": 127.5, "std": 127.5, "order": "RGB"})
+    bare.metadata_props.add(key=PREPROCESSING_KEY, value=declared)
+    return bare
 
 
 def save(model: onnx.ModelProto, path: Path, record: ModelRecord) -> None:

@@ -20,6 +20,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from evenface.export.onnx import INPUT
 
@@ -38,7 +39,9 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    return convert_float_to_float16(copy, keep_io_types=True)
+    half = OnnxModel(convert_float_to_float16(copy, keep_io_types=True))
+    half.topological_sort()  # the converter appends the casts of inputs
+    return half.model
 
 
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -21,7 +21,7 @@ from evenface.evaluate.results import seen_notes
 from evenface.export.compression import LOSS_THAT_MATTERS, Compression, compare_precisions
 from evenface.export.finetune import RATE, STEPS, FineTuned, finetune
 from evenface.export.measure import auditor
-from evenface.export.onnx import save, to_onnx
+from evenface.export.onnx import float_input, save, to_onnx
 from evenface.export.parity import BOUNDS, Parity, compare_embeddings
 from evenface.export.quantize import prepared, to_fp16, to_int8
 from evenface.export.sample import balanced_rows
@@ -30,7 +30,7 @@ from evenface.models import embed, load_run_backbone
 from evenface.run_folder import RUN_NAME, WEIGHTS_NAME
 from evenface.seeds import generator
 from evenface.teachers.onnx import OnnxTeacher
-from evenface.teachers.record import ModelRecord, Precision
+from evenface.teachers.record import Input, ModelRecord, Precision
 from evenface.version import __version__
 
 CALIBRATION_IMAGES = 512
@@ -79,7 +79,7 @@ class Learned(BaseModel):
 
 
 class ExportReport(BaseModel):
-    """What was exported (``export-<precision>.json``)."""
+    """What was exported (``export-[float-]<precision>.json``)."""
 
     version: int = 1
     file: str
@@ -101,6 +101,7 @@ def export_onnx(
     out: str | Path,
     *,
     precision: Precision = "fp32",
+    input: Input = "uint8",
     name: str | None = None,
     calibrate: Manifest | None = None,
     audit: Manifest | None = None,
@@ -115,12 +116,15 @@ def export_onnx(
     """Write ``<name>-<precision>.onnx`` and ``export-<precision>.json`` into ``out``.
 
     The file takes aligned RGB faces, uint8 (N, 112, 112, 3), and gives unit-length embeddings,
-    float32 (N, D). It carries its record, and with ``audit`` its operating point.
+    float32 (N, D). With ``input="float"`` it takes float32 (N, 3, 112, 112), RGB,
+    (x − 127.5) / 127.5, and the names have ``float-`` before the precision. It carries its record,
+    and with ``audit`` its operating point.
 
     Args:
         run: folder of a finished training.
         out: folder to write into.
         precision: "int8" needs ``calibrate``.
+        input: what the file takes.
         name: of the model; None for the run's folder.
         calibrate: faces that set the ranges of int8, equally many of each group taken.
         audit: labelled faces to choose the threshold on and to measure each group with, before
@@ -152,18 +156,20 @@ def export_onnx(
         )
     backbone = load_run_backbone(run)
     name = name or run.resolve().name
-    record = _record(run, backbone, name, precision)
+    record = _record(run, backbone, name, precision).model_copy(update={"input": input})
+    form = precision if input == "uint8" else f"{input}-{precision}"
+    enter = float_input if input == "float" else _as_it_is
     notes: list[str] = []
     plain = to_onnx(backbone)
     counts: dict[str, int] | None = None
-    variants = {PLAIN: plain}
+    variants = {PLAIN: enter(plain)}
     learned: Learned | None = None
     if precision == "fp16":
-        variants = {PLAIN: to_fp16(plain)}
+        variants = {PLAIN: to_fp16(enter(plain))}
     elif calibrate is not None and precision == "int8":
         rows, counts = balanced_rows(calibrate, CALIBRATION_IMAGES, group_by=group_by, seed=seed)
         quantized = to_int8(plain, calibrate.images(rows))
-        variants = {CALIBRATED: quantized}
+        variants = {CALIBRATED: enter(quantized)}
         notes += _overlap("calibration", calibrate, audit)
         if finetuning is not None:
             to_learn = finetuning.data or calibrate
@@ -178,7 +184,7 @@ def export_onnx(
                 group_by=group_by,
                 seed=seed,
             )
-            variants[FINE_TUNED] = tuned.model
+            variants[FINE_TUNED] = enter(tuned.model)
             learned = _learned(finetuning, tuned, to_learn)
             notes += _overlap("fine-tuning", finetuning.data, audit)
             notes.append(
@@ -187,7 +193,7 @@ def export_onnx(
 
     faces = _faces(audit or calibrate, group_by, seed)
     reference, bounds = embed(backbone, faces), max_difference or BOUNDS[precision]
-    label = f"{name}-{precision}"
+    label = f"{name}-{form}"
     parities: dict[str, Parity] = {}
     for variant, model in variants.items():
         with _written(model, record, out, label) as shipped:
@@ -212,14 +218,16 @@ def export_onnx(
             with _written(model, record, out, label) as shipped:
                 evaluations[variant] = measure(shipped)
         if precision != "fp32":
-            with _written(plain, record, out, f"{name}-fp32", precision="fp32") as in_fp32:
+            with _written(
+                plain, record, out, f"{name}-fp32", precision="fp32", input="uint8"
+            ) as in_fp32:
                 before = measure(in_fp32)
             compressions = {
                 variant: compare_precisions(before, after) for variant, after in evaluations.items()
             }
             kept = min(passed, key=lambda v: _harm(compressions[v], evaluations[v]))
             notes += _advice(compressions[kept], precision, tuned=FINE_TUNED in variants)
-        audited = f"audit-{precision}"
+        audited = f"audit-{form}"
         evaluations[kept].write(out / audited)
         notes += seen_notes(evaluations[kept].notes)
         point = audited_threshold(evaluations[kept], target_fmr)
@@ -248,8 +256,12 @@ def export_onnx(
         finetuning=learned,
         notes=notes,
     )
-    write_json(out / f"export-{precision}.json", report.model_dump(mode="json"))
+    write_json(out / f"export-{form}.json", report.model_dump(mode="json"))
     return report
+
+
+def _as_it_is(model: onnx.ModelProto) -> onnx.ModelProto:
+    return model
 
 
 _TRAINING = (

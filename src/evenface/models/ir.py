@@ -169,7 +169,7 @@ def ir50_se(*, embedding_size: int, dropout: float) -> IRNet:
     works=("he2016", "deng2019arcface"),
 )
 def ir101_se(*, embedding_size: int, dropout: float) -> IRNet:
-    """65.6 M parameters at 512-d."""
+    """65.5 M parameters at 512-d."""
     return IRNet((3, 13, 30, 3), embedding_size, dropout, se=True)
 
 

@@ -37,6 +37,7 @@ def load(folder: Path, *, precision: Literal["fp32", "fp16", "int8"] | None = No
     """
     wanted = PRECISIONS if precision is None else (precision,)
     for name in wanted:
-        for path in sorted(folder.glob(f"*-{name}.onnx")):
+        found = folder.glob(f"*-{name}.onnx")
+        for path in sorted(found, key=lambda path: ("-float-" in path.name, path.name)):
             return OnnxTeacher(path)
     raise DataError(f"{folder}: holds no ONNX file (*-{' or *-'.join(wanted)}.onnx)")
