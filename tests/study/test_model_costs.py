@@ -9,7 +9,7 @@ from simulated import Chance, Simulation, student
 
 from evenface.study import costs
 from evenface.study.answers import Arm, summarise
-from evenface.study.costs import Cost, energy_wh, power
+from evenface.study.model_costs import Cost, energy_wh, power
 from evenface.study.record import Pareto
 
 CERTAIN = Chance(0, 0, 0, 0, 0)
