@@ -9,7 +9,7 @@ import pytest
 from evenface.files import fingerprint, write_json
 from evenface.study.look import LookLog
 from evenface.study.stage import NotBuilt, Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 
 def build(folder: Path) -> None:

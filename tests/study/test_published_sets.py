@@ -21,7 +21,7 @@ from evenface.study.benchmarks import draw_benchmarks
 from evenface.study.faces import StudyFaces, obtain
 from evenface.study.published import keep_verification_set
 from evenface.study.spec import load_study, own_faces
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 KEEP = {"simulated": False, "folds": 10, "seed": 0}
 

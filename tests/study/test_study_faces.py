@@ -13,7 +13,7 @@ from evenface.data.store import ImageStoreWriter
 from evenface.errors import UsageError
 from evenface.study.faces import StudyFaces, training_sets
 from evenface.study.spec import load_study
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 
 def people(folder: Path, origin: str, attributes: dict[str, list[str]]) -> Manifest:

@@ -17,8 +17,8 @@ import pytest
 from evenface.cli.main import main
 from evenface.errors import EvenfaceError, UsageError
 from evenface.files import read_json
-from evenface.study import runs as module
-from evenface.study.runs import StudyRun, choose_run, read_runs, work, write_runs
+from evenface.study import run_list as module
+from evenface.study.run_list import StudyRun, choose_run, read_runs, work, write_runs
 from evenface.study.slurm import Resources, write_scripts
 from evenface.study.stage import Mark
 from evenface.train.recipe import load_recipe

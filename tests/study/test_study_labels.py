@@ -21,7 +21,7 @@ from evenface.study.record import PredictedLabels
 from evenface.study.results import _describe_labels, _label_sources, _set_title
 from evenface.study.run import run_study
 from evenface.study.spec import StudySpec, load_study, own_faces
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from pattern_people import PatternTeacher, embed, write_people
 
 GROUPS = ("east", "west")

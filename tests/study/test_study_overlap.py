@@ -15,7 +15,7 @@ from evenface.study.left_out import LeftOut
 from evenface.study.overlap import leave_out_people
 from evenface.study.plan import plan_study
 from evenface.study.spec import StudySpec, load_study
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.status import read_status
 from pattern_people import PatternTeacher, write_people
 

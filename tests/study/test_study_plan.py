@@ -12,15 +12,22 @@ from typer.testing import CliRunner
 from evenface.cli.main import build_app
 from evenface.data.store import IMAGE_BYTES
 from evenface.errors import MissingDependencyError, UsageError
-from evenface.study.estimates import Pace, embedding_bytes, measure, step_seconds, together, weigh
+from evenface.study.face_counts import RealShare, Size
 from evenface.study.plan import plan_study
-from evenface.study.planned import Plan
+from evenface.study.plan_result import Plan
 from evenface.study.run import run_study
-from evenface.study.runs import read_runs, work
-from evenface.study.sizes import RealShare, Size
+from evenface.study.run_list import read_runs, work
 from evenface.study.spec import StudySpec, load_study, own_faces
 from evenface.study.stage import Mark
 from evenface.study.students import too_few_seeds
+from evenface.study.training_load import (
+    Pace,
+    embedding_bytes,
+    measure,
+    step_seconds,
+    together,
+    weigh,
+)
 from evenface.train.recipe import load_recipe
 
 SMALL = {"schedule.steps": 6, "schedule.warmup_steps": 1, "batch_size": 8, "log_every": 2}

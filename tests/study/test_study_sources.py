@@ -11,11 +11,11 @@ import pytest
 
 from evenface.cli.study_options import chosen_study
 from evenface.errors import UsageError
+from evenface.study.face_counts import count_identities
 from evenface.study.faces import check_inputs, prepare_faces, training_sets
 from evenface.study.plan import plan_study
-from evenface.study.sizes import count_identities
 from evenface.study.spec import FolderFaces, SeveralFaces, StudySpec, load_study
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from pattern_people import write_people
 
 SOURCES = [

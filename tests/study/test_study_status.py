@@ -13,7 +13,7 @@ from evenface.cli.main import main
 from evenface.errors import DataError, UsageError
 from evenface.files import read_json, write_json
 from evenface.lock import FolderLock
-from evenface.study.runs import StudyRun, read_runs, write_runs
+from evenface.study.run_list import StudyRun, read_runs, write_runs
 from evenface.study.stage import LOCK_NAME, Mark
 from evenface.study.status import RunStatus, StudyStatus, read_status
 from evenface.train.recipe import load_recipe

@@ -27,7 +27,7 @@ from evenface.study import STUDIES
 
 if TYPE_CHECKING:
     from evenface.study.diff import RunState, StudyDiff
-    from evenface.study.planned import Plan, PlannedRun, PlannedStage
+    from evenface.study.plan_result import Plan, PlannedRun, PlannedStage
 
 
 def register(study: typer.Typer) -> None:

@@ -91,7 +91,7 @@ def work(
     exits with 75; rerun the same command to continue. A finished run is not repeated.
     """
     from evenface.console import note, out
-    from evenface.study import runs
+    from evenface.study import run_list as runs
 
     folder = study_folder(folder)
     listed = runs.read_runs(folder)

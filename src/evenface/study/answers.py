@@ -7,18 +7,18 @@ from statistics import fmean
 
 from evenface.evaluate import Evaluation
 from evenface.study.arm import Arm, Kind
-from evenface.study.claim import defined
 from evenface.study.claim_settings import ClaimSettings
-from evenface.study.costs import Cost, pareto
 from evenface.study.declared import RANDOM
 from evenface.study.differences import kd_differences
 from evenface.study.grid import Grid
 from evenface.study.inheritance import inheritance
+from evenface.study.model_costs import Cost, pareto
 from evenface.study.record import Answers, Claim, Difference
 from evenface.study.rules import RULES, check_rules
 from evenface.study.strategies import Placed, compare_strategies
 from evenface.study.sweep import sweep
 from evenface.study.variance import Found, variance_of
+from evenface.study.verdict import defined
 
 __all__ = ["Arm", "summarise"]
 

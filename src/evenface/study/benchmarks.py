@@ -33,7 +33,7 @@ from evenface.study.spec import (
     StudySpec,
 )
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.students import StudyArm, processes, without_failed
 from evenface.teachers import load_teacher, teacher_names
 from evenface.teachers.base import LoadedTeacher

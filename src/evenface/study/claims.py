@@ -19,9 +19,9 @@ from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure, PairedDifference, against_zero
 from evenface.evaluate.evaluation import FEW_IDENTITIES
 from evenface.evaluate.multiplicity import holm, intersection_union
-from evenface.study.claim import alpha_of, decide, defined, evidence
 from evenface.study.inference import MEAN, Contrast, compare, contrast, figure
 from evenface.study.record import Claim, Evidence, Verdict
+from evenface.study.verdict import alpha_of, decide, defined, evidence
 from evenface.study.wording import change, listed, p, percent, points
 
 MARGIN = 0.01

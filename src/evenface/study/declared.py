@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure, mean_figure
 from evenface.evaluate.multiplicity import holm
-from evenface.study.claim import decide, evidence
 from evenface.study.claim_settings import GROUP, Endpoint, Harm, HarmContrast
 from evenface.study.grid import Grid
 from evenface.study.inference import MEAN, Contrast, contrast, figure, over_groups
 from evenface.study.record import Claim, Evidence, Unit, Verdict
 from evenface.study.spec import MAIN_BENCHMARK, RANDOM_GROUPS
+from evenface.study.verdict import decide, evidence
 from evenface.study.wording import change, number, p
 
 RULE, RANDOM = "declared-contrasts", RANDOM_GROUPS

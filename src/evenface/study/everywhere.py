@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.arm import Arm
-from evenface.study.claim import decide, evidence
-from evenface.study.comparisons import STD, over_cells
 from evenface.study.grid import Grid
 from evenface.study.inference import MEAN, WORST, Contrast, compare
 from evenface.study.record import Claim, Evidence, Verdict
+from evenface.study.selection_claims import STD, over_cells
+from evenface.study.verdict import decide, evidence
 from evenface.study.wording import change, p
 
 

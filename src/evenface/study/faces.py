@@ -22,8 +22,7 @@ from evenface.errors import DataError, UsageError
 from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 from evenface.files import write_json
 from evenface.study import layout
-from evenface.study.left_out import LeftOut
-from evenface.study.sizes import (
+from evenface.study.face_counts import (
     MIX_REPORT_NAME,
     Size,
     faces_size,
@@ -33,6 +32,7 @@ from evenface.study.sizes import (
     shortfalls,
     total,
 )
+from evenface.study.left_out import LeftOut
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -45,7 +45,7 @@ from evenface.study.spec import (
     WholeSet,
 )
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 _KEPT_VERSION = 3
 """Of how a verification set is kept: 3 tells people without names from those called by numbers."""

@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 from evenface.display import display
 from evenface.errors import DataError
 from evenface.study import STUDIES
-from evenface.study.planned import Plan
+from evenface.study.plan_result import Plan
 from evenface.study.record import Results, read_results
 from evenface.study.run import REPORT_NAME, RESULTS_NAME
 from evenface.study.spec import (

@@ -21,7 +21,7 @@ from evenface.study import layout
 from evenface.study.faces import StudyFaces, training_sets, without_groups
 from evenface.study.spec import PredictionsFile, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.students import embed_sources, open_teachers
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from evenface.study.stage import Mark, NotBuilt, Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 
 class LookLog(StageLog):
-    """Takes the place of a :class:`~evenface.study.stages.StageLog` in code that only looks."""
+    """Takes the place of a :class:`~evenface.study.stage_log.StageLog` in code that only looks."""
 
     def run(self, stage: Stage) -> Path:
         """The stage's folder; NotBuilt where it is not finished from these inputs."""

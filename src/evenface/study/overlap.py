@@ -22,7 +22,7 @@ from evenface.study.faces import StudyFaces
 from evenface.study.left_out import LEFT_OUT, LeftOut, LeftOutOf, LeftOutPerson, Likeness, Reason
 from evenface.study.spec import OverlapRules, StudySpec, plain_name, teacher_id
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.students import StudyTeacher, embed_sources
 from evenface.teachers import load_teacher
 from evenface.teachers.cache import cached_embeddings

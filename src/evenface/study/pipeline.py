@@ -26,7 +26,7 @@ from evenface.study.benchmarks import (
     pairs_stage,
 )
 from evenface.study.cells import Cell, cells
-from evenface.study.estimates import embedding_bytes
+from evenface.study.face_counts import Size, faces_size, set_size, share, total
 from evenface.study.faces import (
     StudyFaces,
     TestSets,
@@ -51,7 +51,6 @@ from evenface.study.overlap import (
     leave_out_people,
     overlap_stage,
 )
-from evenface.study.sizes import Size, faces_size, set_size, share, total
 from evenface.study.spec import (
     MAIN_BENCHMARK,
     RANDOM_GROUPS,
@@ -65,7 +64,7 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stage import Cost, Kind, NotBuilt, Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.students import (
     Embedded,
     StudyTeacher,
@@ -81,6 +80,7 @@ from evenface.study.students import (
     teacher_stage,
     untrained_stages,
 )
+from evenface.study.training_load import embedding_bytes
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher
 from evenface.train.recipe import DEFAULT_EMBEDDING_SIZE, TrainRecipe

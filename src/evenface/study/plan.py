@@ -18,23 +18,31 @@ from evenface.errors import EvenfaceError, MissingDependencyError, UsageError
 from evenface.parallel import usable_cores
 from evenface.study import layout
 from evenface.study.assets import assets_of
-from evenface.study.estimates import Pace, Weight, kind_of, measure, step_seconds, together, weigh
-from evenface.study.faces import path_of, source_sizes
-from evenface.study.look import LookLog
-from evenface.study.pipeline import Group, Pipeline
-from evenface.study.planned import Plan, PlannedRun, PlannedStage, State
-from evenface.study.run import RESULTS_NAME
-from evenface.study.settings import changes, recipe_settings
-from evenface.study.sizes import (
+from evenface.study.face_counts import (
     RealShare,
     Size,
     counted_real_share,
     real_share,
     shortfalls,
 )
+from evenface.study.faces import path_of, source_sizes
+from evenface.study.look import LookLog
+from evenface.study.pipeline import Group, Pipeline
+from evenface.study.plan_result import Plan, PlannedRun, PlannedStage, State
+from evenface.study.run import RESULTS_NAME
+from evenface.study.settings import changes, recipe_settings
 from evenface.study.spec import HeldOutFaces, PredictionsFile, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stage import Kind, NotBuilt, Stage
 from evenface.study.students import Training, processes, teacher_recipe, too_few_seeds
+from evenface.study.training_load import (
+    Pace,
+    Weight,
+    kind_of,
+    measure,
+    step_seconds,
+    together,
+    weigh,
+)
 from evenface.teachers import teacher_names
 from evenface.train.log import last_record
 from evenface.train.recipe import TrainRecipe

@@ -18,6 +18,7 @@ from evenface.study.cells import Cell, cells
 from evenface.study.claim_settings import Endpoint, HarmContrast
 from evenface.study.declared import RULE as DECLARED
 from evenface.study.declared import distance_of
+from evenface.study.face_counts import Size
 from evenface.study.power import (
     Arm,
     Array,
@@ -35,7 +36,6 @@ from evenface.study.power import (
 )
 from evenface.study.record import Unit
 from evenface.study.rules import RULES, check_rules
-from evenface.study.sizes import Size
 from evenface.study.spec import PublishedFaces, RenderedFaces, StudySpec, teacher_id
 from evenface.study.unevenness import ABSOLUTE, RELATIVE
 from evenface.study.variance import Found, Parts

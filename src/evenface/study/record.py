@@ -20,8 +20,8 @@ from evenface.files import read_json
 from evenface.record import Estimate, Record
 from evenface.study import layout
 from evenface.study.arm import Kind
+from evenface.study.face_counts import RealShare
 from evenface.study.left_out import LeftOut
-from evenface.study.sizes import RealShare
 from evenface.study.spec import MAIN_BENCHMARK
 from evenface.study.variance import Found
 

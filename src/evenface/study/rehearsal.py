@@ -23,6 +23,7 @@ from evenface.machine import free_memory, peak_memory
 from evenface.parallel import one_line
 from evenface.study import layout
 from evenface.study.executors import Executor
+from evenface.study.face_counts import Size, total
 from evenface.study.faces import (
     StudyFaces,
     check_groups,
@@ -36,12 +37,11 @@ from evenface.study.faces import (
 from evenface.study.labels import label_synthetic
 from evenface.study.overlap import find_people, leave_out_people, without_people
 from evenface.study.plan import plan_study
-from evenface.study.planned import Plan
+from evenface.study.plan_result import Plan
 from evenface.study.rehearsal_needs import Need, time_needs
 from evenface.study.run import RESULTS_NAME, missing_packages, run_study
-from evenface.study.runs import RUNS_NAME, StudyRun, read_runs
+from evenface.study.run_list import RUNS_NAME, StudyRun, read_runs
 from evenface.study.samples import IMAGES, Sample, sample, with_placeholder_groups
-from evenface.study.sizes import Size, total
 from evenface.study.small import CPU_IMAGES, largest_batch, small_study
 from evenface.study.spec import (
     AnyFaces,
@@ -53,7 +53,7 @@ from evenface.study.spec import (
     TrainedTeacher,
     teacher_id,
 )
-from evenface.study.stages import STAGES_NAME, StageLog
+from evenface.study.stage_log import STAGES_NAME, StageLog
 from evenface.study.students import processes
 
 REHEARSAL_NAME = "rehearsal.json"

@@ -13,10 +13,10 @@ from evenface.errors import EvenfaceError
 from evenface.evaluate import Protocol, evaluate_embeddings
 from evenface.study import layout
 from evenface.study.executors.local import visible_gpus
-from evenface.study.planned import Plan
-from evenface.study.runs import StudyRun
+from evenface.study.face_counts import total
+from evenface.study.plan_result import Plan
+from evenface.study.run_list import StudyRun
 from evenface.study.samples import Sample
-from evenface.study.sizes import total
 from evenface.study.spec import ShuffledTeacher, StudySpec, TrainedTeacher, teacher_id
 from evenface.study.stage import Mark
 from evenface.study.students import number_of_runs, processes

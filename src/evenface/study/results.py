@@ -25,12 +25,12 @@ from evenface.study import layout, record
 from evenface.study.answers import summarise
 from evenface.study.benchmarks import Benchmark
 from evenface.study.cells import cells
-from evenface.study.costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.executors.local import visible_gpus
+from evenface.study.face_counts import counted_real_share
 from evenface.study.given import arm_of, kinds_of_given, levels_of_given
 from evenface.study.left_out import LeftOut
+from evenface.study.model_costs import Cost, count_macs, count_parameters, energy_wh, power
 from evenface.study.rules import check_rules
-from evenface.study.sizes import counted_real_share
 from evenface.study.spec import (
     RANDOM_GROUPS,
     STUDY_TEACHER,
@@ -45,7 +45,7 @@ from evenface.study.spec import (
     WholeSet,
     teacher_id,
 )
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.strategies import ALONE, FINE_TUNED, MIXED, Placed
 from evenface.study.students import StudyArm, StudyTeacher
 from evenface.study.wording import listed

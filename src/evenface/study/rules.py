@@ -13,11 +13,11 @@ from functools import partial
 
 from evenface.study import claims, unevenness
 from evenface.study.arm import Kind
-from evenface.study.comparisons import level_beats_baseline, which_mixes_match
 from evenface.study.declared import RANDOM, RULE, declared_contrasts, random_groups
 from evenface.study.everywhere import kd_everywhere, kd_on_average
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.record import Claim
+from evenface.study.selection_claims import level_beats_baseline, which_mixes_match
 
 Rule = Callable[[Grid, str | None], Iterable[Claim]]
 

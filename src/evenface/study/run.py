@@ -22,10 +22,10 @@ from evenface.study.faces import check_inputs
 from evenface.study.pipeline import Pipeline
 from evenface.study.record import Failure
 from evenface.study.results import Findings, check_claims, collect_results
-from evenface.study.runs import RUNS_NAME
+from evenface.study.run_list import RUNS_NAME
 from evenface.study.spec import ClassifierLabels, ShuffledTeacher, StudySpec
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from evenface.study.students import (
     EmbeddingsWait,
     StudyArm,

@@ -20,9 +20,9 @@ from evenface.evaluate.protocols import PROTOCOL_NAME, Protocol
 from evenface.files import fingerprint, read_json, write_json
 from evenface.seeds import generator
 from evenface.study import layout
+from evenface.study.face_counts import Size, faces_size, is_dataset
 from evenface.study.faces import check_folder, import_options, listing, obtain, path_of
 from evenface.study.published import keep_verification_set
-from evenface.study.sizes import Size, faces_size, is_dataset
 from evenface.study.spec import (
     AnyFaces,
     FolderFaces,
@@ -32,7 +32,7 @@ from evenface.study.spec import (
     StudySpec,
 )
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 
 IMAGES = 4
 """Of a sampled person at most."""

@@ -14,9 +14,9 @@ from evenface.lock import lock_holder
 from evenface.run_folder import RUN_NAME
 from evenface.study.left_out import LEFT_OUT, LeftOut
 from evenface.study.run import RESULTS_NAME
-from evenface.study.runs import BEGUN_NAME, RUNS_NAME, StudyRun, read_runs
+from evenface.study.run_list import BEGUN_NAME, RUNS_NAME, StudyRun, read_runs
 from evenface.study.stage import LOCK_NAME, Mark
-from evenface.study.stages import STAGES_NAME
+from evenface.study.stage_log import STAGES_NAME
 from evenface.train.log import last_record
 from evenface.train.run import LOG_NAME
 

@@ -24,7 +24,7 @@ from evenface.study.embedding import begin_task, embed_together
 from evenface.study.executors import default_workers
 from evenface.study.given import Given, open_given
 from evenface.study.record import CurvePoint, Failure, Model, Run
-from evenface.study.runs import StudyRun, checkpointed_step, training_stage, write_runs
+from evenface.study.run_list import StudyRun, checkpointed_step, training_stage, write_runs
 from evenface.study.spec import (
     GivenTeacher,
     ShuffledTeacher,
@@ -33,7 +33,7 @@ from evenface.study.spec import (
     teacher_id,
 )
 from evenface.study.stage import Stage
-from evenface.study.stages import StageFailure, StageLog
+from evenface.study.stage_log import StageFailure, StageLog
 from evenface.study.teaching import train_teacher
 from evenface.teachers import load_teacher
 from evenface.teachers.base import LoadedTeacher

@@ -23,7 +23,6 @@ from evenface.evaluate import fairness
 from evenface.evaluate.arms import ArmEvaluation
 from evenface.evaluate.bootstrap import Figure
 from evenface.evaluate.multiplicity import holm, intersection_union
-from evenface.study.claim import alpha_of, decide, evidence
 from evenface.study.inference import (
     WORST,
     Contrast,
@@ -36,6 +35,7 @@ from evenface.study.inference import (
     worst_group_p,
 )
 from evenface.study.record import Claim, Evidence, Unit, Verdict
+from evenface.study.verdict import alpha_of, decide, evidence
 from evenface.study.wording import change, listed, number, p, points
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]

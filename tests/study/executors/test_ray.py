@@ -16,7 +16,7 @@ import pytest
 from evenface.errors import MissingDependencyError, UsageError
 from evenface.study.executors import Call, create_executor
 from evenface.study.stage import Mark, Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from executor_told import run
 from parallel_calls import end, environment, square, wait_politely, write_slowly
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenface.files import write_json
-from evenface.study.sizes import RealShare, Size, counted_real_share, real_share
+from evenface.study.face_counts import RealShare, Size, counted_real_share, real_share
 from evenface.study.spec import MixedSet, WholeSet
 
 MIX = MixedSet(real_fraction=0.7, balance="identities")

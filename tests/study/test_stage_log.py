@@ -16,7 +16,7 @@ from evenface.files import read_json
 from evenface.lock import FolderLock
 from evenface.study.record import StageTime
 from evenface.study.stage import Mark, Stage, carry_out
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from parallel_calls import end_stage, write
 
 
@@ -109,7 +109,7 @@ def test_a_kill_between_two_renames_mixes_nothing_up(tmp_path, wanted, monkeypat
     run(1)
     run(2)
     with monkeypatch.context() as patch:
-        patch.setattr("evenface.study.stages.note", lambda _: pytest.fail("killed"))
+        patch.setattr("evenface.study.stage_log.note", lambda _: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception, match="killed"):
             run(1)
     assert (tmp_path / "a" / "seed").read_text() == "1"
@@ -273,7 +273,7 @@ import sys
 from pathlib import Path
 from evenface.study.record import StageTime
 from evenface.study.stage import Stage
-from evenface.study.stages import StageLog
+from evenface.study.stage_log import StageLog
 from parallel_calls import write_slowly
 if __name__ == "__main__":
     stages = [Stage(f"w {t}", {"text": t}, f"s/{t}", write_slowly, (t,)) for t in "abcd"]

@@ -11,7 +11,6 @@ from dataclasses import replace
 from evenface.evaluate.bootstrap import mean_figure
 from evenface.evaluate.multiplicity import holm, intersection_union
 from evenface.study.arm import Arm
-from evenface.study.claim import decide, evidence
 from evenface.study.grid import Grid, Levels, Pair
 from evenface.study.inference import (
     MEAN,
@@ -23,6 +22,7 @@ from evenface.study.inference import (
     worst_group_p,
 )
 from evenface.study.record import Claim, Verdict
+from evenface.study.verdict import decide, evidence
 from evenface.study.wording import change, listed, points
 
 STD = "overall.std_sample"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from simulated import Chance, Simulation, student
 
-from evenface.study import costs
+from evenface.study import model_costs
 from evenface.study.answers import Arm, summarise
-from evenface.study.costs import Cost, energy_wh, power
+from evenface.study.model_costs import Cost, energy_wh, power
 from evenface.study.record import Pareto
 
 CERTAIN = Chance(0, 0, 0, 0, 0)
@@ -84,12 +84,12 @@ def test_equal_models_are_all_on_the_front() -> None:
     [("iresnet18", 512, 2.61), ("mobilefacenet", 512, 0.22)],
 )
 def test_macs_are_those_of_the_literature(name: str, size: int, giga: float) -> None:
-    assert costs.count_macs(name, size) / 1e9 == pytest.approx(giga, rel=0.03)
+    assert model_costs.count_macs(name, size) / 1e9 == pytest.approx(giga, rel=0.03)
 
 
 def test_macs_of_an_unknown_backbone() -> None:
     with pytest.raises(ValueError, match="unknown backbone"):
-        costs.count_macs("resnet-none", 8)
+        model_costs.count_macs("resnet-none", 8)
 
 
 def test_energy_is_power_times_time() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from evenface.study.sizes import RealShare, Size
+from evenface.study.face_counts import RealShare, Size
 from evenface.study.stage import Kind
 
 State = Literal["finished", "started", "to do", "unknown"]

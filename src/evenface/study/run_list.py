@@ -52,7 +52,7 @@ class StudyRun:
         return layout.run(self.name)
 
     def stage(self) -> Stage:
-        """What a :class:`~evenface.study.stages.StageLog` builds.
+        """What a :class:`~evenface.study.stage_log.StageLog` builds.
 
         The same training under another name of the arm is not repeated; the files of its folder
         then bear the name that it had.
