@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -147,66 +147,30 @@ def export_onnx(
             nothing is then written.
     """
     run, out = Path(run), Path(out)
-    if precision == "int8" and calibrate is None:
-        raise UsageError("int8 needs faces to fix its ranges with: add --calibrate DATASET")
-    if finetuning is not None and (precision != "int8" or audit is None):
-        raise UsageError(
-            "fine-tuning is of int8, and the audit decides whether it helped: add --precision "
-            "int8 and --audit DATASET"
-        )
+    _check(precision, calibrate, audit, finetuning)
     backbone = load_run_backbone(run)
     name = name or run.resolve().name
     record = _record(run, backbone, name, precision).model_copy(update={"input": input})
     form = precision if input == "uint8" else f"{input}-{precision}"
     enter = float_input if input == "float" else _as_it_is
-    notes: list[str] = []
     plain = to_onnx(backbone)
-    counts: dict[str, int] | None = None
-    variants = {PLAIN: enter(plain)}
-    learned: Learned | None = None
+    sampling = _Sampling(group_by, seed)
     if precision == "fp16":
-        variants = {PLAIN: to_fp16(enter(plain))}
+        made = _Variants({PLAIN: to_fp16(enter(plain))})
     elif calibrate is not None and precision == "int8":
-        rows, counts = balanced_rows(calibrate, CALIBRATION_IMAGES, group_by=group_by, seed=seed)
-        quantized = to_int8(plain, calibrate.images(rows))
-        variants = {CALIBRATED: enter(quantized)}
-        notes += _overlap("calibration", calibrate, audit)
-        if finetuning is not None:
-            to_learn = finetuning.data or calibrate
-            tuned = finetune(
-                quantized,
-                prepared(plain),
-                to_learn,
-                teacher=finetuning.teacher or str(run),
-                embedding_size=record.embedding_size,
-                steps=finetuning.steps,
-                rate=finetuning.rate,
-                group_by=group_by,
-                seed=seed,
-            )
-            variants[FINE_TUNED] = enter(tuned.model)
-            learned = _learned(finetuning, tuned, to_learn)
-            notes += _overlap("fine-tuning", finetuning.data, audit)
-            notes.append(
-                "the better of two was chosen on the audit, whose figures favour it a little"
-            )
+        made = _in_int8(plain, run, record, calibrate, audit, finetuning, sampling)
+        made.models = {variant: enter(model) for variant, model in made.models.items()}
+    else:
+        made = _Variants({PLAIN: enter(plain)})
 
     faces = _faces(audit or calibrate, group_by, seed)
     reference, bounds = embed(backbone, faces), max_difference or BOUNDS[precision]
     label = f"{name}-{form}"
     parities: dict[str, Parity] = {}
-    for variant, model in variants.items():
+    for variant, model in made.models.items():
         with _written(model, record, out, label) as shipped:
             parities[variant] = compare_embeddings(reference, shipped.embed(faces), bounds)
-    passed = [variant for variant, parity in parities.items() if parity.holds]
-    if not passed:
-        nearest = min(parities.values(), key=lambda parity: parity.mean)
-        raise DataError(
-            f"{run}: in {precision} the network is no longer the same, "
-            f"{nearest.summary}. Nothing was written. Try "
-            "another precision or a larger and more varied calibration set, or say what you accept "
-            "with --max-difference MEAN,MAX"
-        )
+    passed = _within_bounds(parities, run, precision)
     kept, audited = passed[0], None
     compressions: dict[str, Compression] = {}
     if audit is not None:
@@ -214,7 +178,7 @@ def export_onnx(
             audit, pairs=audit_pairs, group_by=group_by, replicates=replicates, seed=seed, run=run
         )
         evaluations: dict[str, Evaluation] = {}
-        for variant, model in variants.items():
+        for variant, model in made.models.items():
             with _written(model, record, out, label) as shipped:
                 evaluations[variant] = measure(shipped)
         if precision != "fp32":
@@ -226,23 +190,23 @@ def export_onnx(
                 variant: compare_precisions(before, after) for variant, after in evaluations.items()
             }
             kept = min(passed, key=lambda v: _harm(compressions[v], evaluations[v]))
-            notes += _advice(compressions[kept], precision, tuned=FINE_TUNED in variants)
+            made.notes += _advice(compressions[kept], precision, tuned=FINE_TUNED in made.models)
         audited = f"audit-{form}"
         evaluations[kept].write(out / audited)
-        notes += seen_notes(evaluations[kept].notes)
+        made.notes += seen_notes(evaluations[kept].notes)
         point = audited_threshold(evaluations[kept], target_fmr)
         if point is None:
-            notes.append("the audit has too few impostor pairs to set a threshold on")
+            made.notes.append("the audit has too few impostor pairs to set a threshold on")
         record = record.model_copy(update={"operating_point": point})
     else:
-        notes.append("not audited: the file carries no threshold. Add --audit DATASET")
+        made.notes.append("not audited: the file carries no threshold. Add --audit DATASET")
     target = out / f"{label}.onnx"
-    save(variants[kept], target, record)
-    if learned is not None:
-        learned.kept = kept
-        learned.variants = {
+    save(made.models[kept], target, record)
+    if made.learned is not None:
+        made.learned.kept = kept
+        made.learned.variants = {
             variant: Variant(parity=parities[variant], compression=compressions[variant])
-            for variant in variants
+            for variant in made.models
         }
     report = ExportReport(
         file=target.name,
@@ -250,11 +214,11 @@ def export_onnx(
         size_bytes=target.stat().st_size,
         record=record,
         parity=parities[kept],
-        calibration=counts,
+        calibration=made.calibration,
         audit=audited,
         compression=compressions.get(kept),
-        finetuning=learned,
-        notes=notes,
+        finetuning=made.learned,
+        notes=made.notes,
     )
     write_json(out / f"export-{form}.json", report.model_dump(mode="json"))
     return report
@@ -262,6 +226,90 @@ def export_onnx(
 
 def _as_it_is(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """How faces are drawn: by which groups, with which seed."""
+
+    group_by: str | Sequence[str] | None
+    seed: int
+
+
+@dataclass
+class _Variants:
+    """A network in one precision: the forms of which one is shipped, the first by default."""
+
+    models: dict[str, onnx.ModelProto]
+    calibration: dict[str, int] | None = None
+    learned: Learned | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def _check(
+    precision: Precision,
+    calibrate: Manifest | None,
+    audit: Manifest | None,
+    finetuning: FineTuning | None,
+) -> None:
+    if precision == "int8" and calibrate is None:
+        raise UsageError("int8 needs faces to fix its ranges with: add --calibrate DATASET")
+    if finetuning is not None and (precision != "int8" or audit is None):
+        raise UsageError(
+            "fine-tuning is of int8, and the audit decides whether it helped: add --precision "
+            "int8 and --audit DATASET"
+        )
+
+
+def _in_int8(
+    plain: onnx.ModelProto,
+    run: Path,
+    record: ModelRecord,
+    calibrate: Manifest,
+    audit: Manifest | None,
+    finetuning: FineTuning | None,
+    sampling: _Sampling,
+) -> _Variants:
+    """The network calibrated and, where asked for, fine-tuned."""
+    rows, counts = balanced_rows(
+        calibrate, CALIBRATION_IMAGES, group_by=sampling.group_by, seed=sampling.seed
+    )
+    quantized = to_int8(plain, calibrate.images(rows))
+    notes = _overlap("calibration", calibrate, audit)
+    made = _Variants({CALIBRATED: quantized}, counts, notes=notes)
+    if finetuning is None:
+        return made
+    to_learn = finetuning.data or calibrate
+    tuned = finetune(
+        quantized,
+        prepared(plain),
+        to_learn,
+        teacher=finetuning.teacher or str(run),
+        embedding_size=record.embedding_size,
+        steps=finetuning.steps,
+        rate=finetuning.rate,
+        group_by=sampling.group_by,
+        seed=sampling.seed,
+    )
+    made.models[FINE_TUNED] = tuned.model
+    made.learned = _learned(finetuning, tuned, to_learn)
+    made.notes += _overlap("fine-tuning", finetuning.data, audit)
+    made.notes.append("the better of two was chosen on the audit, whose figures favour it a little")
+    return made
+
+
+def _within_bounds(parities: dict[str, Parity], run: Path, precision: Precision) -> list[str]:
+    """The variants that are still the same network; DataError where none is."""
+    passed = [variant for variant, parity in parities.items() if parity.holds]
+    if not passed:
+        nearest = min(parities.values(), key=lambda parity: parity.mean)
+        raise DataError(
+            f"{run}: in {precision} the network is no longer the same, "
+            f"{nearest.summary}. Nothing was written. Try "
+            "another precision or a larger and more varied calibration set, or say what you accept "
+            "with --max-difference MEAN,MAX"
+        )
+    return passed
 
 
 _TRAINING = (
