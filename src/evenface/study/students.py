@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evenface.console import note, progress
+from evenface.console import note, progress, warn
 from evenface.data.embedding_cache import EmbeddingCache
 from evenface.data.manifest import Manifest
 from evenface.errors import UsageError
@@ -676,10 +676,16 @@ def student_recipe(
 
 
 def check_models(spec: StudySpec) -> None:
-    """EvenfaceError if a network cannot be made or a teacher not be opened: told before anything
-    else is done."""
+    """Check, before anything else is done, that networks can be made and teachers opened.
+
+    Warns where the device emulates a recipe's precision.
+
+    Raises:
+        EvenfaceError: a network cannot be made, or a teacher cannot be opened.
+    """
     import torch
 
+    from evenface.train.device import choose_device, slow_precision
     from evenface.train.learner import build_backbone
     from evenface.train.objective import Objective
 
@@ -700,6 +706,9 @@ def check_models(spec: StudySpec) -> None:
         for recipe in seen:
             build_backbone(recipe)
             Objective.from_recipe(recipe, num_identities=2)
+    remarks = {slow_precision(recipe.precision, choose_device(recipe.device)) for recipe in seen}
+    for remark in filter(None, remarks):
+        warn(remark)
 
 
 def processes(spec: StudySpec) -> int:
