@@ -73,6 +73,7 @@ def test_symbolic_links(tmp_path: Path) -> None:
     (root / "p" / "back").symlink_to(root)
     (root / "q").symlink_to(elsewhere)
     (root / "p" / "gone.jpg").symlink_to(root / "nowhere")
+    (root / "p" / "itself").symlink_to("itself")
     source = open_folder(root, "group")
     assert [name for name, *_ in listed(source)] == ["p/1.jpg", "p/gone.jpg", "q/1.jpg"]
     assert any("lead back to a parent" in remark for remark in source.remarks)
