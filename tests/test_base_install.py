@@ -23,6 +23,7 @@ EXTRAS_ONLY = [
     "starlette",
     "uvicorn",
     "openvino",
+    "numcodecs",
     "ray",
     "tensorboard",
     "timm",

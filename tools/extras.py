@@ -50,6 +50,7 @@ USES: dict[str, tuple[str, ...]] = {
     "evenface.export": ("export",),
     "evenface.export.prune": ("prune",),
     "evenface.render": ("render",),
+    "evenface.data.formats.verification_bcolz": ("bcolz",),
     "evenface.data.labels.classifier": ("label",),
     "evenface.evaluate.calibration": ("calibrate",),
     "evenface.report": ("report",),

@@ -28,6 +28,7 @@ _EXTRAS = {
     "train": "training students, teachers from PyTorch weights",
     "render": "synthetic faces",
     "report": "the HTML report",
+    "bcolz": "verification sets as bcolz arrays (face.evoLVe's)",
     "export": "ONNX export; lifting the fixed batch size of ONNX teachers (faster)",
     "prune": "students of fewer channels",
     "openvino": "faster ONNX teachers on x86 processors",

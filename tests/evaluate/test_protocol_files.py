@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_faces import PixelModel, encoded, person, write_set
+from PIL import Image
 from sklearn.model_selection import KFold
 
-from evenface.data.formats.verification_bin import write_bin
+from bcolz_files import write_carray
+from evenface.data.formats.verification_bin import read_bin, write_bin
 from evenface.errors import DataError
 from evenface.evaluate import Protocol, evaluate_embeddings, fold_accuracy
 from evenface.evaluate.faces import EncodedFaces
@@ -73,6 +76,37 @@ def test_bins_of_groups_are_one_protocol(tmp_path: Path) -> None:
     )
     assert min(group.accuracy.value for group in result.groups.values()) > 0.9
     assert result.cross_tables == []
+
+
+def test_a_bcolz_array_gives_the_result_of_the_bin(tmp_path: Path) -> None:
+    pytest.importorskip("numcodecs", reason="the extra bcolz is not installed")
+    (tmp_path / "bin").mkdir()
+    write_set(tmp_path / "bin" / "lfw.bin")
+    held = read_bin(tmp_path / "bin" / "lfw.bin")
+    pictures = [np.asarray(Image.open(io.BytesIO(image))) for image in held.images]
+    write_carray(tmp_path / "evolve" / "lfw", pictures, held.genuine.tolist(), chunklen=7)
+    results = []
+    for spec in ("bin/lfw.bin", "evolve/lfw", "evolve"):
+        (task,) = tasks_of(str(tmp_path / spec))
+        assert task.name == "lfw"
+        embedded = embed_views(PixelModel(), task.faces, task.rows)
+        results.append(task.measure(embedded, Settings(replicates=0), "pixels"))
+    assert results[1].groups == results[0].groups
+    assert results[2].groups == results[0].groups
+
+
+def test_bcolz_arrays_of_groups_are_one_protocol(tmp_path: Path) -> None:
+    pytest.importorskip("numcodecs", reason="the extra bcolz is not installed")
+    pictures = [person(k // 2, k % 2) for k in range(8)]
+    for name in ("African_test", "Asian_test", "lfw"):
+        write_carray(tmp_path / name, pictures, [True, False, True, False])
+    write_set(tmp_path / "lfw.bin")
+    assert bins_of(tmp_path) == {
+        tmp_path.name: {race: tmp_path / f"{race}_test" for race in ("African", "Asian")},
+        "lfw": {"all": tmp_path / "lfw.bin"},
+    }
+    given = bin_set(bins_of(tmp_path)[tmp_path.name], folds=2)
+    assert given.protocol.groups == ("African", "Asian")
 
 
 def test_a_protocol_of_files_is_read_as_written(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.made_faces import PixelModel, write_rfw, write_set
+from bcolz_files import write_carray
+from evaluate.made_faces import PixelModel, person, write_rfw, write_set
 from evenface.data.manifest import Manifest
 from evenface.data.overlap import find_overlap
 from evenface.data.published_sets import find_published_set
@@ -17,6 +18,7 @@ from evenface.evaluate import Protocol, evaluate_model
 from evenface.evaluate.prepared_sets import write_protocol
 from evenface.evaluate.protocol_specs import tasks_of
 from evenface.evaluate.tasks import Settings
+from evenface.study import layout
 from evenface.study.benchmarks import draw_benchmarks
 from evenface.study.faces import StudyFaces, obtain
 from evenface.study.published import keep_verification_set
@@ -121,6 +123,21 @@ def test_a_study_keeps_the_pairs_of_a_prepared_folder(prepared, tmp_path):
         np.testing.assert_array_equal(
             getattr(kept.fold_pairs, field), getattr(published.fold_pairs, field)
         )
+
+
+def test_a_study_reads_a_bcolz_array_again_when_its_list_changes(tmp_path):
+    pytest.importorskip("numcodecs", reason="the extra bcolz is not installed")
+    pictures = [person(k // 2, k % 2) for k in range(8)]
+    write_carray(tmp_path / "lfw", pictures, [True, False, True, False])
+    given = own_faces(test=tmp_path / "lfw")
+    assert given["faces.test"] == {"kind": "protocol", "spec": str(tmp_path / "lfw")}
+    spec = load_study("quick", given | {"evaluation.folds": 2})
+    log = StageLog(tmp_path / "study")
+    for genuine in ([True, False, True, False], [False, True, True, False]):
+        np.save(tmp_path / "lfw_list.npy", np.array(genuine))
+        obtain(spec.faces.test, "test", spec, log)
+        kept = Protocol.read(log.folder / layout.faces("test") / "protocol.parquet")
+        assert kept.fold_pairs.genuine.tolist() == genuine
 
 
 def test_a_study_draws_new_pairs_by_name(prepared, tmp_path):

@@ -71,11 +71,12 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--protocol",
-            help="What to evaluate on; may be given several times: a .bin file or a folder of "
-            "them (<group>_test.bin are groups of one), a pairs file (PAIRS@IMAGES where images "
-            "are elsewhere), RFW's or IJB's folder, a dataset (its own pairs where it holds "
-            "protocol.parquet, else drawn ones), draw:DATASET (always drawn), "
-            "fhibe:DATASET (FHIBE's pairs), protocol.parquet@DATASET.",
+            help="What to evaluate on; may be given several times: a .bin file, a bcolz array "
+            "(lfw/ with lfw_list.npy beside it) or a folder of them (<group>_test are groups of "
+            "one), a pairs file (PAIRS@IMAGES where images are elsewhere), RFW's or IJB's "
+            "folder, a dataset (its own pairs where it holds protocol.parquet, else drawn ones), "
+            "draw:DATASET (always drawn), fhibe:DATASET (FHIBE's pairs), "
+            "protocol.parquet@DATASET.",
             rich_help_panel=PAIRS,
         ),
     ] = None,

@@ -41,9 +41,9 @@ Test = Annotated[
     Path | None,
     typer.Option(
         "--test",
-        help="Your test faces, laid out alike, or a published verification set (a .bin, a file of "
-        "pairs, RFW's folder, a folder of 'evenface data verification-set'), instead of held-out "
-        "real ones; draw:FOLDER draws new pairs.",
+        help="Your test faces, laid out alike, or a published verification set (a .bin, a bcolz "
+        "array, a file of pairs, RFW's folder, a folder of 'evenface data verification-set'), "
+        "instead of held-out real ones; draw:FOLDER draws new pairs.",
     ),
 ]
 Teachers = Annotated[

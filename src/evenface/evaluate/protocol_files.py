@@ -1,4 +1,4 @@
-"""Published verification sets: ``.bin`` files, and pairs files with folders of images."""
+"""Published verification sets: ``.bin`` files, bcolz arrays, and pairs files with images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from evenface.data.decode import ImageError
 from evenface.data.formats.pairs import ImageName, Pair, PairImages, PairsFile, read_pairs
+from evenface.data.formats.verification_bcolz import is_carray, read_carray
 from evenface.data.formats.verification_bin import SUFFIX, read_bin
 from evenface.errors import DataError
 from evenface.evaluate.faces import EncodedFaces, FileFaces
@@ -30,11 +31,13 @@ def bin_set(
 ) -> VerificationSet:
     """One ``.bin`` file, or one for each group (RFW's ``African_test.bin``, …) as one protocol.
 
+    The folder of a bcolz array takes the place of a file (:func:`read_carray`).
+
     Folds are contiguous in file order, as the field has them. Images that are equal byte for byte
     are one row: each is embedded once. Such files name no people; see ``Protocol.notes``.
 
     Args:
-        bins: a file, or group → file.
+        bins: a file or folder, or group → file or folder.
         name: what results call this protocol; None for the stem of the (first) file.
         folds: number of folds.
         simulated: whether the images are synthetic.
@@ -42,6 +45,7 @@ def bin_set(
     Raises:
         DataError: a file that is no verification set (see :func:`read_bin`), or a group without
             pairs of both kinds. Images are decoded, and complained of, later.
+        MissingDependencyError: a bcolz array, and numcodecs is not installed.
     """
     files = {ONE_GROUP: bins} if isinstance(bins, Path) else dict(bins)
     rows: dict[bytes, int] = {}
@@ -49,7 +53,7 @@ def bin_set(
     names: list[str] = []
     lists, orders = [], []
     for group, path in files.items():
-        content = read_bin(path)
+        content = read_carray(path) if path.is_dir() else read_bin(path)
         order = np.empty(len(content.images), dtype=np.int64)
         for place, image in enumerate(content.images):
             row = rows.setdefault(hashlib.sha256(image).digest(), len(encoded))
@@ -163,18 +167,20 @@ class _ImageRows:
 
 
 def bins_of(folder: Path) -> dict[str, dict[str, Path]]:
-    """The ``.bin`` files of a folder as protocols: name → group → file.
+    """The ``.bin`` files and bcolz arrays of a folder as protocols: name → group → path.
 
-    Two or more files named ``<group>_test.bin`` are one protocol, called as the folder; each other
-    file is one of its own, called as the file.
+    Two or more named ``<group>_test`` are one protocol, called as the folder; each other is one of
+    its own. Where a set is there in both forms, its ``.bin`` counts.
     """
-    found = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() == SUFFIX and path.is_file()
-    )
-    groups = {match[1]: path for path in found if (match := _OF_GROUP.fullmatch(path.stem))}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):  # lfw comes before lfw.bin
+        if is_carray(path) or (path.suffix.lower() == SUFFIX and path.is_file()):
+            found[path.stem] = path
+    groups = {match[1]: found[stem] for stem in found if (match := _OF_GROUP.fullmatch(stem))}
     if len(groups) < 2:
         groups = {}
-    single = {path.stem: {ONE_GROUP: path} for path in found if path not in set(groups.values())}
+    grouped = set(groups.values())
+    single = {stem: {ONE_GROUP: path} for stem, path in found.items() if path not in grouped}
     return ({folder.resolve().name: groups} if groups else {}) | single
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from evenface.console import warn
 from evenface.data.formats.pairs import PICKLE_SUFFIXES
+from evenface.data.formats.verification_bcolz import is_carray
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.errors import DataError, UsageError
@@ -54,8 +55,8 @@ class ProtocolOptions:
 def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     """The protocols that ``spec`` names.
 
-    - ``lfw.bin``: a verification set; a folder of such files: each, and ``<group>_test.bin``
-      together as one with groups.
+    - ``lfw.bin``: a verification set; ``lfw/``: one as a bcolz array, with ``lfw_list.npy`` beside
+      it; a folder of such sets: each, and ``<group>_test.bin`` together as one with groups.
     - ``pairs.txt``, ``.csv`` or ``.tsv``, with ``@FOLDER`` for the images if elsewhere; or a folder
       with a file ``pairs.…`` (and ``images/``).
     - a folder with RFW's ``txts/`` and ``images/``, of aligned faces.
@@ -87,11 +88,11 @@ def tasks_of(spec: str, options: ProtocolOptions | None = None) -> list[Task]:
     path, images = _split(spec)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
+    suffix = path.suffix.lower()
+    if is_carray(path) or (suffix == SUFFIX and path.is_file()):
+        return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
     if path.is_dir():
         return _in_folder(path, images, options)
-    suffix = path.suffix.lower()
-    if suffix == SUFFIX:
-        return [verification_task(bin_set(path, folds=options.folds, simulated=options.simulated))]
     if suffix in (*PAIRS_SUFFIXES, *PICKLE_SUFFIXES):  # the latter are refused with advice
         # Such files are told apart by their folders.
         name = path.resolve().parent.name if path.name in PAIRS_NAMES else None
@@ -154,8 +155,8 @@ def _in_folder(folder: Path, images: Path | None, options: ProtocolOptions) -> l
         root = images or (below if below.is_dir() else folder)
         return [_pairs(found[0], root, folder.resolve().name, options)]
     raise DataError(
-        f"{folder}: no protocol in this folder: no {MANIFEST_NAME}, .bin files, pairs file "
-        f"({', '.join(PAIRS_NAMES)}), RFW's txts/ or IJB's lists"
+        f"{folder}: no protocol in this folder: no {MANIFEST_NAME}, .bin files, bcolz arrays, "
+        f"pairs file ({', '.join(PAIRS_NAMES)}), RFW's txts/ or IJB's lists"
     )
 
 

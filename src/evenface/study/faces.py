@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface.console import note, warn
+from evenface.data.formats.verification_bcolz import flags_path, is_carray
 from evenface.data.labels import LabelReport
 from evenface.data.manifest import MANIFEST_NAME, Manifest
 from evenface.data.mix import MixReport, MixRules, Source, mix_sources
@@ -485,10 +486,13 @@ def _verification_set_stage(part: PublishedFaces, role: str, spec: StudySpec) ->
         keep_verification_set(part.spec, role, folder, simulated=simulated, **settings)
 
     def inputs() -> dict[str, Any]:
+        path = spec_path(part.spec)
+        flags = {"flags": listing(flags_path(path))} if is_carray(path) else {}
         return {
             "faces": part.model_dump(mode="json"),
-            "files": listing(spec_path(part.spec)),
+            "files": listing(path),
             "version": _KEPT_VERSION,
+            **flags,
             **settings,
         }
 

@@ -91,8 +91,8 @@ class PublishedFaces(_Part):
 
     kind: Literal["protocol"] = "protocol"
     spec: str
-    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a file of pairs, RFW's folder, a
-    folder that ``evenface data verification-set`` wrote."""
+    """As ``evenface evaluate --protocol`` takes it: a ``.bin``, a bcolz array, a file of pairs,
+    RFW's folder, a folder that ``evenface data verification-set`` wrote."""
     origin: Literal["real", "synthetic"] = "real"
 
 
@@ -809,14 +809,15 @@ def _folder(path: Path, origin: str) -> dict[str, str]:
 
 
 def _test_faces(path: Path) -> dict[str, Any]:
-    """A folder of faces, or a verification set: a file of pairs, a folder with RFW's files, with
-    ``.bin`` files or with ``protocol.parquet``; or a data set after ``draw:``."""
+    """A folder of faces, or a verification set: a file of pairs, a bcolz array, a folder with
+    RFW's files, with ``.bin`` files or with ``protocol.parquet``; or a data set after ``draw:``."""
+    from evenface.data.formats.verification_bcolz import is_carray
     from evenface.evaluate.protocol_specs import DRAW, kept_pairs, spec_path
 
     if str(path).startswith(DRAW):
         return {"kind": "protocol", "spec": f"{DRAW}{spec_path(str(path)).resolve()}"}
     published = path.suffix in _PAIRS or (path / "txts").is_dir() or any(path.glob("*_test.bin"))
-    if published or kept_pairs(path):
+    if published or is_carray(path) or kept_pairs(path):
         return {"kind": "protocol", "spec": str(path.resolve())}
     return _folder(path, "real")
 

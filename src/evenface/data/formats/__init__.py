@@ -22,6 +22,7 @@ from evenface.data.formats import (
     webdataset,
 )
 from evenface.data.formats.base import NONE, Format, ReadOptions, Record, Source
+from evenface.data.formats.verification_bcolz import is_carray
 from evenface.data.formats.verification_bin import SUFFIX
 from evenface.errors import DataError, UsageError
 from evenface.registry import Registry
@@ -51,6 +52,11 @@ def detect_format(path: Path) -> Format:
     Raises:
         DataError: nothing there, no known format, or several.
     """
+    if is_carray(path) or (path.suffix.lower() == SUFFIX and path.is_file()):
+        raise DataError(
+            f"{path}: a verification set has pairs, not identities, and cannot be imported. "
+            f"Evaluate on it: 'evenface evaluate MODEL --protocol {path} --out FOLDER'"
+        )
     found = [FORMATS[name] for name in FORMATS if FORMATS[name].recognises(path)]
     found = [item for item in found if not item.last] or found
     if len(found) == 1:
@@ -60,11 +66,6 @@ def detect_format(path: Path) -> Format:
         raise DataError(f"{path}: looks like {names}; choose one with --format")
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    if path.suffix.lower() == SUFFIX:
-        raise DataError(
-            f"{path}: a verification set has pairs, not identities, and cannot be imported. "
-            f"Evaluate on it: 'evenface evaluate MODEL --protocol {path} --out FOLDER'"
-        )
     known = "; ".join(f"{name}: {FORMATS[name].layout}" for name in FORMATS)
     kind = "a folder" if path.is_dir() else "a file"
     raise DataError(f"{path}: {kind} of no known format. Known are {known}")
