@@ -131,7 +131,7 @@ class Pipeline:
                 self._products[key] = None, error
         value, problem = self._products[key]
         if problem is not None:
-            raise problem
+            raise problem.with_traceback(None)  # not those of earlier callers
         return cast(T, value)
 
     def faces_stage(self, role: str) -> Stage | None:

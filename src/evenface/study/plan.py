@@ -136,9 +136,10 @@ def _sizes(pipeline: Pipeline) -> dict[str, Size]:
 
 def _real_share(pipeline: Pipeline, name: str, sizes: Mapping[str, Size]) -> RealShare:
     wanted = pipeline.spec.training_sets[name]
-    if sizes[f"set {name}"].exact:
+    try:
         return counted_real_share(wanted, pipeline.training_set(name).folder)
-    return real_share(wanted, sizes["real"], sizes["synthetic"])
+    except (NotBuilt, EvenfaceError):
+        return real_share(wanted, sizes["real"], sizes["synthetic"])
 
 
 # --- what is missing ---------------------------------------------------------------------------
