@@ -321,8 +321,8 @@ class Pipeline:
             yield from self._overlap()
             yield from self._labels()
         yield from self._pairs()
-        yield from self._sets(self.spec.training_sets)
         if self.spec.training_sets:
+            yield from self._sets(self.spec.training_sets)
             for given in self.spec.teachers:
                 yield from self._teacher(given)
             for network in self.networks:
