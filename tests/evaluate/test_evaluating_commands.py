@@ -106,7 +106,7 @@ def test_exit_codes_follow_targets(
 
 def test_an_exit_code_needs_a_target(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("evaluate-scores", table, "--exit-code") == 2
-    assert "--exit-code needs a --target" in capsys.readouterr().err
+    assert "--exit-code needs --target" in capsys.readouterr().err
 
 
 def test_a_scan_is_printed(

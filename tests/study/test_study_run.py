@@ -254,7 +254,7 @@ def test_a_study_trains_its_teacher(face_folders, teacher_file, tmp_path):
 
 def test_a_folder_that_holds_something_else_is_refused(face_folders, teacher_file, tmp_path):
     (tmp_path / "diary.txt").write_text("dear diary")
-    with pytest.raises(UsageError, match="is not empty and holds no study"):
+    with pytest.raises(UsageError, match="is not empty and is not a study"):
         run_study(own_study(face_folders, teacher_file), tmp_path, command="")
 
 

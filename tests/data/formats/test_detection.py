@@ -55,7 +55,7 @@ def test_a_format_can_be_forced(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one level below"):
         open_source(root)
     assert listed(open_source(root, format="folder"))[0][1:] == ("p", ("race_per_7000",))
-    with pytest.raises(UsageError, match="unknown format 'zip'; known: bupt, digiface, fairface"):
+    with pytest.raises(UsageError, match="unknown format 'zip'; known: agedb, bupt, digiface, fairface"):
         open_source(root, format="zip")
 
 
@@ -63,7 +63,7 @@ def test_two_formats_in_one_folder(tmp_path: Path) -> None:
     tarfile.open(tmp_path / "00.tar", "w").close()
     image = pa.array([{"bytes": b"", "path": None}])
     pq.write_table(pa.table({"image": image, "label": [0]}), tmp_path / "0.parquet")
-    with pytest.raises(DataError, match="looks like parquet and webdataset; say which"):
+    with pytest.raises(DataError, match="looks like parquet and webdataset; choose one"):
         open_source(tmp_path)
 
 
