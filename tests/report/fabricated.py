@@ -173,6 +173,7 @@ def evaluation(
         "calibration": None,
         "crossings": None,
         "enrolment": None,
+        "failed_pairs": None,
         "notes": [
             "STD, SER and gap are never negative and so are biased upwards when groups are nearly "
             "equal: sampling noise alone makes them positive"
