@@ -49,8 +49,8 @@ def test_a_run_is_chosen_by_index_or_name(tmp_path):
     assert choose_run(listed, index=1) == choose_run(listed, name="b") == listed[1]
     assert choose_run(listed, index=3) is None
     for options, told in (
-        ({}, "one of them"),
-        ({"index": 0, "name": "a"}, "one of them"),
+        ({}, "give either --index or --run"),
+        ({"index": 0, "name": "a"}, "give either --index or --run"),
         ({"index": -1}, "must not be negative"),
         ({"name": "d"}, "no run is called 'd'; the study has: a, b, c"),
     ):
