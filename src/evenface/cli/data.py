@@ -116,7 +116,7 @@ def import_data(
     format: Annotated[
         str,
         typer.Option(
-            help="Format of the source: bupt, digiface, fairface, fhibe, folder, images, "
+            help="Format of the source: agedb, bupt, digiface, fairface, fhibe, folder, images, "
             "list, lmdb, parquet, recordio, sfhq, table or webdataset; "
             "default: detected from the path."
         ),
