@@ -6,6 +6,7 @@ import pytest
 from audits import evaluation
 
 from evenface.evaluate import Evaluation
+from evenface.evaluate.results import FailedPairs
 from evenface.record import Estimate
 from evenface.report.audit import collect_audit
 from evenface.report.audit.page import verification
@@ -77,3 +78,29 @@ def test_every_interval_of_an_audit_holds_its_estimate() -> None:
     for one in found:
         assert one["low"] is None or one["low"] <= one["value"]
         assert one["high"] is None or one["value"] <= one["high"]
+
+
+def test_pairs_without_a_score_are_named_on_the_first_screen() -> None:
+    def failed(count: int) -> FailedPairs:
+        rate = Estimate(value=count / 200, low=count / 400, high=count / 100)
+        return FailedPairs(
+            genuine_pairs=200,
+            genuine_failed=count,
+            impostor_pairs=200,
+            impostor_failed=0,
+            genuine_failure=rate,
+            impostor_failure=Estimate(value=0.0, low=0.0, high=0.02),
+        )
+
+    pairs = {"african": failed(12), "asian": failed(1), "caucasian": failed(4)}
+    found = evaluation()
+    points = [
+        point.model_copy(update={"gfnmr": point.fnmr, "gfmr": point.fmr})
+        for point in found.operating_points
+    ]
+    update = {"failed_pairs": pairs, "operating_points": points}
+    said = _said(_audit(found.model_copy(update=update)))
+    assert "6.00 % [3.00, 12.00] of the genuine pairs of african have none" in said
+    assert "and 0.50 % [0.25, 1.00] of asian" in said
+    assert "GFNMR count failures" in said
+    assert "have none" not in _said(_audit(evaluation()))

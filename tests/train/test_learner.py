@@ -100,7 +100,10 @@ def test_half_precision_stays_near_single(make_recipe, manifest, cache, head):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone": {"name": "vit", "embedding_size": 8}}, "unknown backbone 'vit'; known: edgeface_s"),
+        (
+            {"backbone": {"name": "vit", "embedding_size": 8}},
+            "unknown backbone 'vit'; known: edgeface_s",
+        ),
         ({"head": {"name": "softmax"}}, "unknown head 'softmax'"),
         ({"head": {"name": "cosface", "options": {"h": 1}}}, "'h'"),
         ({"head": {"name": "cosface", "options": {"m": -1}}}, "m must be in"),

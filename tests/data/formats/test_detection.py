@@ -55,7 +55,9 @@ def test_a_format_can_be_forced(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one level below"):
         open_source(root)
     assert listed(open_source(root, format="folder"))[0][1:] == ("p", ("race_per_7000",))
-    with pytest.raises(UsageError, match="unknown format 'zip'; known: agedb, bupt, digiface, fairface"):
+    with pytest.raises(
+        UsageError, match="unknown format 'zip'; known: agedb, bupt, digiface, fairface"
+    ):
         open_source(root, format="zip")
 
 

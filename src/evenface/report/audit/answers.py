@@ -60,6 +60,8 @@ def _of_model(chapter: Chapter, model: str, evaluation: Evaluation) -> Iterator[
         f"It judges {_rate(evaluation.overall.accuracy)} of the pairs correctly{on_average}.",
         tuple(_range_of_groups(evaluation)) if several else tuple(_one_group(evaluation)),
     )
+    if evaluation.failed_pairs:
+        yield _failures(model, evaluation)
     if not several:
         return
     yield _evenness(model, evaluation)
@@ -77,9 +79,23 @@ def _range_of_groups(evaluation: Evaluation) -> Iterator[str]:
 def _one_group(evaluation: Evaluation) -> Iterator[str]:
     result = next(iter(evaluation.groups.values()))
     yield (
-        f"The equal error rate is {_rate(result.eer)}. There is one group: nothing is said about "
-        "fairness."
+        f"The equal error rate is {_rate(result.eer)}. There is only one group, so fairness cannot "
+        "be measured."
     )
+
+
+def _failures(model: str, evaluation: Evaluation) -> Answer:
+    failed = evaluation.failed_pairs or {}
+    rates, small = _known({group: of.genuine_failure for group, of in failed.items()})
+    question = f"Does {model} give every pair a score?"
+    rest = "The rates above and below are of the other pairs; GFMR and GFNMR count failures."
+    if not rates:
+        return Answer(question, f"No{small}.", (rest,))
+    low, high = _ends(rates)
+    said = f"No: {_rate(rates[high])} of the genuine pairs of {high} have none"
+    if low != high:
+        said += f", and {_rate(rates[low])} of {low}"
+    return Answer(question, f"{said}{small}.", (rest,))
 
 
 def _evenness(model: str, evaluation: Evaluation) -> Answer:
